@@ -1,0 +1,49 @@
+# lowbit_module(<name> [TORCH] [DEPS <modules>...] [LIBS <libraries>...])
+#
+# One folder src/<name> becomes the object library lowbit_<name>. Sources are found by glob, since hand-kept lists
+# lose files. A module sees its own private headers by "<name>/x.h" and everybody's public ones by <lowbit/<name>/x.h>.
+set_property(GLOBAL PROPERTY LOWBIT_MODULES "")
+
+function(lowbit_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "TORCH" "" "DEPS;LIBS")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cpp")
+  if(NOT sources)
+    file(WRITE "${PROJECT_BINARY_DIR}/empty/${name}.cpp" "")
+    set(sources "${PROJECT_BINARY_DIR}/empty/${name}.cpp")
+  endif()
+  add_library(lowbit_${name} OBJECT ${sources})
+  target_include_directories(lowbit_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
+    $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/generated>)
+  target_compile_definitions(lowbit_${name} PRIVATE LOWBIT_BUILDING)
+  set_target_properties(lowbit_${name} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  target_link_libraries(lowbit_${name} PUBLIC lowbit_compiler ${ARG_LIBS})
+  if(ARG_TORCH)
+    target_link_libraries(lowbit_${name} PUBLIC lowbit_torch)
+  endif()
+
+  # Between object libraries a link hands on usage requirements only; the objects themselves are gathered once, where
+  # something is linked (lowbit_library, the tests).
+  set(closure ${name})
+  foreach(dep IN LISTS ARG_DEPS)
+    target_link_libraries(lowbit_${name} PUBLIC lowbit_${dep})
+    get_property(dep_closure GLOBAL PROPERTY LOWBIT_CLOSURE_${dep})
+    list(APPEND closure ${dep_closure})
+  endforeach()
+  list(REMOVE_DUPLICATES closure)
+  set_property(GLOBAL PROPERTY LOWBIT_CLOSURE_${name} "${closure}")
+  set_property(GLOBAL APPEND PROPERTY LOWBIT_MODULES ${name})
+endfunction()
+
+# The shared library made of every module.
+function(lowbit_library)
+  get_property(modules GLOBAL PROPERTY LOWBIT_MODULES)
+  add_library(lowbit SHARED)
+  add_library(lowbit::lowbit ALIAS lowbit)
+  foreach(module IN LISTS modules)
+    target_link_libraries(lowbit PRIVATE lowbit_${module})
+  endforeach()
+  target_include_directories(lowbit PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+  target_link_libraries(lowbit PUBLIC lowbit_torch)
+  set_target_properties(lowbit PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+endfunction()

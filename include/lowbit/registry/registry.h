@@ -1,0 +1,99 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lowbit/base/error.h"
+#include "lowbit/config/fields.h"
+#include "lowbit/config/node.h"
+
+namespace lowbit {
+
+/// What is known of a registered module besides how to make it.
+struct ModuleInfo {
+  std::string name;      ///< lower case, as written in experiment files
+  std::string summary;   ///< one sentence
+  std::string citation;  ///< paper or format description; may be empty
+  std::vector<FieldDescription> fields;
+};
+
+/// Names -> factories of one interface. A value that is made in `main` or a test and passed down; nothing registers
+/// itself. `family` is the word used in messages: "solver", "evaluation".
+///
+///   Registry<WeightSolver> solvers("solver");
+///   solvers.add<RtnOptions>("rtn", "round to nearest", "", [](const RtnOptions& o) { return std::make_unique<Rtn>(o); });
+///   auto solver = solvers.create("rtn", node, problems);
+template <typename Interface>
+class Registry {
+ public:
+  explicit Registry(std::string family) : family_(std::move(family)) {}
+
+  /// `Options` has `visit(FieldVisitor&)`. Throws `kPlugin` when the name is taken.
+  template <typename Options, typename Make>
+  void add(std::string name, std::string summary, std::string citation, Make make) {
+    Entry entry;
+    entry.info = {name, std::move(summary), std::move(citation), describe_fields<Options>()};
+    entry.make = [make](const ConfigNode& node, ConfigProblems& problems) -> std::unique_ptr<Interface> {
+      Options options;
+      const std::size_t before = problems.size();
+      decode_fields(node, options, problems);
+      return problems.size() == before ? std::unique_ptr<Interface>(make(options)) : nullptr;
+    };
+    entry.resolve = [](const ConfigNode& node, ConfigProblems& problems) {
+      Options options;
+      decode_fields(node, options, problems);
+      return echo_fields(options);
+    };
+    if (!entries_.emplace(name, std::move(entry)).second) {
+      fail(ErrorCode::kPlugin, "a {} named '{}' is registered already", family_, name);
+    }
+  }
+
+  /// Null, with the problems added, when the name is unknown or an option is wrong. `name_mark` is where the name stands.
+  [[nodiscard]] std::unique_ptr<Interface> create(std::string_view name, const SourceMark& name_mark,
+                                                  const ConfigNode& options, ConfigProblems& problems) const {
+    const Entry* entry = find(name, name_mark, problems);
+    return entry == nullptr ? nullptr : entry->make(options, problems);
+  }
+  /// The options with every default filled in; null node when there were problems.
+  [[nodiscard]] ConfigNode resolve(std::string_view name, const SourceMark& name_mark, const ConfigNode& options,
+                                   ConfigProblems& problems) const {
+    const Entry* entry = find(name, name_mark, problems);
+    return entry == nullptr ? ConfigNode() : entry->resolve(options, problems);
+  }
+  [[nodiscard]] bool contains(std::string_view name) const { return entries_.find(name) != entries_.end(); }
+  /// Sorted by name.
+  [[nodiscard]] std::vector<ModuleInfo> modules() const {
+    std::vector<ModuleInfo> result;
+    for (const auto& [name, entry] : entries_) result.push_back(entry.info);
+    return result;
+  }
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> result;
+    for (const auto& [name, entry] : entries_) result.push_back(name);
+    return result;
+  }
+  [[nodiscard]] const std::string& family() const { return family_; }
+
+ private:
+  struct Entry {
+    ModuleInfo info;
+    std::function<std::unique_ptr<Interface>(const ConfigNode&, ConfigProblems&)> make;
+    std::function<ConfigNode(const ConfigNode&, ConfigProblems&)> resolve;
+  };
+  const Entry* find(std::string_view name, const SourceMark& mark, ConfigProblems& problems) const {
+    const auto found = entries_.find(name);
+    if (found != entries_.end()) return &found->second;
+    problems.add(mark, fmt::format("unknown {} '{}'{}", family_, name, suggestion(name, names())));
+    return nullptr;
+  }
+  std::string family_;
+  std::map<std::string, Entry, std::less<>> entries_;
+};
+
+}  // namespace lowbit

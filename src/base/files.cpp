@@ -1,0 +1,175 @@
+#include "lowbit/base/files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <system_error>
+
+#include "lowbit/base/error.h"
+
+namespace lowbit {
+namespace {
+
+std::string system_message(int error) { return std::system_category().message(error); }
+
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return value_; }
+
+ private:
+  int value_;
+};
+
+// Opens a regular file for reading and gives its size; a missing one is the user's data error.
+Descriptor open_regular(const std::filesystem::path& path, std::uint64_t& size) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    const int error = errno;
+    fail(error == ENOENT || error == ENOTDIR ? ErrorCode::kData : ErrorCode::kIo, "cannot open '{}': {}",
+         path.string(), system_message(error));
+  }
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(descriptor);
+    fail(ErrorCode::kData, "'{}' is not a regular file", path.string());
+  }
+  size = static_cast<std::uint64_t>(status.st_size);
+  return Descriptor(descriptor);
+}
+
+void flush_folder(const std::filesystem::path& folder) {
+  const Descriptor descriptor(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (descriptor.get() >= 0) ::fsync(descriptor.get());
+}
+
+}  // namespace
+
+MappedFile::MappedFile(std::filesystem::path path, const std::byte* data, std::size_t size)
+    : path_(std::move(path)), data_(data), size_(size) {}
+
+MappedFile::~MappedFile() {
+  if (size_ > 0) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
+  std::uint64_t size = 0;
+  const Descriptor descriptor = open_regular(path, size);
+  const std::byte* data = nullptr;
+  if (size > 0) {
+    void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor.get(), 0);
+    if (mapped == MAP_FAILED) fail(ErrorCode::kIo, "cannot map '{}': {}", path.string(), system_message(errno));
+    data = static_cast<const std::byte*>(mapped);
+  }
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, data, size));
+}
+
+std::string read_file(const std::filesystem::path& path, std::uint64_t limit) {
+  std::uint64_t size = 0;
+  const Descriptor descriptor = open_regular(path, size);
+  if (size > limit) {
+    fail(ErrorCode::kData, "'{}' has {}, expected at most {}", path.string(), format_bytes(size), format_bytes(limit));
+  }
+  std::string content(size, '\0');
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t count = ::read(descriptor.get(), content.data() + done, size - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(ErrorCode::kIo, "cannot read '{}': {}", path.string(), system_message(errno));
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  content.resize(done);
+  return content;
+}
+
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  std::string pattern = (path_.parent_path() / ("." + path_.filename().string() + ".part-XXXXXX")).string();
+  descriptor_ = ::mkstemp(pattern.data());
+  if (descriptor_ < 0) fail(ErrorCode::kIo, "cannot write '{}': {}", path_.string(), system_message(errno));
+  temporary_ = pattern;
+  ::fchmod(descriptor_, 0644);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(const void* data, std::size_t size) {
+  const char* next = static_cast<const char*>(data);
+  while (size > 0) {
+    const ssize_t count = ::write(descriptor_, next, size);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(ErrorCode::kIo, "cannot write '{}': {}", path_.string(), system_message(errno));
+    next += count;
+    size -= static_cast<std::size_t>(count);
+    size_ += static_cast<std::uint64_t>(count);
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) fail(ErrorCode::kIo, "cannot write '{}': {}", path_.string(), system_message(errno));
+  ::close(descriptor_);
+  descriptor_ = -1;
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    fail(ErrorCode::kIo, "cannot rename '{}' to '{}': {}", temporary_.string(), path_.string(), system_message(errno));
+  }
+  temporary_.clear();
+  flush_folder(path_.parent_path());
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.commit();
+}
+
+void make_folders(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) fail(ErrorCode::kIo, "cannot make the folder '{}': {}", path.string(), error.message());
+}
+
+std::uint64_t free_disk_bytes(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::path existing = std::filesystem::absolute(path, error);
+  while (!existing.empty() && !std::filesystem::exists(existing, error) && existing != existing.parent_path()) {
+    existing = existing.parent_path();
+  }
+  const auto space = std::filesystem::space(existing, error);
+  return error ? 0 : space.available;
+}
+
+std::filesystem::path user_cache_folder() {
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/') {
+    return std::filesystem::path(cache) / "lowbit";
+  }
+  const char* home = std::getenv("HOME");
+  return std::filesystem::path(home != nullptr ? home : "/tmp") / ".cache" / "lowbit";
+}
+
+std::string format_bytes(std::uint64_t bytes) {
+  static constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024.0 && unit + 1 < kUnits.size()) {
+    value /= 1024.0;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+}  // namespace lowbit
