@@ -1,0 +1,90 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lowbit/base/export.h"
+#include "lowbit/base/hash.h"
+#include "lowbit/formats/grid.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+/// Scales (or zeros) that are themselves quantized (SpQR, NF4's double quantization): value = scale (code - zero) in runs
+/// of `run` consecutive rows of one group column.
+struct NestedScales {
+  at::Tensor codes;   ///< uint8 [out, groups]
+  at::Tensor scales;  ///< float32 [ceil(out / run), groups]
+  at::Tensor zeros;   ///< float32 [ceil(out / run), groups]
+  int bits = 3;
+  std::int64_t run = 16;
+};
+
+/// Entries kept in high precision beside the grid. Where one stands it replaces the dequantized code.
+struct SparseOutliers {
+  at::Tensor rows;     ///< int32 [count]
+  at::Tensor columns;  ///< int32 [count]
+  at::Tensor values;   ///< float32 [count], representable in float16
+};
+
+/// An orthonormal map that belongs to a weight: the stored matrix is W Q (input) or Q^T W (output), and whoever multiplies
+/// must apply Q to the activation.
+struct RotationTag {
+  enum class Side { kInput, kOutput };
+  Side side = Side::kInput;
+  std::string name;  ///< "hadamard", with what its maker needs to rebuild it
+  std::int64_t block = 0;
+};
+
+/// A weight matrix [out, in] on a grid: everything a solver decides, and nothing about how it is packed.
+struct QuantizedWeight {
+  GridSpec grid;
+  at::Tensor codes;        ///< uint8 [out, in], 0 .. 2^bits - 1
+  at::Tensor scales;       ///< float32 [out, groups], exactly representable in grid.scale_type
+  at::Tensor zeros;        ///< float32 [out, groups]; whole numbers for kInteger; undefined for kCodebook
+  at::Tensor group_index;  ///< int32 [in], the group of each column; undefined means column / grid.group
+  at::Tensor group_bits;   ///< uint8 [groups]; undefined means grid.bits everywhere
+  std::optional<NestedScales> nested_scales;
+  std::optional<NestedScales> nested_zeros;
+  std::optional<SparseOutliers> outliers;
+  std::vector<RotationTag> rotations;
+
+  [[nodiscard]] std::int64_t rows() const { return codes.size(0); }
+  [[nodiscard]] std::int64_t columns() const { return codes.size(1); }
+  /// scale * (code - zero) in float32 (one subtraction, one product), outliers put in: [out, in]. Exactly what a packed
+  /// kernel must reproduce.
+  [[nodiscard]] at::Tensor dequantize() const;
+  /// Bits that codes, scales, zeros, indices and outliers take when stored, for the whole matrix.
+  [[nodiscard]] std::int64_t stored_bits() const;
+  /// Of every field: equal hashes mean equal weights.
+  [[nodiscard]] Hash content_hash() const;
+  /// Shapes, ranges of codes and indices, finite scales. Throws `kData` as "<layer>: ...".
+  void check(const std::string& layer) const;
+};
+
+/// Scale and zero of each row's part `weight` [out, columns] on `grid`, scales rounded to their storage type.
+/// An all-zero part gets a grid that holds 0. Both results are float32 [out].
+struct GroupParameters {
+  at::Tensor scales;
+  at::Tensor zeros;
+};
+[[nodiscard]] GroupParameters fit_min_max(const at::Tensor& weight, const GridSpec& grid);
+/// The least |Q(w) - w|^norm over shrunken ranges (GPTQ's search: 1 - i/grid_steps for i below max_shrink * grid_steps);
+/// never worse than `fit_min_max` under that norm.
+struct ClipSearch {
+  int grid_steps = 100;
+  double max_shrink = 0.8;
+  double norm = 2.4;
+};
+[[nodiscard]] GroupParameters fit_clipped(const at::Tensor& weight, const GridSpec& grid, const ClipSearch& search);
+/// clamp(round_half_even(w / s) + z, 0, 2^b - 1) as uint8, shape of `weight` [out, columns]; `scales`, `zeros` [out].
+[[nodiscard]] at::Tensor encode_columns(const at::Tensor& weight, const GroupParameters& parameters, const GridSpec& grid);
+[[nodiscard]] at::Tensor decode_columns(const at::Tensor& codes, const GroupParameters& parameters, const GridSpec& grid);
+/// Rounds to the storage type and back to float32; keeps 0 and sign; what would become 0 or infinite is clamped to the
+/// nearest finite non-zero value.
+[[nodiscard]] at::Tensor round_scales(const at::Tensor& scales, ScaleType type);
+
+}  // namespace lowbit

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lowbit/base/export.h"
+#include "lowbit/formats/quantized_weight.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+class Tokenizer;
+class WeightSource;
+
+/// What is stored for one block: its quantized linears, and every other tensor that the recipe changed, in float32.
+struct BlockArtifact {
+  std::int64_t index = 0;
+  std::map<std::string, QuantizedWeight> linears;  ///< by slot name, "self_attn.q_proj"
+  std::map<std::string, at::Tensor> tensors;       ///< canonical names; those not given are taken from the base model
+};
+
+/// Writes a quantized model as a Hugging Face directory, a shard a block, so that a run killed at any moment continues at
+/// the next unfinished block: `model-000NN-of-000MM.safetensors`, config.json with `quantization_config`, the tokenizer,
+/// and `lowbit.json` (recipe, hashes, stored bits). Grids that compressed-tensors can express (integer, group or channel,
+/// symmetric by sym_offset or asymmetric) use its pack-quantized format; others lowbit's own, described in docs/formats.md.
+class ArtifactWriter {
+ public:
+  /// `key` identifies base model, recipe, calibration and seed: a folder begun under another key is refused (`kConfig`).
+  ArtifactWriter(std::filesystem::path folder, std::shared_ptr<const WeightSource> base, const Tokenizer& tokenizer, std::string key);
+  ~ArtifactWriter();
+
+  /// Blocks that are on disk already, whole, under the same key.
+  [[nodiscard]] std::vector<std::int64_t> finished_blocks() const;
+  /// Reads such a block's linears back.
+  [[nodiscard]] BlockArtifact read_block(std::int64_t index) const;
+  void write_block(const BlockArtifact& block);
+  /// Embedding, head, final norm, index, config, tokenizer; the folder is a model from then on. `description` is JSON that
+  /// goes into lowbit.json.
+  void finish(const std::string& description);
+  [[nodiscard]] bool finished() const;
+
+ private:
+  struct Data;
+  std::unique_ptr<Data> data_;
+};
+
+/// Bits per weight really stored, over all quantized linears of an artifact (codes, scales, zeros, indices, outliers),
+/// and over the whole model's bytes on disk.
+struct StoredSize {
+  double bits_per_quantized_weight = 0;
+  std::int64_t quantized_weights = 0;
+  std::int64_t file_bytes = 0;
+};
+[[nodiscard]] StoredSize stored_size(const WeightSource& weights);
+
+}  // namespace lowbit

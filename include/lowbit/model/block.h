@@ -1,0 +1,108 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lowbit/base/export.h"
+#include "lowbit/model/architecture.h"
+#include "lowbit/model/linear_op.h"
+#include "lowbit/tensor/dtype.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+class WeightSource;
+
+struct ComputeOptions {
+  DType dtype = DType::kFloat32;  ///< kFloat32 or kBFloat16
+  bool deterministic = true;
+  /// Functional ATen only (no in-place, no packed kernel), so that gradients flow through a block.
+  bool differentiable = false;
+};
+
+/// Keys and values of one layer. What is kept, and in which form, is the policy's affair (float, KIVI, WKVQuant ...).
+class KvCachePolicy {
+ public:
+  virtual ~KvCachePolicy() = default;
+  /// Takes the new keys (after RoPE) and values, [batch, kv_heads, tokens, head_dim], and returns attention's output for
+  /// the queries [batch, heads, tokens, head_dim] of the same tokens, in decode order.
+  [[nodiscard]] virtual at::Tensor append_and_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                                     double scale, bool deterministic) = 0;
+  [[nodiscard]] virtual std::int64_t length() const = 0;
+  [[nodiscard]] virtual std::int64_t bytes() const = 0;
+};
+[[nodiscard]] std::unique_ptr<KvCachePolicy> make_float_kv_cache(std::int64_t window);
+
+/// cos and sin of every position of a sequence, [length, head_dim], in float32: made once and shared by all blocks.
+struct RopeTable {
+  at::Tensor cos;
+  at::Tensor sin;
+};
+[[nodiscard]] RopeTable make_rope_table(const Architecture& architecture, std::int64_t length);
+
+/// Called with the input of each group of linears during a forward pass: x [tokens, in] in the type of the computation.
+class TapSink {
+ public:
+  virtual ~TapSink() = default;
+  virtual void input(std::string_view group, const at::Tensor& x) = 0;
+};
+
+/// Linears that read the same input. The unit of statistics, of true-sequential solving and of joint scaling.
+struct FusedGroup {
+  std::string name;                  ///< the tap: "attention_input", "o_input", "mlp_input", "down_input"
+  std::vector<std::string> linears;  ///< slot names
+  std::string producer;              ///< what a scale of this input folds into: a norm ("input_layernorm") or a linear ("mlp.up_proj")
+  std::string inspected;             ///< the module whose output is the target: "attention", "mlp", or the linear itself
+  /// Rows of the producer that one column of these linears comes from: 1, or the number of query heads that share a KV
+  /// head when the producer is v_proj (a scale must then be equal on those columns).
+  std::int64_t repeats = 1;
+};
+
+/// One decoder layer: normalisation, attention, normalisation, MLP. Weights are held in the type of the computation.
+class Block {
+ public:
+  struct Weights {
+    at::Tensor input_norm;           ///< [hidden]
+    at::Tensor post_attention_norm;  ///< [hidden]
+    std::vector<LinearSlot> linears;
+  };
+  Block(const Architecture& architecture, std::int64_t index, Weights weights, ComputeOptions options);
+
+  /// hidden [batch, tokens, hidden] -> the same. `cache` null: the tokens are a whole sequence from position 0;
+  /// else they follow what the cache holds. `rope` must cover all positions.
+  [[nodiscard]] at::Tensor forward(const at::Tensor& hidden, const RopeTable& rope, KvCachePolicy* cache = nullptr,
+                                   TapSink* taps = nullptr) const;
+  /// Parts, for methods that need a module's output: the normalised input -> what is added to the residual.
+  [[nodiscard]] at::Tensor attention(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache, TapSink* taps) const;
+  [[nodiscard]] at::Tensor mlp(const at::Tensor& x, TapSink* taps) const;
+
+  [[nodiscard]] std::int64_t index() const { return index_; }
+  /// "model.layers.3"
+  [[nodiscard]] std::string name() const;
+  [[nodiscard]] const Architecture& architecture() const { return architecture_; }
+  [[nodiscard]] const ComputeOptions& options() const { return options_; }
+  /// In the order in which a forward pass meets them, so that solving them one after the other is true-sequential.
+  [[nodiscard]] std::vector<FusedGroup> fused_groups() const;
+  [[nodiscard]] std::vector<LinearSlot>& linears() { return weights_.linears; }
+  [[nodiscard]] const std::vector<LinearSlot>& linears() const { return weights_.linears; }
+  /// Throws `kInternal` for an unknown name.
+  [[nodiscard]] LinearSlot& linear(std::string_view name);
+  [[nodiscard]] const LinearSlot& linear(std::string_view name) const;
+  /// "input_layernorm" or "post_attention_layernorm".
+  [[nodiscard]] at::Tensor& norm(std::string_view name);
+
+ private:
+  Architecture architecture_;
+  std::int64_t index_;
+  Weights weights_;
+  ComputeOptions options_;
+};
+
+/// Reads one block. A linear that the source stores quantized is dequantized to a float one. Throws `kData`.
+[[nodiscard]] std::shared_ptr<Block> load_block(const WeightSource& weights, std::int64_t index, const ComputeOptions& options);
+
+}  // namespace lowbit
