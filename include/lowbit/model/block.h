@@ -62,6 +62,13 @@ struct FusedGroup {
   std::int64_t repeats = 1;
 };
 
+/// A forward pass of a block between two groups of linears. `x` is the input of the next group, [batch, tokens, in];
+/// `residual` what the coming module's output is added to, [batch, tokens, hidden].
+struct BlockState {
+  at::Tensor residual;
+  at::Tensor x;
+};
+
 /// One decoder layer: normalisation, attention, normalisation, MLP. Weights are held in the type of the computation.
 class Block {
  public:
@@ -76,6 +83,11 @@ class Block {
   /// else they follow what the cache holds. `rope` must cover all positions.
   [[nodiscard]] at::Tensor forward(const at::Tensor& hidden, const RopeTable& rope, KvCachePolicy* cache = nullptr,
                                    TapSink* taps = nullptr) const;
+  /// The same pass in steps, so that a driver can solve one group before its successor's input is computed: `begin` gives
+  /// the input of group 0; `step(state, g, ...)` runs the linears of group g and all up to the input of group g+1. After
+  /// the last group `state.residual` is the block's output. `forward` is begin and all steps.
+  [[nodiscard]] BlockState begin(const at::Tensor& hidden) const;
+  void step(BlockState& state, std::size_t group, const RopeTable& rope, KvCachePolicy* cache = nullptr) const;
   /// Parts, for methods that need a module's output: the normalised input -> what is added to the residual.
   [[nodiscard]] at::Tensor attention(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache, TapSink* taps) const;
   [[nodiscard]] at::Tensor mlp(const at::Tensor& x, TapSink* taps) const;
