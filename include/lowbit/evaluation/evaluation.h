@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lowbit/base/export.h"
+#include "lowbit/base/hash.h"
+#include "lowbit/data/dataset.h"
+#include "lowbit/evaluation/scorer.h"
+#include "lowbit/registry/registry.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+/// One number of a result with its uncertainty. `standard_error` is absent where none is defined.
+struct Metric {
+  std::string name;  ///< "perplexity", "kl_mean", "top1_agreement"
+  double value = 0;
+  std::optional<double> standard_error;
+  bool higher_is_better = false;
+};
+
+/// What one evaluation measured on one model. `items` are the units that comparisons pair and resample (windows, documents,
+/// questions): `kItemVersion` names their layout.
+struct EvaluationResult {
+  static constexpr int kItemVersion = 1;
+  struct Item {
+    std::string id;        ///< stable across models: "window 17"
+    double value = 0;      ///< the unit's mean negative log-likelihood, or its score
+    double weight = 1;     ///< tokens, for perplexity
+    std::map<std::string, double> more;  ///< further numbers of the unit: "kl", "top1"
+  };
+  std::string evaluation;   ///< registered name
+  std::string label;        ///< as tables head the column: "wordnet gptq-512"
+  std::string protocol;     ///< "gptq-512", never empty for a perplexity
+  std::vector<Metric> metrics;  ///< the first is the headline
+  std::vector<Item> items;
+  std::vector<std::pair<std::string, std::string>> facts;  ///< tokens, windows, split, template version ...
+};
+
+/// What an evaluation may use besides the model.
+struct EvaluationContext {
+  const Scorer& scorer;
+  const DatasetCatalog& datasets;
+  std::uint64_t seed = 0;
+  /// Where this evaluation keeps what the float model leaves for the others (hidden states); the same folder for every
+  /// model that is compared with the same baseline. Empty: no baseline.
+  std::filesystem::path reference_folder;
+  bool is_baseline = false;
+  /// The float model itself, for what needs its head; null when `is_baseline` or without a baseline.
+  const Model* baseline = nullptr;
+};
+
+/// One test of a model. Knows models, data and numbers, no quantizer.
+class Evaluation {
+ public:
+  virtual ~Evaluation() = default;
+  [[nodiscard]] virtual std::string label() const = 0;
+  /// Tokens that will be run, for `lowbit plan`; needs the tokenizer only.
+  [[nodiscard]] virtual std::int64_t tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const = 0;
+  /// Everything but the model that decides the result: options, data, protocol.
+  [[nodiscard]] virtual Hash key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const = 0;
+  /// Whether the float model must have been run first.
+  [[nodiscard]] virtual bool needs_baseline() const { return false; }
+  [[nodiscard]] virtual EvaluationResult run(const EvaluationContext& context) const = 0;
+  [[nodiscard]] virtual int version() const = 0;
+};
+
+void register_builtin_evaluations(Registry<Evaluation>& registry);
+[[nodiscard]] Registry<Evaluation> builtin_evaluations();
+
+}  // namespace lowbit

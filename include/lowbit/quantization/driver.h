@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lowbit/base/cancellation.h"
+#include "lowbit/base/export.h"
+#include "lowbit/base/progress.h"
+#include "lowbit/calibration/calibration_set.h"
+#include "lowbit/model/artifact.h"
+#include "lowbit/model/model.h"
+#include "lowbit/quantization/recipe.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+struct QuantizeRequest {
+  std::shared_ptr<const Model> model;
+  std::shared_ptr<const Recipe> recipe;
+  const CalibrationSet* calibration = nullptr;  ///< may be null when the recipe needs none
+  std::uint64_t seed = 0;
+  std::filesystem::path output;  ///< the artifact's folder
+};
+
+/// How far one solved layer is from the original.
+struct LayerReport {
+  std::string layer;
+  std::string grid;
+  double weight_error = 0;  ///< ||W - W^||_F / ||W||_F
+  double output_error = 0;  ///< sqrt(tr(D H D^T) / tr(W H W^T)) on the stream the solver saw; -1 without a Hessian
+  double seconds = 0;
+};
+
+struct QuantizeReport {
+  std::vector<LayerReport> layers;
+  std::vector<SolverEvent> events;
+  StoredSize size;
+  double seconds = 0;
+  std::int64_t resumed_blocks = 0;
+};
+
+/// Quantizes a model block by block into an artifact folder. Knows no algorithm by name. Per block: the steps' statistics
+/// are collected, the steps applied, the linears solved (group by group when true-sequential), the solved block run once
+/// more for the quantized stream, the shard written. A run that was killed continues at the next block and ends with the
+/// same bits. Throws what steps, readers and the disk throw; `kInterrupted` when cancelled.
+[[nodiscard]] QuantizeReport quantize(const QuantizeRequest& request, Progress& progress, const Cancellation& cancellation);
+
+}  // namespace lowbit

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lowbit/base/export.h"
+#include "lowbit/base/hash.h"
+#include "lowbit/config/node.h"
+#include "lowbit/quantization/solver.h"
+#include "lowbit/quantization/steps.h"
+#include "lowbit/registry/registry.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+struct Architecture;
+
+/// Everything a recipe's steps can be made of.
+struct QuantizationRegistries {
+  Registry<WeightSolver> solvers{"solver"};
+  Registry<BlockStep> block_steps{"block step"};
+  Registry<ModelTransform> model_transforms{"model transform"};
+  Registry<ExecutionStep> execution_steps{"execution step"};
+  Registry<KvCacheStep> kv_cache_steps{"KV cache step"};
+  Registry<ModelStep> model_steps{"model step"};
+};
+void register_builtin_solvers(Registry<WeightSolver>& registry);
+[[nodiscard]] QuantizationRegistries builtin_quantization();
+
+/// How the driver walks a block; the key `driver` beside the steps of a recipe's first solver.
+struct DriverOptions {
+  bool true_sequential = true;   ///< solve group after group, each on inputs that passed the solved ones before it
+  bool propagate_quantized = true;  ///< later blocks see the outputs of the solved blocks (error propagation)
+};
+
+/// An ordered list of steps for the layers of a model:
+///
+///   [{awq: {}}, {gptq: {bits: 4, group: 64}, layers: ['*_proj'], except: ['model.layers.0.*'],
+///     overrides: [{layers: ['*.down_proj'], bits: 8}]}]
+///
+/// A step is a map with one registered name and, for solvers, `layers` and `except` (patterns with * and ? over full
+/// layer names; by default every linear of every block) and `overrides` (options that differ on some layers). A layer that
+/// two solvers claim, a pattern that matches nothing and an unknown key are errors.
+class Recipe {
+ public:
+  /// Decodes and checks without any model. Null with problems added when something is wrong.
+  [[nodiscard]] static std::shared_ptr<const Recipe> decode(const std::string& name, const ConfigNode& node,
+                                                            const QuantizationRegistries& registries, ConfigProblems& problems);
+  /// The parts that need layer names: patterns that match nothing, layers claimed twice.
+  void check_layers(const Architecture& architecture, ConfigProblems& problems) const;
+
+  [[nodiscard]] const std::string& name() const { return name_; }
+  /// With every default filled in; what results store and `hash` covers.
+  [[nodiscard]] const ConfigNode& resolved() const { return resolved_; }
+  /// Of resolved steps and their versions.
+  [[nodiscard]] Hash hash() const;
+  /// The solver for a layer ("model.layers.3.mlp.down_proj"), or null: the layer stays float.
+  [[nodiscard]] const WeightSolver* solver(std::string_view layer) const;
+  [[nodiscard]] const std::vector<std::unique_ptr<BlockStep>>& block_steps() const { return block_steps_; }
+  [[nodiscard]] const DriverOptions& driver() const { return driver_; }
+  /// Joined over all steps.
+  [[nodiscard]] StatisticsNeeds needs() const;
+  [[nodiscard]] bool needs_calibration() const { return needs().any(); }
+
+ private:
+  struct SolverRule {
+    std::vector<std::pair<std::string, SourceMark>> layers;
+    std::vector<std::pair<std::string, SourceMark>> except;
+    std::unique_ptr<WeightSolver> solver;
+    struct Override {
+      std::vector<std::pair<std::string, SourceMark>> layers;
+      std::unique_ptr<WeightSolver> solver;
+    };
+    std::vector<Override> overrides;
+    SourceMark mark;
+    std::string step;
+  };
+  std::string name_;
+  ConfigNode resolved_;
+  std::vector<SolverRule> solvers_;
+  std::vector<std::unique_ptr<BlockStep>> block_steps_;
+  DriverOptions driver_;
+};
+
+/// `*` any run of characters, `?` one character; the whole name must match.
+[[nodiscard]] bool matches_pattern(std::string_view pattern, std::string_view name);
+/// Full names of all linears of all blocks, in order.
+[[nodiscard]] std::vector<std::string> linear_names(const Architecture& architecture);
+
+}  // namespace lowbit

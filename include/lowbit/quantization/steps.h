@@ -1,0 +1,121 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "lowbit/base/cancellation.h"
+#include "lowbit/base/export.h"
+#include "lowbit/base/random.h"
+#include "lowbit/calibration/statistics.h"
+#include "lowbit/formats/grid.h"
+#include "lowbit/model/block.h"
+#include "lowbit/model/model.h"
+#include "lowbit/quantization/solver.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+// What a block step did to the input of a group of linears, so that the driver can carry the statistics along.
+struct DiagonalMap {  ///< x became x / scale; the linears' columns were multiplied by it
+  std::string group;
+  at::Tensor scale;  ///< [in] float32
+};
+struct RotationMap {  ///< x became x Q
+  std::string group;
+  at::Tensor rotation;  ///< [in, in], orthonormal
+};
+struct Invalidated {  ///< x changed otherwise: collect again
+  std::string group;
+};
+using StatisticsEffect = std::variant<DiagonalMap, RotationMap, Invalidated>;
+
+/// What a block step sees: one block before its weights are solved, the inputs of both streams, and what comes later.
+/// Files, threads, progress and randomness are reached through it only.
+class BlockContext {
+ public:
+  virtual ~BlockContext() = default;
+  /// The block under work; its weights and norms may be rewritten.
+  [[nodiscard]] virtual Block& block() = 0;
+  /// As it was before any step, for targets.
+  [[nodiscard]] virtual const Block& original() const = 0;
+  /// Statistics of a group's input, as declared by `BlockStep::needs`.
+  [[nodiscard]] virtual const Statistics& statistics(std::string_view group) const = 0;
+  /// Number of calibration sequences, and the block's input for one of them, [1, tokens, hidden].
+  [[nodiscard]] virtual std::int64_t sequences() const = 0;
+  [[nodiscard]] virtual at::Tensor input(Stream stream, std::int64_t sequence) const = 0;
+  /// The original block's output on the float stream for one sequence.
+  [[nodiscard]] virtual at::Tensor float_output(std::int64_t sequence) const = 0;
+  [[nodiscard]] virtual const RopeTable& rope() const = 0;
+  /// The solver that the recipe gives a linear of this block; null when the layer is skipped.
+  [[nodiscard]] virtual const WeightSolver* solver(std::string_view linear) const = 0;
+  /// Tokens that reached an expert of a mixture (all tokens for a dense MLP).
+  [[nodiscard]] virtual std::int64_t tokens_of(std::string_view linear) const = 0;
+  [[nodiscard]] virtual Random random(std::string_view purpose) const = 0;
+  virtual void check_cancelled() const = 0;
+  virtual void report(const SolverEvent& event) = 0;
+};
+
+/// Rewrites a block before its weights are solved: SmoothQuant, AWQ, OmniQuant, AutoRound, LSI, WKVQuant. Steps that learn
+/// weights may hand codes to the driver through `take_solution`.
+class BlockStep {
+ public:
+  virtual ~BlockStep() = default;
+  [[nodiscard]] virtual StatisticsNeeds needs() const { return {}; }
+  [[nodiscard]] virtual std::vector<StatisticsEffect> apply(BlockContext& context) = 0;
+  /// A weight that the step has solved itself (AutoRound); nothing leaves it to the recipe's solver.
+  [[nodiscard]] virtual std::optional<QuantizedWeight> take_solution(std::string_view linear) {
+    (void)linear;
+    return std::nullopt;
+  }
+  [[nodiscard]] virtual int version() const = 0;
+};
+
+/// The whole model before the blocks, lazily: what QuaRot's R1 needs. `rewrite` is asked for each tensor as it is read.
+class ModelTransform {
+ public:
+  virtual ~ModelTransform() = default;
+  /// The tensor of that canonical name after the transform; `load` reads others in their original form.
+  [[nodiscard]] virtual at::Tensor rewrite(const std::string& name, const at::Tensor& tensor,
+                                           const std::function<at::Tensor(const std::string&)>& load) const = 0;
+  /// What the architecture becomes (an untied head, for example).
+  [[nodiscard]] virtual Architecture rewrite(const Architecture& architecture) const { return architecture; }
+  [[nodiscard]] virtual int version() const = 0;
+};
+
+/// Makes what runs around the products of a solved block: activation quantizers, LLM.int8(), Tender, online Hadamards.
+class ExecutionStep {
+ public:
+  virtual ~ExecutionStep() = default;
+  [[nodiscard]] virtual StatisticsNeeds needs() const { return {}; }
+  /// `statistics` of the linear's input on the solved block; null when none were asked for. Null result: the bare product.
+  [[nodiscard]] virtual std::shared_ptr<const LinearExecution> make(const LinearSlot& slot, const Statistics* statistics) const = 0;
+  [[nodiscard]] virtual int version() const = 0;
+};
+
+/// Makes the KV cache of a layer.
+class KvCacheStep {
+ public:
+  virtual ~KvCacheStep() = default;
+  [[nodiscard]] virtual std::unique_ptr<KvCachePolicy> make(const Architecture& architecture, std::int64_t layer) const = 0;
+  [[nodiscard]] virtual int version() const = 0;
+};
+
+/// Works between or after passes over the whole model: bit allocation, LoRA or scale recovery.
+class ModelStep {
+ public:
+  virtual ~ModelStep() = default;
+  /// Bytes it will hold at most, for `lowbit plan`.
+  [[nodiscard]] virtual std::int64_t memory(const Architecture& architecture) const = 0;
+  virtual void apply(const Model& reference, const std::filesystem::path& artifact, const Cancellation& cancellation) = 0;
+  [[nodiscard]] virtual int version() const = 0;
+};
+
+}  // namespace lowbit
