@@ -68,7 +68,7 @@ fetch_wheels() {
   if ! TMPDIR="$temporary" "$python" -m pip download "${quiet[@]}" --disable-pip-version-check --no-cache-dir \
        --retries 3 --no-deps --require-hashes "${wheel_platform[@]}" \
        --dest "$temporary" --requirement "$temporary/requirements.txt" 2>"$temporary/log"; then
-    tail -n 4 "$temporary/log" >&2
+    { grep '^ERROR' "$temporary/log" || cat "$temporary/log"; } | tail -n 4 >&2
     rm -rf -- "$temporary"
     die "the download failed (pip's last lines are above): check the network, the proxy and the disk," \
         "then run this again"
