@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "lowbit/base/cancellation.h"
+#include "lowbit/base/export.h"
+#include "lowbit/base/progress.h"
+#include "lowbit/experiment/experiment.h"
+#include "lowbit/experiment/plan.h"
+#include "lowbit/experiment/results.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+struct RunOptions {
+  std::filesystem::path program;  ///< spawned again for each piece of work: `program worker <run folder> <key>`
+  bool retry_failed = true;       ///< try items again whose last attempt failed
+};
+
+/// Runs what the store lacks, each piece in a process of its own, so that a crash or an exhausted memory is one failed
+/// cell. This process holds no weights. Writes the resolved config, the plan and `results.json` into the run's folder.
+/// Throws `kInterrupted` when cancelled; failed cells are in the results.
+[[nodiscard]] Results run_experiment(const Experiment& experiment, const Resources& resources, const RunOptions& options,
+                                     const Cancellation& cancellation);
+
+/// The child's side: does one piece of work of the run in `folder`. Throws what the work throws.
+void run_work_item(const std::filesystem::path& folder, const std::string& key, const Resources& resources,
+                   Progress& progress, const Cancellation& cancellation);
+
+}  // namespace lowbit

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lowbit/base/export.h"
+#include "lowbit/base/hash.h"
+#include "lowbit/calibration/calibration_set.h"
+#include "lowbit/config/node.h"
+#include "lowbit/evaluation/evaluation.h"
+#include "lowbit/experiment/resources.h"
+#include "lowbit/model/model.h"
+#include "lowbit/quantization/recipe.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+/// Every name an experiment file may use.
+struct Registries {
+  QuantizationRegistries quantization;
+  Registry<Evaluation> evaluations{"evaluation"};
+};
+[[nodiscard]] Registries builtin_registries();
+
+enum class MemoryMode { kResident, kStreamed };
+
+/// How models are computed; the same for every cell, since it is part of what a number means.
+struct ComputeConfig {
+  DType dtype = DType::kFloat32;
+  bool deterministic = true;
+  MemoryMode memory = MemoryMode::kResident;
+  int threads = 0;  ///< 0: one for each core
+  std::int64_t batch_tokens = 2048;
+  void visit(FieldVisitor& v);
+  [[nodiscard]] ComputeOptions options() const;
+};
+
+/// A recipe, or a quantized model made elsewhere (`artifact`), under the name that tables use.
+struct RecipeEntry {
+  std::string name;
+  std::shared_ptr<const Recipe> recipe;  ///< null for an artifact
+  std::filesystem::path artifact;
+  SourceMark mark;
+};
+
+struct EvaluationEntry {
+  std::string type;
+  std::shared_ptr<const Evaluation> evaluation;
+  SourceMark mark;
+};
+
+/// Recipes whose results are compared with each other, pair by pair, besides the comparison with the baseline.
+struct Contrast {
+  std::vector<std::string> recipes;
+  double margin = 0;  ///< of ln(perplexity) or of the score, for the verdict "equivalent"; 0: not tested
+  void visit(FieldVisitor& v);
+};
+
+/// One experiment file, decoded and checked: nothing of it was read from a model yet.
+struct Experiment {
+  static constexpr const char* kBaseline = "float";
+  std::string name;
+  std::vector<ModelEntry> models;
+  std::vector<CalibrationOptions> calibrations;
+  std::vector<RecipeEntry> recipes;
+  std::vector<EvaluationEntry> evaluations;
+  std::vector<std::int64_t> seeds;
+  std::vector<Contrast> contrasts;
+  ComputeConfig compute;
+  std::filesystem::path output;  ///< the run's folder
+  ConfigNode resolved;           ///< with every default and every sweep written out; decodes to the same experiment
+  [[nodiscard]] Hash hash() const;
+};
+
+/// Decodes a file. `overrides` are "a.b=c" of the command line. All problems are reported together: throws `kConfig`.
+[[nodiscard]] Experiment load_experiment(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                                         const Registries& registries, const Resources& resources);
+[[nodiscard]] Experiment decode_experiment(const ConfigNode& node, const Registries& registries, const Resources& resources);
+
+/// Writes out `{sweep: [...]}`: every combination of the values inside `node`, each with a label such as "bits=3,group=64"
+/// (empty without a sweep). Throws nothing; problems (an empty sweep, a nested one) are added.
+[[nodiscard]] std::vector<std::pair<std::string, ConfigNode>> expand_sweeps(const ConfigNode& node, ConfigProblems& problems);
+
+}  // namespace lowbit

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "lowbit/base/export.h"
+#include "lowbit/base/hash.h"
+#include "lowbit/experiment/experiment.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+/// One piece of work: making an artifact, or running one evaluation on one model. Done once for all cells that share it;
+/// its key decides whether the store has it already.
+struct WorkItem {
+  enum class Kind { kQuantize, kEvaluate };
+  Kind kind = Kind::kEvaluate;
+  std::string key;            ///< 32 hexadecimal digits
+  int model = 0;              ///< indices into the experiment's lists; -1 where the item does not depend on it
+  int recipe = -1;            ///< -1: the float model
+  int calibration = -1;
+  int evaluation = -1;
+  std::int64_t seed = 0;
+  std::string artifact_key;   ///< of what an evaluation runs on; empty for the float model
+  std::string reference_key;  ///< of the float model's states that an evaluation is compared with; may be empty
+  std::string title;          ///< "quantize gptq-w4g64 (calibration wordnet, seed 0)"
+  std::int64_t tokens = 0;    ///< to be run through the model
+  double estimated_seconds = 0;
+  std::int64_t estimated_memory = 0;  ///< bytes at the peak
+  std::int64_t estimated_disk = 0;    ///< bytes written
+  bool done = false;          ///< the store has it
+};
+
+/// A point of the grid: which items it needs.
+struct Cell {
+  int model = 0;
+  int recipe = -1;       ///< -1: the baseline
+  int calibration = -1;  ///< -1: the recipe needs none
+  int evaluation = 0;
+  std::int64_t seed = 0;
+  std::string item;      ///< key of its evaluation item
+  std::string artifact;  ///< key of its quantize item, or empty
+};
+
+struct Plan {
+  std::vector<WorkItem> items;  ///< in an order that respects what needs what
+  std::vector<Cell> cells;
+  [[nodiscard]] const WorkItem* find(const std::string& key) const;
+};
+
+/// Reads tokenizers, fingerprints and calibration texts, no weights. Throws `kConfig` / `kData`.
+[[nodiscard]] Plan make_plan(const Experiment& experiment, const Resources& resources);
+
+/// Entries of the store, by key. Immutable: a folder or file under its final name is whole.
+class Store {
+ public:
+  explicit Store(std::filesystem::path folder);
+  [[nodiscard]] std::filesystem::path artifact(const std::string& key) const;
+  [[nodiscard]] std::filesystem::path result(const std::string& key) const;     ///< JSON of an evaluation or a quantization
+  [[nodiscard]] std::filesystem::path reference(const std::string& key) const;  ///< folder of float states
+  [[nodiscard]] std::filesystem::path failure(const std::string& key) const;
+  [[nodiscard]] std::filesystem::path log(const std::string& key) const;
+  [[nodiscard]] bool has(const WorkItem& item) const;
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+}  // namespace lowbit
