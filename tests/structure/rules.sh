@@ -2,12 +2,13 @@
 # tree. The module list has a line for each module: its name, "torch" or "no-torch", all modules it may use.
 # shellcheck shell=bash
 
-# tree_files: every file of the tree that is, or could be, committed
+# tree_files: every file of the tree that is, or could be, committed; without git or its folder, what is not built
 tree_files() {
-  if [[ -e .git ]]; then
+  if [[ -e .git ]] && git ls-files --error-unmatch CMakeLists.txt >/dev/null 2>&1; then
     git ls-files --cached --others --exclude-standard
   else
-    find . -type f -printf '%P\n'
+    find . \( -path ./.git -o -path ./.deps -o -path ./build -o -path ./runs -o -path ./.cache \) -prune -o \
+      -type f -printf '%P\n'
   fi | LC_ALL=C sort -u | while read -r file; do [[ ! -f "$file" ]] || printf '%s\n' "$file"; done
 }
 
