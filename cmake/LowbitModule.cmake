@@ -33,6 +33,8 @@ function(lowbit_module name)
   list(REMOVE_DUPLICATES closure)
   set_property(GLOBAL PROPERTY LOWBIT_CLOSURE_${name} "${closure}")
   set_property(GLOBAL APPEND PROPERTY LOWBIT_MODULES ${name})
+  # What a module's sources need beyond the common rules: flags of single files, further libraries.
+  include("${PROJECT_SOURCE_DIR}/src/${name}/module.cmake" OPTIONAL)
 endfunction()
 
 # The shared library made of every module.
