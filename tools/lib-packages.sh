@@ -46,6 +46,7 @@ apt_install() {
     die "apt-get could not install the packages (its last lines are above): check network, rights and disk," \
         "or install them by hand: apt-get install $*"
   fi
+  say "$(grep -o '[0-9.,]* .B of additional disk space' "$log" || echo 'no additional disk space') taken by the packages"
   rm -f -- "$log"
 }
 
