@@ -41,7 +41,7 @@ apt_install() {
   if ! { $prefix apt-get update -q &&
          $prefix env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"; } \
        >"$log" 2>&1; then
-    tail -n 15 "$log" >&2
+    { grep '^[EW]: ' "$log" || cat "$log"; } | tail -n 5 >&2
     rm -f -- "$log"
     die "apt-get could not install the packages (its last lines are above): check network, rights and disk," \
         "or install them by hand: apt-get install $*"
