@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -36,17 +37,26 @@ class FieldVisitor {
   virtual ~FieldVisitor() = default;
 
   void field(std::string_view name, bool& value, std::string_view help) { boolean(name, value, help); }
-  void field(std::string_view name, std::int64_t& value, std::string_view help, IntRange range = {}) { integer(name, value, help, range); }
+  void field(std::string_view name, std::int64_t& value, std::string_view help, IntRange range = {}) {
+    integer(name, value, help, range);
+  }
   void field(std::string_view name, int& value, std::string_view help, IntRange range = {});
-  void field(std::string_view name, double& value, std::string_view help, RealRange range = {}) { real(name, value, help, range); }
+  void field(std::string_view name, double& value, std::string_view help, RealRange range = {}) {
+    real(name, value, help, range);
+  }
   void field(std::string_view name, std::string& value, std::string_view help) { string(name, value, help); }
-  void field(std::string_view name, std::vector<std::string>& value, std::string_view help) { strings(name, value, help); }
-  void field(std::string_view name, std::vector<std::int64_t>& value, std::string_view help, IntRange range = {}) { integers(name, value, help, range); }
+  void field(std::string_view name, std::vector<std::string>& value, std::string_view help) {
+    strings(name, value, help);
+  }
+  void field(std::string_view name, std::vector<std::int64_t>& value, std::string_view help, IntRange range = {}) {
+    integers(name, value, help, range);
+  }
   /// Any subtree, decoded later by whoever knows its meaning.
   void field(std::string_view name, ConfigNode& value, std::string_view help) { tree(name, value, help); }
   /// An enumeration whose enumerators are 0, 1, 2 ... in the order of `names`.
   template <typename Enum>
-  void choice(std::string_view name, Enum& value, std::initializer_list<std::string_view> names, std::string_view help) {
+  void choice(std::string_view name, Enum& value, std::initializer_list<std::string_view> names,
+              std::string_view help) {
     int index = static_cast<int>(value);
     choice_index(name, index, {names.begin(), names.size()}, help);
     value = static_cast<Enum>(index);
@@ -60,18 +70,23 @@ class FieldVisitor {
   virtual void real(std::string_view name, double& value, std::string_view help, RealRange range) = 0;
   virtual void string(std::string_view name, std::string& value, std::string_view help) = 0;
   virtual void strings(std::string_view name, std::vector<std::string>& value, std::string_view help) = 0;
-  virtual void integers(std::string_view name, std::vector<std::int64_t>& value, std::string_view help, IntRange range) = 0;
+  virtual void integers(std::string_view name, std::vector<std::int64_t>& value, std::string_view help,
+                        IntRange range) = 0;
   virtual void tree(std::string_view name, ConfigNode& value, std::string_view help) = 0;
-  virtual void choice_index(std::string_view name, int& index, std::span<const std::string_view> names, std::string_view help) = 0;
+  virtual void choice_index(std::string_view name, int& index, std::span<const std::string_view> names,
+                            std::string_view help) = 0;
 };
 
-/// Reads fields out of a map. `finish` reports the keys nobody asked for.
+/// Reads fields out of a map. What cannot be read is reported at its place and leaves the field as it was:
+///
+///   configs/x.yaml:3:11: 'bits' cannot be read as a whole number: 'four'
+///   configs/x.yaml:4:5: unknown key 'gruop'; did you mean 'group'?
 class FieldDecoder : public FieldVisitor {
  public:
-  /// A null `node` is taken as an empty map.
+  /// A null `node` is taken as an empty map; a scalar or a list is reported once.
   FieldDecoder(const ConfigNode& node, ConfigProblems& problems);
   void required(std::string_view name) override;
-  /// Adds "unknown key 'x'; did you mean 'y'?" for each key that no field has asked for.
+  /// Reports the keys that no field has asked for and the required keys that are missing. Call it after the last field.
   void finish();
 
  protected:
@@ -80,34 +95,45 @@ class FieldDecoder : public FieldVisitor {
   void real(std::string_view name, double& value, std::string_view help, RealRange range) override;
   void string(std::string_view name, std::string& value, std::string_view help) override;
   void strings(std::string_view name, std::vector<std::string>& value, std::string_view help) override;
-  void integers(std::string_view name, std::vector<std::int64_t>& value, std::string_view help, IntRange range) override;
+  void integers(std::string_view name, std::vector<std::int64_t>& value, std::string_view help,
+                IntRange range) override;
   void tree(std::string_view name, ConfigNode& value, std::string_view help) override;
-  void choice_index(std::string_view name, int& index, std::span<const std::string_view> names, std::string_view help) override;
+  void choice_index(std::string_view name, int& index, std::span<const std::string_view> names,
+                    std::string_view help) override;
 
  private:
+  /// The value of a key, or null pointer when the key is absent.
   const ConfigNode* take(std::string_view name);
+  /// The items of a list field, or null pointer when the key is absent or its value, which is then reported, is no
+  /// list.
+  const std::vector<ConfigNode>* take_list(std::string_view name, std::string_view expected);
   ConfigNode node_;
   ConfigProblems& problems_;
   std::vector<std::string> known_;
-  std::vector<std::string> required_;
+  std::vector<std::string> missing_;
+  bool is_map_ = true;
 };
 
 /// What `lowbit describe` prints of one field.
 struct FieldDescription {
   std::string name;
-  std::string type;           ///< "integer 2..8", "number", "true or false", "one of a, b", ...
+  std::string type;  ///< "integer 2..8", "number, at least 0", "true or false", "one of a, b", "list of text" ...
   std::string default_value;  ///< as YAML; empty for a required field
   std::string help;
   bool required = false;
 };
 
-/// Runs `options.visit` (and `options.validate(problems, mark)` when there is one) over a map.
+/// Runs `options.visit` over a map, then, if every field could be read, `options.validate(problems, mark)` where
+/// `Options` has it: relations between fields say nothing about values that were not taken.
 template <typename Options>
 void decode_fields(const ConfigNode& node, Options& options, ConfigProblems& problems) {
+  const std::size_t before = problems.size();
   FieldDecoder decoder(node, problems);
   options.visit(static_cast<FieldVisitor&>(decoder));
   decoder.finish();
-  if constexpr (requires { options.validate(problems, node.mark()); }) options.validate(problems, node.mark());
+  if constexpr (requires { options.validate(problems, node.mark()); }) {
+    if (problems.size() == before) options.validate(problems, node.mark());
+  }
 }
 
 /// Non-template cores of the two templates below.
@@ -123,7 +149,8 @@ template <typename Options>
   return out;
 }
 
-/// The resolved values of all fields as a map: what a decoded config means with every default filled in.
+/// The resolved values of all fields as a map: what a decoded config means with every default filled in. Decoding it
+/// gives the same options.
 template <typename Options>
 [[nodiscard]] ConfigNode echo_fields(const Options& options) {
   std::vector<ConfigNode::Entry> entries;
@@ -132,4 +159,4 @@ template <typename Options>
   return ConfigNode::map(std::move(entries));
 }
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

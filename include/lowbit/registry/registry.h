@@ -26,8 +26,8 @@ struct ModuleInfo {
 /// itself. `family` is the word used in messages: "solver", "evaluation".
 ///
 ///   Registry<WeightSolver> solvers("solver");
-///   solvers.add<RtnOptions>("rtn", "round to nearest", "", [](const RtnOptions& o) { return std::make_unique<Rtn>(o); });
-///   auto solver = solvers.create("rtn", node, problems);
+///   solvers.add<RtnOptions>("rtn", "round to nearest", "", [](const RtnOptions& o) { return std::make_unique<Rtn>(o);
+///   }); auto solver = solvers.create("rtn", name_mark, options_node, problems);
 template <typename Interface>
 class Registry {
  public:
@@ -36,6 +36,7 @@ class Registry {
   /// `Options` has `visit(FieldVisitor&)`. Throws `kPlugin` when the name is taken.
   template <typename Options, typename Make>
   void add(std::string name, std::string summary, std::string citation, Make make) {
+    if (contains(name)) fail(ErrorCode::kPlugin, "a {} named '{}' is registered already", family_, name);
     Entry entry;
     entry.info = {name, std::move(summary), std::move(citation), describe_fields<Options>()};
     entry.make = [make](const ConfigNode& node, ConfigProblems& problems) -> std::unique_ptr<Interface> {
@@ -46,15 +47,15 @@ class Registry {
     };
     entry.resolve = [](const ConfigNode& node, ConfigProblems& problems) {
       Options options;
+      const std::size_t before = problems.size();
       decode_fields(node, options, problems);
-      return echo_fields(options);
+      return problems.size() == before ? echo_fields(options) : ConfigNode();
     };
-    if (!entries_.emplace(name, std::move(entry)).second) {
-      fail(ErrorCode::kPlugin, "a {} named '{}' is registered already", family_, name);
-    }
+    entries_.emplace(std::move(name), std::move(entry));
   }
 
-  /// Null, with the problems added, when the name is unknown or an option is wrong. `name_mark` is where the name stands.
+  /// Null, with the problems added, when the name is unknown or an option is wrong. `name_mark` is where the name
+  /// stands. `make` runs only on options without problems; what it throws is not caught.
   [[nodiscard]] std::unique_ptr<Interface> create(std::string_view name, const SourceMark& name_mark,
                                                   const ConfigNode& options, ConfigProblems& problems) const {
     const Entry* entry = find(name, name_mark, problems);
