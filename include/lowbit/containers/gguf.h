@@ -21,19 +21,25 @@ using GgufValue = std::variant<bool, std::int64_t, double, std::string, std::vec
 
 /// A GGUF file (versions 2 and 3, little endian), memory-mapped and checked: every length against the bytes that are
 /// left before anything is allocated, offsets aligned, inside the file and not overlapping, names unique, UTF-8 keys.
-/// Token strings may be any bytes. Throws `kData` as "<path>: ...", naming key, tensor or byte position.
+/// Token strings may be any bytes. Throws `kData` as "<path>: ...", naming key, tensor or byte position; `kUnsupported`
+/// for version 1, versions above 3 and big-endian files. A tensor of type `kOther` (the IQ types) is listed with its
+/// data.
+///
+/// Metadata values stay in the file until they are first asked for, so that opening a hostile file costs no more memory
+/// than its bytes justify. All look-ups may be made from any thread.
 class GgufFile {
  public:
   [[nodiscard]] static std::shared_ptr<const GgufFile> open(const std::filesystem::path& path);
   ~GgufFile();
 
   [[nodiscard]] const std::filesystem::path& path() const;
-  [[nodiscard]] const std::vector<TensorEntry>& tensors() const;           ///< in the file's order
-  [[nodiscard]] const TensorEntry* find(std::string_view name) const;      ///< null when absent
-  [[nodiscard]] const GgufValue* metadata(std::string_view key) const;     ///< null when absent
-  [[nodiscard]] std::vector<std::string> metadata_keys() const;            ///< in the file's order
+  [[nodiscard]] const std::vector<TensorEntry>& tensors() const;        ///< in the file's order
+  [[nodiscard]] const TensorEntry* find(std::string_view name) const;   ///< null when absent
+  [[nodiscard]] const GgufValue* metadata(std::string_view key) const;  ///< null when absent
+  [[nodiscard]] std::vector<std::string> metadata_keys() const;         ///< in the file's order
 
-  /// Typed look-ups; throw `kData` naming the key when it is absent (without a default) or of another kind.
+  /// Typed look-ups, with no conversion between kinds; throw `kData` naming the key when it is absent (without a
+  /// default) or of another kind.
   [[nodiscard]] std::string string(std::string_view key) const;
   [[nodiscard]] std::int64_t integer(std::string_view key) const;
   [[nodiscard]] std::int64_t integer(std::string_view key, std::int64_t fallback) const;
@@ -50,4 +56,4 @@ class GgufFile {
   std::unique_ptr<Data> data_;
 };
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

@@ -14,7 +14,8 @@
 namespace lowbit LOWBIT_EXPORT {
 
 /// One safetensors file, memory-mapped and strictly checked (no holes, overlaps, trailing bytes, overflowing shapes,
-/// duplicate names). Throws `kData` as "<path>: tensor 'x': ...".
+/// duplicate names, unknown keys). Throws `kData` as "<path>: tensor 'x': ...". The data need not be aligned to its
+/// type.
 class SafetensorsFile {
  public:
   [[nodiscard]] static std::shared_ptr<const SafetensorsFile> open(const std::filesystem::path& path);
@@ -35,20 +36,22 @@ class SafetensorsFile {
 /// only pytorch_model*.bin is `kUnsupported`, and the message says how to convert.
 [[nodiscard]] std::vector<std::filesystem::path> find_safetensors_files(const std::filesystem::path& folder);
 
+/// Opens them all. A name that two files hold, or an index that disagrees with what its shards hold, is `kData`.
+[[nodiscard]] std::vector<std::shared_ptr<const SafetensorsFile>> open_safetensors_folder(
+    const std::filesystem::path& folder);
+
 /// Writes a safetensors file atomically. Declare every tensor first, then write each one's bytes in the order that
 /// `order()` gives; only one tensor need be in memory.
 class SafetensorsWriter {
  public:
-  struct Declaration {
-    std::string name;
-    StorageType type = StorageType::kF32;
-    std::vector<std::int64_t> shape;
-  };
+  using Declaration = TensorDeclaration;
+  /// Throws `kInternal` for a name that repeats, a negative dimension or a type that safetensors does not know.
   SafetensorsWriter(std::filesystem::path path, std::vector<Declaration> tensors,
                     std::map<std::string, std::string> metadata = {{"format", "pt"}});
   ~SafetensorsWriter();
   /// Indices into the declared list, widest type first, then by name: the order in which data must be written.
   [[nodiscard]] const std::vector<std::size_t>& order() const;
+  /// The next bytes; a tensor may come in pieces, but no piece may reach into the next tensor (`kInternal`).
   void write(const void* data, std::size_t size);
   /// Throws `kInternal` when bytes are missing; renames the file into place.
   void finish();
@@ -58,4 +61,4 @@ class SafetensorsWriter {
   std::unique_ptr<Data> data_;
 };
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT
