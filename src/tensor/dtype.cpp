@@ -12,11 +12,16 @@ struct Row {
 };
 
 constexpr Row kRows[] = {
-    {DType::kFloat32, c10::ScalarType::Float, "float32"},    {DType::kFloat64, c10::ScalarType::Double, "float64"},
-    {DType::kFloat16, c10::ScalarType::Half, "float16"},     {DType::kBFloat16, c10::ScalarType::BFloat16, "bfloat16"},
-    {DType::kInt8, c10::ScalarType::Char, "int8"},           {DType::kUInt8, c10::ScalarType::Byte, "uint8"},
-    {DType::kInt16, c10::ScalarType::Short, "int16"},        {DType::kInt32, c10::ScalarType::Int, "int32"},
-    {DType::kInt64, c10::ScalarType::Long, "int64"},         {DType::kBool, c10::ScalarType::Bool, "bool"},
+    {DType::kFloat32, c10::ScalarType::Float, "float32"},
+    {DType::kFloat64, c10::ScalarType::Double, "float64"},
+    {DType::kFloat16, c10::ScalarType::Half, "float16"},
+    {DType::kBFloat16, c10::ScalarType::BFloat16, "bfloat16"},
+    {DType::kInt8, c10::ScalarType::Char, "int8"},
+    {DType::kUInt8, c10::ScalarType::Byte, "uint8"},
+    {DType::kInt16, c10::ScalarType::Short, "int16"},
+    {DType::kInt32, c10::ScalarType::Int, "int32"},
+    {DType::kInt64, c10::ScalarType::Long, "int64"},
+    {DType::kBool, c10::ScalarType::Bool, "bool"},
     {DType::kFloat8E4M3, c10::ScalarType::Float8_e4m3fn, "float8_e4m3"},
     {DType::kFloat8E5M2, c10::ScalarType::Float8_e5m2, "float8_e5m2"},
 };

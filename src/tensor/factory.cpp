@@ -68,21 +68,26 @@ at::Tensor tensor_of(std::span<const double> values) { return copy_of(values); }
 at::Tensor tensor_of(std::span<const std::int32_t> values) { return copy_of(values); }
 at::Tensor tensor_of(std::span<const std::int64_t> values) { return copy_of(values); }
 
-at::Tensor view_bytes(std::span<const std::byte> data, const Shape& shape, DType type, std::shared_ptr<const void> owner) {
+at::Tensor view_bytes(std::span<const std::byte> data, const Shape& shape, DType type,
+                      std::shared_ptr<const void> owner) {
   const std::uint64_t bytes = byte_count(shape, type);
   if (bytes != data.size()) {
-    fail(ErrorCode::kInternal, "a {} tensor of shape {} takes {} bytes, not {}", dtype_name(type), shape_text(shape), bytes,
-         data.size());
+    fail(ErrorCode::kInternal, "a {} tensor of shape {} takes {} bytes, not {}", dtype_name(type), shape_text(shape),
+         bytes, data.size());
   }
   if (reinterpret_cast<std::uintptr_t>(data.data()) % static_cast<std::uintptr_t>(dtype_bytes(type)) != 0) {
-    fail(ErrorCode::kInternal, "the bytes of a {} tensor of shape {} are not aligned", dtype_name(type), shape_text(shape));
+    fail(ErrorCode::kInternal, "the bytes of a {} tensor of shape {} are not aligned", dtype_name(type),
+         shape_text(shape));
   }
   // LibTorch has no read-only tensors; nobody writes through this one.
   void* begin = const_cast<std::byte*>(data.data());
-  return at::from_blob(begin, shape, [owner = std::move(owner)](void*) {}, scalar_type(type));
+  return at::from_blob(
+      begin, shape, [owner = std::move(owner)](void*) {}, scalar_type(type));
 }
 
-at::Tensor concatenate(const std::vector<at::Tensor>& parts, std::int64_t dimension) { return at::cat(parts, dimension); }
+at::Tensor concatenate(const std::vector<at::Tensor>& parts, std::int64_t dimension) {
+  return at::cat(parts, dimension);
+}
 at::Tensor stack_tensors(const std::vector<at::Tensor>& parts, std::int64_t dimension) {
   return at::stack(parts, dimension);
 }

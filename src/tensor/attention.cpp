@@ -1,0 +1,90 @@
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+
+#include <optional>
+
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/ops.h"
+#include "tensor/alignment.h"
+#include "tensor/autograd.h"
+#include "tensor/threads.h"
+
+namespace lowbit {
+namespace {
+
+// True where query row i, at position tk - tq + i, may look at key column j: bool [tq, tk].
+at::Tensor visible_mask(std::int64_t tq, std::int64_t tk, std::int64_t window) {
+  const at::Tensor keys = at::arange(tk, at::kLong).unsqueeze(0);
+  const at::Tensor queries = at::arange(tk - tq, tk, at::kLong).unsqueeze(1);
+  at::Tensor mask = keys.le(queries);
+  if (window > 0) mask = mask.logical_and(keys.gt(queries.sub(window)));
+  return mask;
+}
+
+// Which positions are hidden, in the cheapest form that says it.
+struct Causality {
+  std::optional<at::Tensor> mask;
+  bool causal = false;
+};
+
+Causality causality_of(std::int64_t tq, std::int64_t tk, std::int64_t window) {
+  const bool window_matters = window > 0 && window < tk;
+  if (!window_matters && tq == 1) return {};
+  if (!window_matters && tq == tk) return {std::nullopt, true};
+  return {visible_mask(tq, tk, window), false};
+}
+
+void check_shapes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  const bool fits = q.dim() == 4 && k.dim() == 4 && v.dim() == 4 && k.sizes() == v.sizes() && q.size(0) == k.size(0) &&
+                    q.size(3) == k.size(3) && k.size(2) >= q.size(2) && k.size(1) > 0 && q.size(1) % k.size(1) == 0;
+  if (!fits) {
+    fail(ErrorCode::kInternal, "attention: queries {}, keys {} and values {} do not go together",
+         shape_text(shape_of(q)), shape_text(shape_of(k)), shape_text(shape_of(v)));
+  }
+}
+
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
+                  const Causality& causality) {
+  return at::scaled_dot_product_attention(q, k, v, causality.mask, /*dropout_p=*/0.0, causality.causal, scale,
+                                          /*enable_gqa=*/q.size(1) != k.size(1));
+}
+
+// One KV head of one sequence with the query heads that it serves: [1, r, tq, dim], contiguous so that the kernel sees
+// the same strides and alignment wherever the sequence stands in its batch. The key and value are seen r times.
+at::Tensor attend_unit(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
+                       const Causality& causality) {
+  const NoGradScope no_grad;
+  const std::int64_t repeats = q.size(1);
+  const at::Tensor keys = aligned_contiguous(k).expand({1, repeats, k.size(2), k.size(3)});
+  const at::Tensor values = aligned_contiguous(v).expand({1, repeats, v.size(2), v.size(3)});
+  return attend(aligned_contiguous(q), keys, values, scale, causality);
+}
+
+}  // namespace
+
+at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
+                            std::int64_t window, bool deterministic) {
+  check_shapes(q, k, v);
+  ensure_threads();
+  const Causality causality = causality_of(q.size(2), k.size(2), window);
+  if (!deterministic || needs_gradient({q, k, v})) return attend(q, k, v, scale, causality);
+  const std::int64_t kv_heads = k.size(1);
+  const std::int64_t repeats = q.size(1) / kv_heads;
+  // [batch, tq, heads, dim] in memory: the caller's next step joins the heads of a token.
+  at::Tensor out = at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
+  for_each_unit(q.size(0) * kv_heads, [&](std::int64_t unit) {
+    const std::int64_t sequence = unit / kv_heads;
+    const std::int64_t head = unit % kv_heads;
+    const auto heads_of = [&](const at::Tensor& t, std::int64_t count) {
+      return t.narrow(0, sequence, 1).narrow(1, head * count, count);
+    };
+    const at::Tensor part = attend_unit(heads_of(q, repeats), heads_of(k, 1), heads_of(v, 1), scale, causality);
+    heads_of(out, repeats).copy_(part);
+  });
+  return out;
+}
+
+}  // namespace lowbit

@@ -1,0 +1,94 @@
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/ops.h"
+#include "tensor/alignment.h"
+#include "tensor/threads.h"
+
+namespace lowbit {
+namespace {
+
+// Rows of one float32 product: its rounding error grows with their number, the cost of adding up in float64 shrinks.
+constexpr std::int64_t kChunkRows = 512;
+// A block of the result is one thread's work: 256 KiB of float32 beside 512 KiB of float64.
+constexpr std::int64_t kBlock = 256;
+
+at::Tensor as_rows(const at::Tensor& x) {
+  if (x.dim() != 2) fail(ErrorCode::kInternal, "gram: expected [tokens, n], got {}", shape_text(shape_of(x)));
+  return aligned_contiguous(x.to(at::kFloat));
+}
+
+// Adds the products of all chunks to sums[row.., column..], in the order of the chunks.
+void run_block(const at::Tensor& x, const at::Tensor& y, at::Tensor& sums, std::int64_t row, std::int64_t column) {
+  const NoGradScope no_grad;
+  const std::int64_t rows = std::min(kBlock, x.size(1) - row);
+  const std::int64_t columns = std::min(kBlock, y.size(1) - column);
+  const std::int64_t stride = sums.size(1);
+  double* target = sums.mutable_data_ptr<double>() + row * stride + column;
+  at::Tensor product = at::empty({rows, columns}, x.options());
+  for (std::int64_t begin = 0; begin < x.size(0); begin += kChunkRows) {
+    const std::int64_t count = std::min(kChunkRows, x.size(0) - begin);
+    at::mm_out(product, x.narrow(0, begin, count).narrow(1, row, rows).t(),
+               y.narrow(0, begin, count).narrow(1, column, columns));
+    const float* part = product.const_data_ptr<float>();
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = 0; j < columns; ++j) target[i * stride + j] += part[i * columns + j];
+    }
+  }
+}
+
+void mirror_lower_triangle(at::Tensor& sums) {
+  const std::int64_t n = sums.size(0);
+  double* data = sums.mutable_data_ptr<double>();
+  for_each_unit((n + kBlock - 1) / kBlock, [&](std::int64_t block) {
+    const std::int64_t begin = block * kBlock;
+    for (std::int64_t i = begin; i < std::min(n, begin + kBlock); ++i) {
+      for (std::int64_t j = i + 1; j < n; ++j) data[i * n + j] = data[j * n + i];
+    }
+  });
+}
+
+}  // namespace
+
+at::Tensor gram(const at::Tensor& x) {
+  const NoGradScope no_grad;
+  const at::Tensor rows = as_rows(x);
+  const std::int64_t blocks = (rows.size(1) + kBlock - 1) / kBlock;
+  at::Tensor sums = make_zeros({rows.size(1), rows.size(1)}, DType::kFloat64);
+  std::vector<std::pair<std::int64_t, std::int64_t>> lower;
+  for (std::int64_t i = 0; i < blocks; ++i) {
+    for (std::int64_t j = 0; j <= i; ++j) lower.emplace_back(i, j);
+  }
+  for_each_unit(static_cast<std::int64_t>(lower.size()), [&](std::int64_t unit) {
+    const auto [i, j] = lower[static_cast<std::size_t>(unit)];
+    run_block(rows, rows, sums, i * kBlock, j * kBlock);
+  });
+  mirror_lower_triangle(sums);
+  return sums;
+}
+
+at::Tensor cross_gram(const at::Tensor& x, const at::Tensor& y) {
+  const NoGradScope no_grad;
+  const at::Tensor left = as_rows(x);
+  const at::Tensor right = as_rows(y);
+  if (left.size(0) != right.size(0)) {
+    fail(ErrorCode::kInternal, "cross_gram: {} rows against {}", left.size(0), right.size(0));
+  }
+  const std::int64_t row_blocks = (left.size(1) + kBlock - 1) / kBlock;
+  const std::int64_t column_blocks = (right.size(1) + kBlock - 1) / kBlock;
+  at::Tensor sums = make_zeros({left.size(1), right.size(1)}, DType::kFloat64);
+  for_each_unit(row_blocks * column_blocks, [&](std::int64_t unit) {
+    run_block(left, right, sums, unit / column_blocks * kBlock, unit % column_blocks * kBlock);
+  });
+  return sums;
+}
+
+}  // namespace lowbit

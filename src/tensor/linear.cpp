@@ -1,0 +1,143 @@
+#include "tensor/linear.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/addmv.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/mv.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/ops.h"
+#include "tensor/alignment.h"
+#include "tensor/autograd.h"
+#include "tensor/threads.h"
+
+namespace lowbit {
+namespace {
+
+// Output columns of a unit. Narrow enough for two threads to share the smallest projection, wide enough for the packing
+// of x to cost little; a multiple of 64 elements, so that a slice begins on a cache line in every type.
+constexpr std::int64_t kTileColumns = 192;
+// Output columns of a unit of the product with a single row, which is bound by reading the weight.
+constexpr std::int64_t kVectorColumns = 512;
+
+std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// One product with everything that its units share.
+struct Product {
+  at::Tensor x;       // [sequences * tokens, in]
+  at::Tensor weight;  // [out, in]
+  at::Tensor bias;    // [out] or undefined
+  at::Tensor out;     // [sequences * tokens, out]
+  std::int64_t tokens;
+  LinearTiling tiling;
+
+  [[nodiscard]] std::int64_t tiles() const { return ceil_divide(tokens, tiling.rows); }
+  [[nodiscard]] std::int64_t slices() const { return ceil_divide(weight.size(0), tiling.columns); }
+  [[nodiscard]] std::int64_t sequences() const { return x.size(0) / tokens; }
+};
+
+void multiply(at::Tensor& out, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (bias.defined()) {
+    at::addmm_out(out, bias, x, weight.t());
+  } else {
+    at::mm_out(out, x, weight.t());
+  }
+}
+
+// A unit always multiplies `tiling.rows` rows that begin on a cache line: the rows of a short or unaligned tile are
+// copied, with zeros below them, and the result is copied back.
+void run_tile(const Product& product, std::int64_t sequence, std::int64_t tile, std::int64_t slice) {
+  const NoGradScope no_grad;
+  const std::int64_t row = tile * product.tiling.rows;
+  const std::int64_t rows = std::min(product.tiling.rows, product.tokens - row);
+  const std::int64_t column = slice * product.tiling.columns;
+  const std::int64_t columns = std::min(product.tiling.columns, product.weight.size(0) - column);
+  const at::Tensor weight = product.weight.narrow(0, column, columns);
+  const at::Tensor bias = product.bias.defined() ? product.bias.narrow(0, column, columns) : at::Tensor();
+  at::Tensor x = product.x.narrow(0, sequence * product.tokens + row, rows);
+  at::Tensor out = product.out.narrow(0, sequence * product.tokens + row, rows).narrow(1, column, columns);
+  if (rows == product.tiling.rows && aligned(x)) {
+    multiply(out, x, weight, bias);
+    return;
+  }
+  at::Tensor padded = at::zeros({product.tiling.rows, x.size(1)}, x.options());
+  padded.narrow(0, 0, rows).copy_(x);
+  at::Tensor result =
+      at::empty({product.tiling.rows, product.weight.size(0)}, out.options()).narrow(1, column, columns);
+  multiply(result, padded, weight, bias);
+  out.copy_(result.narrow(0, 0, rows));
+}
+
+void run_vector(const Product& product, std::int64_t slice) {
+  const NoGradScope no_grad;
+  const std::int64_t column = slice * kVectorColumns;
+  const std::int64_t columns = std::min(kVectorColumns, product.weight.size(0) - column);
+  const at::Tensor weight = product.weight.narrow(0, column, columns);
+  for (std::int64_t sequence = 0; sequence < product.sequences(); ++sequence) {
+    at::Tensor x = product.x.select(0, sequence);
+    if (!aligned(x)) x = x.clone();
+    at::Tensor out = product.out.select(0, sequence).narrow(0, column, columns);
+    if (product.bias.defined()) {
+      at::addmv_out(out, product.bias.narrow(0, column, columns), weight, x);
+    } else {
+      at::mv_out(out, weight, x);
+    }
+  }
+}
+
+void check_shapes(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const bool fits = x.dim() >= 1 && weight.dim() == 2 && x.size(-1) == weight.size(1) &&
+                    (!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0))) &&
+                    x.scalar_type() == weight.scalar_type();
+  if (!fits) {
+    fail(ErrorCode::kInternal, "linear: input {} of {} does not go with weight {} of {}", shape_text(shape_of(x)),
+         c10::toString(x.scalar_type()), shape_text(shape_of(weight)), c10::toString(weight.scalar_type()));
+  }
+}
+
+}  // namespace
+
+at::Tensor tiled_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, LinearTiling tiling) {
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  at::Tensor out = at::empty(shape, x.options().requires_grad(false));
+  if (out.numel() == 0) return out;
+  if (x.size(-1) == 0) return bias.defined() ? out.copy_(bias) : out.zero_();
+  const std::int64_t tokens = x.dim() >= 2 ? x.size(-2) : 1;
+  const Product product{x.contiguous().view({-1, x.size(-1)}),
+                        aligned_contiguous(weight),
+                        bias,
+                        out.view({-1, out.size(-1)}),
+                        tokens,
+                        tiling};
+  if (tokens == 1) {
+    for_each_unit(ceil_divide(weight.size(0), kVectorColumns), [&](std::int64_t slice) { run_vector(product, slice); });
+    return out;
+  }
+  // Neighbouring units share a tile's rows, which stay in the cache while the weight's slices pass by.
+  const std::int64_t slices = product.slices();
+  const std::int64_t tiles = product.tiles();
+  for_each_unit(product.sequences() * tiles * slices, [&](std::int64_t unit) {
+    run_tile(product, unit / (tiles * slices), unit / slices % tiles, unit % slices);
+  });
+  return out;
+}
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool deterministic) {
+  check_shapes(x, weight, bias);
+  ensure_threads();
+  if (!deterministic || needs_gradient({x, weight, bias})) {
+    return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+  }
+  return tiled_linear(x, weight, bias, {kTileRows, kTileColumns});
+}
+
+}  // namespace lowbit
