@@ -15,29 +15,42 @@ namespace lowbit LOWBIT_EXPORT {
 
 /// How a file's bytes become rows.
 enum class RowReader {
-  kText,        ///< the whole file is one document
-  kParagraphs,  ///< documents are separated by blank lines
-  kLines,       ///< a document a line, empty lines included (WikiText)
-  kJsonl,       ///< a JSON object a line; `column` is the document
+  kText,           ///< the whole file is one document, as it is
+  kParagraphs,     ///< documents are separated by blank lines
+  kLines,          ///< a document a line, without its line end; blank lines included
+  kJsonl,          ///< a JSON object a line; `column` is the document
+  kDelimited,      ///< documents are separated by `delimiter` and trimmed; empty ones are left out
+  kWikitextRows,   ///< as the Hugging Face hub serves WikiText: a line with its line feed, a blank line as an empty row
+  kWikitextPages,  ///< WikiText's articles: a line " = Title = " begins one (the "page" form of the lm-eval harness)
 };
 
-/// One YAML file of datasets/: where rows come from and what they are. A new dataset is a new file and no code.
+/// One YAML file of datasets/: where rows come from and what they are. A new dataset is a new file and no code. Its
+/// name is the file's name without ".yaml".
+///
+///   summary: Articles of the English Wikipedia
+///   licence: CC BY-SA 3.0
+///   reader: wikitext_rows
+///   splits:
+///     test: {files: [wikitext2/wiki.test.raw]}
 struct DatasetDefinition {
   std::string name;
   std::string summary;
   std::string language = "en";
-  std::string domain;   ///< "literary", "technical", "encyclopedia" ...
+  std::string domain;  ///< "literary", "technical", "encyclopedia" ...
   std::string licence;
-  std::string remedy;   ///< what to do when the files are missing
-  int version = 1;      ///< raised when rows or template change
+  std::string remedy;  ///< what to do when the files are missing
+  int version = 1;     ///< raised when rows or template change
   RowReader reader = RowReader::kText;
   std::string column = "text";
+  std::string delimiter;           ///< for `kDelimited`
   std::string separator = "\n\n";  ///< put between documents when they are joined
   struct Split {
     std::vector<std::string> files;  ///< relative to a data folder; a name in .gz is unpacked
-    double from = 0.0;               ///< share of the documents where the split begins, and ends
+    std::int64_t documents = 0;      ///< only the first so many of the files; 0: all
+    double from = 0.0;               ///< share of those documents where the split begins, and ends
     double to = 1.0;
     void visit(FieldVisitor& v);
+    void validate(ConfigProblems& problems, const SourceMark& mark) const;
   };
   std::map<std::string, Split> splits;  ///< "train" calibrates, "test" is scored
   std::filesystem::path file;           ///< the definition's own
@@ -50,27 +63,35 @@ struct Corpus {
   std::vector<std::string> documents;
   std::string separator;
   Hash hash;  ///< of definition version and documents
+  /// The documents with the separator between them.
   [[nodiscard]] std::string joined() const;
+  [[nodiscard]] std::uint64_t bytes() const;  ///< of the joined text
 };
 
 /// Finds definitions by name in folders, and their files in data folders.
 class DatasetCatalog {
  public:
   /// Folders are searched in order; those that do not exist are passed over.
-  DatasetCatalog(std::vector<std::filesystem::path> definition_folders, std::vector<std::filesystem::path> data_folders);
+  DatasetCatalog(std::vector<std::filesystem::path> definition_folders,
+                 std::vector<std::filesystem::path> data_folders);
 
   /// Decodes and checks a definition. `name` is a dataset's name, or a path: a .yaml definition, or a plain text file,
   /// whose blank-line separated paragraphs then are the documents (first 80 % train, last 20 % test).
   /// Throws `kConfig`, with the nearest known name.
   [[nodiscard]] DatasetDefinition find(const std::string& name) const;
+  /// Sorted by name; of two of one name that of the earlier folder.
   [[nodiscard]] std::vector<DatasetDefinition> all() const;
-  /// Throws `kData` when a file is missing (naming the folders searched and the remedy), when the split is unknown, empty
-  /// or not valid UTF-8.
+  /// A definition's files are looked for in the data folders, then beside the definition. Throws `kConfig` when the
+  /// split is unknown; `kData` when a file is missing (naming the folders searched and the remedy), damaged or not
+  /// valid UTF-8 (naming file, line and byte), and when the split has no text. A byte order mark at a file's start is
+  /// dropped.
   [[nodiscard]] Corpus load(const DatasetDefinition& definition, const std::string& split) const;
 
  private:
+  [[nodiscard]] std::map<std::string, std::filesystem::path> definition_files() const;
+  [[nodiscard]] std::filesystem::path locate(const DatasetDefinition& definition, const std::string& file) const;
   std::vector<std::filesystem::path> definition_folders_;
   std::vector<std::filesystem::path> data_folders_;
 };
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

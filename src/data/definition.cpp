@@ -1,0 +1,97 @@
+#include "data/definition.h"
+
+#include <algorithm>
+
+#include "lowbit/base/error.h"
+
+namespace lowbit {
+namespace {
+
+/// Absolute names and ".." would tie a definition to one machine.
+bool stays_inside(const std::filesystem::path& file) {
+  return !file.empty() && file.is_relative() &&
+         std::none_of(file.begin(), file.end(), [](const std::filesystem::path& part) { return part == ".."; });
+}
+
+struct DefinitionFields {
+  DatasetDefinition definition;
+  ConfigNode splits;
+
+  void visit(FieldVisitor& v) {
+    DatasetDefinition& d = definition;
+    v.required("summary");
+    v.field("summary", d.summary, "what the texts are, in one sentence");
+    v.field("language", d.language, "language code, such as en");
+    v.field("domain", d.domain, "kind of text: literary, technical, encyclopedia ...");
+    v.required("licence");
+    v.field("licence", d.licence, "licence of the texts");
+    v.field("remedy", d.remedy, "what to do when the files are missing");
+    v.field("version", d.version, "raised when the rows change", {1, 1000000});
+    v.choice("reader", d.reader,
+             {"text", "paragraphs", "lines", "jsonl", "delimited", "wikitext_rows", "wikitext_pages"},
+             "how a file becomes documents");
+    v.field("column", d.column, "the text's column, for jsonl");
+    v.field("delimiter", d.delimiter, "what stands between documents, for delimited");
+    v.field("separator", d.separator, "put between documents when they are joined");
+    v.required("splits");
+    v.field("splits", splits, "split name -> files, documents, from, to");
+  }
+
+  void validate(ConfigProblems& problems, const SourceMark& mark) {
+    if ((definition.reader == RowReader::kDelimited) == definition.delimiter.empty()) {
+      problems.add(mark, "'delimiter' belongs to 'reader: delimited', which needs it");
+    }
+    if (splits.is_null()) return;
+    if (!splits.is_map() || splits.entries().empty()) {
+      problems.add(splits.mark(), "'splits' must be a map of split names, such as {test: {files: [a.txt]}}");
+      return;
+    }
+    for (const ConfigNode::Entry& entry : splits.entries()) {
+      decode_fields(entry.value, definition.splits[entry.key.text()], problems);
+    }
+  }
+};
+
+}  // namespace
+
+void DatasetDefinition::Split::visit(FieldVisitor& v) {
+  v.required("files");
+  v.field("files", files, "files below a data folder; a name in .gz is unpacked");
+  v.field("documents", documents, "only the first so many documents; 0: all", {0, std::int64_t{1} << 40});
+  v.field("from", from, "share of the documents where the split begins", {0.0, 1.0});
+  v.field("to", to, "share of the documents where the split ends", {0.0, 1.0});
+}
+
+void DatasetDefinition::Split::validate(ConfigProblems& problems, const SourceMark& mark) const {
+  if (from >= to) problems.add(mark, fmt::format("a split from {} to {} has no documents", from, to));
+  for (const std::string& file : files) {
+    if (stays_inside(file)) continue;
+    problems.add(mark, fmt::format("file '{}' must be relative to a data folder and stay inside it", file));
+  }
+}
+
+DatasetDefinition load_definition(const std::filesystem::path& path) {
+  const ConfigNode node = ConfigNode::load(path);
+  DefinitionFields fields;
+  ConfigProblems problems;
+  decode_fields(node, fields, problems);
+  problems.throw_if_any();
+  fields.definition.name = path.stem().string();
+  fields.definition.file = path;
+  return fields.definition;
+}
+
+DatasetDefinition definition_of_text(const std::filesystem::path& path) {
+  DatasetDefinition definition;
+  definition.name = path.stem().string();
+  definition.summary = "the paragraphs of a text file";
+  definition.language.clear();
+  definition.reader = RowReader::kParagraphs;
+  definition.file = path;
+  const std::string file = std::filesystem::absolute(path).string();
+  definition.splits["train"] = {.files = {file}, .to = 0.8};
+  definition.splits["test"] = {.files = {file}, .from = 0.8};
+  return definition;
+}
+
+}  // namespace lowbit
