@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "lowbit/base/cancellation.h"
 #include "lowbit/base/export.h"
@@ -13,8 +15,9 @@
 namespace lowbit LOWBIT_EXPORT {
 
 struct RunOptions {
-  std::filesystem::path program;  ///< spawned again for each piece of work: `program worker <run folder> <key>`
-  bool retry_failed = true;       ///< try items again whose last attempt failed
+  std::filesystem::path program;  ///< spawned for each piece of work: `program worker <run folder> <key> <failure file>`
+  std::vector<std::string> worker_arguments;              ///< passed on behind those, for example --data folders
+  std::function<void(const std::string& line)> announce;  ///< told what begins and what failed; may be empty
 };
 
 /// Runs what the store lacks, each piece in a process of its own, so that a crash or an exhausted memory is one failed

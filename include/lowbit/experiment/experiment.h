@@ -71,6 +71,7 @@ struct Experiment {
   std::vector<Contrast> contrasts;
   ComputeConfig compute;
   std::filesystem::path output;  ///< the run's folder
+  std::filesystem::path store;   ///< finished work, shared by experiments
   ConfigNode resolved;           ///< with every default and every sweep written out; decodes to the same experiment
   [[nodiscard]] Hash hash() const;
 };

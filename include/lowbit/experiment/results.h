@@ -39,6 +39,7 @@ struct CellResult {
   std::optional<double> mean_output_error;
   std::int64_t event_count = 0;
   std::optional<PairedDifference> against_baseline;  ///< of the headline's items: ln(perplexity), or the score
+  double adjusted_p = 1;  ///< Holm over all comparisons with the baseline in this experiment
 };
 
 struct ContrastResult {
@@ -71,6 +72,11 @@ struct Results {
 [[nodiscard]] Results collect_results(const Experiment& experiment, const Plan& plan, const Store& store);
 /// The documented form (docs/results.md).
 [[nodiscard]] std::string results_json(const Results& results);
+/// Pairs two results of the same evaluation item by item and compares them. Throws `kData` when the items differ.
+[[nodiscard]] PairedDifference compare(const EvaluationResult& result, const EvaluationResult& other);
+/// Equivalent when two one-sided tests put the difference inside a margin that was set beforehand (its 90 % interval lies
+/// within +-margin), else different when the adjusted p-value is below 0.05, else undecided.
+[[nodiscard]] Verdict verdict_of(const PairedDifference& difference, double adjusted_p, double margin);
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> machine_facts();
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> build_facts();
 

@@ -1,0 +1,1 @@
+target_compile_definitions(lowbit_experiment PRIVATE LOWBIT_VERSION="${PROJECT_VERSION}")

@@ -1,0 +1,199 @@
+#include "lowbit/experiment/plan.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "experiment/estimate.h"
+#include "lowbit/base/error.h"
+#include "lowbit/model/weight_source.h"
+#include "lowbit/tensor/environment.h"
+
+namespace lowbit {
+namespace {
+
+// Raised when the same inputs give other bits for a reason that no step's own version covers.
+constexpr int kPlanVersion = 1;
+
+// A model that evaluations run on, opened without reading weights.
+struct OpenModel {
+  std::shared_ptr<const WeightSource> weights;
+  std::unique_ptr<Tokenizer> tokenizer;
+  Hash key;  // of weights, tokenizer and the way of computing
+};
+
+OpenModel open_model(const std::filesystem::path& path, const ComputeConfig& compute) {
+  OpenModel model;
+  model.weights = open_weights(path);
+  model.tokenizer = load_tokenizer(path);
+  model.key = Hasher()
+                  .add(kPlanVersion)
+                  .add(model.weights->fingerprint())
+                  .add(model.tokenizer->fingerprint())
+                  .add(dtype_name(compute.dtype))
+                  .add(compute.deterministic)
+                  .add(cpu_capability())
+                  .add(torch_version())
+                  .finish();
+  return model;
+}
+
+class Planner {
+ public:
+  Planner(const Experiment& experiment, const Resources& resources)
+      : experiment_(experiment),
+        datasets_(resources.dataset_folders(), resources.data_folders),
+        store_(experiment.store) {}
+
+  Plan make() {
+    for (std::size_t model = 0; model < experiment_.models.size(); ++model) {
+      add_model(static_cast<int>(model));
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  void add_model(int model) {
+    const OpenModel base = open_model(experiment_.models[static_cast<std::size_t>(model)].path, experiment_.compute);
+    estimator_.emplace(base.weights->architecture(), experiment_.compute);
+    calibrations_.clear();
+    references_.clear();
+    for (std::size_t e = 0; e < experiment_.evaluations.size(); ++e) add_baseline(model, static_cast<int>(e), base);
+    for (std::size_t r = 0; r < experiment_.recipes.size(); ++r) {
+      const RecipeEntry& entry = experiment_.recipes[r];
+      if (!entry.recipe) {
+        const OpenModel artifact = open_model(entry.artifact, experiment_.compute);
+        add_evaluations(model, static_cast<int>(r), -1, 0, artifact, "");
+      } else if (!entry.recipe->needs_calibration()) {
+        add_recipe(model, static_cast<int>(r), -1, 0, base);
+      } else {
+        for (std::size_t c = 0; c < experiment_.calibrations.size(); ++c) {
+          for (const std::int64_t seed : experiment_.seeds) {
+            add_recipe(model, static_cast<int>(r), static_cast<int>(c), seed, base);
+          }
+        }
+      }
+    }
+  }
+
+  void add_baseline(int model, int evaluation, const OpenModel& base) {
+    const Evaluation& test = *experiment_.evaluations[static_cast<std::size_t>(evaluation)].evaluation;
+    WorkItem item;
+    item.model = model;
+    item.evaluation = evaluation;
+    item.reference_key = Hasher().add("reference").add(base.key).add(evaluation_key(evaluation, base)).finish().hex();
+    item.key = Hasher().add("evaluate").add(base.key).add(evaluation_key(evaluation, base)).add(test.version()).finish().hex();
+    item.title = fmt::format("evaluate {} on {}", Experiment::kBaseline, test.label());
+    item.tokens = test.tokens(*base.tokenizer, datasets_);
+    estimator_->evaluation(item, test.needs_baseline());
+    references_[evaluation] = item.reference_key;
+    plan_.cells.push_back({model, -1, -1, evaluation, 0, item.key, ""});
+    add_item(std::move(item));
+  }
+
+  void add_recipe(int model, int recipe, int calibration, std::int64_t seed, const OpenModel& base) {
+    const RecipeEntry& entry = experiment_.recipes[static_cast<std::size_t>(recipe)];
+    WorkItem item;
+    item.kind = WorkItem::Kind::kQuantize;
+    item.model = model;
+    item.recipe = recipe;
+    item.calibration = calibration;
+    item.seed = seed;
+    Hasher key;
+    key.add("quantize").add(base.key).add(entry.recipe->hash());
+    item.title = fmt::format("quantize {}", entry.name);
+    if (calibration >= 0) {
+      const CalibrationSet& set = calibration_set(calibration, seed, base);
+      key.add(set.hash).add(seed);
+      item.tokens = set.tokens();
+      item.title += fmt::format(" (calibration {}, seed {})", set.options.name, seed);
+    }
+    item.key = key.finish().hex();
+    item.artifact_key = item.key;
+    estimator_->quantization(item, *entry.recipe);
+    const std::string artifact = item.key;
+    add_item(std::move(item));
+    add_evaluations(model, recipe, calibration, seed, base, artifact);
+  }
+
+  void add_evaluations(int model, int recipe, int calibration, std::int64_t seed, const OpenModel& opened, const std::string& artifact) {
+    for (std::size_t e = 0; e < experiment_.evaluations.size(); ++e) {
+      const int evaluation = static_cast<int>(e);
+      const Evaluation& test = *experiment_.evaluations[e].evaluation;
+      WorkItem item;
+      item.model = model;
+      item.recipe = recipe;
+      item.calibration = calibration;
+      item.seed = seed;
+      item.evaluation = evaluation;
+      item.artifact_key = artifact;
+      if (test.needs_baseline()) item.reference_key = references_[evaluation];
+      Hasher key;
+      key.add("evaluate").add(opened.key).add(evaluation_key(evaluation, opened)).add(test.version()).add(artifact).add(item.reference_key);
+      item.key = key.finish().hex();
+      const std::string& name = experiment_.recipes[static_cast<std::size_t>(recipe)].name;
+      item.title = fmt::format("evaluate {} on {}", name, test.label());
+      item.tokens = test.tokens(*opened.tokenizer, datasets_);
+      estimator_->evaluation(item, false);
+      plan_.cells.push_back({model, recipe, calibration, evaluation, seed, item.key, artifact});
+      add_item(std::move(item));
+    }
+  }
+
+  Hash evaluation_key(int evaluation, const OpenModel& model) {
+    const Hash tokenizer = model.tokenizer->fingerprint();
+    const auto cached = evaluation_keys_.find({evaluation, tokenizer});
+    if (cached != evaluation_keys_.end()) return cached->second;
+    const Hash key = experiment_.evaluations[static_cast<std::size_t>(evaluation)].evaluation->key(*model.tokenizer, datasets_);
+    return evaluation_keys_[{evaluation, tokenizer}] = key;
+  }
+
+  const CalibrationSet& calibration_set(int calibration, std::int64_t seed, const OpenModel& base) {
+    const auto found = calibrations_.find({calibration, seed});
+    if (found != calibrations_.end()) return found->second;
+    CalibrationSet set = draw_calibration(experiment_.calibrations[static_cast<std::size_t>(calibration)], datasets_,
+                                          *base.tokenizer, static_cast<std::uint64_t>(seed));
+    return calibrations_[{calibration, seed}] = std::move(set);
+  }
+
+  // Cells that share a key share the work.
+  void add_item(WorkItem item) {
+    if (plan_.find(item.key) != nullptr) return;
+    item.done = store_.has(item);
+    plan_.items.push_back(std::move(item));
+  }
+
+  const Experiment& experiment_;
+  DatasetCatalog datasets_;
+  Store store_;
+  Plan plan_;
+  std::optional<Estimator> estimator_;
+  std::map<std::pair<int, std::int64_t>, CalibrationSet> calibrations_;
+  std::map<std::pair<int, Hash>, Hash> evaluation_keys_;
+  std::map<int, std::string> references_;
+};
+
+}  // namespace
+
+const WorkItem* Plan::find(const std::string& key) const {
+  const auto found = std::find_if(items.begin(), items.end(), [&](const WorkItem& item) { return item.key == key; });
+  return found == items.end() ? nullptr : &*found;
+}
+
+Plan make_plan(const Experiment& experiment, const Resources& resources) { return Planner(experiment, resources).make(); }
+
+Store::Store(std::filesystem::path folder) : folder_(std::move(folder)) {}
+std::filesystem::path Store::artifact(const std::string& key) const { return folder_ / "artifacts" / key; }
+std::filesystem::path Store::result(const std::string& key) const { return folder_ / "results" / (key + ".json"); }
+std::filesystem::path Store::reference(const std::string& key) const { return folder_ / "references" / key; }
+std::filesystem::path Store::failure(const std::string& key) const { return folder_ / "failures" / (key + ".json"); }
+std::filesystem::path Store::log(const std::string& key) const { return folder_ / "logs" / (key + ".log"); }
+
+bool Store::has(const WorkItem& item) const {
+  std::error_code error;
+  return std::filesystem::exists(result(item.key), error);
+}
+
+}  // namespace lowbit

@@ -1,0 +1,72 @@
+#include <utility>
+
+#include "lowbit/experiment/experiment.h"
+
+namespace lowbit {
+namespace {
+
+// One place of a tree that holds {sweep: [...]}.
+struct Sweep {
+  std::string path;  // dotted
+  std::string name;  // the key that holds it, for labels
+  std::vector<ConfigNode> values;
+};
+
+const ConfigNode* sweep_values(const ConfigNode& node) {
+  if (!node.is_map() || node.entries().size() != 1) return nullptr;
+  const auto& entry = node.entries().front();
+  return entry.key.text() == "sweep" ? &entry.value : nullptr;
+}
+
+std::string join_path(const std::string& path, const std::string& key) { return path.empty() ? key : path + "." + key; }
+
+void find_sweeps(const ConfigNode& node, const std::string& path, const std::string& name, std::vector<Sweep>& found,
+                 ConfigProblems& problems) {
+  if (const ConfigNode* values = sweep_values(node)) {
+    if (!values->is_sequence() || values->items().empty()) {
+      problems.add(values->mark(), "'sweep' needs a list of at least one value");
+      return;
+    }
+    for (const ConfigNode& value : values->items()) {
+      std::vector<Sweep> nested;
+      find_sweeps(value, "", "", nested, problems);
+      if (!nested.empty()) problems.add(value.mark(), "a sweep inside a sweep; list all values in one");
+    }
+    found.push_back({path, name, values->items()});
+  } else if (node.is_map()) {
+    for (const auto& [key, value] : node.entries()) find_sweeps(value, join_path(path, key.text()), key.text(), found, problems);
+  } else if (node.is_sequence()) {
+    std::size_t index = 0;
+    for (const ConfigNode& item : node.items()) find_sweeps(item, join_path(path, std::to_string(index++)), name, found, problems);
+  }
+}
+
+std::string value_text(const ConfigNode& value) {
+  if (value.is_scalar()) return value.text();
+  std::string text = value.to_yaml();
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, ConfigNode>> expand_sweeps(const ConfigNode& node, ConfigProblems& problems) {
+  std::vector<Sweep> sweeps;
+  const std::size_t problems_before = problems.size();
+  find_sweeps(node, "", "", sweeps, problems);
+  std::vector<std::pair<std::string, ConfigNode>> expanded = {{"", node}};
+  if (problems.size() != problems_before) return expanded;
+  for (const Sweep& sweep : sweeps) {
+    std::vector<std::pair<std::string, ConfigNode>> next;
+    for (const auto& [label, tree] : expanded) {
+      for (const ConfigNode& value : sweep.values) {
+        const std::string part = fmt::format("{}={}", sweep.name.empty() ? "value" : sweep.name, value_text(value));
+        next.emplace_back(label.empty() ? part : label + "," + part, sweep.path.empty() ? value : tree.with(sweep.path, value));
+      }
+    }
+    expanded = std::move(next);
+  }
+  return expanded;
+}
+
+}  // namespace lowbit

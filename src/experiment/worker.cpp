@@ -1,0 +1,111 @@
+#include <chrono>
+#include <optional>
+
+#include "experiment/machine.h"
+#include "experiment/result_json.h"
+#include "experiment/run_folder.h"
+#include "lowbit/base/error.h"
+#include "lowbit/base/files.h"
+#include "lowbit/base/log.h"
+#include "lowbit/experiment/executor.h"
+#include "lowbit/tensor/parallel.h"
+
+namespace lowbit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Everything one piece of work needs, opened from the run's folder.
+class Worker {
+ public:
+  Worker(const std::filesystem::path& folder, const std::string& key, const Resources& resources, Progress& progress, const Cancellation& cancellation)
+      : registries_(builtin_registries()),
+        experiment_(decode_experiment(ConfigNode::load(folder / kResolvedConfig), registries_, resources)),
+        plan_(read_plan(folder / kPlanFile)),
+        datasets_(resources.dataset_folders(), resources.data_folders),
+        store_(experiment_.store),
+        progress_(progress),
+        cancellation_(cancellation) {
+    const WorkItem* item = plan_.find(key);
+    if (item == nullptr) fail(ErrorCode::kData, "'{}' has no work item '{}'", (folder / kPlanFile).string(), key);
+    item_ = *item;
+    if (experiment_.compute.threads > 0) set_thread_count(experiment_.compute.threads);
+  }
+
+  void run() {
+    for (const std::filesystem::path& part : {store_.result("").parent_path(), store_.artifact("").parent_path()}) make_folders(part);
+    const auto start = Clock::now();
+    if (item_.kind == WorkItem::Kind::kQuantize) {
+      const QuantizeReport report = run_quantize();
+      write_file_atomically(store_.result(item_.key), quantize_json(report, cost_since(start)));
+    } else {
+      const EvaluationResult result = run_evaluation();
+      write_file_atomically(store_.result(item_.key), evaluation_json(result, cost_since(start)));
+    }
+  }
+
+ private:
+  static Cost cost_since(Clock::time_point start) {
+    return {std::chrono::duration<double>(Clock::now() - start).count(), peak_memory_bytes(), anonymous_memory_bytes()};
+  }
+
+  [[nodiscard]] std::shared_ptr<Model> open(const std::filesystem::path& path, Model::Residency residency) const {
+    return Model::open(path, experiment_.compute.options(), residency);
+  }
+  [[nodiscard]] Model::Residency residency() const {
+    return experiment_.compute.memory == MemoryMode::kStreamed ? Model::Residency::kStreamed : Model::Residency::kResident;
+  }
+  [[nodiscard]] const std::filesystem::path& base_path() const { return experiment_.models[static_cast<std::size_t>(item_.model)].path; }
+  [[nodiscard]] std::filesystem::path evaluated_path() const {
+    if (item_.recipe < 0) return base_path();
+    if (!item_.artifact_key.empty()) return store_.artifact(item_.artifact_key);
+    return experiment_.recipes[static_cast<std::size_t>(item_.recipe)].artifact;
+  }
+
+  QuantizeReport run_quantize() {
+    QuantizeRequest request;
+    request.model = open(base_path(), Model::Residency::kStreamed);
+    request.recipe = experiment_.recipes[static_cast<std::size_t>(item_.recipe)].recipe;
+    request.seed = static_cast<std::uint64_t>(item_.seed);
+    request.output = store_.artifact(item_.key);
+    std::optional<CalibrationSet> calibration;
+    if (item_.calibration >= 0) {
+      calibration = draw_calibration(experiment_.calibrations[static_cast<std::size_t>(item_.calibration)], datasets_,
+                                     request.model->tokenizer(), request.seed);
+      request.calibration = &*calibration;
+    }
+    return quantize(request, progress_, cancellation_);
+  }
+
+  EvaluationResult run_evaluation() {
+    const Evaluation& evaluation = *experiment_.evaluations[static_cast<std::size_t>(item_.evaluation)].evaluation;
+    const std::shared_ptr<Model> model = open(evaluated_path(), residency());
+    const bool is_baseline = item_.recipe < 0;
+    std::shared_ptr<Model> baseline;
+    if (!is_baseline && evaluation.needs_baseline()) baseline = open(base_path(), Model::Residency::kStreamed);
+    Scorer::Options options;
+    options.batch_tokens = experiment_.compute.batch_tokens;
+    const Scorer scorer(*model, options, progress_, cancellation_);
+    EvaluationContext context{scorer, datasets_, static_cast<std::uint64_t>(item_.seed), {}, is_baseline, baseline.get()};
+    if (!item_.reference_key.empty()) context.reference_folder = store_.reference(item_.reference_key);
+    return evaluation.run(context);
+  }
+
+  Registries registries_;
+  Experiment experiment_;
+  Plan plan_;
+  DatasetCatalog datasets_;
+  Store store_;
+  Progress& progress_;
+  const Cancellation& cancellation_;
+  WorkItem item_;
+};
+
+}  // namespace
+
+void run_work_item(const std::filesystem::path& folder, const std::string& key, const Resources& resources, Progress& progress,
+                   const Cancellation& cancellation) {
+  Worker(folder, key, resources, progress, cancellation).run();
+}
+
+}  // namespace lowbit

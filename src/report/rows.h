@@ -1,0 +1,25 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lowbit/experiment/results.h"
+#include "report/table.h"
+
+namespace lowbit {
+
+/// The cells of one line of the summary: a (model, calibration, recipe) on every evaluation, over all seeds.
+struct SummaryRow {
+  std::string model, calibration, recipe;
+  std::vector<const CellResult*> cells;
+};
+[[nodiscard]] std::vector<SummaryRow> summary_rows(const Results& results);
+/// The labels of all evaluations, in order.
+[[nodiscard]] std::vector<std::string> evaluation_labels(const Results& results);
+/// Perplexity (or score) with its standard error, the change against float with its interval, KL and top-1 agreement.
+[[nodiscard]] Table evaluation_table(const Results& results, const std::string& evaluation);
+/// Bits per weight really stored, file size, time and peak memory of quantizing.
+[[nodiscard]] Table storage_table(const Results& results);
+[[nodiscard]] const Metric* find_metric(const EvaluationResult& result, const std::string& name);
+
+}  // namespace lowbit
