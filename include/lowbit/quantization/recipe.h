@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lowbit/base/export.h"
@@ -28,10 +29,18 @@ struct QuantizationRegistries {
 void register_builtin_solvers(Registry<WeightSolver>& registry);
 [[nodiscard]] QuantizationRegistries builtin_quantization();
 
-/// How the driver walks a block; the key `driver` beside the steps of a recipe's first solver.
+/// How the driver walks a block: a step `{driver: {true_sequential: false}}` anywhere in the recipe.
 struct DriverOptions {
-  bool true_sequential = true;   ///< solve group after group, each on inputs that passed the solved ones before it
+  bool true_sequential = true;      ///< solve group after group, each on inputs that passed the solved ones before it
   bool propagate_quantized = true;  ///< later blocks see the outputs of the solved blocks (error propagation)
+  void visit(FieldVisitor& v);
+};
+
+/// Which layers a step is for: patterns with * and ? over full layer names, each with its place in the file.
+struct LayerPatterns {
+  std::vector<std::pair<std::string, SourceMark>> layers;  ///< none: every linear of every block
+  std::vector<std::pair<std::string, SourceMark>> except;
+  [[nodiscard]] bool claims(std::string_view layer) const;
 };
 
 /// An ordered list of steps for the layers of a model:
@@ -39,14 +48,17 @@ struct DriverOptions {
 ///   [{awq: {}}, {gptq: {bits: 4, group: 64}, layers: ['*_proj'], except: ['model.layers.0.*'],
 ///     overrides: [{layers: ['*.down_proj'], bits: 8}]}]
 ///
-/// A step is a map with one registered name and, for solvers, `layers` and `except` (patterns with * and ? over full
-/// layer names; by default every linear of every block) and `overrides` (options that differ on some layers). A layer that
-/// two solvers claim, a pattern that matches nothing and an unknown key are errors.
+/// A step is a map with one registered name and, for solvers and execution steps, `layers` and `except` (patterns with
+/// * and ? over full layer names; by default every linear of every block) and, for solvers, `overrides` (options that
+/// differ on some of the solver's layers; the first entry that matches a layer holds). A layer that two solvers claim,
+/// a pattern that matches nothing, an unknown key and an order that cannot work (a weight transform behind the solver)
+/// are errors.
 class Recipe {
  public:
   /// Decodes and checks without any model. Null with problems added when something is wrong.
   [[nodiscard]] static std::shared_ptr<const Recipe> decode(const std::string& name, const ConfigNode& node,
-                                                            const QuantizationRegistries& registries, ConfigProblems& problems);
+                                                            const QuantizationRegistries& registries,
+                                                            ConfigProblems& problems);
   /// The parts that need layer names: patterns that match nothing, layers claimed twice.
   void check_layers(const Architecture& architecture, ConfigProblems& problems) const;
 
@@ -57,29 +69,48 @@ class Recipe {
   [[nodiscard]] Hash hash() const;
   /// The solver for a layer ("model.layers.3.mlp.down_proj"), or null: the layer stays float.
   [[nodiscard]] const WeightSolver* solver(std::string_view layer) const;
+  /// What runs around a layer's product, or null: nothing.
+  [[nodiscard]] const ExecutionStep* execution(std::string_view layer) const;
+  [[nodiscard]] const std::vector<std::unique_ptr<ModelTransform>>& model_transforms() const {
+    return model_transforms_;
+  }
   [[nodiscard]] const std::vector<std::unique_ptr<BlockStep>>& block_steps() const { return block_steps_; }
+  [[nodiscard]] const std::vector<std::unique_ptr<ModelStep>>& model_steps() const { return model_steps_; }
+  /// Null: a float cache.
+  [[nodiscard]] const KvCacheStep* kv_cache() const { return kv_cache_.get(); }
   [[nodiscard]] const DriverOptions& driver() const { return driver_; }
-  /// Joined over all steps.
+  /// Joined over all steps. Steps may read different streams: ask each step for that.
   [[nodiscard]] StatisticsNeeds needs() const;
   [[nodiscard]] bool needs_calibration() const { return needs().any(); }
 
  private:
+  friend class RecipeDecoder;
   struct SolverRule {
-    std::vector<std::pair<std::string, SourceMark>> layers;
-    std::vector<std::pair<std::string, SourceMark>> except;
+    LayerPatterns patterns;
     std::unique_ptr<WeightSolver> solver;
     struct Override {
-      std::vector<std::pair<std::string, SourceMark>> layers;
+      LayerPatterns patterns;
       std::unique_ptr<WeightSolver> solver;
     };
     std::vector<Override> overrides;
     SourceMark mark;
     std::string step;
   };
+  struct ExecutionRule {
+    LayerPatterns patterns;
+    std::unique_ptr<ExecutionStep> execution;
+    SourceMark mark;
+    std::string step;
+  };
   std::string name_;
   ConfigNode resolved_;
-  std::vector<SolverRule> solvers_;
+  std::vector<std::unique_ptr<ModelTransform>> model_transforms_;
   std::vector<std::unique_ptr<BlockStep>> block_steps_;
+  std::vector<SolverRule> solvers_;
+  std::vector<ExecutionRule> executions_;
+  std::unique_ptr<KvCacheStep> kv_cache_;
+  std::vector<std::unique_ptr<ModelStep>> model_steps_;
+  std::vector<int> versions_;  // of the steps, in the order of `resolved_`
   DriverOptions driver_;
 };
 
@@ -88,4 +119,4 @@ class Recipe {
 /// Full names of all linears of all blocks, in order.
 [[nodiscard]] std::vector<std::string> linear_names(const Architecture& architecture);
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+#include "lowbit/formats/quantized_weight.h"
+#include "lowbit/quantization/solver.h"
+
+namespace lowbit {
+
+/// Which range a group's parameters cover; the key `clip` of several solvers.
+enum class Clip {
+  kNone,  ///< from least to largest weight
+  kMse,   ///< shrunk to the least |Q(w) - w|^2.4 of 80 candidates
+};
+void visit_clip(FieldVisitor& v, Clip& clip);
+
+/// Parameters of one group's columns [rows, columns].
+[[nodiscard]] GroupParameters fit_group(const at::Tensor& weight, const GridSpec& grid, Clip clip);
+/// Of every group of neighbouring columns: both [out, groups]. Group 0 of `grid` means one scale for the tensor.
+[[nodiscard]] GroupParameters fit_groups(const at::Tensor& weight, const GridSpec& grid, Clip clip);
+/// Every weight to its nearest code.
+[[nodiscard]] QuantizedWeight round_to_nearest(const at::Tensor& weight, const GridSpec& grid, Clip clip);
+/// Throws `kData`, naming the layer, unless the weight is a finite float32 matrix.
+void check_weight(const LinearProblem& problem);
+
+}  // namespace lowbit
