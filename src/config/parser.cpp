@@ -75,8 +75,7 @@ void check_text(std::string_view text, SourceText& source, ConfigProblems& probl
 
 ConfigNode parse_yaml(std::string_view yaml, std::string file, int first_column) {
   if (yaml.size() > kMaxConfigBytes) {
-    fail(ErrorCode::kConfig, "{}: has {}, expected at most {}", file, format_bytes(yaml.size()),
-         format_bytes(kMaxConfigBytes));
+    fail(ErrorCode::kConfig, "{}: has {} bytes, expected at most {}", file, yaml.size(), kMaxConfigBytes);
   }
   if (yaml.starts_with(kByteOrderMark)) yaml.remove_prefix(kByteOrderMark.size());
   SourceText source(yaml, std::move(file), first_column);

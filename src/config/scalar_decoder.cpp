@@ -25,6 +25,15 @@ std::string meant_integer(std::string text) {
   return fmt::format("; write {}", static_cast<std::int64_t>(*real));
 }
 
+// The range as the documentation writes it, or with both bounds where the bound that it leaves out is the one broken:
+// that of `int`, or of 64 bits when there is no `value`.
+std::string violated_range(std::optional<std::int64_t> value, const IntRange& range) {
+  const std::string text = range_text(range);
+  const bool both = !text.empty() && !text.starts_with("at ");
+  const bool one = value && (text.starts_with("at least") ? *value < range.low : *value > range.high);
+  return both || (one && !text.empty()) ? text : fmt::format("{}..{}", range.low, range.high);
+}
+
 std::string meant_real(std::string text) {
   std::erase(text, '_');
   std::replace(text.begin(), text.end(), ',', '.');
@@ -86,10 +95,8 @@ std::optional<std::int64_t> ScalarDecoder::integer(const IntRange& range) const 
   }
   const std::optional<std::int64_t> value = read_integer(text);
   if (value && *value >= range.low && *value <= range.high) return value;
-  const std::string bounds = range_text(range);
   const std::string written = text.size() <= 40 ? text : text.substr(0, 40) + "...";
-  report(fmt::format("is {}, expected {}", written,
-                     bounds.empty() ? fmt::format("{}..{}", range.low, range.high) : bounds));
+  report(fmt::format("is {}, expected {}", written, violated_range(value, range)));
   return std::nullopt;
 }
 

@@ -27,6 +27,21 @@ std::string_view behind_anchor(std::string_view text) {
   return text.substr(std::min(text.find_first_not_of(" \t\r\n", end), text.size()));
 }
 
+// Whether the text in quotes that `text` begins with ends in it; true for what has no quotes.
+bool is_closed(std::string_view text) {
+  const char quote = text.empty() ? '\0' : text.front();
+  if (quote != '\'' && quote != '"') return true;
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    if (quote == '"' && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == quote) {
+      if (quote == '"' || i + 1 == text.size() || text[i + 1] != quote) return true;
+      ++i;  // '' stands for one quote
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 SourceMark TreeBuilder::place(const YAML::Mark& mark) {
@@ -76,6 +91,11 @@ void TreeBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag, YAML:
                            const std::string& value) {
   const SourceMark where = place(mark);
   check_tag(mark, tag, true);
+  // yaml-cpp takes the end of the file for the closing quote when a line break stands before it.
+  if (tag == kQuotedTag && !is_closed(behind_anchor(text_at(mark)))) {
+    problems_.add(where, "not valid YAML: a text in quotes is not closed");
+    throw StopParsing();
+  }
   count(1, where);
   add({tag == kPlainTag ? ConfigNode::scalar(value, where) : ConfigNode::string(value, where)}, anchor);
 }

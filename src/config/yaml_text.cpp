@@ -11,6 +11,9 @@
 namespace lowbit {
 namespace {
 
+// YAML ends the search for a key's ':' after 1024 characters; longer keys need the '?' form.
+constexpr std::size_t kMaxSimpleKey = 1000;
+
 bool is_alphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 // Narrower than YAML allows, so that the text is plain for every reader, in block and in flow style.
@@ -81,7 +84,8 @@ void write_block(std::string& out, const ConfigNode& node, std::size_t indent) {
   for (const ConfigNode::Entry& entry : node.entries()) {
     if (!first) out += margin;
     first = false;
-    out += scalar_text(entry.key) + ":";
+    const std::string key = scalar_text(entry.key);
+    out += key.size() <= kMaxSimpleKey ? key + ":" : "? " + key + "\n" + margin + ":";
     write_value(out, entry.value, indent);
   }
   if (first) out += to_flow_yaml(node) + "\n";
