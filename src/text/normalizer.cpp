@@ -1,0 +1,106 @@
+#include "text/normalizer.h"
+
+#include <utility>
+
+namespace lowbit {
+namespace {
+
+class SequenceNormalizer : public Normalizer {
+ public:
+  explicit SequenceNormalizer(std::vector<std::unique_ptr<Normalizer>> steps) : steps_(std::move(steps)) {}
+  std::string apply(std::string text) const override {
+    for (const auto& step : steps_) text = step->apply(std::move(text));
+    return text;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Normalizer>> steps_;
+};
+
+class UnicodeNormalizer : public Normalizer {
+ public:
+  explicit UnicodeNormalizer(NormalForm form) : form_(form) {}
+  std::string apply(std::string text) const override { return normalize_unicode(text, form_); }
+
+ private:
+  NormalForm form_;
+};
+
+class LowercaseNormalizer : public Normalizer {
+ public:
+  std::string apply(std::string text) const override { return to_lower(text); }
+};
+
+class PrependNormalizer : public Normalizer {
+ public:
+  explicit PrependNormalizer(std::string prefix) : prefix_(std::move(prefix)) {}
+  std::string apply(std::string text) const override { return text.empty() ? text : prefix_ + text; }
+
+ private:
+  std::string prefix_;
+};
+
+class ReplaceNormalizer : public Normalizer {
+ public:
+  ReplaceNormalizer(Regex pattern, std::string content) : pattern_(std::move(pattern)), content_(std::move(content)) {}
+  std::string apply(std::string text) const override { return replace_all(pattern_, text, content_); }
+
+ private:
+  Regex pattern_;
+  std::string content_;
+};
+
+class StripNormalizer : public Normalizer {
+ public:
+  StripNormalizer(bool left, bool right) : left_(left), right_(right) {}
+  std::string apply(std::string text) const override {
+    std::size_t begin = 0;
+    std::size_t end = text.size();
+    while (left_ && begin < end) {
+      const CodePoint next = code_point_at(text, begin);
+      if (!is_white_space(next.value)) break;
+      begin += next.size;
+    }
+    while (right_ && begin < end) {
+      const std::size_t last = previous_position(text, end);
+      if (!is_white_space(code_point_at(text, last).value)) break;
+      end = last;
+    }
+    return text.substr(begin, end - begin);
+  }
+
+ private:
+  bool left_;
+  bool right_;
+};
+
+}  // namespace
+
+std::string replace_all(const Regex& pattern, const std::string& text, const std::string& content) {
+  std::vector<Range> matches;
+  pattern.find_all(text, matches);
+  std::string result;
+  std::size_t end = 0;
+  for (const Range& match : matches) {
+    result.append(text, end, match.begin - end).append(content);
+    end = match.end;
+  }
+  return result.append(text, end);
+}
+
+std::unique_ptr<Normalizer> normalizer_sequence(std::vector<std::unique_ptr<Normalizer>> steps) {
+  return std::make_unique<SequenceNormalizer>(std::move(steps));
+}
+std::unique_ptr<Normalizer> unicode_normalizer(NormalForm form) { return std::make_unique<UnicodeNormalizer>(form); }
+std::unique_ptr<Normalizer> lowercase_normalizer() { return std::make_unique<LowercaseNormalizer>(); }
+std::unique_ptr<Normalizer> prepend_normalizer(std::string prefix) {
+  return std::make_unique<PrependNormalizer>(std::move(prefix));
+}
+std::unique_ptr<Normalizer> replace_normalizer(Regex pattern, std::string content) {
+  return std::make_unique<ReplaceNormalizer>(std::move(pattern), std::move(content));
+}
+std::unique_ptr<Normalizer> strip_normalizer(bool left, bool right) {
+  return std::make_unique<StripNormalizer>(left, right);
+}
+
+}  // namespace lowbit

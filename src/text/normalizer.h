@@ -1,0 +1,30 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "text/regex.h"
+#include "text/unicode.h"
+
+namespace lowbit {
+
+/// Rewrites a text before it is cut into words. Immutable.
+class Normalizer {
+ public:
+  virtual ~Normalizer() = default;
+  [[nodiscard]] virtual std::string apply(std::string text) const = 0;
+};
+
+std::unique_ptr<Normalizer> normalizer_sequence(std::vector<std::unique_ptr<Normalizer>> steps);
+std::unique_ptr<Normalizer> unicode_normalizer(NormalForm form);
+std::unique_ptr<Normalizer> lowercase_normalizer();
+/// Puts `prefix` before every text that is not empty.
+std::unique_ptr<Normalizer> prepend_normalizer(std::string prefix);
+std::unique_ptr<Normalizer> replace_normalizer(Regex pattern, std::string content);
+std::unique_ptr<Normalizer> strip_normalizer(bool left, bool right);
+
+/// `text` with each match replaced.
+std::string replace_all(const Regex& pattern, const std::string& text, const std::string& content);
+
+}  // namespace lowbit

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "lowbit/text/tokenizer.h"
+
+namespace lowbit {
+
+/// Lets a map keyed by strings be searched by views.
+struct StringHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>{}(text); }
+};
+template <typename Value>
+using StringMap = std::unordered_map<std::string, Value, StringHash, std::equal_to<>>;
+
+/// Pieces and their ids, one to one. Ids may leave gaps, within bounds that keep a hostile file from claiming memory.
+class Vocabulary {
+ public:
+  Vocabulary() = default;
+  Vocabulary(Vocabulary&&) noexcept = default;
+  Vocabulary& operator=(Vocabulary&&) noexcept = default;
+  [[nodiscard]] Vocabulary copy() const;
+
+  /// Throws `kData`, naming the piece, when it or its id is taken, or the id is negative or beyond reason.
+  void add(std::string_view piece, std::int64_t id, std::string_view origin);
+
+  /// One more than the highest id.
+  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(pieces_.size()); }
+  [[nodiscard]] std::optional<TokenId> find(std::string_view piece) const;
+  /// Null for an id in a gap. Throws `kData` for one outside 0..size()-1.
+  [[nodiscard]] const std::string* piece(TokenId id) const;
+
+ private:
+  StringMap<TokenId> ids_;
+  std::vector<const std::string*> pieces_;  // the keys of `ids_`, which never move
+};
+
+}  // namespace lowbit
