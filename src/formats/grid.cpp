@@ -1,0 +1,100 @@
+#include "lowbit/formats/grid.h"
+
+#include <array>
+
+#include "lowbit/base/error.h"
+#include "lowbit/formats/codebooks.h"
+
+namespace lowbit {
+namespace {
+
+constexpr std::array<std::string_view, 4> kScaleNames = {"float16", "bfloat16", "float32", "e8m0"};
+constexpr std::array<std::string_view, 4> kSymmetryNames = {"asymmetric", "sym_offset", "sym_restricted",
+                                                            "sym_full_signed"};
+constexpr std::array<std::string_view, 3> kKindNames = {"integer", "offset", "codebook"};
+
+template <typename Enum, std::size_t count>
+Enum named(std::string_view name, const std::array<std::string_view, count>& names, const char* what) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (names[i] == name) return static_cast<Enum>(i);
+  }
+  fail(ErrorCode::kData, "unknown {} '{}'", what, name);
+}
+
+std::string group_text(std::int64_t group) {
+  if (group == -1) return "per channel";
+  if (group == 0) return "per tensor";
+  return fmt::format("g{}", group);
+}
+
+}  // namespace
+
+std::string_view scale_type_name(ScaleType type) { return kScaleNames.at(static_cast<std::size_t>(type)); }
+std::string_view symmetry_name(Symmetry symmetry) { return kSymmetryNames.at(static_cast<std::size_t>(symmetry)); }
+std::string_view grid_kind_name(GridKind kind) { return kKindNames.at(static_cast<std::size_t>(kind)); }
+ScaleType scale_type_named(std::string_view name) { return named<ScaleType>(name, kScaleNames, "scale type"); }
+Symmetry symmetry_named(std::string_view name) { return named<Symmetry>(name, kSymmetryNames, "symmetry"); }
+GridKind grid_kind_named(std::string_view name) { return named<GridKind>(name, kKindNames, "grid kind"); }
+
+int scale_type_bits(ScaleType type) {
+  switch (type) {
+    case ScaleType::kFloat16:
+    case ScaleType::kBFloat16: return 16;
+    case ScaleType::kFloat32: return 32;
+    case ScaleType::kE8M0: return 8;
+  }
+  fail(ErrorCode::kInternal, "unknown scale type {}", static_cast<int>(type));
+}
+
+std::int64_t GridSpec::groups(std::int64_t in_features) const {
+  return group <= 0 ? 1 : (in_features + group - 1) / group;
+}
+
+std::string GridSpec::text() const {
+  std::string kind_text;
+  switch (kind) {
+    case GridKind::kInteger:
+      kind_text = fmt::format("int{} {} {}", bits, group_text(group), symmetry_name(symmetry));
+      break;
+    case GridKind::kOffset: kind_text = fmt::format("int{} {} real zero", bits, group_text(group)); break;
+    case GridKind::kCodebook: kind_text = fmt::format("{} {}", codebook, group_text(group)); break;
+  }
+  if (scale_type != ScaleType::kFloat16) kind_text += fmt::format(", {} scales", scale_type_name(scale_type));
+  return kind_text;
+}
+
+void GridSpec::check() const {
+  if (bits < 2 || bits > 8) fail(ErrorCode::kConfig, "grid: {} bits, expected 2 to 8", bits);
+  if (group < -1) {
+    fail(ErrorCode::kConfig, "grid: group {}, expected a number of columns, -1 (per channel) or 0 (per tensor)", group);
+  }
+  if (kind == GridKind::kCodebook) {
+    const Codebook& table = find_codebook(codebook);
+    if (table.bits != bits)
+      fail(ErrorCode::kConfig, "grid: codebook '{}' has {} bits, not {}", codebook, table.bits, bits);
+  } else if (symmetry == Symmetry::kSymFullSigned && scale_type == ScaleType::kE8M0) {
+    fail(ErrorCode::kConfig, "grid: scale type e8m0 has no sign, which symmetry sym_full_signed needs");
+  } else if (kind == GridKind::kOffset && scale_type == ScaleType::kE8M0) {
+    fail(ErrorCode::kConfig, "grid: scale type e8m0 holds powers of two only and cannot store real zeros");
+  }
+}
+
+void GridOptions::visit(FieldVisitor& v) {
+  v.field("bits", bits, "width of a code in bits", {2, 8});
+  v.field("group", group, "input columns that share a scale; -1: one a row, 0: one a tensor", {-1, 1 << 24});
+  v.choice("symmetry", symmetry, {"asymmetric", "sym_offset", "sym_restricted", "sym_full_signed"},
+           "which range the grid covers");
+  v.choice("scale", scale, {"float16", "bfloat16", "float32", "e8m0"}, "type that scales are rounded to");
+}
+
+GridSpec GridOptions::spec() const {
+  GridSpec grid;
+  grid.bits = bits;
+  grid.group = group;
+  grid.symmetry = symmetry;
+  grid.scale_type = scale;
+  grid.check();
+  return grid;
+}
+
+}  // namespace lowbit

@@ -1,0 +1,178 @@
+#include "lowbit/formats/packing.h"
+
+#include <array>
+
+#include "lowbit/base/error.h"
+
+namespace lowbit {
+namespace {
+
+constexpr std::array<int, 8> kAwqOrder = {0, 2, 4, 6, 1, 3, 5, 7};
+
+void require_bits(int bits) {
+  if (bits < 1 || bits > 8) fail(ErrorCode::kInternal, "packing: {} bits, expected 1 to 8", bits);
+}
+
+void require_size(const char* what, std::size_t size, std::int64_t expected) {
+  if (expected < 0 || size != static_cast<std::size_t>(expected)) {
+    fail(ErrorCode::kInternal, "packing: {} {}, expected {}", size, what, expected);
+  }
+}
+
+void require_whole_words(std::int64_t count, int bits, const char* what) {
+  if ((count * bits) % 32 != 0) {
+    fail(ErrorCode::kInternal, "packing: {} {} of {} bits do not fill whole 32-bit words", count, what, bits);
+  }
+}
+
+}  // namespace
+
+std::int64_t packed_words(std::int64_t count, int bits) { return (count * bits + 31) / 32; }
+
+void pack_bits(std::span<const std::uint8_t> values, int bits, std::span<std::uint32_t> words) {
+  require_bits(bits);
+  require_size("words", words.size(), packed_words(static_cast<std::int64_t>(values.size()), bits));
+  std::uint64_t buffer = 0;  // the `filled` low bits wait to be written
+  int filled = 0;
+  std::size_t next = 0;
+  for (const std::uint8_t value : values) {
+    if ((value >> bits) != 0) fail(ErrorCode::kInternal, "packing: value {} does not fit {} bits", value, bits);
+    buffer |= static_cast<std::uint64_t>(value) << filled;
+    filled += bits;
+    if (filled >= 32) {
+      words[next++] = static_cast<std::uint32_t>(buffer);
+      buffer >>= 32;
+      filled -= 32;
+    }
+  }
+  if (filled > 0) words[next] = static_cast<std::uint32_t>(buffer);
+}
+
+void unpack_bits(std::span<const std::uint32_t> words, int bits, std::span<std::uint8_t> values) {
+  require_bits(bits);
+  require_size("words", words.size(), packed_words(static_cast<std::int64_t>(values.size()), bits));
+  const std::uint32_t mask = (1U << bits) - 1U;
+  std::uint64_t buffer = 0;
+  int left = 0;
+  std::size_t next = 0;
+  for (std::uint8_t& value : values) {
+    if (left < bits) {
+      buffer |= static_cast<std::uint64_t>(words[next++]) << left;
+      left += 32;
+    }
+    value = static_cast<std::uint8_t>(buffer & mask);
+    buffer >>= bits;
+    left -= bits;
+  }
+}
+
+Words pack_rows(std::span<const std::uint8_t> values, std::int64_t rows, std::int64_t columns, int bits) {
+  require_size("values", values.size(), rows * columns);
+  const auto width = static_cast<std::size_t>(columns);
+  const auto stride = static_cast<std::size_t>(packed_words(columns, bits));
+  Words words(static_cast<std::size_t>(rows) * stride);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row) {
+    pack_bits(values.subspan(row * width, width), bits, std::span(words).subspan(row * stride, stride));
+  }
+  return words;
+}
+
+Codes unpack_rows(std::span<const std::uint32_t> words, std::int64_t rows, std::int64_t columns, int bits) {
+  const auto width = static_cast<std::size_t>(columns);
+  const auto stride = static_cast<std::size_t>(packed_words(columns, bits));
+  require_size("words", words.size(), rows * packed_words(columns, bits));
+  Codes values(static_cast<std::size_t>(rows) * width);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row) {
+    unpack_bits(words.subspan(row * stride, stride), bits, std::span(values).subspan(row * width, width));
+  }
+  return values;
+}
+
+namespace {
+
+template <typename Number>
+std::vector<Number> transposed(std::span<const Number> values, std::int64_t rows, std::int64_t columns) {
+  require_size("values", values.size(), rows * columns);
+  std::vector<Number> out(values.size());
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t column = 0; column < columns; ++column) {
+      out[static_cast<std::size_t>(column * rows + row)] = values[static_cast<std::size_t>(row * columns + column)];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Codes transpose_codes(std::span<const std::uint8_t> values, std::int64_t rows, std::int64_t columns) {
+  return transposed(values, rows, columns);
+}
+
+Words pack_columns(std::span<const std::uint8_t> values, std::int64_t rows, std::int64_t columns, int bits) {
+  const Words by_column = pack_rows(transpose_codes(values, rows, columns), columns, rows, bits);
+  return transposed(std::span<const std::uint32_t>(by_column), columns, packed_words(rows, bits));
+}
+
+Codes unpack_columns(std::span<const std::uint32_t> words, std::int64_t rows, std::int64_t columns, int bits) {
+  const Words by_column = transposed(words, packed_words(rows, bits), columns);
+  return transpose_codes(unpack_rows(by_column, columns, rows, bits), columns, rows);
+}
+
+Words pack_gptq_codes(std::span<const std::uint8_t> codes, std::int64_t out, std::int64_t in, int bits) {
+  require_whole_words(in, bits, "input columns");
+  const Words by_row = pack_rows(codes, out, in, bits);
+  return transposed(std::span<const std::uint32_t>(by_row), out, packed_words(in, bits));
+}
+
+Codes unpack_gptq_codes(std::span<const std::uint32_t> words, std::int64_t out, std::int64_t in, int bits) {
+  require_whole_words(in, bits, "input columns");
+  return unpack_rows(transposed(words, packed_words(in, bits), out), out, in, bits);
+}
+
+Words pack_gptq_zeros(std::span<const std::uint8_t> zeros, std::int64_t out, std::int64_t groups, int bits,
+                      GptqVersion version) {
+  require_bits(bits);
+  require_whole_words(out, bits, "outputs");
+  Codes stored = transpose_codes(zeros, out, groups);
+  if (version == GptqVersion::kV1) {
+    const std::uint8_t mask = static_cast<std::uint8_t>((1U << bits) - 1U);
+    for (std::uint8_t& zero : stored) zero = static_cast<std::uint8_t>((zero + mask) & mask);  // z - 1 modulo 2^bits
+  }
+  return pack_rows(stored, groups, out, bits);
+}
+
+Codes unpack_gptq_zeros(std::span<const std::uint32_t> words, std::int64_t out, std::int64_t groups, int bits,
+                        GptqVersion version) {
+  require_bits(bits);
+  require_whole_words(out, bits, "outputs");
+  Codes stored = unpack_rows(words, groups, out, bits);
+  if (version == GptqVersion::kV1) {
+    const std::uint8_t mask = static_cast<std::uint8_t>((1U << bits) - 1U);
+    for (std::uint8_t& zero : stored) zero = static_cast<std::uint8_t>((zero + 1U) & mask);
+  }
+  return transpose_codes(stored, groups, out);
+}
+
+Words pack_awq(std::span<const std::uint8_t> values, std::int64_t out, std::int64_t n) {
+  require_whole_words(out, 4, "outputs");
+  Codes ordered = transpose_codes(values, out, n);  // [n, out]
+  std::array<std::uint8_t, 8> block{};
+  for (std::size_t start = 0; start < ordered.size(); start += 8) {
+    for (std::size_t k = 0; k < 8; ++k) block[k] = ordered[start + static_cast<std::size_t>(kAwqOrder[k])];
+    for (std::size_t k = 0; k < 8; ++k) ordered[start + k] = block[k];
+  }
+  return pack_rows(ordered, n, out, 4);
+}
+
+Codes unpack_awq(std::span<const std::uint32_t> words, std::int64_t out, std::int64_t n) {
+  require_whole_words(out, 4, "outputs");
+  Codes ordered = unpack_rows(words, n, out, 4);
+  std::array<std::uint8_t, 8> block{};
+  for (std::size_t start = 0; start < ordered.size(); start += 8) {
+    for (std::size_t k = 0; k < 8; ++k) block[static_cast<std::size_t>(kAwqOrder[k])] = ordered[start + k];
+    for (std::size_t k = 0; k < 8; ++k) ordered[start + k] = block[k];
+  }
+  return transpose_codes(ordered, n, out);
+}
+
+}  // namespace lowbit
