@@ -108,4 +108,8 @@ void run_work_item(const std::filesystem::path& folder, const std::string& key, 
   Worker(folder, key, resources, progress, cancellation).run();
 }
 
+void record_failure(const std::filesystem::path& file, int exit_status, const std::string& message) {
+  write_failure(file, {exit_status, message});
+}
+
 }  // namespace lowbit

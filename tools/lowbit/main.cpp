@@ -1,1 +1,90 @@
-int main() { return 0; }
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <new>
+
+#include "lowbit/base/error.h"
+#include "session.h"
+
+namespace {
+
+lowbit::Cancellation cancellation;
+
+// The first signal asks for a clean stop at the next unit of work, the second ends the program.
+void on_signal(int) {
+  if (cancellation.requested()) ::_exit(130);
+  cancellation.request();
+}
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+constexpr const char* kDescription =
+    "lowbit finds out what quantizing a language model really does: models x calibration data x recipes x tests, from one "
+    "YAML file, with every difference tested.";
+
+constexpr const char* kFooter =
+    "Start with:  lowbit run configs/quickstart.yaml\n"
+    "Exit status: 0 done, 1 a cell failed, 2 config, 3 data, 4 unsupported, 5 device, 6 plugin, 7 input/output, 70 internal "
+    "error, 130 interrupted.";
+
+void build_app(CLI::App& app, lowbit::cli::Session& session) {
+  using namespace lowbit::cli;
+  app.description(kDescription);
+  app.footer(kFooter);
+  app.set_version_flag("--version", "lowbit " LOWBIT_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_flag("-q,--quiet", session.quiet, "Only results and errors");
+  app.add_flag("-v,--verbose", session.verbose, "Say what is being done");
+  app.add_flag("--debug", session.debug, "Say everything");
+  add_run(app, session);
+  add_plan(app, session);
+  add_check(app, session);
+  add_list(app, session);
+  add_describe(app, session);
+  add_inspect(app, session);
+  add_quantize(app, session);
+  add_evaluate(app, session);
+  add_generate(app, session);
+  add_worker(app, session);
+}
+
+int report(lowbit::ErrorCode code, const char* message) {
+  fmt::print(stderr, "error: {}\n", message);
+  return lowbit::exit_code(code);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  catch_signals();
+  lowbit::cli::Session session;
+  session.cancellation = &cancellation;
+  std::error_code ignored;
+  session.program = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  CLI::App app;
+  build_app(app, session);
+  try {
+    app.parse(argc, argv);
+    return session.command ? session.command() : 0;
+  } catch (const CLI::ParseError& problem) {
+    const int status = app.exit(problem);
+    return status == 0 ? 0 : lowbit::exit_code(lowbit::ErrorCode::kConfig);
+  } catch (const lowbit::Error& error) {
+    return report(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(lowbit::ErrorCode::kDevice, "out of memory; 'compute: {memory: streamed}' or fewer calibration tokens take less");
+  } catch (const std::exception& error) {
+    return report(lowbit::ErrorCode::kInternal, error.what());
+  }
+}

@@ -30,4 +30,7 @@ struct RunOptions {
 void run_work_item(const std::filesystem::path& folder, const std::string& key, const Resources& resources,
                    Progress& progress, const Cancellation& cancellation);
 
+/// Leaves the reason of a failure where `run_experiment` looks for it.
+void record_failure(const std::filesystem::path& file, int exit_status, const std::string& message);
+
 }  // namespace lowbit

@@ -1,0 +1,36 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "session.h"
+
+namespace lowbit::cli {
+
+void add_check(CLI::App& app, Session& session) {
+  CLI::App* command = app.add_subcommand("check", "Check an experiment file without reading any weight");
+  struct Arguments {
+    std::string file;
+    std::vector<std::string> overrides;
+    bool resolved = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  command->add_option("file", arguments->file, "Experiment file (YAML)")->required();
+  command->add_option("--set", arguments->overrides, "Override a value: a.b=c");
+  command->add_flag("--resolved", arguments->resolved, "Print the config with every default filled in");
+  session.add_compute_options(*command);
+  command->callback([arguments, &session] {
+    session.command = [arguments, &session] {
+      session.start();
+      const Experiment experiment = load_experiment(arguments->file, arguments->overrides, builtin_registries(), session.resources());
+      if (arguments->resolved) {
+        fmt::print("{}", experiment.resolved.to_yaml());
+      } else {
+        fmt::print("{}: good; {} models, {} calibration sets, {} recipes, {} evaluations, {} seeds\n", arguments->file, experiment.models.size(),
+                   experiment.calibrations.size(), experiment.recipes.size(), experiment.evaluations.size(), experiment.seeds.size());
+      }
+      return 0;
+    };
+  });
+}
+
+}  // namespace lowbit::cli

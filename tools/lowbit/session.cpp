@@ -1,0 +1,44 @@
+#include "session.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "lowbit/base/log.h"
+#include "lowbit/tensor/parallel.h"
+
+namespace lowbit::cli {
+
+void Session::start() const {
+  if (threads > 0) set_thread_count(threads);
+  set_log_level(debug ? LogLevel::kDebug : verbose ? LogLevel::kInfo : quiet ? LogLevel::kError : LogLevel::kWarning);
+}
+
+std::unique_ptr<Progress> Session::progress() const { return quiet ? silent_progress() : console_progress(); }
+
+std::vector<std::string> Session::child_arguments() const {
+  std::vector<std::string> arguments;
+  for (const std::filesystem::path& folder : data_folders) {
+    arguments.insert(arguments.end(), {"--data", folder.string()});
+  }
+  if (threads > 0) arguments.insert(arguments.end(), {"--threads", std::to_string(threads)});
+  if (quiet) arguments.emplace_back("--quiet");
+  if (verbose) arguments.emplace_back("--verbose");
+  if (debug) arguments.emplace_back("--debug");
+  return arguments;
+}
+
+void Session::add_compute_options(CLI::App& app) {
+  app.add_option("--data", data_folders, "Folder searched for dataset and model files before the user's cache; may be repeated");
+  app.add_option("--threads", threads, "Threads to compute with; one for each core by default")->check(CLI::Range(1, 1024));
+}
+
+ConfigNode yaml_argument(const std::string& text, const std::string& option) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(text, error)) return ConfigNode::load(text);
+  return ConfigNode::parse(text, option);
+}
+
+bool use_color() { return ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr; }
+
+}  // namespace lowbit::cli
