@@ -35,11 +35,12 @@ class Descriptor {
 
 // Opens a regular file for reading and gives its size; a missing one is the user's data error.
 Descriptor open_regular(const std::filesystem::path& path, std::uint64_t& size) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without O_NONBLOCK a named pipe would make us wait for a writer before it can be refused.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     const int error = errno;
-    fail(error == ENOENT || error == ENOTDIR ? ErrorCode::kData : ErrorCode::kIo, "cannot open '{}': {}",
-         path.string(), system_message(error));
+    fail(error == ENOENT || error == ENOTDIR ? ErrorCode::kData : ErrorCode::kIo, "cannot open '{}': {}", path.string(),
+         system_message(error));
   }
   struct stat status {};
   if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -165,11 +166,13 @@ std::string format_bytes(std::uint64_t bytes) {
   static constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
   double value = static_cast<double>(bytes);
   std::size_t unit = 0;
-  while (value >= 1024.0 && unit + 1 < kUnits.size()) {
+  // 1023.5 would round to 1024, which is one of the next unit.
+  while (value >= 1023.5 && unit + 1 < kUnits.size()) {
     value /= 1024.0;
     ++unit;
   }
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+  if (unit == 0) return fmt::format("{} B", bytes);
+  return value < 99.95 ? fmt::format("{:.1f} {}", value, kUnits[unit]) : fmt::format("{:.0f} {}", value, kUnits[unit]);
 }
 
 }  // namespace lowbit

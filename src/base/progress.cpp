@@ -18,6 +18,19 @@ using Clock = std::chrono::steady_clock;
 
 std::atomic<bool> bar_is_shown{false};
 
+// Unlike fmt::print it does not throw when standard error is closed or full.
+void print(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
+}
+
+// Cuts a line to `width` bytes without splitting a character.
+void cut(std::string& line, std::size_t width) {
+  if (line.size() <= width) return;
+  while (width > 0 && (static_cast<unsigned char>(line[width]) & 0xC0) == 0x80) --width;
+  line.resize(width);
+}
+
 std::string duration_text(double seconds) {
   const auto whole = static_cast<std::int64_t>(seconds + 0.5);
   if (whole < 60) return fmt::format("{}s", whole);
@@ -27,7 +40,8 @@ std::string duration_text(double seconds) {
 
 std::string rate_text(double rate, const std::string& unit) {
   return rate >= 1.0 ? fmt::format("{:.1f} {}/s", rate, unit)
-                     : fmt::format("{} a {}", duration_text(rate > 0 ? 1.0 / rate : 0), unit.ends_with('s') ? unit.substr(0, unit.size() - 1) : unit);
+                     : fmt::format("{} a {}", duration_text(rate > 0 ? 1.0 / rate : 0),
+                                   unit.ends_with('s') ? unit.substr(0, unit.size() - 1) : unit);
 }
 
 int terminal_width() {
@@ -39,13 +53,18 @@ int terminal_width() {
 class ConsoleTask : public ProgressTask {
  public:
   ConsoleTask(std::string title, std::int64_t total, std::string unit, bool terminal)
-      : title_(std::move(title)), unit_(std::move(unit)), total_(total), terminal_(terminal), start_(Clock::now()), last_(start_) {
+      : title_(std::move(title)),
+        unit_(std::move(unit)),
+        total_(total),
+        terminal_(terminal),
+        start_(Clock::now()),
+        last_(start_) {
     if (terminal_) show();
   }
   ~ConsoleTask() override {
     clear_progress_line();
     const double seconds = elapsed();
-    fmt::print(stderr, "{}: {} of {} {} in {}\n", title_, done_, total_, unit_, duration_text(seconds));
+    print(fmt::format("{}: {} of {} {} in {}\n", title_, done_, total_, unit_, duration_text(seconds)));
   }
   void advance(std::int64_t count) override {
     done_ += count;
@@ -69,19 +88,20 @@ class ConsoleTask : public ProgressTask {
     std::string tail;
     if (done_ > 0) {
       const double rate = static_cast<double>(done_) / std::max(seconds, 1e-9);
-      tail = fmt::format(" {}, {} left", rate_text(rate, unit_), duration_text(static_cast<double>(total_ - done_) / rate));
+      tail = fmt::format(" {}, {} left", rate_text(rate, unit_),
+                         duration_text(static_cast<double>(total_ - done_) / rate));
     }
     if (!terminal_) {
-      fmt::print(stderr, "{}: {} of {} {} ({:.0f} %),{}\n", title_, done_, total_, unit_, 100.0 * share, tail);
+      print(fmt::format("{}: {} of {} {} ({:.0f} %),{}\n", title_, done_, total_, unit_, 100.0 * share, tail));
       return;
     }
     constexpr int kBar = 24;
     const int filled = std::clamp(static_cast<int>(share * kBar), 0, kBar);
-    std::string line = fmt::format("{} [{}{}] {}/{}{}", title_, std::string(filled, '#'), std::string(kBar - filled, '.'), done_, total_, tail);
+    std::string line = fmt::format("{} [{}{}] {}/{}{}", title_, std::string(filled, '#'),
+                                   std::string(kBar - filled, '.'), done_, total_, tail);
     if (!note_.empty()) line += "  " + note_;
-    line.resize(std::min(line.size(), static_cast<std::size_t>(std::max(terminal_width() - 1, 10))));
-    fmt::print(stderr, "\r\x1b[K{}", line);
-    std::fflush(stderr);
+    cut(line, static_cast<std::size_t>(std::max(terminal_width() - 1, 10)));
+    print("\r\x1b[K" + line);
     bar_is_shown = true;
   }
 
@@ -119,8 +139,7 @@ class SilentProgress : public Progress {
 
 void clear_progress_line() {
   if (bar_is_shown.exchange(false)) {
-    std::fputs("\r\x1b[K", stderr);
-    std::fflush(stderr);
+    print("\r\x1b[K");
   }
 }
 

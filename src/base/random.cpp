@@ -3,25 +3,12 @@
 #include <cmath>
 #include <numbers>
 
+#include "base/philox.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/hash.h"
 
 namespace lowbit {
 namespace {
-
-constexpr int kRounds = 10;
-
-std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
-  for (int round = 0; round < kRounds; ++round) {
-    const std::uint64_t product0 = 0xD2511F53ULL * counter[0];
-    const std::uint64_t product1 = 0xCD9E8D57ULL * counter[2];
-    counter = {static_cast<std::uint32_t>(product1 >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(product1),
-               static_cast<std::uint32_t>(product0 >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(product0)};
-    key[0] += 0x9E3779B9U;
-    key[1] += 0xBB67AE85U;
-  }
-  return counter;
-}
 
 std::uint64_t join(std::uint32_t high, std::uint32_t low) { return (static_cast<std::uint64_t>(high) << 32) | low; }
 
@@ -32,9 +19,9 @@ Random::Random(std::uint64_t seed, std::string_view stream) : seed_(seed), strea
 // The counter words hold (counter, stream); the key holds the seed mixed with the lane, which numbers retries.
 std::array<std::uint32_t, 4> Random::block(std::uint64_t counter, std::uint64_t lane) const {
   const std::uint64_t key = seed_ + lane * 0x9E3779B97F4A7C15ULL;
-  return philox({static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
-                 static_cast<std::uint32_t>(stream_), static_cast<std::uint32_t>(stream_ >> 32)},
-                {static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)});
+  return philox4x32_10({static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32),
+                        static_cast<std::uint32_t>(stream_), static_cast<std::uint32_t>(stream_ >> 32)},
+                       {static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)});
 }
 
 std::uint64_t Random::bits(std::uint64_t counter) const {

@@ -65,7 +65,7 @@ void make_folders(const std::filesystem::path& path);
 [[nodiscard]] std::uint64_t free_disk_bytes(const std::filesystem::path& path);
 /// $XDG_CACHE_HOME/lowbit or ~/.cache/lowbit.
 [[nodiscard]] std::filesystem::path user_cache_folder();
-/// "1.5 GiB", "312 KiB".
+/// "1.5 GiB", "312 KiB", "17 B"; one decimal below 100.
 [[nodiscard]] std::string format_bytes(std::uint64_t bytes);
 
 }  // namespace lowbit
