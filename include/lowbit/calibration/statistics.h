@@ -3,10 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <optional>
+#include <string_view>
+#include <vector>
 
 #include "lowbit/base/export.h"
-#include "lowbit/base/hash.h"
 
 namespace lowbit LOWBIT_EXPORT {
 
@@ -16,27 +16,38 @@ enum class Stream { kFloat, kQuantized };
 /// What a step wants to know of the input of each group of linears. Needs of several steps are joined by `|`.
 struct StatisticsNeeds {
   bool hessian = false;
-  bool cross = false;            ///< both streams: (x_float - x_quantized) x_quantized^T
-  bool channel_range = false;    ///< min, max and mean |x| of each channel
+  bool cross = false;              ///< both streams: (x_float - x_quantized) x_quantized^T
+  bool channel_range = false;      ///< min, max and mean |x| of each channel
   std::int64_t sample_tokens = 0;  ///< rows kept, chosen by hash
   Stream stream = Stream::kQuantized;
   [[nodiscard]] bool any() const { return hessian || cross || channel_range || sample_tokens > 0; }
+  friend bool operator==(const StatisticsNeeds&, const StatisticsNeeds&) = default;
+  /// Both must read the same stream, unless one asks for nothing.
   friend LOWBIT_EXPORT StatisticsNeeds operator|(const StatisticsNeeds& a, const StatisticsNeeds& b);
 };
 
-/// Statistics of one group's input over all calibration tokens. *Mergeable*: sums are float64 with token counts, added
-/// chunk by chunk in a fixed order, so that merging the parts in order equals one pass bit for bit.
+/// Statistics of one group's input over all calibration tokens. *Mergeable*: sums are float64 with token counts, and
+/// one call of `add` is a chunk, so that statistics of single chunks merged in their order equal one pass over them bit
+/// for bit; parts of several chunks agree with it to float64 rounding (token counts, ranges and samples exactly).
 class Statistics {
  public:
   /// The identity of `merge`.
   Statistics(std::int64_t channels, const StatisticsNeeds& needs);
 
-  /// `x` [tokens, channels] of the wanted stream; `x_float` likewise, only for `cross`. Chunks are whole sequences.
-  void add(const at::Tensor& x, const at::Tensor& x_float = {});
+  /// `x` [tokens, channels] of the wanted stream; `x_float` likewise, for `cross` and only then. A chunk is one or more
+  /// whole sequences. `first_row` is the place of its first token among all calibration tokens, by which samples are
+  /// drawn; by default the chunk follows what has been added. Throws `kData`, naming token and channel, when a value is
+  /// not finite.
+  void add(const at::Tensor& x, const at::Tensor& x_float = {}, std::int64_t first_row = -1);
+  /// Adds those of other tokens, for the same channels and needs.
   void merge(const Statistics& other);
 
   [[nodiscard]] std::int64_t tokens() const { return tokens_; }
   [[nodiscard]] std::int64_t channels() const { return channels_; }
+  [[nodiscard]] const StatisticsNeeds& needs() const { return needs_; }
+
+  // Each getter throws `kInternal` when its number was not asked for, when there are no tokens, or when a rotation has
+  // made it meaningless.
   /// 2/n sum x x^T, [channels, channels] float64 (GPTQ's Hessian).
   [[nodiscard]] at::Tensor hessian() const;
   /// 2/n sum (x_float - x) x^T, [channels, channels] float64 (GPTAQ's dXX).
@@ -45,20 +56,34 @@ class Statistics {
   [[nodiscard]] at::Tensor channel_max() const;      ///< [channels] float32
   [[nodiscard]] at::Tensor channel_absmax() const;   ///< [channels] float32
   [[nodiscard]] at::Tensor channel_absmean() const;  ///< [channels] float64
-  [[nodiscard]] at::Tensor sample() const;           ///< [at most sample_tokens, channels]
+  [[nodiscard]] at::Tensor sample() const;  ///< [at most sample_tokens, channels] float32, in the tokens' order
 
-  /// What x -> x D^-1 (D = diag(`scale`), the columns of the weight being multiplied by it) makes of the statistics, exactly.
+  /// What x -> x D^-1 (D = diag(`scale`), the columns of the weight being multiplied by it) makes of the statistics,
+  /// exactly; signs of `scale` may be negative. Throws `kInternal` when a scale is zero or not finite.
   void apply_diagonal(const at::Tensor& scale);
   /// What x -> x Q makes of them: the Hessian becomes Q^T H Q; channel ranges are lost (their getters then throw).
   void apply_rotation(const at::Tensor& rotation);
 
  private:
+  /// A kept token: those with the smallest keys, a hash of their place, stay.
+  struct SampledRow {
+    std::uint64_t key;
+    std::int64_t row;
+  };
+  void add_ranges(const at::Tensor& x);
+  void merge_sample(const std::vector<SampledRow>& rows, const at::Tensor& values);
+  void require(bool collected, std::string_view what) const;
+  void require_ranges() const;
+
   std::int64_t channels_;
   StatisticsNeeds needs_;
   std::int64_t tokens_ = 0;
-  at::Tensor gram_;   // sum x x^T
-  at::Tensor cross_;  // sum (x_float - x) x^T
-  at::Tensor min_, max_, abs_sum_, sample_, sample_keys_;
+  bool ranges_lost_ = false;
+  at::Tensor gram_;                      // sum x x^T, float64
+  at::Tensor cross_;                     // sum (x_float - x) x^T, float64
+  at::Tensor min_, max_, abs_sum_;       // float32, float32, float64
+  at::Tensor sample_;                    // float32, a row for each of sample_rows_
+  std::vector<SampledRow> sample_rows_;  // in the order of their places
 };
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT
