@@ -1,75 +1,96 @@
 #include "formats/clip_error.h"
 
-#include <bit>
-#include <cmath>
+#include <cstring>
 
 namespace lowbit {
 namespace {
 
+// Eight numbers at once: one AVX register, or two SSE ones. Handed on by reference, since how such types are passed by
+// value depends on the instruction set.
+using Floats = float __attribute__((vector_size(32)));
+using Integers = std::int32_t __attribute__((vector_size(32)));
 constexpr std::int64_t kLanes = 8;
 
-// Adding and taking away 1.5 * 2^23 rounds half to even for |x| < 2^22, and unlike nearbyint it becomes vector code
-// everywhere.
-inline __attribute__((always_inline)) float round_small(float x) { return (x + 12582912.0F) - 12582912.0F; }
+// Adding and taking away 1.5 * 2^23 rounds half to even for |x| < 2^22.
+[[gnu::always_inline]] inline void round_small(Floats& x) { x = (x + 12582912.0F) - 12582912.0F; }
 
-inline __attribute__((always_inline)) float clamp_to(float x, float low, float high) {
-  x = x < low ? low : x;
-  return x > high ? high : x;
+[[gnu::always_inline]] inline void clamp_to(Floats& x, float low, float high) {
+  const Floats lows = Floats{} + low;
+  const Floats highs = Floats{} + high;
+  x = x < lows ? lows : x;
+  x = x > highs ? highs : x;
 }
 
 // x^norm for x >= 0 (0 gives a number below 1e-37), relative error below 4e-6 for norms up to 8: 2^(norm log2 x) with
 // Chebyshev-fitted polynomials on [sqrt(1/2), sqrt(2)] and [-1/2, 1/2].
-inline __attribute__((always_inline)) float power(float x, float norm) {
+[[gnu::always_inline]] inline void raise_to(Floats& x, float norm) {
   constexpr std::int32_t kRootHalf = 0x3f3504f3;  // the bits of sqrt(1/2)
-  const std::int32_t bits = std::bit_cast<std::int32_t>(x);
-  const std::int32_t exponent = (bits - kRootHalf) >> 23;
-  const float f = std::bit_cast<float>(bits - (exponent << 23)) - 1.0F;
-  float log2 = -0.14620353F;
-  log2 = log2 * f + 0.23420985F;
+  const Integers bits = reinterpret_cast<Integers>(x);
+  const Integers exponent = (bits - kRootHalf) >> 23;
+  const Integers mantissa = bits - (exponent << 23);
+  const Floats f = reinterpret_cast<Floats>(mantissa) - 1.0F;
+  Floats log2 = f * -0.14620353F + 0.23420985F;
   log2 = log2 * f - 0.24882181F;
   log2 = log2 * f + 0.28707561F;
   log2 = log2 * f - 0.36024199F;
   log2 = log2 * f + 0.48092404F;
   log2 = log2 * f - 0.72135276F;
   log2 = log2 * f + 1.44269496F;
-  log2 = log2 * f + static_cast<float>(exponent);
-  const float y = clamp_to(norm * log2, -125.0F, 125.0F);
-  const float whole = round_small(y);
-  const float t = y - whole;
-  float exp2 = 0.00134004F;
-  exp2 = exp2 * t + 0.00967604F;
+  log2 = log2 * f + __builtin_convertvector(exponent, Floats);
+  Floats y = log2 * norm;
+  clamp_to(y, -125.0F, 125.0F);
+  Floats whole = y;
+  round_small(whole);
+  const Floats t = y - whole;
+  Floats exp2 = t * 0.00134004F + 0.00967604F;
   exp2 = exp2 * t + 0.05550327F;
   exp2 = exp2 * t + 0.24022107F;
   exp2 = exp2 * t + 0.69314721F;
   exp2 = exp2 * t + 1.00000008F;
-  const std::int32_t shift = static_cast<std::int32_t>(whole) << 23;
-  return std::bit_cast<float>(std::bit_cast<std::int32_t>(exp2) + shift);
+  const Integers power = reinterpret_cast<Integers>(exp2) + (__builtin_convertvector(whole, Integers) << 23);
+  x = reinterpret_cast<Floats>(power);
 }
 
-inline __attribute__((always_inline)) float distance(float value, const ClipCandidate& c, float unit) {
+// |scale (q - zero) - value| * unit
+[[gnu::always_inline]] inline void distance(Floats& value, const ClipCandidate& c, float unit) {
   // Beyond +-1024 every code is clipped for zeros of 0..255, so the quotient may be cut there before it is rounded.
-  const float quotient = clamp_to(value / c.scale, -1024.0F, 1024.0F);
-  const float rounded = c.real_zero ? round_small(quotient + c.zero) : round_small(quotient) + c.zero;
-  const float code = clamp_to(rounded, 0.0F, c.top);
-  return std::fabs(c.scale * (code - c.zero) - value) * unit;
+  Floats code = value / c.scale;
+  clamp_to(code, -1024.0F, 1024.0F);
+  if (c.real_zero) code = code + c.zero;
+  round_small(code);
+  if (!c.real_zero) code = code + c.zero;
+  clamp_to(code, 0.0F, c.top);
+  const Floats error = ((code - c.zero) * c.scale - value) * unit;
+  value = error < Floats{} ? -error : error;
 }
 
 }  // namespace
 
 #if defined(__x86_64__)
 // Both versions execute the same IEEE operations in the same order; only their width differs.
-__attribute__((target_clones("avx2", "default")))
+[[gnu::target_clones("avx2", "default")]]
 #endif
-float approximate_error(const float* values, std::int64_t count, const ClipCandidate& candidate, float unit, float norm) {
-  float sums[kLanes] = {};
-  const ClipCandidate c = candidate;
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += power(distance(values[i + lane], c, unit), norm);
+float approximate_error(const float* values, std::int64_t count, const ClipCandidate& candidate, float unit,
+                        float norm) {
+  Floats sums = {};
+  const std::int64_t whole = count / kLanes * kLanes;
+  for (std::int64_t i = 0; i < whole; i += kLanes) {
+    Floats x;
+    std::memcpy(&x, values + i, sizeof x);
+    distance(x, candidate, unit);
+    raise_to(x, norm);
+    sums = sums + x;
   }
-  for (std::int64_t lane = 0; i + lane < count; ++lane) sums[lane] += power(distance(values[i + lane], c, unit), norm);
+  if (whole < count) {
+    // Lanes behind the end compute on zeros and are not counted.
+    Floats x = {};
+    std::memcpy(&x, values + whole, static_cast<std::size_t>(count - whole) * sizeof(float));
+    distance(x, candidate, unit);
+    raise_to(x, norm);
+    for (std::int64_t lane = 0; lane < count - whole; ++lane) sums[lane] += x[lane];
+  }
   float total = 0.0F;
-  for (const float sum : sums) total += sum;
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) total += sums[lane];
   return total;
 }
 
