@@ -6,6 +6,7 @@
 
 #include "lowbit/base/error.h"
 #include "text/unicode.h"
+#include "text/word_boundary.h"
 
 namespace lowbit {
 namespace {
@@ -37,6 +38,8 @@ BpeModel::BpeModel(Vocabulary vocabulary, const std::vector<Merge>& merges, BpeO
   }
   made_by_rank_.reserve(merges.size());
   for (std::size_t rank = 0; rank < merges.size(); ++rank) add_merge(merges[rank], rank, origin);
+  const bool decorated = !options_.continuing_subword_prefix.empty() || !options_.end_of_word_suffix.empty();
+  splits_at_spaces_ = !decorated && vocabulary_.find(kSpacePiece) && !vocabulary_.any(has_inner_space);
 }
 
 void BpeModel::add_merge(const Merge& merge, std::size_t rank, std::string_view origin) {

@@ -35,6 +35,7 @@ class BpeModel : public WordModel {
   /// byte tokens nor an unknown token, as Hugging Face does.
   void encode(std::string_view word, std::vector<TokenId>& ids) const override;
 
+  [[nodiscard]] bool splits_at_spaces() const override { return splits_at_spaces_; }
   [[nodiscard]] const Vocabulary& vocabulary() const override { return vocabulary_; }
 
  private:
@@ -49,6 +50,7 @@ class BpeModel : public WordModel {
   MergeTable merges_;
   std::vector<TokenId> made_by_rank_;
   std::optional<TokenId> unknown_;
+  bool splits_at_spaces_ = false;
   std::array<std::optional<TokenId>, 256> byte_tokens_;
 };
 

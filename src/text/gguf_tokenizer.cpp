@@ -8,13 +8,13 @@
 #include "text/gguf_pre_tokenizers.h"
 #include "text/pipeline_tokenizer.h"
 #include "text/spm_model.h"
+#include "text/word_boundary.h"
 
 namespace lowbit {
 namespace {
 
 // Raised when the same file comes to give other tokens.
 constexpr int kGgufTokenizerVersion = 1;
-constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581, how sentencepiece spells a space
 
 // Ends of turns and texts are control tokens, whatever type an old converter gave them.
 constexpr std::array<std::string_view, 7> kAlwaysControl = {"<|eot_id|>",    "<|im_end|>", "<|end|>", "<end_of_turn>",
@@ -170,10 +170,10 @@ PipelineParts sentencepiece_parts(const GgufFile& file, const Tokens& tokens, co
                                            std::vector<float>(scores.begin(), scores.end()), tokens.types, origin);
   const bool prefix = file.boolean("tokenizer.ggml.add_space_prefix", true);
   std::vector<std::unique_ptr<Normalizer>> steps;
-  if (prefix) steps.push_back(prepend_normalizer(kSpace));
-  steps.push_back(replace_normalizer(Regex(" ", origin), kSpace));
+  if (prefix) steps.push_back(prepend_normalizer(std::string(kSpacePiece)));
+  steps.push_back(replace_normalizer(Regex(" ", origin), std::string(kSpacePiece)));
   parts.normalizer = normalizer_sequence(std::move(steps));
-  parts.decoder = sentencepiece_decoder(kSpace, prefix);
+  parts.decoder = sentencepiece_decoder(std::string(kSpacePiece), prefix);
   read_frame(file, true, tokens.pieces.size(), origin, parts);
   return parts;
 }

@@ -5,6 +5,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/utf8.h"
+#include "text/word_boundary.h"
 
 namespace lowbit {
 namespace {
@@ -84,9 +85,14 @@ void PipelineTokenizer::encode_plain(std::string_view text, bool at_start, WordC
                                      std::vector<TokenId>& ids) const {
   Pieces pieces{std::string(text), {{0, text.size()}}, at_start};
   if (parts_.pre_tokenizer != nullptr) parts_.pre_tokenizer->apply(pieces);
+  const auto code = [&](std::string_view word, std::vector<TokenId>& out) { parts_.model->encode(word, out); };
+  const auto append = [&](std::string_view word) { cache.append(word, ids, code); };
   for (const Range& range : pieces.ranges) {
-    cache.append(pieces.view(range), ids,
-                 [&](std::string_view word, std::vector<TokenId>& out) { parts_.model->encode(word, out); });
+    if (parts_.model->splits_at_spaces()) {
+      for_each_word(pieces.view(range), false, append);
+    } else {
+      append(pieces.view(range));
+    }
   }
 }
 

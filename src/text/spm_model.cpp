@@ -7,6 +7,7 @@
 #include "lowbit/base/error.h"
 #include "text/decoder.h"
 #include "text/unicode.h"
+#include "text/word_boundary.h"
 
 namespace lowbit {
 namespace {
@@ -52,6 +53,7 @@ SpmModel::SpmModel(Vocabulary vocabulary, std::vector<float> scores, std::vector
       fail(ErrorCode::kData, "{}: token '{}' is of type byte, expected '<0x00>' to '<0xFF>'", origin, piece);
     bytes_[static_cast<std::size_t>(byte)] = static_cast<TokenId>(id);
   }
+  splits_at_spaces_ = !vocabulary_.any(has_inner_space);
   const bool all_bytes = std::all_of(bytes_.begin(), bytes_.end(), [](const auto& id) { return id.has_value(); });
   if (!all_bytes && !unknown_) {
     fail(ErrorCode::kData, "{}: neither all 256 byte tokens nor an unknown token, so not every text can be coded",

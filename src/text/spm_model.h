@@ -20,6 +20,7 @@ class SpmModel : public WordModel {
   SpmModel(Vocabulary vocabulary, std::vector<float> scores, std::vector<PieceType> types, std::string_view origin);
 
   void encode(std::string_view word, std::vector<TokenId>& ids) const override;
+  [[nodiscard]] bool splits_at_spaces() const override { return splits_at_spaces_; }
   [[nodiscard]] const Vocabulary& vocabulary() const override { return vocabulary_; }
 
  private:
@@ -33,6 +34,7 @@ class SpmModel : public WordModel {
   std::vector<PieceType> types_;
   std::array<std::optional<TokenId>, 256> bytes_;
   std::optional<TokenId> unknown_;
+  bool splits_at_spaces_ = false;
 };
 
 }  // namespace lowbit

@@ -1,5 +1,7 @@
 #include "text/vocabulary.h"
 
+#include <algorithm>
+
 #include "lowbit/base/error.h"
 
 namespace lowbit {
@@ -37,6 +39,10 @@ Vocabulary Vocabulary::copy() const {
 std::optional<TokenId> Vocabulary::find(std::string_view piece) const {
   const auto found = ids_.find(piece);
   return found == ids_.end() ? std::nullopt : std::optional(found->second);
+}
+
+bool Vocabulary::any(bool (*test)(std::string_view)) const {
+  return std::any_of(ids_.begin(), ids_.end(), [&](const auto& entry) { return test(entry.first); });
 }
 
 const std::string* Vocabulary::piece(TokenId id) const {

@@ -34,6 +34,8 @@ class Vocabulary {
   /// One more than the highest id.
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(pieces_.size()); }
   [[nodiscard]] std::optional<TokenId> find(std::string_view piece) const;
+  /// Whether `test` holds for one of the pieces.
+  [[nodiscard]] bool any(bool (*test)(std::string_view)) const;
   /// Null for an id in a gap. Throws `kData` for one outside 0..size()-1.
   [[nodiscard]] const std::string* piece(TokenId id) const;
 
