@@ -22,9 +22,14 @@
 namespace lowbit {
 namespace {
 
-// Output columns of a unit. Narrow enough for two threads to share the smallest projection, wide enough for the packing
-// of x to cost little; a multiple of 64 elements, so that a slice begins on a cache line in every type.
-constexpr std::int64_t kTileColumns = 192;
+// Output columns of a unit. Narrow enough for several threads to share a small projection, wide enough for the packing
+// of x to cost little; a multiple of 64 elements, so that a slice begins on a cache line in every type. Measured on
+// AVX-512 with 512 rows: float32 within 14 %, bfloat16 within 21 % of the undivided product.
+std::int64_t tile_columns(std::int64_t out_features) {
+  if (out_features >= 16384) return 1536;
+  return out_features >= 512 ? 384 : 192;
+}
+
 // Output columns of a unit of the product with a single row, which is bound by reading the weight.
 constexpr std::int64_t kVectorColumns = 512;
 
@@ -137,7 +142,7 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   if (!deterministic || needs_gradient({x, weight, bias})) {
     return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
   }
-  return tiled_linear(x, weight, bias, {kTileRows, kTileColumns});
+  return tiled_linear(x, weight, bias, {kTileRows, tile_columns(weight.size(0))});
 }
 
 }  // namespace lowbit

@@ -13,7 +13,7 @@ namespace lowbit LOWBIT_EXPORT {
 /// bits are a function of the row's place in its sequence and of the operands alone: products run as fixed units of
 /// `kTileRows` rows (short ones padded) by a fixed slice of output columns, one thread each, so that neither the batch nor
 /// the number of threads changes them; a single row runs as a matrix-vector product.
-inline constexpr std::int64_t kTileRows = 128;
+inline constexpr std::int64_t kTileRows = 64;
 [[nodiscard]] at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool deterministic);
 
 /// Causal attention of the last `q` positions over `k`, `v`: q [batch, heads, tq, dim], k and v [batch, kv_heads, tk, dim],
