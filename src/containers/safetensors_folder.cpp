@@ -75,9 +75,10 @@ class IndexReader : public nlohmann::json_sax<Json> {
   bool in_map_ = false;
 };
 
-void check_file_name(const std::string& name) {
+void check_file_name(std::string name) {
   const bool inside = name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
   if (name.empty() || name == "." || name.find("..") != std::string::npos || !inside) {
+    std::replace(name.begin(), name.end(), '\0', '?');  // it would end the message
     fail(ErrorCode::kData, "'{}' is no plain file name; a shard must lie in the folder of its index", name);
   }
 }
