@@ -25,19 +25,19 @@ struct Metric {
   bool higher_is_better = false;
 };
 
-/// What one evaluation measured on one model. `items` are the units that comparisons pair and resample (windows, documents,
-/// questions): `kItemVersion` names their layout.
+/// What one evaluation measured on one model. `items` are the units that comparisons pair and resample (windows,
+/// documents, questions): `kItemVersion` names their layout.
 struct EvaluationResult {
   static constexpr int kItemVersion = 1;
   struct Item {
-    std::string id;        ///< stable across models: "window 17"
-    double value = 0;      ///< the unit's mean negative log-likelihood, or its score
-    double weight = 1;     ///< tokens, for perplexity
-    std::map<std::string, double> more;  ///< further numbers of the unit: "kl", "top1"
+    std::string id;                      ///< stable across models: "window 17"
+    double value = 0;                    ///< the unit's negative log-likelihood over its weight, or its score
+    double weight = 1;                   ///< for perplexity the scored tokens, or the words of a document
+    std::map<std::string, double> more;  ///< further numbers of the unit: "tokens", "kl", "top1"
   };
-  std::string evaluation;   ///< registered name
-  std::string label;        ///< as tables head the column: "wordnet gptq-512"
-  std::string protocol;     ///< "gptq-512", never empty for a perplexity
+  std::string evaluation;       ///< registered name
+  std::string label;            ///< as tables head the column: "wordnet gptq-512"
+  std::string protocol;         ///< "gptq-512", never empty for a perplexity
   std::vector<Metric> metrics;  ///< the first is the headline
   std::vector<Item> items;
   std::vector<std::pair<std::string, std::string>> facts;  ///< tokens, windows, split, template version ...
@@ -65,7 +65,8 @@ class Evaluation {
   [[nodiscard]] virtual std::int64_t tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const = 0;
   /// Everything but the model that decides the result: options, data, protocol.
   [[nodiscard]] virtual Hash key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const = 0;
-  /// Whether the float model must have been run first.
+  /// Whether the float model must have been run first, with the same `reference_folder`, when the experiment has a
+  /// baseline; without one the evaluation measures what it can.
   [[nodiscard]] virtual bool needs_baseline() const { return false; }
   [[nodiscard]] virtual EvaluationResult run(const EvaluationContext& context) const = 0;
   [[nodiscard]] virtual int version() const = 0;
@@ -74,4 +75,4 @@ class Evaluation {
 void register_builtin_evaluations(Registry<Evaluation>& registry);
 [[nodiscard]] Registry<Evaluation> builtin_evaluations();
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -14,8 +13,8 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
-/// One sequence and which of its tokens are scored: targets at positions first .. tokens.size()-1, each predicted from all
-/// before it; `first` is at least 1.
+/// One sequence and which of its tokens are scored: targets at positions first .. tokens.size()-1, each predicted from
+/// all before it; `first` is at least 1.
 struct ScoreRequest {
   std::vector<TokenId> tokens;
   std::int64_t first = 1;
@@ -28,30 +27,50 @@ struct Score {
   [[nodiscard]] double sum() const;
 };
 
+/// Sees a scoring pass from within: requests one after the other in their order, each first by `hidden`, then by
+/// `logits` in slices.
+class ScoreObserver {
+ public:
+  virtual ~ScoreObserver() = default;
+  /// The normalised final hidden states of the scored positions, [targets, hidden].
+  virtual void hidden(std::size_t request, const at::Tensor& states);
+  /// Logits of targets first_row, first_row + 1 ... of the request, [rows, vocabulary] float32.
+  virtual void logits(std::size_t request, std::int64_t first_row, const at::Tensor& rows);
+};
+
 /// Batched scoring of one model. Batch size and order of the requests do not change a result when the model computes
-/// deterministically. Memory: one batch of activations and a bounded slice of logits.
+/// deterministically: only sequences of equal length share a batch, so that nothing is padded, and logits are computed
+/// request by request. Memory: one batch of activations (for a streamed model, `wave_tokens` of them) and a slice of
+/// logits.
 class Scorer {
  public:
   struct Options {
-    std::int64_t batch_tokens = 2048;  ///< tokens of one batch
-    std::int64_t logit_rows = 128;     ///< rows of logits at a time
+    std::int64_t batch_tokens = 2048;    ///< tokens of one batch; at least one sequence
+    std::int64_t logit_rows = 128;       ///< rows of logits at a time
+    std::int64_t wave_tokens = 1 << 16;  ///< tokens that pass a streamed model's blocks together
   };
   Scorer(const Model& model, Options options, Progress& progress, const Cancellation& cancellation);
 
-  /// In the order of the requests. Throws `kData` for a request longer than the context, `kInternal` naming the request when
-  /// a likelihood is not finite. `observe`, if given, sees the normalised final hidden states of the scored positions of
-  /// request i, [targets, hidden], one request after the other in order.
+  /// In the order of the requests. Throws `kData` for a request whose input (all tokens but the last) is longer than
+  /// the context or whose ids the model does not have, `kInternal` naming request and position when a likelihood is not
+  /// finite.
   [[nodiscard]] std::vector<Score> score(std::span<const ScoreRequest> requests,
-                                         const std::function<void(std::size_t, const at::Tensor&)>& observe = {}) const;
+                                         ScoreObserver* observer = nullptr) const;
   [[nodiscard]] const Model& model() const { return model_; }
   [[nodiscard]] const Cancellation& cancellation() const { return cancellation_; }
   [[nodiscard]] Progress& progress() const { return progress_; }
 
  private:
+  using Batch = std::vector<std::size_t>;  // requests of equal length
+  [[nodiscard]] std::vector<Batch> plan(std::span<const ScoreRequest> requests, bool in_order) const;
+  [[nodiscard]] std::vector<at::Tensor> run(std::span<const ScoreRequest> requests, std::span<const Batch> wave) const;
+  [[nodiscard]] Score score_one(const ScoreRequest& request, std::size_t index, const at::Tensor& hidden,
+                                ScoreObserver* observer) const;
+
   const Model& model_;
   Options options_;
   Progress& progress_;
   const Cancellation& cancellation_;
 };
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

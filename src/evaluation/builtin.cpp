@@ -1,0 +1,21 @@
+#include <memory>
+
+#include "evaluation/perplexity.h"
+#include "lowbit/evaluation/evaluation.h"
+
+namespace lowbit {
+
+void register_builtin_evaluations(Registry<Evaluation>& registry) {
+  registry.add<PerplexityOptions>(
+      "perplexity", "perplexity by a named protocol, with the divergence from the float model's predictions",
+      "protocols: Frantar et al. 2023 (GPTQ, arXiv 2210.17323); llama.cpp; EleutherAI lm-evaluation-harness",
+      [](const PerplexityOptions& options) { return std::make_unique<Perplexity>(options); });
+}
+
+Registry<Evaluation> builtin_evaluations() {
+  Registry<Evaluation> registry("evaluation");
+  register_builtin_evaluations(registry);
+  return registry;
+}
+
+}  // namespace lowbit
