@@ -1,5 +1,7 @@
 #include "lowbit/quantization/recipe.h"
 
+#include <algorithm>
+
 namespace lowbit {
 
 void DriverOptions::visit(FieldVisitor& v) {
@@ -33,15 +35,29 @@ const ExecutionStep* Recipe::execution(std::string_view layer) const {
   return nullptr;
 }
 
-StatisticsNeeds Recipe::needs() const {
-  StatisticsNeeds needs;
-  for (const auto& step : block_steps_) needs = needs | step->needs();
+StatisticsNeeds Recipe::needs(Stream stream) const {
+  StatisticsNeeds joined;
+  const auto join = [&](const StatisticsNeeds& needs) {
+    if (needs.any() && needs.stream == stream) joined = joined | needs;
+  };
+  for (const auto& step : block_steps_) join(step->needs());
   for (const SolverRule& rule : solvers_) {
-    needs = needs | rule.solver->needs();
-    for (const SolverRule::Override& entry : rule.overrides) needs = needs | entry.solver->needs();
+    join(rule.solver->needs());
+    for (const SolverRule::Override& entry : rule.overrides) join(entry.solver->needs());
   }
-  for (const ExecutionRule& rule : executions_) needs = needs | rule.execution->needs();
-  return needs;
+  for (const ExecutionRule& rule : executions_) join(rule.execution->needs());
+  return joined;
+}
+
+StatisticsNeeds Recipe::needs() const {
+  StatisticsNeeds of_float = needs(Stream::kFloat);
+  of_float.stream = Stream::kQuantized;
+  return of_float | needs(Stream::kQuantized);
+}
+
+bool Recipe::needs_calibration() const {
+  return needs(Stream::kFloat).any() || needs(Stream::kQuantized).any() ||
+         std::any_of(block_steps_.begin(), block_steps_.end(), [](const auto& step) { return step->needs_inputs(); });
 }
 
 }  // namespace lowbit

@@ -30,6 +30,7 @@ struct LayerReport {
   std::string grid;
   double weight_error = 0;  ///< ||W - W^||_F / ||W||_F
   double output_error = 0;  ///< sqrt(tr(D H D^T) / tr(W H W^T)) on the stream the solver saw; -1 without a Hessian
+  double nearest_output_error = -1;  ///< the same for the solver's `approximate`: what plain rounding would have cost
   double seconds = 0;
 };
 
@@ -41,10 +42,11 @@ struct QuantizeReport {
   std::int64_t resumed_blocks = 0;
 };
 
-/// Quantizes a model block by block into an artifact folder. Knows no algorithm by name. Per block: the steps' statistics
-/// are collected, the steps applied, the linears solved (group by group when true-sequential), the solved block run once
-/// more for the quantized stream, the shard written. A run that was killed continues at the next block and ends with the
-/// same bits. Throws what steps, readers and the disk throw; `kInterrupted` when cancelled.
-[[nodiscard]] QuantizeReport quantize(const QuantizeRequest& request, Progress& progress, const Cancellation& cancellation);
+/// Quantizes a model block by block into an artifact folder. Knows no algorithm by name. Per block: the steps'
+/// statistics are collected, the steps applied, the linears solved (group by group when true-sequential), the solved
+/// block run once more for the quantized stream, the shard written. A run that was killed continues at the next block
+/// and ends with the same bits. Throws what steps, readers and the disk throw; `kInterrupted` when cancelled.
+[[nodiscard]] QuantizeReport quantize(const QuantizeRequest& request, Progress& progress,
+                                      const Cancellation& cancellation);
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

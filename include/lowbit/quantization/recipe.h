@@ -79,9 +79,12 @@ class Recipe {
   /// Null: a float cache.
   [[nodiscard]] const KvCacheStep* kv_cache() const { return kv_cache_.get(); }
   [[nodiscard]] const DriverOptions& driver() const { return driver_; }
-  /// Joined over all steps. Steps may read different streams: ask each step for that.
+  /// Joined over the steps that read this stream.
+  [[nodiscard]] StatisticsNeeds needs(Stream stream) const;
+  /// Over both streams, as if all read the quantized one: for estimates of memory and time.
   [[nodiscard]] StatisticsNeeds needs() const;
-  [[nodiscard]] bool needs_calibration() const { return needs().any(); }
+  /// False: the recipe can be carried out without any data.
+  [[nodiscard]] bool needs_calibration() const;
 
  private:
   friend class RecipeDecoder;

@@ -24,7 +24,7 @@ struct SolverEvent {
 /// One weight matrix to be put on a grid, with what calibration knows of its input.
 struct LinearProblem {
   std::string layer;
-  at::Tensor weight;                      ///< float32 [out, in], this solver's own copy
+  at::Tensor weight;                       ///< float32 [out, in], this solver's own copy
   const Statistics* statistics = nullptr;  ///< of its input; null when the solver needs none
   Random random{0, ""};
   const Cancellation* cancellation = nullptr;
@@ -39,7 +39,8 @@ class WeightSolver {
   [[nodiscard]] virtual StatisticsNeeds needs() const { return {}; }
   /// The grid it rounds to; transforms that anticipate the rounding (AWQ) ask for it.
   [[nodiscard]] virtual GridSpec grid() const = 0;
-  /// Throws `kData` when the weight holds NaN or Inf, `kUnsupported` when the layer's shape cannot be done; both name it.
+  /// Throws `kData` when the weight holds NaN or Inf, `kUnsupported` when the layer's shape cannot be done; both name
+  /// it.
   [[nodiscard]] virtual QuantizedWeight solve(const LinearProblem& problem) const = 0;
   /// A quick stand-in for what `solve` will make of `weight`, dequantized, for searches: round to nearest on the grid.
   [[nodiscard]] virtual at::Tensor approximate(const at::Tensor& weight) const;
@@ -47,4 +48,4 @@ class WeightSolver {
   [[nodiscard]] virtual int version() const = 0;
 };
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

@@ -63,12 +63,14 @@ class BlockContext {
   virtual void report(const SolverEvent& event) = 0;
 };
 
-/// Rewrites a block before its weights are solved: SmoothQuant, AWQ, OmniQuant, AutoRound, LSI, WKVQuant. Steps that learn
-/// weights may hand codes to the driver through `take_solution`.
+/// Rewrites a block before its weights are solved: SmoothQuant, AWQ, OmniQuant, AutoRound, LSI, WKVQuant. Steps that
+/// learn weights may hand codes to the driver through `take_solution`.
 class BlockStep {
  public:
   virtual ~BlockStep() = default;
   [[nodiscard]] virtual StatisticsNeeds needs() const { return {}; }
+  /// True when `apply` asks for the sequences themselves (`input`, `float_output`), statistics or not.
+  [[nodiscard]] virtual bool needs_inputs() const { return false; }
   [[nodiscard]] virtual std::vector<StatisticsEffect> apply(BlockContext& context) = 0;
   /// A weight that the step has solved itself (AutoRound); nothing leaves it to the recipe's solver.
   [[nodiscard]] virtual std::optional<QuantizedWeight> take_solution(std::string_view linear) {
@@ -95,8 +97,10 @@ class ExecutionStep {
  public:
   virtual ~ExecutionStep() = default;
   [[nodiscard]] virtual StatisticsNeeds needs() const { return {}; }
-  /// `statistics` of the linear's input on the solved block; null when none were asked for. Null result: the bare product.
-  [[nodiscard]] virtual std::shared_ptr<const LinearExecution> make(const LinearSlot& slot, const Statistics* statistics) const = 0;
+  /// `statistics` of the linear's input on the solved block; null when none were asked for. Null result: the bare
+  /// product.
+  [[nodiscard]] virtual std::shared_ptr<const LinearExecution> make(const LinearSlot& slot,
+                                                                    const Statistics* statistics) const = 0;
   [[nodiscard]] virtual int version() const = 0;
 };
 
@@ -104,7 +108,8 @@ class ExecutionStep {
 class KvCacheStep {
  public:
   virtual ~KvCacheStep() = default;
-  [[nodiscard]] virtual std::unique_ptr<KvCachePolicy> make(const Architecture& architecture, std::int64_t layer) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<KvCachePolicy> make(const Architecture& architecture,
+                                                            std::int64_t layer) const = 0;
   [[nodiscard]] virtual int version() const = 0;
 };
 
@@ -114,8 +119,9 @@ class ModelStep {
   virtual ~ModelStep() = default;
   /// Bytes it will hold at most, for `lowbit plan`.
   [[nodiscard]] virtual std::int64_t memory(const Architecture& architecture) const = 0;
-  virtual void apply(const Model& reference, const std::filesystem::path& artifact, const Cancellation& cancellation) = 0;
+  virtual void apply(const Model& reference, const std::filesystem::path& artifact,
+                     const Cancellation& cancellation) = 0;
   [[nodiscard]] virtual int version() const = 0;
 };
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

@@ -123,7 +123,8 @@ QuantizedWeight GptqSolver::solve(const LinearProblem& problem) const {
   request.source = options_.ref_compat ? GroupSource::kBlock : GroupSource::kFresh;
   if (options_.static_groups || spec.group <= 0) {
     request.source = GroupSource::kGiven;
-    request.given = fit_groups(weight, spec, options_.clip);
+    const QuantizedWeight rounded = round_to_nearest(weight, spec, options_.clip);
+    request.given = {rounded.scales, rounded.zeros};
   }
   request.weight = plan.natural ? weight : weight.index_select(1, order);
   const at::Tensor ordered =

@@ -18,8 +18,6 @@ void visit_clip(FieldVisitor& v, Clip& clip);
 
 /// Parameters of one group's columns [rows, columns].
 [[nodiscard]] GroupParameters fit_group(const at::Tensor& weight, const GridSpec& grid, Clip clip);
-/// Of every group of neighbouring columns: both [out, groups]. Group 0 of `grid` means one scale for the tensor.
-[[nodiscard]] GroupParameters fit_groups(const at::Tensor& weight, const GridSpec& grid, Clip clip);
 /// Every weight to its nearest code.
 [[nodiscard]] QuantizedWeight round_to_nearest(const at::Tensor& weight, const GridSpec& grid, Clip clip);
 /// Throws `kData`, naming the layer, unless the weight is a finite float32 matrix.

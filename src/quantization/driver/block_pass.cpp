@@ -1,0 +1,78 @@
+#include "quantization/driver/block_pass.h"
+
+#include <optional>
+
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/ops.h"
+
+namespace lowbit {
+namespace {
+
+std::int64_t state_bytes(const Block& block, const std::vector<at::Tensor>& inputs) {
+  std::int64_t bytes = 0;
+  for (const at::Tensor& input : inputs) {
+    const std::int64_t tokens = input.size(1);
+    const std::int64_t widest = std::max(block.architecture().hidden, block.architecture().intermediate);
+    bytes += tokens * (block.architecture().hidden + widest) * input.element_size();
+  }
+  return bytes;
+}
+
+}  // namespace
+
+BlockPass::BlockPass(const Block& block, const std::vector<at::Tensor>& inputs, const RopeTable& rope,
+                     const Cancellation& cancellation, std::int64_t held_bytes)
+    : block_(block),
+      inputs_(inputs),
+      rope_(rope),
+      cancellation_(cancellation),
+      groups_(block.fused_groups().size()),
+      held_(state_bytes(block, inputs) <= held_bytes),
+      states_(held_ ? inputs.size() : 0) {}
+
+at::Tensor BlockPass::input(std::size_t sequence, std::size_t group) {
+  State fresh;
+  State& state = held_ ? states_[sequence] : fresh;
+  advance(state, sequence, group);
+  return state.block.x.flatten(0, 1);
+}
+
+at::Tensor BlockPass::output(std::size_t sequence) {
+  State fresh;
+  State& state = held_ ? states_[sequence] : fresh;
+  advance(state, sequence, groups_);
+  at::Tensor result = state.block.residual;
+  state = State{};  // its memory is no longer needed
+  return result;
+}
+
+std::vector<at::Tensor> BlockPass::outputs() {
+  std::vector<at::Tensor> result;
+  for (std::size_t sequence = 0; sequence < sequences(); ++sequence) result.push_back(output(sequence));
+  return result;
+}
+
+void BlockPass::advance(State& state, std::size_t sequence, std::size_t group) {
+  cancellation_.check();
+  const NoGradScope no_gradients;
+  if (!state.begun) {
+    state.block = block_.begin(inputs_[sequence]);
+    state.begun = true;
+  }
+  LOWBIT_ASSERT(state.group <= group);
+  for (; state.group < group; ++state.group) block_.step(state.block, state.group, rope_);
+}
+
+Statistics collect_statistics(BlockPass& pass, BlockPass* other, std::size_t group, const StatisticsNeeds& needs) {
+  LOWBIT_ASSERT(!needs.cross || other != nullptr);
+  std::optional<Statistics> result;
+  for (std::size_t sequence = 0; sequence < pass.sequences(); ++sequence) {
+    const at::Tensor x = pass.input(sequence, group);
+    if (!result) result.emplace(x.size(1), needs);
+    result->add(x, needs.cross ? other->input(sequence, group) : at::Tensor());
+  }
+  LOWBIT_ASSERT(result.has_value());
+  return std::move(*result);
+}
+
+}  // namespace lowbit

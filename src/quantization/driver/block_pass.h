@@ -1,0 +1,54 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "lowbit/base/cancellation.h"
+#include "lowbit/calibration/statistics.h"
+#include "lowbit/model/block.h"
+
+namespace lowbit {
+
+/// One block's forward pass over many sequences, group of linears by group: for each sequence the input of a group may
+/// be asked for, groups in rising order. Weights of a group may be replaced until a later group's input is asked for.
+/// While all sequences' states fit into `kHeldBytes` they are kept between groups; else each is computed again from the
+/// start.
+class BlockPass {
+ public:
+  static constexpr std::int64_t kHeldBytes = std::int64_t{2} << 30;
+  /// `inputs` [1, tokens, hidden] each; all arguments must outlive the pass.
+  BlockPass(const Block& block, const std::vector<at::Tensor>& inputs, const RopeTable& rope,
+            const Cancellation& cancellation, std::int64_t held_bytes = kHeldBytes);
+
+  /// [tokens, in]
+  [[nodiscard]] at::Tensor input(std::size_t sequence, std::size_t group);
+  /// [1, tokens, hidden], after all groups.
+  [[nodiscard]] at::Tensor output(std::size_t sequence);
+  /// Of all sequences; the pass is over then.
+  [[nodiscard]] std::vector<at::Tensor> outputs();
+  [[nodiscard]] std::size_t sequences() const { return inputs_.size(); }
+
+ private:
+  struct State {
+    BlockState block;
+    std::size_t group = 0;
+    bool begun = false;
+  };
+  void advance(State& state, std::size_t sequence, std::size_t group);
+
+  const Block& block_;
+  const std::vector<at::Tensor>& inputs_;
+  const RopeTable& rope_;
+  const Cancellation& cancellation_;
+  std::size_t groups_;
+  bool held_;
+  std::vector<State> states_;
+};
+
+/// Statistics of one group's input over all sequences, in their order. `other` is the float stream's pass, for `cross`.
+[[nodiscard]] Statistics collect_statistics(BlockPass& pass, BlockPass* other, std::size_t group,
+                                            const StatisticsNeeds& needs);
+
+}  // namespace lowbit

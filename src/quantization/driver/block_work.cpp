@@ -1,0 +1,262 @@
+#include "quantization/driver/block_work.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "lowbit/base/error.h"
+#include "lowbit/base/log.h"
+#include "lowbit/tensor/factory.h"
+#include "quantization/driver/layer_error.h"
+#include "quantization/driver/step_context.h"
+
+namespace lowbit {
+
+BlockWork::BlockWork(const DriverRun& run, std::shared_ptr<const Block> original)
+    : run_(run), original_(std::move(original)), block_(*original_), transformed_(*original_) {
+  artifact_.index = original_->index();
+}
+
+std::string BlockWork::full_name(std::string_view linear) const {
+  return fmt::format("{}.{}", original_->name(), linear);
+}
+
+void BlockWork::add_event(const SolverEvent& event) {
+  log::info("{}: {} ({})", event.layer, event.what, event.value);
+  report_.events.push_back(event);
+}
+
+void BlockWork::solve() {
+  if (!run_.recipe.block_steps().empty()) apply_block_steps();
+  transformed_ = block_;
+  if (run_.recipe.driver().true_sequential) {
+    solve_in_order();
+  } else {
+    solve_at_once();
+  }
+  note_changed_tensors();
+}
+
+void BlockWork::apply_block_steps() {
+  for (const char* norm : {"input_layernorm", "post_attention_layernorm"})
+    block_.norm(norm) = block_.norm(norm).clone();
+  StatisticsNeeds needs[2];
+  for (const auto& step : run_.recipe.block_steps()) {
+    const StatisticsNeeds own = step->needs();
+    StatisticsNeeds& joined = needs[static_cast<std::size_t>(own.stream)];
+    if (own.any()) joined = joined | own;
+  }
+  StatisticsCache cache(needs[0], needs[1], [&](const StatisticsNeeds& wanted) {
+    std::map<std::string, Statistics, std::less<>> result;
+    std::optional<BlockPass> pass = make_pass(block_, wanted.stream);
+    std::optional<BlockPass> other = wanted.cross ? make_pass(block_, Stream::kFloat) : std::nullopt;
+    const std::vector<FusedGroup> groups = block_.fused_groups();
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      result.emplace(groups[g].name, collect_statistics(*pass, other ? &*other : nullptr, g, wanted));
+    }
+    return result;
+  });
+  for (std::size_t index = 0; index < run_.recipe.block_steps().size(); ++index) {
+    BlockStep& step = *run_.recipe.block_steps()[index];
+    run_.cancellation.check();
+    StepContext context(run_, *original_, block_, cache, step.needs().stream, index,
+                        [this](const SolverEvent& event) { add_event(event); });
+    cache.apply(step.apply(context));
+  }
+}
+
+std::optional<BlockPass> BlockWork::make_pass(const Block& block, Stream stream) const {
+  const bool kept = stream == Stream::kQuantized ? run_.streams.any() : run_.streams.keeps_float();
+  if (!kept) return std::nullopt;
+  return std::optional<BlockPass>(std::in_place, block, run_.streams.inputs(stream), run_.rope, run_.cancellation);
+}
+
+std::vector<StatisticsNeeds> BlockWork::solver_needs(const FusedGroup& group) const {
+  std::vector<StatisticsNeeds> needs;
+  for (const std::string& linear : group.linears) {
+    if (const WeightSolver* solver = run_.recipe.solver(full_name(linear))) needs.push_back(solver->needs());
+  }
+  return needs;
+}
+
+BlockWork::GroupStatistics BlockWork::collect(BlockPass* quantized, BlockPass* reference, std::size_t group,
+                                              const std::vector<StatisticsNeeds>& needs) const {
+  StatisticsNeeds joined[2];
+  for (const StatisticsNeeds& own : needs) {
+    StatisticsNeeds& target = joined[static_cast<std::size_t>(own.stream)];
+    if (own.any()) target = target | own;
+  }
+  GroupStatistics result;
+  const StatisticsNeeds& of_float = joined[static_cast<std::size_t>(Stream::kFloat)];
+  const StatisticsNeeds& of_quantized = joined[static_cast<std::size_t>(Stream::kQuantized)];
+  if (of_float.any()) result.of_float = collect_statistics(*reference, reference, group, of_float);
+  if (of_quantized.any()) result.of_quantized = collect_statistics(*quantized, reference, group, of_quantized);
+  return result;
+}
+
+void BlockWork::solve_in_order() {
+  std::optional<BlockPass> pass = make_pass(block_, Stream::kQuantized);
+  std::optional<BlockPass> reference = make_pass(transformed_, Stream::kFloat);
+  const std::vector<FusedGroup> groups = block_.fused_groups();
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    solve_group(groups[g],
+                collect(pass ? &*pass : nullptr, reference ? &*reference : nullptr, g, solver_needs(groups[g])));
+  }
+  if (pass) solved_pass_.emplace(std::move(*pass));
+}
+
+void BlockWork::solve_at_once() {
+  std::vector<GroupStatistics> statistics;
+  const std::vector<FusedGroup> groups = block_.fused_groups();
+  {
+    std::optional<BlockPass> pass = make_pass(transformed_, Stream::kQuantized);
+    std::optional<BlockPass> reference = make_pass(transformed_, Stream::kFloat);
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      statistics.push_back(
+          collect(pass ? &*pass : nullptr, reference ? &*reference : nullptr, g, solver_needs(groups[g])));
+    }
+  }
+  for (std::size_t g = 0; g < groups.size(); ++g) solve_group(groups[g], statistics[g]);
+}
+
+void BlockWork::solve_group(const FusedGroup& group, const GroupStatistics& statistics) {
+  for (const std::string& linear : group.linears) {
+    run_.cancellation.check();
+    solve_linear(block_.linear(linear), statistics);
+  }
+}
+
+std::optional<QuantizedWeight> BlockWork::take_solution(const std::string& linear) {
+  const auto& steps = run_.recipe.block_steps();
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    if (std::optional<QuantizedWeight> solution = (*step)->take_solution(linear)) return solution;
+  }
+  return std::nullopt;
+}
+
+void BlockWork::solve_linear(LinearSlot& slot, const GroupStatistics& statistics) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::string layer = full_name(slot.name);
+  const WeightSolver* solver = run_.recipe.solver(layer);
+  std::optional<QuantizedWeight> solved = take_solution(slot.name);
+  if (!solved && solver == nullptr) return;
+  run_.progress.note(layer);
+  const at::Tensor weight = slot.op->dense_weight().contiguous();
+  const Statistics* seen = solver != nullptr ? statistics.of(solver->needs().stream) : nullptr;
+  if (!solved) {
+    LinearProblem problem;
+    problem.layer = layer;
+    problem.weight = weight.clone();
+    problem.statistics = seen;
+    problem.random = Random(run_.seed, "quantize").child(layer);
+    problem.cancellation = &run_.cancellation;
+    problem.report = [&](std::string_view what, double value) { add_event({layer, std::string(what), value}); };
+    solved = solver->solve(problem);
+  }
+  solved->check(layer);
+  replace_weight(slot, *solved);
+
+  LayerReport report;
+  report.layer = layer;
+  report.grid = solved->grid.text();
+  const at::Tensor dense = solved->dequantize();
+  report.weight_error = relative_error(weight, dense);
+  report.output_error = -1;
+  if (seen != nullptr && seen->needs().hessian) {
+    const at::Tensor hessian = seen->hessian();
+    report.output_error = relative_output_error(weight, dense, hessian);
+    report.nearest_output_error = relative_output_error(weight, solver->approximate(weight), hessian);
+  }
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report_.layers.push_back(std::move(report));
+  artifact_.linears.insert_or_assign(slot.name, std::move(*solved));
+}
+
+// The same numbers that a reader of the artifact gets.
+void BlockWork::replace_weight(LinearSlot& slot, const QuantizedWeight& weight) {
+  slot.op = make_float_linear(to_dtype(weight.dequantize(), block_.options().dtype), slot.op->bias());
+}
+
+void BlockWork::note_if_changed(const std::string& name, const at::Tensor& now, const at::Tensor& before) {
+  if (!now.defined() || (before.defined() && now.equal(before))) return;
+  artifact_.tensors.insert_or_assign(full_name(name), to_dtype(now, DType::kFloat32).contiguous());
+}
+
+// What block steps rewrote and no solver has put on a grid.
+void BlockWork::note_changed_tensors() {
+  Block before = *original_;
+  for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) {
+    note_if_changed(std::string(norm) + ".weight", block_.norm(norm), before.norm(norm));
+  }
+  for (const LinearSlot& slot : block_.linears()) {
+    const LinearOp& source = *original_->linear(slot.name).op;
+    if (artifact_.linears.count(slot.name) == 0 && slot.op.get() != &source) {
+      note_if_changed(slot.name + ".weight", slot.op->dense_weight(), source.dense_weight());
+    }
+    note_if_changed(slot.name + ".bias", slot.op->bias(), source.bias());
+  }
+}
+
+void BlockWork::restore(const BlockArtifact& artifact) {
+  artifact_ = artifact;
+  const auto changed = [&](const std::string& name) -> at::Tensor {
+    const auto found = artifact.tensors.find(full_name(name));
+    return found == artifact.tensors.end() ? at::Tensor() : to_dtype(found->second, block_.options().dtype);
+  };
+  for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) {
+    const at::Tensor weight = changed(std::string(norm) + ".weight");
+    if (weight.defined()) block_.norm(norm) = weight;
+  }
+  for (LinearSlot& slot : block_.linears()) {
+    const at::Tensor weight = changed(slot.name + ".weight");
+    const at::Tensor bias = changed(slot.name + ".bias");
+    if (weight.defined() || bias.defined()) {
+      const at::Tensor dense = weight.defined() ? weight : to_dtype(slot.op->dense_weight(), block_.options().dtype);
+      slot.op = make_float_linear(dense, bias.defined() ? bias : slot.op->bias());
+    }
+    const auto solved = artifact.linears.find(slot.name);
+    if (solved != artifact.linears.end()) replace_weight(slot, solved->second);
+  }
+}
+
+void BlockWork::propagate() {
+  if (!run_.streams.any()) return;
+  if (run_.streams.keeps_quantized()) {
+    if (has_executions()) solved_pass_.reset();
+    std::optional<BlockPass> pass = std::move(solved_pass_);
+    if (!pass) pass.emplace(block_, run_.streams.inputs(Stream::kQuantized), run_.rope, run_.cancellation);
+    attach_executions(*pass);
+    run_.streams.set(Stream::kQuantized, pass->outputs());
+  }
+  if (run_.streams.keeps_float()) {
+    run_.streams.set(Stream::kFloat, make_pass(*original_, Stream::kFloat)->outputs());
+  }
+}
+
+bool BlockWork::has_executions() const {
+  return std::any_of(block_.linears().begin(), block_.linears().end(),
+                     [&](const LinearSlot& slot) { return run_.recipe.execution(full_name(slot.name)) != nullptr; });
+}
+
+// Group by group, so that static ranges are those of inputs which passed the quantizers before them.
+void BlockWork::attach_executions(BlockPass& pass) {
+  if (!has_executions()) return;
+  const std::vector<FusedGroup> groups = block_.fused_groups();
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    std::vector<StatisticsNeeds> needs;
+    for (const std::string& linear : groups[g].linears) {
+      if (const ExecutionStep* step = run_.recipe.execution(full_name(linear))) needs.push_back(step->needs());
+    }
+    for (StatisticsNeeds& own : needs) own.stream = Stream::kQuantized;
+    const GroupStatistics statistics = collect(&pass, nullptr, g, needs);
+    for (const std::string& linear : groups[g].linears) {
+      const ExecutionStep* step = run_.recipe.execution(full_name(linear));
+      LinearSlot& slot = block_.linear(linear);
+      if (step != nullptr) slot.execution = step->make(slot, statistics.of(Stream::kQuantized));
+    }
+  }
+}
+
+}  // namespace lowbit

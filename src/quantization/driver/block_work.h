@@ -1,0 +1,86 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lowbit/model/artifact.h"
+#include "lowbit/quantization/driver.h"
+#include "quantization/driver/block_pass.h"
+#include "quantization/driver/streams.h"
+
+namespace lowbit {
+
+/// What the work on all blocks shares.
+struct DriverRun {
+  const Recipe& recipe;
+  Streams& streams;
+  const RopeTable& rope;
+  std::uint64_t seed;
+  std::int64_t tokens;  ///< of the calibration set
+  ProgressTask& progress;
+  const Cancellation& cancellation;
+};
+
+/// What came out of one block besides its weights.
+struct BlockReport {
+  std::vector<LayerReport> layers;
+  std::vector<SolverEvent> events;
+};
+
+/// Takes one block through the recipe: block steps, weight solvers, what runs around the products, both streams.
+class BlockWork {
+ public:
+  BlockWork(const DriverRun& run, std::shared_ptr<const Block> original);
+
+  /// Steps and solvers; afterwards `artifact` and `report` are whole.
+  void solve();
+  /// Puts in what an earlier run solved.
+  void restore(const BlockArtifact& artifact);
+  /// Attaches what runs around the products and moves the streams to the next block.
+  void propagate();
+
+  [[nodiscard]] const BlockArtifact& artifact() const { return artifact_; }
+  [[nodiscard]] const BlockReport& report() const { return report_; }
+  [[nodiscard]] const Block& block() const { return block_; }
+
+ private:
+  struct GroupStatistics {
+    std::optional<Statistics> of_float;
+    std::optional<Statistics> of_quantized;
+    [[nodiscard]] const Statistics* of(Stream stream) const {
+      const std::optional<Statistics>& wanted = stream == Stream::kFloat ? of_float : of_quantized;
+      return wanted ? &*wanted : nullptr;
+    }
+  };
+  void apply_block_steps();
+  void solve_in_order();
+  void solve_at_once();
+  [[nodiscard]] GroupStatistics collect(BlockPass* quantized, BlockPass* reference, std::size_t group,
+                                        const std::vector<StatisticsNeeds>& needs) const;
+  [[nodiscard]] std::vector<StatisticsNeeds> solver_needs(const FusedGroup& group) const;
+  [[nodiscard]] std::optional<BlockPass> make_pass(const Block& block, Stream stream) const;
+  void solve_group(const FusedGroup& group, const GroupStatistics& statistics);
+  void solve_linear(LinearSlot& slot, const GroupStatistics& statistics);
+  [[nodiscard]] std::optional<QuantizedWeight> take_solution(const std::string& linear);
+  void replace_weight(LinearSlot& slot, const QuantizedWeight& weight);
+  void note_changed_tensors();
+  void note_if_changed(const std::string& name, const at::Tensor& now, const at::Tensor& before);
+  [[nodiscard]] bool has_executions() const;
+  void attach_executions(BlockPass& pass);
+  [[nodiscard]] std::string full_name(std::string_view linear) const;
+  void add_event(const SolverEvent& event);
+
+  const DriverRun& run_;
+  std::shared_ptr<const Block> original_;
+  Block block_;        // under work; tensors are replaced, never written into
+  Block transformed_;  // as the block steps left it, unsolved: the float stream's reference for the solvers
+  std::optional<BlockPass> solved_pass_;  // of the quantized stream, when it went along with the solving
+  BlockArtifact artifact_;
+  BlockReport report_;
+};
+
+}  // namespace lowbit
