@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <set>
+#include <system_error>
 #include <unordered_map>
 #include <utility>
 
@@ -75,6 +76,11 @@ class IndexReader : public nlohmann::json_sax<Json> {
   bool in_map_ = false;
 };
 
+bool is_file(const fs::path& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error);
+}
+
 void check_file_name(std::string name) {
   const bool inside = name.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
   if (name.empty() || name == "." || name.find("..") != std::string::npos || !inside) {
@@ -102,7 +108,7 @@ std::vector<fs::path> shard_paths(const fs::path& folder, const WeightMap& map) 
   for (const std::string& name : names) {
     with_context((folder / kIndexFile).string(), [&] {
       check_file_name(name);
-      if (!fs::is_regular_file(folder / name)) {
+      if (!is_file(folder / name)) {
         fail(ErrorCode::kData, "the shard '{}' is missing; fetch the model again", name);
       }
     });
@@ -121,7 +127,8 @@ bool holds_pickles(const fs::path& folder) {
 }
 
 [[noreturn]] void fail_without_weights(const fs::path& folder) {
-  if (!fs::is_directory(folder)) fail(ErrorCode::kData, "'{}' is not a folder", folder.string());
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) fail(ErrorCode::kData, "'{}' is not a folder", folder.string());
   if (holds_pickles(folder)) {
     fail(
         ErrorCode::kUnsupported,
@@ -170,18 +177,18 @@ void check_names_differ(const std::vector<std::shared_ptr<const SafetensorsFile>
 }  // namespace
 
 std::vector<fs::path> find_safetensors_files(const fs::path& folder) {
-  if (fs::is_regular_file(folder / kSingleFile)) return {folder / kSingleFile};
-  if (fs::is_regular_file(folder / kIndexFile)) return shard_paths(folder, read_index(folder / kIndexFile));
+  if (is_file(folder / kSingleFile)) return {folder / kSingleFile};
+  if (is_file(folder / kIndexFile)) return shard_paths(folder, read_index(folder / kIndexFile));
   fail_without_weights(folder);
 }
 
 std::vector<std::shared_ptr<const SafetensorsFile>> open_safetensors_folder(const fs::path& folder) {
   std::vector<std::shared_ptr<const SafetensorsFile>> files;
-  if (fs::is_regular_file(folder / kSingleFile)) {
+  if (is_file(folder / kSingleFile)) {
     files.push_back(SafetensorsFile::open(folder / kSingleFile));
     return files;
   }
-  if (!fs::is_regular_file(folder / kIndexFile)) fail_without_weights(folder);
+  if (!is_file(folder / kIndexFile)) fail_without_weights(folder);
   const WeightMap map = read_index(folder / kIndexFile);
   for (const fs::path& path : shard_paths(folder, map)) files.push_back(SafetensorsFile::open(path));
   check_names_differ(files);

@@ -12,55 +12,52 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
-// The common blocks: small enough for the compiler to unroll and vectorize.
-inline void decode(const BlockQ4_0& block, float* __restrict y) {
+// Decoders of the common blocks take them by value and fill a local array: only then does the compiler see that the
+// bytes it reads are none of the floats it writes, and vectorizes.
+using Values = float[32];
+
+inline void decode(BlockQ4_0 block, Values& y) {
   const float d = to_float(block.d);
-  for (int j = 0; j < 16; ++j) {
-    y[j] = static_cast<float>((block.qs[j] & 15) - 8) * d;
-    y[j + 16] = static_cast<float>((block.qs[j] >> 4) - 8) * d;
-  }
+  for (int j = 0; j < 16; ++j) y[j] = static_cast<float>((block.qs[j] & 15) - 8) * d;
+  for (int j = 0; j < 16; ++j) y[j + 16] = static_cast<float>((block.qs[j] >> 4) - 8) * d;
 }
 
-inline void decode(const BlockQ4_1& block, float* __restrict y) {
-  const float d = to_float(block.d);
-  const float m = to_float(block.m);
-  for (int j = 0; j < 16; ++j) {
-    y[j] = static_cast<float>(block.qs[j] & 15) * d + m;
-    y[j + 16] = static_cast<float>(block.qs[j] >> 4) * d + m;
-  }
-}
-
-inline std::uint32_t high_bits(const std::uint8_t (&bytes)[4]) {
-  std::uint32_t bits = 0;
-  std::memcpy(&bits, bytes, sizeof bits);
-  return bits;
-}
-
-inline void decode(const BlockQ5_0& block, float* __restrict y) {
-  const float d = to_float(block.d);
-  const std::uint32_t high = high_bits(block.qh);
-  for (int j = 0; j < 16; ++j) {
-    y[j] = static_cast<float>(static_cast<int>((block.qs[j] & 15U) | (((high >> j) & 1U) << 4)) - 16) * d;
-    y[j + 16] = static_cast<float>(static_cast<int>((block.qs[j] >> 4U) | (((high >> (j + 16)) & 1U) << 4)) - 16) * d;
-  }
-}
-
-inline void decode(const BlockQ5_1& block, float* __restrict y) {
+inline void decode(BlockQ4_1 block, Values& y) {
   const float d = to_float(block.d);
   const float m = to_float(block.m);
-  const std::uint32_t high = high_bits(block.qh);
-  for (int j = 0; j < 16; ++j) {
-    y[j] = static_cast<float>(static_cast<int>((block.qs[j] & 15U) | (((high >> j) & 1U) << 4))) * d + m;
-    y[j + 16] = static_cast<float>(static_cast<int>((block.qs[j] >> 4U) | (((high >> (j + 16)) & 1U) << 4))) * d + m;
-  }
+  for (int j = 0; j < 16; ++j) y[j] = static_cast<float>(block.qs[j] & 15) * d + m;
+  for (int j = 0; j < 16; ++j) y[j + 16] = static_cast<float>(block.qs[j] >> 4) * d + m;
 }
 
-inline void decode(const BlockQ8_0& block, float* __restrict y) {
+// The codes of five bits.
+inline void unpack(const std::uint8_t (&qs)[16], const std::uint8_t (&qh)[4], int (&codes)[32]) {
+  std::uint32_t high = 0;
+  std::memcpy(&high, qh, sizeof high);
+  for (int j = 0; j < 16; ++j) codes[j] = (qs[j] & 15) | static_cast<int>(((high >> j) & 1U) << 4);
+  for (int j = 0; j < 16; ++j) codes[j + 16] = (qs[j] >> 4) | static_cast<int>(((high >> (j + 16)) & 1U) << 4);
+}
+
+inline void decode(BlockQ5_0 block, Values& y) {
+  const float d = to_float(block.d);
+  int codes[32];
+  unpack(block.qs, block.qh, codes);
+  for (int j = 0; j < 32; ++j) y[j] = static_cast<float>(codes[j] - 16) * d;
+}
+
+inline void decode(BlockQ5_1 block, Values& y) {
+  const float d = to_float(block.d);
+  const float m = to_float(block.m);
+  int codes[32];
+  unpack(block.qs, block.qh, codes);
+  for (int j = 0; j < 32; ++j) y[j] = static_cast<float>(codes[j]) * d + m;
+}
+
+inline void decode(BlockQ8_0 block, Values& y) {
   const float d = to_float(block.d);
   for (int j = 0; j < 32; ++j) y[j] = static_cast<float>(block.qs[j]) * d;
 }
 
-inline void decode(const BlockMXFP4& block, float* __restrict y) {
+inline void decode(BlockMXFP4 block, Values& y) {
   // Doubled E2M1 values, and a scale of half of 2^(e - 127); 2^-128 and 2^-127 are subnormal.
   constexpr float kDoubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
   const std::uint32_t bits = block.e < 2 ? 0x00200000U << block.e : (block.e - 1U) << 23;
@@ -72,23 +69,26 @@ inline void decode(const BlockMXFP4& block, float* __restrict y) {
 }
 
 template <typename Block>
-void decode(const Block& block, float* y) {
-  decode_block(block, y);
+void decode_small(const std::byte* data, std::span<float> out) {
+  const auto* blocks = reinterpret_cast<const Block*>(data);
+  for (std::size_t i = 0; i < out.size() / 32; ++i) {
+    Values values;
+    decode(blocks[i], values);
+    std::memcpy(out.data() + 32 * i, values, sizeof values);
+  }
 }
 
 template <typename Block>
-void decode_all(const std::byte* data, std::span<float> out, std::size_t elements) {
+void decode_large(const std::byte* data, std::span<float> out) {
   const auto* blocks = reinterpret_cast<const Block*>(data);
-  const std::size_t count = out.size() / elements;
-  for (std::size_t i = 0; i < count; ++i) decode(blocks[i], out.data() + i * elements);
+  for (std::size_t i = 0; i < out.size() / 256; ++i) decode_block(blocks[i], out.data() + 256 * i);
 }
 
 void decode_f16(const std::byte* data, std::span<float> out) {
-  const auto* halves = reinterpret_cast<const HalfBytes*>(data);
   float* __restrict y = out.data();
   for (std::size_t i = 0; i < out.size(); ++i) {
     std::uint16_t half = 0;
-    std::memcpy(&half, halves + i, sizeof half);
+    std::memcpy(&half, data + 2 * i, sizeof half);
     y[i] = half_to_float(half);
   }
 }
@@ -127,20 +127,20 @@ void dequantize_blocks(StorageType type, std::span<const std::byte> data, std::s
     case StorageType::kF32: return run([&](const std::byte* from) { std::memcpy(out.data(), from, out.size_bytes()); });
     case StorageType::kF16: return run([&](const std::byte* from) { decode_f16(from, out); });
     case StorageType::kBF16: return run([&](const std::byte* from) { decode_bf16(from, out); });
-    case StorageType::kQ4_0: return run([&](const std::byte* from) { decode_all<BlockQ4_0>(from, out, 32); });
-    case StorageType::kQ4_1: return run([&](const std::byte* from) { decode_all<BlockQ4_1>(from, out, 32); });
-    case StorageType::kQ5_0: return run([&](const std::byte* from) { decode_all<BlockQ5_0>(from, out, 32); });
-    case StorageType::kQ5_1: return run([&](const std::byte* from) { decode_all<BlockQ5_1>(from, out, 32); });
-    case StorageType::kQ8_0: return run([&](const std::byte* from) { decode_all<BlockQ8_0>(from, out, 32); });
-    case StorageType::kMXFP4: return run([&](const std::byte* from) { decode_all<BlockMXFP4>(from, out, 32); });
-    case StorageType::kQ2_K: return run([&](const std::byte* from) { decode_all<BlockQ2_K>(from, out, 256); });
-    case StorageType::kQ3_K: return run([&](const std::byte* from) { decode_all<BlockQ3_K>(from, out, 256); });
-    case StorageType::kQ4_K: return run([&](const std::byte* from) { decode_all<BlockQ4_K>(from, out, 256); });
-    case StorageType::kQ5_K: return run([&](const std::byte* from) { decode_all<BlockQ5_K>(from, out, 256); });
-    case StorageType::kQ6_K: return run([&](const std::byte* from) { decode_all<BlockQ6_K>(from, out, 256); });
-    case StorageType::kQ8_K: return run([&](const std::byte* from) { decode_all<BlockQ8_K>(from, out, 256); });
-    case StorageType::kTQ1_0: return run([&](const std::byte* from) { decode_all<BlockTQ1_0>(from, out, 256); });
-    case StorageType::kTQ2_0: return run([&](const std::byte* from) { decode_all<BlockTQ2_0>(from, out, 256); });
+    case StorageType::kQ4_0: return run([&](const std::byte* from) { decode_small<BlockQ4_0>(from, out); });
+    case StorageType::kQ4_1: return run([&](const std::byte* from) { decode_small<BlockQ4_1>(from, out); });
+    case StorageType::kQ5_0: return run([&](const std::byte* from) { decode_small<BlockQ5_0>(from, out); });
+    case StorageType::kQ5_1: return run([&](const std::byte* from) { decode_small<BlockQ5_1>(from, out); });
+    case StorageType::kQ8_0: return run([&](const std::byte* from) { decode_small<BlockQ8_0>(from, out); });
+    case StorageType::kMXFP4: return run([&](const std::byte* from) { decode_small<BlockMXFP4>(from, out); });
+    case StorageType::kQ2_K: return run([&](const std::byte* from) { decode_large<BlockQ2_K>(from, out); });
+    case StorageType::kQ3_K: return run([&](const std::byte* from) { decode_large<BlockQ3_K>(from, out); });
+    case StorageType::kQ4_K: return run([&](const std::byte* from) { decode_large<BlockQ4_K>(from, out); });
+    case StorageType::kQ5_K: return run([&](const std::byte* from) { decode_large<BlockQ5_K>(from, out); });
+    case StorageType::kQ6_K: return run([&](const std::byte* from) { decode_large<BlockQ6_K>(from, out); });
+    case StorageType::kQ8_K: return run([&](const std::byte* from) { decode_large<BlockQ8_K>(from, out); });
+    case StorageType::kTQ1_0: return run([&](const std::byte* from) { decode_large<BlockTQ1_0>(from, out); });
+    case StorageType::kTQ2_0: return run([&](const std::byte* from) { decode_large<BlockTQ2_0>(from, out); });
     default: fail(ErrorCode::kUnsupported, "tensors of type {} cannot be decoded", storage_type_name(type));
   }
 }

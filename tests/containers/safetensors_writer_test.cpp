@@ -127,6 +127,20 @@ TEST_F(SafetensorsFolder, FindsTheSingleFile) {
   EXPECT_EQ(open_safetensors_folder(folder_.path()).size(), 1U);
 }
 
+// The same model as its first author published it: seven int32, then the embedding as float32.
+TEST_F(SafetensorsFolder, HoldsTheWeightsOfARealModel) {
+  const auto folder = testing::shared_data("models/stories260K");
+  if (!folder) GTEST_SKIP() << "no models/stories260K in the test data";
+  const auto files = open_safetensors_folder(*folder);
+  ASSERT_EQ(files.size(), 1U);
+  const TensorEntry* embedding = files[0]->find("model.embed_tokens.weight");
+  ASSERT_NE(embedding, nullptr);
+  EXPECT_EQ(embedding->shape, (std::vector<std::int64_t>{512, 64}));
+  const std::string original = testing::read_bytes(*folder / "stories260K.bin");
+  ASSERT_GE(original.size(), 28 + embedding->data.size());
+  EXPECT_EQ(std::memcmp(embedding->data.data(), original.data() + 28, embedding->data.size()), 0);
+}
+
 TEST_F(SafetensorsFolder, FindsShardsInOrder) {
   write_shard("model-00001-of-00002.safetensors", {"a"});
   write_shard("model-00002-of-00002.safetensors", {"b", "c"});

@@ -233,9 +233,8 @@ TEST(GgmlBlocks, RefuseValuesThatCannotBeEncoded) {
   std::vector<float> x(64, 1.0F);
   Bytes out(36);
   const auto message = [&](StorageType type) {
-    return error_text(
-        [&] { quantize_blocks(type, x, std::span(out).first(static_cast<std::size_t>(2 * block_size(type).bytes))); },
-        ErrorCode::kData);
+    const std::span<std::byte> room = std::span(out).first(static_cast<std::size_t>(2 * block_size(type).bytes));
+    return error_text(ErrorCode::kData, [&] { quantize_blocks(type, x, room); });
   };
   x[33] = std::numeric_limits<float>::quiet_NaN();
   EXPECT_EQ(message(StorageType::kQ4_0), "block 1 of Q4_0: value 1 is nan, expected a finite number");

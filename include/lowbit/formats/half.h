@@ -16,8 +16,11 @@ namespace lowbit LOWBIT_EXPORT {
   const float tiny = static_cast<float>(static_cast<std::int32_t>(magnitude)) * 0x1p-24F;
   const std::uint32_t normal = shifted + (112U << 23);  // exponent bias 127 in place of 15
   const std::uint32_t special = shifted | 0x7F800000U;
-  std::uint32_t bits = magnitude < 0x0400U ? std::bit_cast<std::uint32_t>(tiny) : normal;
-  bits = magnitude >= 0x7C00U ? special : bits;
+  // Masks rather than ?:, which the compiler turns into branches about the product.
+  const std::uint32_t subnormal = 0U - static_cast<std::uint32_t>(magnitude < 0x0400U);
+  const std::uint32_t infinite = 0U - static_cast<std::uint32_t>(magnitude >= 0x7C00U);
+  const std::uint32_t bits =
+      (std::bit_cast<std::uint32_t>(tiny) & subnormal) | (normal & ~(subnormal | infinite)) | (special & infinite);
   return std::bit_cast<float>(bits | (static_cast<std::uint32_t>(half & 0x8000U) << 16));
 }
 
