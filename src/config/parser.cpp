@@ -4,8 +4,8 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <array>
-#include <cctype>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -71,6 +71,20 @@ void check_text(std::string_view text, SourceText& source, ConfigProblems& probl
   }
 }
 
+// yaml-cpp passes over directives that it does not know, and with them over a text that merely begins with '%'.
+void check_directives(std::string_view text, SourceText& source, ConfigProblems& problems) {
+  for (std::size_t line = 0; !text.empty(); ++line) {
+    const std::size_t start = std::min(text.find_first_not_of(" \t\r"), text.size());
+    const bool passed_over = start == text.size() || text[start] == '\n' || text[start] == '#';
+    if (!passed_over && !text.starts_with('%')) return;
+    if (text.starts_with('%') && !text.starts_with("%YAML 1.")) {
+      problems.add(source.mark(line, 0), "a line that begins with '%'; expected a key, or %YAML 1.2");
+    }
+    const std::size_t end = text.find('\n');
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+}
+
 }  // namespace
 
 ConfigNode parse_yaml(std::string_view yaml, std::string file, int first_column) {
@@ -78,20 +92,26 @@ ConfigNode parse_yaml(std::string_view yaml, std::string file, int first_column)
     fail(ErrorCode::kConfig, "{}: has {} bytes, expected at most {}", file, yaml.size(), kMaxConfigBytes);
   }
   if (yaml.starts_with(kByteOrderMark)) yaml.remove_prefix(kByteOrderMark.size());
-  SourceText source(yaml, std::move(file), first_column);
+  // A file means the same with and without its last line break. Without it, yaml-cpp gives what ends there the place of
+  // the start of its line.
+  const std::string text = std::string(yaml) + (yaml.ends_with('\n') ? "" : "\n");
+  SourceText source(text, std::move(file), first_column);
   ConfigProblems problems;
-  check_text(yaml, source, problems);
+  check_text(text, source, problems);
+  check_directives(text, source, problems);
   problems.throw_if_any();
 
   TreeBuilder builder(source, problems);
   try {
-    std::istringstream stream{std::string(yaml)};
+    std::istringstream stream(text);
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) continue;
   } catch (const StopParsing&) {
   } catch (const YAML::Exception& problem) {
-    const SourceMark mark = source.mark(static_cast<std::size_t>(std::max(problem.mark.line, 0)),
-                                        static_cast<std::size_t>(std::max(problem.mark.column, 0)));
+    const auto line = static_cast<std::size_t>(std::max(problem.mark.line, 0));
+    const bool at_end = line > static_cast<std::size_t>(std::count(yaml.begin(), yaml.end(), '\n'));
+    const SourceMark mark = at_end ? source.mark_of_byte(yaml.size())
+                                   : source.mark(line, static_cast<std::size_t>(std::max(problem.mark.column, 0)));
     problems.add(mark, "not valid YAML: " + explain(problem.msg));
   }
   problems.throw_if_any();

@@ -21,10 +21,15 @@ bool starts_with_null(std::string_view text) {
   return length > 0 && is_null_text(text.substr(0, length));
 }
 
+// The value that follows an anchor and comments.
 std::string_view behind_anchor(std::string_view text) {
   if (!text.starts_with('&')) return text;
-  const std::size_t end = std::min(text.find_first_of(" \t\r\n"), text.size());
-  return text.substr(std::min(text.find_first_not_of(" \t\r\n", end), text.size()));
+  text.remove_prefix(std::min(text.find_first_of(" \t\r\n"), text.size()));
+  while (true) {
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+    if (!text.starts_with('#')) return text;
+    text.remove_prefix(std::min(text.find('\n'), text.size()));
+  }
 }
 
 // Whether the text in quotes that `text` begins with ends in it; true for what has no quotes.
@@ -63,12 +68,19 @@ void TreeBuilder::OnDocumentStart(const YAML::Mark& mark) {
 }
 
 void TreeBuilder::OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) {
-  // A value left out is reported by yaml-cpp at the next token, which may be lines away; its key is the better place.
+  SourceMark where = place(mark);
   const bool left_out = !starts_with_null(behind_anchor(text_at(mark)));
-  const bool has_key = !open_.empty() && open_.back().is_map && open_.back().has_key;
-  const SourceMark where = left_out && has_key ? open_.back().key.mark() : place(mark);
+  if (left_out && !open_.empty() && open_.back().is_map && open_.back().has_key) {
+    const Open& map = open_.back();
+    // yaml-cpp takes a last line without ':' for a key, and then gives the value the place of the key.
+    if (map.is_block && where.line == map.key_place.line && where.column == map.key_place.column) {
+      problems_.add(where, fmt::format("expected ': ' behind the key {}", shown(map.key.text())));
+    }
+    // Otherwise the place is that of the next token, which may be lines away; the key is the better one.
+    where = map.key_place;
+  }
   count(1, where);
-  add({ConfigNode::null(where)}, anchor);
+  add({ConfigNode::null(where)}, anchor, where);
 }
 
 void TreeBuilder::OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) {
@@ -84,7 +96,7 @@ void TreeBuilder::OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) {
     problems_.add(where, fmt::format("more than {} nested levels, aliases counted", kMaxConfigDepth));
     throw StopParsing();
   }
-  add(value, 0);
+  add(value, 0, where);
 }
 
 void TreeBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -97,20 +109,21 @@ void TreeBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag, YAML:
     throw StopParsing();
   }
   count(1, where);
-  add({tag == kPlainTag ? ConfigNode::scalar(value, where) : ConfigNode::string(value, where)}, anchor);
+  add({tag == kPlainTag ? ConfigNode::scalar(value, where) : ConfigNode::string(value, where)}, anchor, where);
 }
 
 void TreeBuilder::OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                                  YAML::EmitterStyle::value) {
-  open(mark, tag, anchor, false);
+                                  YAML::EmitterStyle::value style) {
+  open(mark, tag, anchor, false, style == YAML::EmitterStyle::Block);
 }
 
 void TreeBuilder::OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                             YAML::EmitterStyle::value) {
-  open(mark, tag, anchor, true);
+                             YAML::EmitterStyle::value style) {
+  open(mark, tag, anchor, true, style == YAML::EmitterStyle::Block);
 }
 
-void TreeBuilder::open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, bool is_map) {
+void TreeBuilder::open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, bool is_map,
+                       bool is_block) {
   const SourceMark where = place(mark);
   check_tag(mark, tag, false);
   count(1, where);
@@ -120,6 +133,7 @@ void TreeBuilder::open(const YAML::Mark& mark, const std::string& tag, YAML::anc
   }
   Open opened;
   opened.is_map = is_map;
+  opened.is_block = is_block;
   opened.mark = where;
   opened.anchor = anchor;
   open_.push_back(std::move(opened));
@@ -130,10 +144,10 @@ void TreeBuilder::close() {
   open_.pop_back();
   ConfigNode node = closed.is_map ? ConfigNode::map(std::move(closed.entries), closed.mark)
                                   : ConfigNode::sequence(std::move(closed.items), closed.mark);
-  add({std::move(node), closed.nodes, closed.height}, closed.anchor);
+  add({std::move(node), closed.nodes, closed.height}, closed.anchor, closed.mark);
 }
 
-void TreeBuilder::add(Value value, YAML::anchor_t anchor) {
+void TreeBuilder::add(Value value, YAML::anchor_t anchor, const SourceMark& where) {
   if (anchor != 0) anchors_[anchor] = value;
   if (open_.empty()) {
     root_ = std::move(value.node);
@@ -147,6 +161,7 @@ void TreeBuilder::add(Value value, YAML::anchor_t anchor) {
   } else if (!parent.has_key) {
     check_key(value.node);
     parent.key = std::move(value.node);
+    parent.key_place = where;
     parent.has_key = true;
   } else {
     add_entry(parent, value.node);

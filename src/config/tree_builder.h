@@ -46,6 +46,7 @@ class TreeBuilder : public YAML::EventHandler {
   /// A map or sequence that is not closed yet. In a map every second value is a key.
   struct Open {
     bool is_map = false;
+    bool is_block = false;
     SourceMark mark;
     YAML::anchor_t anchor = 0;
     std::size_t nodes = 1;
@@ -54,12 +55,13 @@ class TreeBuilder : public YAML::EventHandler {
     std::vector<ConfigNode::Entry> entries;
     bool has_key = false;
     ConfigNode key;
+    SourceMark key_place;  // not the mark of a key that is an alias
     std::unordered_map<std::string, SourceMark> keys_seen;
   };
 
-  void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, bool is_map);
+  void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, bool is_map, bool is_block);
   void close();
-  void add(Value value, YAML::anchor_t anchor);
+  void add(Value value, YAML::anchor_t anchor, const SourceMark& where);
   void add_entry(Open& map, const ConfigNode& value);
   void check_key(const ConfigNode& key);
   void check_tag(const YAML::Mark& mark, const std::string& tag, bool is_scalar);

@@ -222,7 +222,7 @@ TEST(ParseOverride, ExplainsWhatIsExpected) {
     EXPECT_THAT(config_error([&] { (void)parse_override(argument); }), HasSubstr("expected path=value")) << argument;
   }
   EXPECT_EQ(config_error([] { (void)parse_override("größe=[1"); }),
-            "--set:1:7: not valid YAML: a '[' is not closed, expected ',' or ']'");
+            "--set:1:9: not valid YAML: a '[' is not closed, expected ',' or ']'");
 }
 
 TEST(NearestName, CountsASwapOfNeighboursAsOneStep) {

@@ -55,6 +55,12 @@ TEST(ConfigParser, CountsLinesAndCharactersFromOne) {
   EXPECT_EQ(place(*item.find("k")), "x.yaml:4:8");
 }
 
+TEST(ConfigParser, NeedsNoLastLineBreak) {
+  for (const char* yaml : {"a: |\n  x", "a: b", "a:", "a: 'x'", "- - a", "a: {b: 1}", "a: # x"}) {
+    EXPECT_EQ(ConfigNode::parse(yaml, "x.yaml"), ConfigNode::parse(std::string(yaml) + "\n", "x.yaml")) << yaml;
+  }
+}
+
 TEST(ConfigParser, IgnoresAByteOrderMark) {
   const ConfigNode node = ConfigNode::parse(
       "\xEF\xBB\xBF"
@@ -120,11 +126,29 @@ TEST(ConfigParser, ExplainsSyntaxErrors) {
   EXPECT_THAT(problem("a: {b: 1\n"), HasSubstr("a '{' is not closed, expected ',' or '}'"));
   EXPECT_EQ(problem("a: 'open''\n"), "x.yaml:1:4: not valid YAML: a text in quotes is not closed");
   EXPECT_EQ(problem("a: \"open\\\"\n"), "x.yaml:1:4: not valid YAML: a text in quotes is not closed");
+  EXPECT_EQ(problem("a: &x  # y\n  'open\n"), "x.yaml:1:4: not valid YAML: a text in quotes is not closed");
   EXPECT_THAT(problem("a: \"open"), HasSubstr("not valid YAML: a text in quotes is not closed"));
   EXPECT_THAT(problem("a: *gone\n"),
               HasSubstr("x.yaml:1:4: not valid YAML: an alias names an anchor that is not defined"));
   EXPECT_THAT(problem("a: @x\n"), HasSubstr("this character cannot start a value; put the text in quotes"));
   EXPECT_THAT(problem("a: \"\\q\"\n"), HasSubstr("write a backslash as \\\\"));
+}
+
+TEST(ConfigParser, RefusesALastLineWithoutColon) {
+  EXPECT_EQ(problem("a: 1\nb:2\n"), "x.yaml:2:1: expected ': ' behind the key 'b:2'");
+  EXPECT_EQ(problem("a:\n  b:\n  foo\n"), "x.yaml:3:3: expected ': ' behind the key 'foo'");
+  EXPECT_EQ(problem("a:\n  b:\nfoo"), "x.yaml:3:1: expected ': ' behind the key 'foo'");
+  EXPECT_EQ(problem("a: {b, c}\nd: [e: , f]\n? g\n? h\n:\n*k : &k\n"),
+            "x.yaml:6:1: not valid YAML: an alias names an anchor that is not defined above it");
+  EXPECT_EQ(problem("a: {b, &x c}\nd: [e: , f]\n? g\n? h\n:\n*x :\ni:"), "");
+  for (const char* end : {":", ": ", ": # x", ":\n", ": &x"})
+    EXPECT_EQ(problem(std::string("a: 1\nb") + end), "") << end;
+}
+
+TEST(ConfigParser, RefusesDirectivesBesidesTheVersion) {
+  EXPECT_EQ(problem("%YAML 1.2\n---\na: 1\n"), "");
+  EXPECT_EQ(problem("# x\n\n%bits: 4\n"), "x.yaml:3:1: a line that begins with '%'; expected a key, or %YAML 1.2");
+  EXPECT_EQ(problem("a: |\n  x\n  %y\nb: 1%\n"), "");
 }
 
 TEST(ConfigParser, NamesThePlaceOfIllFormedUtf8) {
