@@ -23,7 +23,8 @@ class Progress {
  public:
   virtual ~Progress() = default;
   /// `total` units ("blocks", "windows") are to be done.
-  [[nodiscard]] virtual std::unique_ptr<ProgressTask> start(std::string title, std::int64_t total, std::string unit) = 0;
+  [[nodiscard]] virtual std::unique_ptr<ProgressTask> start(std::string title, std::int64_t total,
+                                                            std::string unit) = 0;
 };
 
 /// Shows nothing.
@@ -31,4 +32,4 @@ class Progress {
 /// A bar with rate and remaining time on a terminal, a plain line now and then elsewhere; both on standard error.
 [[nodiscard]] std::unique_ptr<Progress> console_progress();
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT
