@@ -1,0 +1,243 @@
+#include "lowbit/quantization/driver.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/parallel.h"
+#include "quantization/driver/block_pass.h"
+#include "quantization/small_run.h"
+#include "quantization/solvers/gptq.h"
+#include "support/error_text.h"
+
+namespace lowbit {
+namespace {
+
+using testing::error_text;
+using ::testing::HasSubstr;
+using testing::SmallRun;
+
+constexpr const char* kGptq = "[{gptq: {bits: 3, group: 16}}]";
+
+std::vector<at::Tensor> embedded(const SmallRun& run) {
+  std::vector<at::Tensor> result;
+  for (const auto& sequence : run.calibration().sequences) {
+    const std::vector<std::int64_t> ids(sequence.begin(), sequence.end());
+    result.push_back(run.model().embed(tensor_of(std::span<const std::int64_t>(ids)).unsqueeze(0)));
+  }
+  return result;
+}
+
+// Collects one group's input during a plain forward pass.
+class HessianTap : public TapSink {
+ public:
+  HessianTap(std::string group, std::int64_t channels) : group_(std::move(group)), statistics(channels, needs()) {}
+  static StatisticsNeeds needs() {
+    StatisticsNeeds result;
+    result.hessian = true;
+    return result;
+  }
+  void input(std::string_view group, const at::Tensor& x) override {
+    if (group == group_) statistics.add(x);
+  }
+
+ private:
+  std::string group_;
+
+ public:
+  Statistics statistics;
+};
+
+QuantizedWeight solve_by_hand(const Block& block, const std::string& linear, const std::string& group,
+                              const std::vector<at::Tensor>& inputs) {
+  const RopeTable rope = make_rope_table(block.architecture(), inputs[0].size(1));
+  const at::Tensor weight = block.linear(linear).op->dense_weight();
+  HessianTap tap(group, weight.size(1));
+  for (const at::Tensor& input : inputs) (void)block.forward(input, rope, nullptr, &tap);
+  GptqOptions options;
+  options.grid.bits = 3;
+  options.grid.group = 16;
+  LinearProblem problem;
+  problem.layer = linear;
+  problem.weight = weight.clone();
+  problem.statistics = &tap.statistics;
+  return GptqSolver(options).solve(problem);
+}
+
+void replace(Block& block, const std::string& linear, const QuantizedWeight& weight) {
+  block.linear(linear).op = make_float_linear(weight.dequantize(), {});
+}
+
+TEST(Driver, SolvesLayersAsByHand) {
+  const SmallRun run;
+  (void)run.quantize(kGptq, "out");
+  const std::vector<at::Tensor> inputs = embedded(run);
+  Block block = *run.model().block(0);
+  for (const char* linear : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}) {
+    const QuantizedWeight expected = solve_by_hand(*run.model().block(0), linear, "attention_input", inputs);
+    EXPECT_EQ(run.layer("out", std::string("model.layers.0.") + linear).content_hash(), expected.content_hash())
+        << linear;
+    replace(block, linear, expected);
+  }
+  // True-sequential: o_proj sees what passed the solved q, k and v.
+  const QuantizedWeight expected = solve_by_hand(block, "self_attn.o_proj", "o_input", inputs);
+  EXPECT_EQ(run.layer("out", "model.layers.0.self_attn.o_proj").content_hash(), expected.content_hash());
+}
+
+TEST(Driver, LaterBlocksSeeOutputsOfSolvedOnes) {
+  const SmallRun run;
+  (void)run.quantize(kGptq, "out");
+  Block first = *run.model().block(0);
+  for (const LinearSlot& slot : run.model().block(0)->linears()) {
+    replace(first, slot.name, run.layer("out", "model.layers.0." + slot.name));
+  }
+  std::vector<at::Tensor> inputs = embedded(run);
+  const RopeTable rope = make_rope_table(first.architecture(), inputs[0].size(1));
+  for (at::Tensor& input : inputs) input = first.forward(input, rope);
+  const QuantizedWeight expected = solve_by_hand(*run.model().block(1), "self_attn.k_proj", "attention_input", inputs);
+  EXPECT_EQ(run.layer("out", "model.layers.1.self_attn.k_proj").content_hash(), expected.content_hash());
+}
+
+TEST(Driver, WithoutPropagationBlocksSeeTheFloatStream) {
+  const SmallRun run;
+  (void)run.quantize("[{driver: {propagate_quantized: false}}, {gptq: {bits: 3, group: 16}}]", "out");
+  std::vector<at::Tensor> inputs = embedded(run);
+  const RopeTable rope = make_rope_table(run.model().architecture(), inputs[0].size(1));
+  for (at::Tensor& input : inputs) input = run.model().block(0)->forward(input, rope);
+  const QuantizedWeight expected = solve_by_hand(*run.model().block(1), "self_attn.k_proj", "attention_input", inputs);
+  EXPECT_EQ(run.layer("out", "model.layers.1.self_attn.k_proj").content_hash(), expected.content_hash());
+}
+
+TEST(Driver, WithoutTrueSequentialAllGroupsSeeTheUnsolvedBlock) {
+  const SmallRun run;
+  (void)run.quantize("[{driver: {true_sequential: false}}, {gptq: {bits: 3, group: 16}}]", "out");
+  const QuantizedWeight expected = solve_by_hand(*run.model().block(0), "mlp.down_proj", "down_input", embedded(run));
+  EXPECT_EQ(run.layer("out", "model.layers.0.mlp.down_proj").content_hash(), expected.content_hash());
+}
+
+TEST(Driver, OptionsChangeWhatTheyShould) {
+  const SmallRun run;
+  (void)run.quantize(kGptq, "plain");
+  (void)run.quantize("[{driver: {true_sequential: false}}, {gptq: {bits: 3, group: 16}}]", "at-once");
+  (void)run.quantize("[{driver: {propagate_quantized: false}}, {gptq: {bits: 3, group: 16}}]", "float-stream");
+  (void)run.quantize("[{gptq: {bits: 3, group: 16, act_order: true}}]", "ordered");
+  const auto plain = run.hashes("plain");
+  const auto at_once = run.hashes("at-once");
+  const auto float_stream = run.hashes("float-stream");
+  EXPECT_EQ(at_once[0], plain[0]);  // q_proj of block 0 comes first in both
+  EXPECT_NE(at_once[3], plain[3]);
+  for (std::size_t i = 0; i < 7; ++i) EXPECT_EQ(float_stream[i], plain[i]);
+  EXPECT_NE(float_stream[7], plain[7]);
+  EXPECT_NE(run.hashes("ordered")[0], plain[0]);
+}
+
+TEST(Driver, ResumesToTheSameBits) {
+  const SmallRun run;
+  for (const char* yaml : {kGptq, "[{rtn: {bits: 4, group: 16}}]"}) {
+    const std::string name = yaml == kGptq ? "gptq" : "rtn";
+    const QuantizeReport whole = run.quantize(yaml, name + "-whole");
+    Cancellation cancellation;
+    testing::CancelAfter progress(cancellation, 1);
+    EXPECT_THAT(error_text(ErrorCode::kInterrupted,
+                           [&] { (void)quantize(run.request(yaml, name + "-cut"), progress, cancellation); }),
+                HasSubstr("run the same command again"));
+    const QuantizeReport resumed = run.quantize(yaml, name + "-cut");
+    EXPECT_EQ(resumed.resumed_blocks, 1);
+    EXPECT_EQ(run.hashes(name + "-cut"), run.hashes(name + "-whole"));
+    ASSERT_EQ(resumed.layers.size(), whole.layers.size());
+    for (std::size_t i = 0; i < whole.layers.size(); ++i) {
+      EXPECT_EQ(resumed.layers[i].layer, whole.layers[i].layer);
+      EXPECT_EQ(resumed.layers[i].output_error, whole.layers[i].output_error);
+    }
+    EXPECT_EQ(read_file(run.path(name + "-cut") / "lowbit.json"), read_file(run.path(name + "-whole") / "lowbit.json"));
+  }
+}
+
+TEST(Driver, FindsAFinishedArtifactFinished) {
+  const SmallRun run;
+  const QuantizeReport first = run.quantize(kGptq, "out");
+  const QuantizeReport second = run.quantize(kGptq, "out");
+  EXPECT_EQ(second.resumed_blocks, 2);
+  EXPECT_EQ(second.layers.size(), first.layers.size());
+  EXPECT_EQ(second.size.file_bytes, first.size.file_bytes);
+}
+
+TEST(Driver, ThreadsChangeNoBit) {
+  const SmallRun run;
+  const int before = thread_count();
+  set_thread_count(1);
+  const QuantizeReport one = run.quantize(kGptq, "one");
+  set_thread_count(2);
+  const QuantizeReport two = run.quantize(kGptq, "two");
+  set_thread_count(before);
+  EXPECT_EQ(run.hashes("one"), run.hashes("two"));
+  for (std::size_t i = 0; i < one.layers.size(); ++i) EXPECT_EQ(one.layers[i].output_error, two.layers[i].output_error);
+}
+
+TEST(Driver, RoundToNearestNeedsNoCalibration) {
+  const SmallRun run;
+  QuantizeRequest request = run.request("[{rtn: {bits: 4, group: 16}}]", "out");
+  request.calibration = nullptr;
+  const QuantizeReport report = quantize(request, *silent_progress(), Cancellation());
+  EXPECT_EQ(report.layers.size(), 14U);
+  EXPECT_EQ(report.layers[0].grid, "int4 g16 asymmetric");
+  EXPECT_EQ(report.layers[0].output_error, -1);
+  EXPECT_GT(report.layers[0].weight_error, 0);
+  EXPECT_GT(report.size.bits_per_quantized_weight, 4);
+}
+
+TEST(Driver, SaysThatARecipeNeedsCalibration) {
+  const SmallRun run;
+  QuantizeRequest request = run.request(kGptq, "out");
+  request.calibration = nullptr;
+  EXPECT_EQ(error_text(ErrorCode::kConfig, [&] { (void)quantize(request, *silent_progress(), Cancellation()); }),
+            "recipe 'test' needs calibration data and got none; give a calibration set");
+}
+
+TEST(Driver, LeavesSkippedLayersAlone) {
+  const SmallRun run;
+  const QuantizeReport report =
+      run.quantize("[{gptq: {bits: 4, group: 16}, except: ['model.layers.0.*', '*.o_proj']}]", "out");
+  EXPECT_EQ(report.layers.size(), 6U);
+  const auto hashes = run.hashes("out");
+  for (std::size_t i = 0; i < 7; ++i) EXPECT_EQ(hashes[i], "float");
+  EXPECT_EQ(hashes[10], "float");
+  const at::Tensor stored = run.artifact("out")->load("model.layers.0.mlp.up_proj.weight", {44, 32});
+  EXPECT_TRUE(stored.equal(run.model().block(0)->linear("mlp.up_proj").op->dense_weight()));
+}
+
+TEST(Driver, ReportsLessOutputErrorThanRounding) {
+  const SmallRun run;
+  double solved = 0;
+  double nearest = 0;
+  for (const LayerReport& layer : run.quantize("[{gptq: {bits: 3, group: -1}}]", "out").layers) {
+    EXPECT_GT(layer.output_error, 0) << layer.layer;
+    solved += layer.output_error;
+    nearest += layer.nearest_output_error;
+  }
+  EXPECT_LT(solved, nearest);
+}
+
+TEST(BlockPass, GivesTheSameBitsWhetherStatesAreHeldOrComputedAgain) {
+  const SmallRun run;
+  const std::vector<at::Tensor> inputs = embedded(run);
+  const auto block = run.model().block(0);
+  const RopeTable rope = make_rope_table(run.model().architecture(), inputs[0].size(1));
+  const Cancellation cancellation;
+  BlockPass held(*block, inputs, rope, cancellation);
+  BlockPass again(*block, inputs, rope, cancellation, 0);
+  for (std::size_t group = 0; group < 4; ++group) {
+    for (std::size_t sequence = 0; sequence < inputs.size(); ++sequence) {
+      EXPECT_TRUE(held.input(sequence, group).equal(again.input(sequence, group)));
+    }
+  }
+  const auto outputs = held.outputs();
+  for (std::size_t sequence = 0; sequence < inputs.size(); ++sequence) {
+    EXPECT_TRUE(outputs[sequence].equal(again.output(sequence)));
+    EXPECT_TRUE(outputs[sequence].equal(block->forward(inputs[sequence], rope)));
+  }
+}
+
+}  // namespace
+}  // namespace lowbit
