@@ -28,8 +28,8 @@ struct ComputeOptions {
 class KvCachePolicy {
  public:
   virtual ~KvCachePolicy() = default;
-  /// Takes the new keys (after RoPE) and values, [batch, kv_heads, tokens, head_dim], and returns attention's output for
-  /// the queries [batch, heads, tokens, head_dim] of the same tokens, in decode order.
+  /// Takes the new keys (after RoPE) and values, [batch, kv_heads, tokens, head_dim], and returns attention's output
+  /// for the queries [batch, heads, tokens, head_dim] of the same tokens, in decode order.
   [[nodiscard]] virtual at::Tensor append_and_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                                      double scale, bool deterministic) = 0;
   [[nodiscard]] virtual std::int64_t length() const = 0;
@@ -55,8 +55,9 @@ class TapSink {
 struct FusedGroup {
   std::string name;                  ///< the tap: "attention_input", "o_input", "mlp_input", "down_input"
   std::vector<std::string> linears;  ///< slot names
-  std::string producer;              ///< what a scale of this input folds into: a norm ("input_layernorm") or a linear ("mlp.up_proj")
-  std::string inspected;             ///< the module whose output is the target: "attention", "mlp", or the linear itself
+  std::string
+      producer;  ///< what a scale of this input folds into: a norm ("input_layernorm") or a linear ("mlp.up_proj")
+  std::string inspected;  ///< the module whose output is the target: "attention", "mlp", or the linear itself
   /// Rows of the producer that one column of these linears comes from: 1, or the number of query heads that share a KV
   /// head when the producer is v_proj (a scale must then be equal on those columns).
   std::int64_t repeats = 1;
@@ -83,13 +84,14 @@ class Block {
   /// else they follow what the cache holds. `rope` must cover all positions.
   [[nodiscard]] at::Tensor forward(const at::Tensor& hidden, const RopeTable& rope, KvCachePolicy* cache = nullptr,
                                    TapSink* taps = nullptr) const;
-  /// The same pass in steps, so that a driver can solve one group before its successor's input is computed: `begin` gives
-  /// the input of group 0; `step(state, g, ...)` runs the linears of group g and all up to the input of group g+1. After
-  /// the last group `state.residual` is the block's output. `forward` is begin and all steps.
+  /// The same pass in steps, so that a driver can solve one group before its successor's input is computed: `begin`
+  /// gives the input of group 0; `step(state, g, ...)` runs the linears of group g and all up to the input of group
+  /// g+1. After the last group `state.residual` is the block's output. `forward` is begin and all steps.
   [[nodiscard]] BlockState begin(const at::Tensor& hidden) const;
   void step(BlockState& state, std::size_t group, const RopeTable& rope, KvCachePolicy* cache = nullptr) const;
   /// Parts, for methods that need a module's output: the normalised input -> what is added to the residual.
-  [[nodiscard]] at::Tensor attention(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache, TapSink* taps) const;
+  [[nodiscard]] at::Tensor attention(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache,
+                                     TapSink* taps) const;
   [[nodiscard]] at::Tensor mlp(const at::Tensor& x, TapSink* taps) const;
 
   [[nodiscard]] std::int64_t index() const { return index_; }
@@ -108,6 +110,10 @@ class Block {
   [[nodiscard]] at::Tensor& norm(std::string_view name);
 
  private:
+  // Normalised input -> the heads' outputs side by side, [batch, tokens, heads * head_dim].
+  [[nodiscard]] at::Tensor heads_output(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache) const;
+  // Normalised input -> activation(gate) * up, [batch, tokens, intermediate].
+  [[nodiscard]] at::Tensor gated(const at::Tensor& x) const;
   Architecture architecture_;
   std::int64_t index_;
   Weights weights_;
@@ -115,6 +121,7 @@ class Block {
 };
 
 /// Reads one block. A linear that the source stores quantized is dequantized to a float one. Throws `kData`.
-[[nodiscard]] std::shared_ptr<Block> load_block(const WeightSource& weights, std::int64_t index, const ComputeOptions& options);
+[[nodiscard]] std::shared_ptr<Block> load_block(const WeightSource& weights, std::int64_t index,
+                                                const ComputeOptions& options);
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

@@ -18,7 +18,8 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
-/// A decoder-only language model, opened lazily: embedding and head stay mapped until used, blocks are read when asked.
+/// A decoder-only language model, opened lazily: embedding, head and blocks are read when first used. One thread at a
+/// time may use it; its computations run on all threads of the pool.
 ///
 ///   auto model = Model::open("model.gguf", {});
 ///   at::Tensor hidden = model->run(model->embed(ids));          // [batch, tokens, hidden]
@@ -31,9 +32,15 @@ class Model {
   [[nodiscard]] static std::shared_ptr<Model> open(const std::filesystem::path& path, const ComputeOptions& options,
                                                    Residency residency = Residency::kResident);
 
+  /// A model of weights that are open already; `tokenizer` may be null where no text is to be read or written.
+  [[nodiscard]] static std::shared_ptr<Model> make(std::shared_ptr<const WeightSource> weights,
+                                                   std::unique_ptr<Tokenizer> tokenizer, const ComputeOptions& options,
+                                                   Residency residency = Residency::kResident);
+
   [[nodiscard]] const Architecture& architecture() const { return weights_->architecture(); }
   [[nodiscard]] const WeightSource& weights() const { return *weights_; }
-  [[nodiscard]] const Tokenizer& tokenizer() const { return *tokenizer_; }
+  /// Throws `kData` when the model came without one.
+  [[nodiscard]] const Tokenizer& tokenizer() const;
   [[nodiscard]] const ComputeOptions& options() const { return options_; }
   [[nodiscard]] Residency residency() const { return residency_; }
 
@@ -49,23 +56,28 @@ class Model {
                    const std::function<void()>& after_step) const;
   /// The final norm, [.., hidden] -> the same.
   [[nodiscard]] at::Tensor final_norm(const at::Tensor& hidden) const;
-  /// Logits of already normalised rows [n, hidden] in float32, [n, vocabulary]. Cut n to bound memory.
+  /// Logits of already normalised rows [.., n, hidden] in float32, [.., n, vocabulary]. Cut n to bound memory. With
+  /// `deterministic`, a row's bits depend on its place among the n rows (see `linear`) only in whether n is 1.
   [[nodiscard]] at::Tensor head(const at::Tensor& normalised) const;
   [[nodiscard]] at::Tensor logits(const at::Tensor& hidden) const { return head(final_norm(hidden)); }
+  /// For sequences of `length` positions; valid until the next call.
   [[nodiscard]] const RopeTable& rope(std::int64_t length) const;
 
  private:
-  Model(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer, const ComputeOptions& options,
-        Residency residency);
+  Model(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
+        const ComputeOptions& options, Residency residency);
   std::shared_ptr<const WeightSource> weights_;
   std::unique_ptr<Tokenizer> tokenizer_;
   ComputeOptions options_;
   Residency residency_;
-  at::Tensor embedding_;  // [vocabulary, hidden]
-  at::Tensor head_;       // [vocabulary, hidden]
-  at::Tensor final_norm_;
+  [[nodiscard]] const at::Tensor& embedding_table() const;
+  [[nodiscard]] const at::Tensor& head_weight() const;
+  mutable at::Tensor embedding_;   // [vocabulary, hidden], undefined until used
+  mutable at::Tensor head_;        // [vocabulary, hidden], the same tensor when tied
+  mutable at::Tensor final_norm_;  // [hidden]
   mutable std::vector<std::shared_ptr<Block>> blocks_;
   mutable RopeTable rope_;
+  mutable std::int64_t rope_length_ = 0;
 };
 
 struct GenerationOptions {
@@ -79,13 +91,16 @@ struct GenerationOptions {
 };
 
 struct Generation {
-  std::vector<TokenId> ids;
-  std::string text;
-  std::string stopped_by;  ///< "eos", "stop", "length"
+  std::vector<TokenId> ids;  ///< without the token that ended it
+  std::string text;          ///< what the ids add to the prompt's text, without a stop text and what follows it
+  std::string stopped_by;    ///< "eos", "stop", "length"
 };
 
-/// Continues `prompt` with a KV cache. `on_text` gets the text piece by piece, whole UTF-8 characters only.
+/// Continues `prompt` with a KV cache until an end token, a stop text, `max_new_tokens` or the end of the context.
+/// Throws `kData` for an empty prompt, one that fills the context, and ids outside the vocabulary. `on_text` gets the
+/// text piece by piece, whole UTF-8 characters only.
 [[nodiscard]] Generation generate(const Model& model, std::span<const TokenId> prompt, const GenerationOptions& options,
-                                  const Cancellation& cancellation, const std::function<void(std::string_view)>& on_text = {});
+                                  const Cancellation& cancellation,
+                                  const std::function<void(std::string_view)>& on_text = {});
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

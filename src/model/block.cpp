@@ -1,0 +1,151 @@
+#include "lowbit/model/block.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/ops.h"
+
+namespace lowbit {
+namespace {
+
+// The groups in the order of a forward pass.
+enum Group : std::size_t { kAttentionInput, kOutputInput, kMlpInput, kDownInput, kGroupCount };
+
+constexpr const char* kGroupNames[] = {"attention_input", "o_input", "mlp_input", "down_input"};
+
+at::Tensor activate(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kSilu: return silu(x);
+    case Activation::kGeluTanh: return gelu_tanh(x);
+    case Activation::kRelu: return relu(x);
+  }
+  return x;
+}
+
+// [batch, tokens, heads * dim] -> [batch, heads, tokens, dim]
+at::Tensor split_heads(const at::Tensor& x, std::int64_t heads) {
+  return x.view({x.size(0), x.size(1), heads, -1}).transpose(1, 2);
+}
+
+// Dimension i and i + dim / 2 turn as one pair; cos and sin are in the type of x, [tokens, dim].
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  const std::int64_t half = x.size(-1) / 2;
+  const at::Tensor turned = concatenate({x.narrow(-1, half, half).neg(), x.narrow(-1, 0, half)}, -1);
+  return x.mul(cos).add(turned.mul(sin));
+}
+
+void tell(TapSink* taps, Group group, const at::Tensor& x) {
+  if (taps != nullptr) taps->input(kGroupNames[group], x.reshape({-1, x.size(-1)}));
+}
+
+}  // namespace
+
+Block::Block(const Architecture& architecture, std::int64_t index, Weights weights, ComputeOptions options)
+    : architecture_(architecture), index_(index), weights_(std::move(weights)), options_(options) {
+  if (options.dtype != DType::kFloat32 && options.dtype != DType::kBFloat16) {
+    fail(ErrorCode::kUnsupported, "models compute in float32 or bfloat16, not in {}", dtype_name(options.dtype));
+  }
+}
+
+std::string Block::name() const { return fmt::format("model.layers.{}", index_); }
+
+const LinearSlot& Block::linear(std::string_view name) const {
+  const auto named = [&](const LinearSlot& slot) { return slot.name == name; };
+  const auto found = std::find_if(weights_.linears.begin(), weights_.linears.end(), named);
+  if (found == weights_.linears.end()) fail(ErrorCode::kInternal, "{} has no linear '{}'", this->name(), name);
+  return *found;
+}
+
+LinearSlot& Block::linear(std::string_view name) { return const_cast<LinearSlot&>(std::as_const(*this).linear(name)); }
+
+at::Tensor& Block::norm(std::string_view name) {
+  if (name == "input_layernorm") return weights_.input_norm;
+  if (name == "post_attention_layernorm") return weights_.post_attention_norm;
+  fail(ErrorCode::kInternal, "{} has no norm '{}'", this->name(), name);
+}
+
+std::vector<FusedGroup> Block::fused_groups() const {
+  const std::int64_t repeats = architecture_.heads / architecture_.kv_heads;
+  return {{kGroupNames[kAttentionInput],
+           {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
+           "input_layernorm",
+           "attention"},
+          {kGroupNames[kOutputInput], {"self_attn.o_proj"}, "self_attn.v_proj", "self_attn.o_proj", repeats},
+          {kGroupNames[kMlpInput], {"mlp.gate_proj", "mlp.up_proj"}, "post_attention_layernorm", "mlp"},
+          {kGroupNames[kDownInput], {"mlp.down_proj"}, "mlp.up_proj", "mlp.down_proj"}};
+}
+
+at::Tensor Block::heads_output(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache) const {
+  const auto product = [&](const char* name) { return linear(name).forward(x, options_.deterministic); };
+  const at::Tensor q = split_heads(product("self_attn.q_proj"), architecture_.heads);
+  const at::Tensor k = split_heads(product("self_attn.k_proj"), architecture_.kv_heads);
+  const at::Tensor v = split_heads(product("self_attn.v_proj"), architecture_.kv_heads);
+  const std::int64_t start = cache == nullptr ? 0 : cache->length();
+  if (rope.cos.size(0) < start + x.size(1)) {
+    fail(ErrorCode::kInternal, "{}: rotary table of {} positions for {}", name(), rope.cos.size(0), start + x.size(1));
+  }
+  const at::Tensor cos = to_dtype(rope.cos.narrow(0, start, x.size(1)), dtype_of(q));
+  const at::Tensor sin = to_dtype(rope.sin.narrow(0, start, x.size(1)), dtype_of(q));
+  const double scale = 1.0 / std::sqrt(static_cast<double>(architecture_.head_dim));
+  const at::Tensor query = rotate(q, cos, sin);
+  const at::Tensor key = rotate(k, cos, sin);
+  const at::Tensor out =
+      cache != nullptr ? cache->append_and_attend(query, key, v, scale, options_.deterministic)
+                       : causal_attention(query, key, v, scale, architecture_.sliding_window, options_.deterministic);
+  return out.transpose(1, 2).reshape({x.size(0), x.size(1), architecture_.heads * architecture_.head_dim});
+}
+
+at::Tensor Block::gated(const at::Tensor& x) const {
+  const at::Tensor gate = linear("mlp.gate_proj").forward(x, options_.deterministic);
+  const at::Tensor up = linear("mlp.up_proj").forward(x, options_.deterministic);
+  return activate(gate, architecture_.activation).mul(up);
+}
+
+at::Tensor Block::attention(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache, TapSink* taps) const {
+  tell(taps, kAttentionInput, x);
+  const at::Tensor joined = heads_output(x, rope, cache);
+  tell(taps, kOutputInput, joined);
+  return linear("self_attn.o_proj").forward(joined, options_.deterministic);
+}
+
+at::Tensor Block::mlp(const at::Tensor& x, TapSink* taps) const {
+  tell(taps, kMlpInput, x);
+  const at::Tensor inner = gated(x);
+  tell(taps, kDownInput, inner);
+  return linear("mlp.down_proj").forward(inner, options_.deterministic);
+}
+
+BlockState Block::begin(const at::Tensor& hidden) const {
+  return {hidden, rms_norm(hidden, weights_.input_norm, architecture_.norm_eps)};
+}
+
+void Block::step(BlockState& state, std::size_t group, const RopeTable& rope, KvCachePolicy* cache) const {
+  switch (group) {
+    case kAttentionInput: state.x = heads_output(state.x, rope, cache); return;
+    case kOutputInput:
+      state.residual = state.residual.add(linear("self_attn.o_proj").forward(state.x, options_.deterministic));
+      state.x = rms_norm(state.residual, weights_.post_attention_norm, architecture_.norm_eps);
+      return;
+    case kMlpInput: state.x = gated(state.x); return;
+    case kDownInput:
+      state.residual = state.residual.add(linear("mlp.down_proj").forward(state.x, options_.deterministic));
+      state.x = at::Tensor();
+      return;
+    default:
+      fail(ErrorCode::kInternal, "{} has {} groups, not one numbered {}", name(), std::size_t{kGroupCount}, group);
+  }
+}
+
+at::Tensor Block::forward(const at::Tensor& hidden, const RopeTable& rope, KvCachePolicy* cache, TapSink* taps) const {
+  BlockState state = begin(hidden);
+  for (std::size_t group = 0; group < kGroupCount; ++group) {
+    tell(taps, static_cast<Group>(group), state.x);
+    step(state, group, rope, cache);
+  }
+  return state.residual;
+}
+
+}  // namespace lowbit

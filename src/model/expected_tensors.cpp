@@ -1,0 +1,108 @@
+#include "model/expected_tensors.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+#include "lowbit/base/error.h"
+#include "lowbit/formats/ggml_blocks.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/parallel.h"
+
+namespace lowbit {
+namespace {
+
+constexpr std::array kReadable = {StorageType::kF32,  StorageType::kF16,  StorageType::kBF16,  StorageType::kQ4_0,
+                                  StorageType::kQ4_1, StorageType::kQ5_0, StorageType::kQ5_1,  StorageType::kQ8_0,
+                                  StorageType::kQ2_K, StorageType::kQ3_K, StorageType::kQ4_K,  StorageType::kQ5_K,
+                                  StorageType::kQ6_K, StorageType::kQ8_K, StorageType::kTQ1_0, StorageType::kTQ2_0,
+                                  StorageType::kMXFP4};
+
+void add_linear(std::vector<ExpectedTensor>& list, const std::string& name, std::int64_t out, std::int64_t in,
+                bool bias) {
+  list.push_back({name + ".weight", {out, in}});
+  if (bias) list.push_back({name + ".bias", {out}});
+}
+
+void add_block(std::vector<ExpectedTensor>& list, const Architecture& a, std::int64_t index) {
+  const std::string block = "model.layers." + std::to_string(index) + ".";
+  const std::int64_t q = a.heads * a.head_dim;
+  const std::int64_t kv = a.kv_heads * a.head_dim;
+  list.push_back({block + "input_layernorm.weight", {a.hidden}});
+  add_linear(list, block + "self_attn.q_proj", q, a.hidden, a.attention_bias);
+  add_linear(list, block + "self_attn.k_proj", kv, a.hidden, a.attention_bias);
+  add_linear(list, block + "self_attn.v_proj", kv, a.hidden, a.attention_bias);
+  add_linear(list, block + "self_attn.o_proj", a.hidden, q, a.attention_bias);
+  list.push_back({block + "post_attention_layernorm.weight", {a.hidden}});
+  add_linear(list, block + "mlp.gate_proj", a.intermediate, a.hidden, a.mlp_bias);
+  add_linear(list, block + "mlp.up_proj", a.intermediate, a.hidden, a.mlp_bias);
+  add_linear(list, block + "mlp.down_proj", a.hidden, a.intermediate, a.mlp_bias);
+}
+
+bool readable(const std::string& type) {
+  const auto same = [&](StorageType known) { return storage_type_name(known) == type; };
+  return std::any_of(kReadable.begin(), kReadable.end(), same);
+}
+
+}  // namespace
+
+std::vector<ExpectedTensor> expected_tensors(const Architecture& a) {
+  std::vector<ExpectedTensor> list;
+  list.push_back({"model.embed_tokens.weight", {a.vocabulary, a.hidden}});
+  for (std::int64_t i = 0; i < a.layers; ++i) add_block(list, a, i);
+  list.push_back({"model.norm.weight", {a.hidden}});
+  list.push_back({"lm_head.weight", {a.vocabulary, a.hidden}, a.tied_head});
+  return list;
+}
+
+void check_tensors(const Architecture& architecture, const std::vector<StoredTensor>& stored,
+                   const std::string& origin) {
+  std::map<std::string, const StoredTensor*> by_name;
+  for (const StoredTensor& tensor : stored) {
+    if (!by_name.emplace(tensor.name, &tensor).second) {
+      fail(ErrorCode::kData, "{}: tensor '{}' is there twice", origin, tensor.name);
+    }
+  }
+  for (const ExpectedTensor& expected : expected_tensors(architecture)) {
+    const auto found = by_name.find(expected.name);
+    if (found == by_name.end()) {
+      if (expected.optional) continue;
+      fail(ErrorCode::kData, "{}: tensor '{}' of shape {} is missing", origin, expected.name,
+           shape_text(expected.shape));
+    }
+    const StoredTensor& tensor = *found->second;
+    if (tensor.shape != expected.shape) {
+      fail(ErrorCode::kData, "{}: tensor '{}' has shape {}, expected {}", origin, tensor.name, shape_text(tensor.shape),
+           shape_text(expected.shape));
+    }
+    if (!readable(tensor.type)) {
+      fail(ErrorCode::kUnsupported, "{}: tensor '{}' is stored as {}, which is not supported as a weight", origin,
+           tensor.name, tensor.type);
+    }
+    by_name.erase(found);
+  }
+  if (!by_name.empty()) {
+    fail(ErrorCode::kData, "{}: tensor '{}' has no place in this '{}' architecture ({} such tensors)", origin,
+         by_name.begin()->first, architecture.family, by_name.size());
+  }
+}
+
+at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const void>& owner) {
+  const bool plain = reinterpret_cast<std::uintptr_t>(entry.data.data()) % sizeof(float) == 0;
+  if (entry.type == StorageType::kF32 && plain) return view_bytes(entry.data, entry.shape, DType::kFloat32, owner);
+  at::Tensor out = make_empty(entry.shape, DType::kFloat32);
+  const std::span<float> values = mutable_values_of<float>(out);
+  const BlockSize block = block_size(entry.type);
+  const std::int64_t blocks = entry.elements() / block.elements;
+  const std::int64_t grain = std::max<std::int64_t>(1, (std::int64_t{1} << 16) / block.elements);
+  parallel_for(blocks, grain, [&](std::int64_t begin, std::int64_t end) {
+    const auto part = [&](auto whole, std::int64_t size) {
+      return whole.subspan(static_cast<std::size_t>(begin * size), static_cast<std::size_t>((end - begin) * size));
+    };
+    dequantize_blocks(entry.type, part(entry.data, block.bytes), part(values, block.elements));
+  });
+  return out;
+}
+
+}  // namespace lowbit

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lowbit/containers/tensor_entry.h"
+#include "lowbit/model/architecture.h"
+#include "lowbit/model/weight_source.h"
+
+namespace lowbit {
+
+/// One tensor that a model of some architecture consists of, by canonical name.
+struct ExpectedTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  bool optional = false;  ///< a tied model may store its head all the same; it is not used
+};
+[[nodiscard]] std::vector<ExpectedTensor> expected_tensors(const Architecture& architecture);
+
+/// Holds what a file offers against what the architecture needs, before any weight is read: missing, additional and
+/// wrongly shaped tensors and types that are no weights are `kData` / `kUnsupported` as "<origin>: tensor 'x' ...".
+void check_tensors(const Architecture& architecture, const std::vector<StoredTensor>& stored,
+                   const std::string& origin);
+
+/// The values of a stored tensor in float32, [shape]; a float32 tensor is viewed, not copied, and keeps `owner` alive.
+[[nodiscard]] at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const void>& owner);
+
+}  // namespace lowbit

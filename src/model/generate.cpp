@@ -1,0 +1,91 @@
+#include <algorithm>
+#include <optional>
+
+#include "lowbit/base/error.h"
+#include "lowbit/model/model.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/ops.h"
+#include "model/sampling.h"
+#include "model/text_stream.h"
+
+namespace lowbit {
+namespace {
+
+// The model with the keys and values of what it has read.
+class Decoder {
+ public:
+  Decoder(const Model& model, std::int64_t limit) : model_(model), limit_(limit) {
+    const Architecture& a = model.architecture();
+    for (std::int64_t i = 0; i < a.layers; ++i) caches_.push_back(make_float_kv_cache(a.sliding_window));
+  }
+
+  /// Logits of the token after `ids`, [vocabulary] in float32.
+  at::Tensor read(std::span<const TokenId> ids, const Cancellation& cancellation) {
+    const std::vector<std::int64_t> wide(ids.begin(), ids.end());
+    at::Tensor hidden = model_.embed(tensor_of(std::span<const std::int64_t>(wide)).unsqueeze(0));
+    for (std::size_t i = 0; i < caches_.size(); ++i) {
+      cancellation.check();
+      const std::shared_ptr<Block> block = model_.block(static_cast<std::int64_t>(i));
+      hidden = block->forward(hidden, model_.rope(limit_), caches_[i].get());
+    }
+    return model_.logits(hidden.select(0, 0).narrow(0, hidden.size(1) - 1, 1)).select(0, 0).contiguous();
+  }
+
+ private:
+  const Model& model_;
+  std::int64_t limit_;  // positions of the whole generation, for which the rotary table is made
+  std::vector<std::unique_ptr<KvCachePolicy>> caches_;
+};
+
+void check_prompt(std::span<const TokenId> prompt, std::int64_t context) {
+  if (prompt.empty()) fail(ErrorCode::kData, "the prompt has no tokens");
+  if (static_cast<std::int64_t>(prompt.size()) >= context) {
+    fail(ErrorCode::kData, "the prompt has {} tokens, which leaves no room in the model's context of {}", prompt.size(),
+         context);
+  }
+}
+
+std::vector<std::int64_t> end_tokens(const Model& model, const GenerationOptions& options) {
+  if (options.ignore_eos) return {};
+  if (!model.architecture().eos.empty()) return model.architecture().eos;
+  const std::optional<TokenId> eos = model.tokenizer().eos();
+  return eos ? std::vector<std::int64_t>{*eos} : std::vector<std::int64_t>{};
+}
+
+}  // namespace
+
+Generation generate(const Model& model, std::span<const TokenId> prompt, const GenerationOptions& options,
+                    const Cancellation& cancellation, const std::function<void(std::string_view)>& on_text) {
+  check_options(options);
+  const std::int64_t context = model.architecture().context;
+  check_prompt(prompt, context);
+  const auto length = static_cast<std::int64_t>(prompt.size());
+  const std::int64_t count = std::min(options.max_new_tokens, context - length);
+  const NoGradScope no_grad;
+  const std::vector<std::int64_t> ends = end_tokens(model, options);
+  const Random random(options.seed, "generate");
+  TextStream stream(model.tokenizer(), prompt, options.stop, on_text);
+  Decoder decoder(model, length + count);
+  Generation result;
+  result.stopped_by = "length";
+  std::vector<TokenId> unread(prompt.begin(), prompt.end());
+  for (std::int64_t step = 0; step < count; ++step) {
+    const at::Tensor logits = decoder.read(unread, cancellation);
+    const TokenId id = sample_token(values_of<float>(logits), options, random, static_cast<std::uint64_t>(step));
+    if (std::find(ends.begin(), ends.end(), id) != ends.end()) {
+      result.stopped_by = "eos";
+      break;
+    }
+    result.ids.push_back(id);
+    if (stream.add(id)) {
+      result.stopped_by = "stop";
+      break;
+    }
+    unread = {id};
+  }
+  stream.finish();
+  result.text = stream.text();
+  return result;
+}
+
+}  // namespace lowbit

@@ -1,0 +1,40 @@
+#include "lowbit/model/linear_op.h"
+
+#include <utility>
+
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/ops.h"
+
+namespace lowbit {
+namespace {
+
+class FloatLinear : public LinearOp {
+ public:
+  FloatLinear(at::Tensor weight, at::Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {
+    const bool fits =
+        weight_.dim() == 2 && (!bias_.defined() || (bias_.dim() == 1 && bias_.size(0) == weight_.size(0)));
+    if (!fits) fail(ErrorCode::kInternal, "linear: {} is no weight matrix", shape_text(shape_of(weight_)));
+  }
+
+  at::Tensor forward(const at::Tensor& x, bool deterministic) const override {
+    return linear(x, weight_, bias_, deterministic);
+  }
+  std::int64_t in_features() const override { return weight_.size(1); }
+  std::int64_t out_features() const override { return weight_.size(0); }
+  at::Tensor dense_weight() const override { return to_dtype(weight_, DType::kFloat32); }
+  at::Tensor bias() const override { return bias_; }
+  std::int64_t weight_bytes() const override { return static_cast<std::int64_t>(weight_.nbytes()); }
+
+ private:
+  at::Tensor weight_;  // [out, in]
+  at::Tensor bias_;    // [out] or undefined
+};
+
+}  // namespace
+
+std::shared_ptr<LinearOp> make_float_linear(at::Tensor weight, at::Tensor bias) {
+  return std::make_shared<FloatLinear>(std::move(weight), std::move(bias));
+}
+
+}  // namespace lowbit

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+#include "lowbit/model/weight_source.h"
+#include "lowbit/tensor/factory.h"
+
+namespace lowbit {
+
+/// A tensor of a model in the type of the computation: a copy of its own, which nobody's file can change under us and
+/// which begins on a cache line, or for float32 matrices in the file's own place a view of them.
+[[nodiscard]] inline at::Tensor load_weight(const WeightSource& weights, const std::string& name, const Shape& shape,
+                                            DType dtype) {
+  const at::Tensor stored = weights.load(name, shape);
+  const bool on_line = reinterpret_cast<std::uintptr_t>(stored.const_data_ptr()) % 64 == 0;
+  const at::Tensor weight = to_dtype(stored, dtype);
+  return weight.is_same(stored) && !on_line ? weight.clone() : weight;
+}
+
+}  // namespace lowbit

@@ -1,0 +1,139 @@
+#include "lowbit/model/model.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/ops.h"
+#include "model/load_weight.h"
+
+namespace lowbit {
+namespace {
+
+// Tables grow in these steps, so that a generation does not make one for every token.
+constexpr std::int64_t kRopeStep = 512;
+
+// Frequencies of these kinds depend on the length of the sequence.
+bool depends_on_length(RopeScalingKind kind) {
+  return kind == RopeScalingKind::kDynamic || kind == RopeScalingKind::kLongRope;
+}
+
+void check_ids(const at::Tensor& ids, std::int64_t vocabulary) {
+  if (ids.dim() != 2 || dtype_of(ids) != DType::kInt64) {
+    fail(ErrorCode::kInternal, "embed: expected int64 ids [batch, tokens], got {}", shape_text(shape_of(ids)));
+  }
+  if (ids.numel() == 0) return;
+  const std::int64_t least = ids.min().item<std::int64_t>();
+  const std::int64_t largest = ids.max().item<std::int64_t>();
+  if (least < 0 || largest >= vocabulary) {
+    fail(ErrorCode::kData, "token id {} is outside the model's vocabulary of {}", least < 0 ? least : largest,
+         vocabulary);
+  }
+}
+
+}  // namespace
+
+Model::Model(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
+             const ComputeOptions& options, Residency residency)
+    : weights_(std::move(weights)),
+      tokenizer_(std::move(tokenizer)),
+      options_(options),
+      residency_(residency),
+      blocks_(static_cast<std::size_t>(weights_->architecture().layers)) {}
+
+std::shared_ptr<Model> Model::make(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
+                                   const ComputeOptions& options, Residency residency) {
+  if (options.dtype != DType::kFloat32 && options.dtype != DType::kBFloat16) {
+    fail(ErrorCode::kUnsupported, "models compute in float32 or bfloat16, not in {}", dtype_name(options.dtype));
+  }
+  const std::int64_t rows = weights->architecture().vocabulary;
+  if (tokenizer && tokenizer->size() > rows) {
+    fail(ErrorCode::kData, "{}: the tokenizer has {} tokens, the model's embedding only {} rows",
+         weights->path().string(), tokenizer->size(), rows);
+  }
+  return std::shared_ptr<Model>(new Model(std::move(weights), std::move(tokenizer), options, residency));
+}
+
+std::shared_ptr<Model> Model::open(const std::filesystem::path& path, const ComputeOptions& options,
+                                   Residency residency) {
+  std::shared_ptr<const WeightSource> weights = open_weights(path);
+  return make(std::move(weights), load_tokenizer(path), options, residency);
+}
+
+const Tokenizer& Model::tokenizer() const {
+  if (!tokenizer_) fail(ErrorCode::kData, "{}: the model has no tokenizer", weights_->path().string());
+  return *tokenizer_;
+}
+
+const at::Tensor& Model::embedding_table() const {
+  const Architecture& a = architecture();
+  if (!embedding_.defined()) {
+    embedding_ = load_weight(*weights_, "model.embed_tokens.weight", {a.vocabulary, a.hidden}, options_.dtype);
+  }
+  return embedding_;
+}
+
+const at::Tensor& Model::head_weight() const {
+  const Architecture& a = architecture();
+  if (a.tied_head) return embedding_table();
+  if (!head_.defined()) head_ = load_weight(*weights_, "lm_head.weight", {a.vocabulary, a.hidden}, options_.dtype);
+  return head_;
+}
+
+at::Tensor Model::embed(const at::Tensor& ids) const {
+  check_ids(ids, architecture().vocabulary);
+  return embedding(embedding_table(), ids);
+}
+
+std::shared_ptr<Block> Model::block(std::int64_t index) const {
+  if (index < 0 || index >= architecture().layers) {
+    fail(ErrorCode::kInternal, "block {} of a model with {}", index, architecture().layers);
+  }
+  std::shared_ptr<Block>& kept = blocks_[static_cast<std::size_t>(index)];
+  if (kept) return kept;
+  std::shared_ptr<Block> loaded = load_block(*weights_, index, options_);
+  if (residency_ == Residency::kResident) kept = loaded;
+  return loaded;
+}
+
+at::Tensor Model::run(const at::Tensor& hidden) const {
+  std::vector<at::Tensor> batches{hidden};
+  run_batches(batches, Cancellation(), {});
+  return batches.front();
+}
+
+void Model::run_batches(std::vector<at::Tensor>& batches, const Cancellation& cancellation,
+                        const std::function<void()>& after_step) const {
+  for (std::int64_t index = 0; index < architecture().layers; ++index) {
+    const std::shared_ptr<Block> current = block(index);
+    for (at::Tensor& batch : batches) {
+      cancellation.check();
+      batch = current->forward(batch, rope(batch.size(1)));
+      if (after_step) after_step();
+    }
+  }
+}
+
+at::Tensor Model::final_norm(const at::Tensor& hidden) const {
+  const Architecture& a = architecture();
+  if (!final_norm_.defined()) final_norm_ = load_weight(*weights_, "model.norm.weight", {a.hidden}, options_.dtype);
+  return rms_norm(hidden, final_norm_, a.norm_eps);
+}
+
+at::Tensor Model::head(const at::Tensor& normalised) const {
+  const at::Tensor logits = linear(normalised, head_weight(), at::Tensor(), options_.deterministic);
+  return to_dtype(logits, DType::kFloat32);
+}
+
+const RopeTable& Model::rope(std::int64_t length) const {
+  const bool fits =
+      depends_on_length(architecture().rope_scaling.kind) ? length == rope_length_ : length <= rope_length_;
+  if (fits) return rope_;
+  if (!depends_on_length(architecture().rope_scaling.kind)) length = (length + kRopeStep - 1) / kRopeStep * kRopeStep;
+  rope_ = make_rope_table(architecture(), length);
+  rope_length_ = length;
+  return rope_;
+}
+
+}  // namespace lowbit

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "lowbit/base/random.h"
+#include "lowbit/model/model.h"
+
+namespace lowbit {
+
+/// The next token from its logits: the largest one (the first of equals) at temperature 0, else a draw with the random
+/// number `step` from softmax(logits / temperature) cut to the `top_k` largest, then to the fewest that hold `top_p`.
+/// Throws `kData` when a logit is not finite.
+[[nodiscard]] TokenId sample_token(std::span<const float> logits, const GenerationOptions& options,
+                                   const Random& random, std::uint64_t step);
+
+/// Throws `kConfig` naming the option.
+void check_options(const GenerationOptions& options);
+
+}  // namespace lowbit
