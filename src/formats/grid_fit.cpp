@@ -88,7 +88,8 @@ GroupFit GroupGrid::fit_of(const Range& range) const {
   if (scale == 0.0F) scale = std::numeric_limits<float>::min();
   scale = round_scale(scale, grid_.scale_type);
   if (grid_.symmetry == Symmetry::kAsymmetric) {
-    const float real_zero = std::clamp(-range.low / scale, 0.0F, top_);
+    // max with 0 first turns -0 into 0.
+    const float real_zero = std::min(std::max(0.0F, -range.low / scale), top_);
     zero = grid_.kind == GridKind::kInteger ? std::nearbyint(real_zero)
            : real_zero == 0.0F              ? 0.0F
                                             : round_scale(real_zero, grid_.scale_type);

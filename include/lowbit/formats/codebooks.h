@@ -32,4 +32,4 @@ struct Codebook {
 /// The code, out of `ascending`, of the entry nearest to `value`, which must be finite.
 [[nodiscard]] std::uint8_t nearest_code(const Codebook& codebook, float value);
 
-}  // namespace LOWBIT_EXPORT
+}  // namespace lowbit

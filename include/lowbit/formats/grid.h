@@ -64,4 +64,4 @@ struct GridOptions {
   [[nodiscard]] GridSpec spec() const;
 };
 
-}  // namespace LOWBIT_EXPORT
+}  // namespace lowbit

@@ -61,4 +61,4 @@ enum class GptqVersion { kV1, kV2 };
 [[nodiscard]] Words pack_awq(std::span<const std::uint8_t> values, std::int64_t out, std::int64_t n);
 [[nodiscard]] Codes unpack_awq(std::span<const std::uint32_t> words, std::int64_t out, std::int64_t n);
 
-}  // namespace LOWBIT_EXPORT
+}  // namespace lowbit

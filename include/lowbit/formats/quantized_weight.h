@@ -114,4 +114,4 @@ struct ClipSearch {
 /// nearest finite non-zero value.
 [[nodiscard]] at::Tensor round_scales(const at::Tensor& scales, ScaleType type);
 
-}  // namespace LOWBIT_EXPORT
+}  // namespace lowbit

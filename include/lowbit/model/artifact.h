@@ -15,31 +15,36 @@ namespace lowbit LOWBIT_EXPORT {
 class Tokenizer;
 class WeightSource;
 
-/// What is stored for one block: its quantized linears, and every other tensor that the recipe changed, in float32.
+/// What is stored for one block: its quantized linears, and every other tensor that the recipe changed, in float32. Of
+/// the tensors in neither, a float16 or bfloat16 base keeps its type; all else is stored as float32.
 struct BlockArtifact {
   std::int64_t index = 0;
   std::map<std::string, QuantizedWeight> linears;  ///< by slot name, "self_attn.q_proj"
   std::map<std::string, at::Tensor> tensors;       ///< canonical names; those not given are taken from the base model
 };
 
-/// Writes a quantized model as a Hugging Face directory, a shard a block, so that a run killed at any moment continues at
-/// the next unfinished block: `model-000NN-of-000MM.safetensors`, config.json with `quantization_config`, the tokenizer,
-/// and `lowbit.json` (recipe, hashes, stored bits). Grids that compressed-tensors can express (integer, group or channel,
-/// symmetric by sym_offset or asymmetric) use its pack-quantized format; others lowbit's own, described in docs/formats.md.
+/// Writes a quantized model as a Hugging Face directory, a shard a block, so that a run killed at any moment continues
+/// at the next unfinished block: `model-000NN-of-000MM.safetensors`, config.json with `quantization_config`, the
+/// tokenizer, and `lowbit.json` (recipe, key, stored bits). When compressed-tensors can express every quantized linear
+/// (integer grids; whole groups, a scale a channel or a scale a tensor), the folder is in its pack-quantized format;
+/// else all of it is in lowbit's own, which lowbit.json and a line of the log say. Both are described in
+/// docs/formats.md.
 class ArtifactWriter {
  public:
-  /// `key` identifies base model, recipe, calibration and seed: a folder begun under another key is refused (`kConfig`).
-  ArtifactWriter(std::filesystem::path folder, std::shared_ptr<const WeightSource> base, const Tokenizer& tokenizer, std::string key);
+  /// `key` identifies base model, recipe, calibration and seed: a folder begun under another key is refused
+  /// (`kConfig`). The tokenizer's files are made from those of `base`.
+  ArtifactWriter(std::filesystem::path folder, std::shared_ptr<const WeightSource> base, const Tokenizer& tokenizer,
+                 std::string key);
   ~ArtifactWriter();
 
   /// Blocks that are on disk already, whole, under the same key.
   [[nodiscard]] std::vector<std::int64_t> finished_blocks() const;
-  /// Reads such a block's linears back.
+  /// Reads such a block back: its linears, and all its other tensors in float32.
   [[nodiscard]] BlockArtifact read_block(std::int64_t index) const;
   void write_block(const BlockArtifact& block);
-  /// Embedding, head, final norm, index, config, tokenizer; the folder is a model from then on. `description` is JSON that
-  /// goes into lowbit.json.
-  void finish(const std::string& description);
+  /// Embedding, head, final norm (those in `tensors`, by canonical name, in place of the base's), index, config,
+  /// tokenizer; the folder is a model from then on. `description` is JSON that goes into lowbit.json.
+  void finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors = {});
   [[nodiscard]] bool finished() const;
 
  private:

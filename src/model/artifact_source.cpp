@@ -1,0 +1,224 @@
+#include "model/artifact_source.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "lowbit/base/error.h"
+#include "lowbit/base/files.h"
+#include "lowbit/model/architecture.h"
+#include "lowbit/tensor/factory.h"
+#include "model/artifact_layout.h"
+#include "model/artifact_numbers.h"
+#include "model/compressed_tensors.h"
+
+namespace lowbit {
+namespace {
+
+std::optional<std::string> packed_linear(const std::string& tensor) {
+  const std::string suffix = ".weight_packed";
+  if (!tensor.ends_with(suffix)) return std::nullopt;
+  return tensor.substr(0, tensor.size() - suffix.size());
+}
+
+FindPart finder(const SafetensorsFile& shard, const std::string& linear) {
+  return [&shard, linear](std::string_view suffix) { return shard.find(fmt::format("{}.{}", linear, suffix)); };
+}
+
+// What one linear is stored in.
+struct Linear {
+  std::shared_ptr<const SafetensorsFile> shard;
+  Json description;
+};
+
+struct Plain {
+  std::shared_ptr<const SafetensorsFile> shard;
+  const TensorEntry* entry = nullptr;
+};
+
+class ArtifactSource : public WeightSource {
+ public:
+  explicit ArtifactSource(const std::filesystem::path& folder);
+
+  const Architecture& architecture() const override { return architecture_; }
+  const std::vector<StoredTensor>& tensors() const override { return tensors_; }
+  bool contains(std::string_view name) const override;
+  at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const override;
+  std::optional<QuantizedWeight> load_quantized(std::string_view linear) const override;
+  Hash fingerprint() const override;
+  const std::filesystem::path& path() const override { return path_; }
+  std::string format() const override { return format_; }
+
+ private:
+  void read_config();
+  void add_shard(const std::shared_ptr<const SafetensorsFile>& shard);
+  void add_linear(const std::shared_ptr<const SafetensorsFile>& shard, const std::string& name, Json description);
+  [[nodiscard]] Json describe_foreign(const SafetensorsFile& shard, const std::string& linear) const;
+
+  std::filesystem::path path_;
+  std::string config_text_;
+  Architecture architecture_;
+  std::string format_;
+  std::optional<CompressedTensorsConfig> scheme_;
+  std::vector<std::shared_ptr<const SafetensorsFile>> shards_;
+  std::map<std::string, Linear, std::less<>> linears_;
+  std::map<std::string, Plain, std::less<>> plain_;
+  std::vector<StoredTensor> tensors_;
+  mutable std::mutex mutex_;
+  mutable std::optional<Hash> fingerprint_;
+};
+
+ArtifactSource::ArtifactSource(const std::filesystem::path& folder) : path_(folder) {
+  read_config();
+  shards_ = open_safetensors_folder(folder);
+  for (const auto& shard : shards_) add_shard(shard);
+}
+
+void ArtifactSource::read_config() {
+  const std::filesystem::path file = path_ / "config.json";
+  config_text_ = read_file(file, std::uint64_t{1} << 24);
+  architecture_ = architecture_from_config(config_text_, file.string());
+  const Json config = parse_json(config_text_, file.string());
+  const Json quantization = config.value("quantization_config", Json::object());
+  const Json method = quantization.is_object() ? quantization.value("quant_method", Json()) : Json();
+  if (method == "lowbit") {
+    const Json version = quantization.value("version", Json());
+    if (version != kArtifactFormat) {
+      fail(ErrorCode::kUnsupported, "{}: version {} of lowbit's own layout; this build reads {}", file.string(),
+           version.dump(), kArtifactFormat);
+    }
+    format_ = "lowbit's own layout";
+  } else if (method == "compressed-tensors") {
+    scheme_.emplace(quantization, file.string());
+    format_ = "compressed-tensors pack-quantized";
+  } else {
+    fail(ErrorCode::kUnsupported,
+         "{}: quantization method {} is not supported; lowbit reads 'compressed-tensors' (pack-quantized) and its own",
+         file.string(), method.dump());
+  }
+}
+
+void ArtifactSource::add_shard(const std::shared_ptr<const SafetensorsFile>& shard) {
+  for (StoredLinear& linear : stored_linears(*shard)) add_linear(shard, linear.name, std::move(linear.description));
+  for (const TensorEntry& entry : shard->tensors()) {
+    const auto name = packed_linear(entry.name);
+    if (!name || linears_.contains(*name)) continue;
+    if (!scheme_) {
+      fail(ErrorCode::kData, "{}: '{}' is packed, but the file does not describe it", shard->path().string(), *name);
+    }
+    add_linear(shard, *name, describe_foreign(*shard, *name));
+  }
+  for (const TensorEntry& entry : shard->tensors()) {
+    const std::size_t dot = entry.name.rfind('.');
+    const bool part = dot != std::string::npos && linears_.contains(entry.name.substr(0, dot)) &&
+                      std::find(weight_suffixes().begin(), weight_suffixes().end(), entry.name.substr(dot + 1)) !=
+                          weight_suffixes().end();
+    if (part) continue;
+    plain_[entry.name] = {shard, &entry};
+    tensors_.push_back({entry.name, std::string(storage_type_name(entry.type)), entry.shape,
+                        static_cast<std::int64_t>(entry.data.size())});
+  }
+}
+
+Json ArtifactSource::describe_foreign(const SafetensorsFile& shard, const std::string& linear) const {
+  const TensorEntry* scales = shard.find(linear + ".weight_scale");
+  return with_context(fmt::format("{}: {}", shard.path().string(), linear), [&] {
+    if (scales == nullptr) fail(ErrorCode::kData, "tensor 'weight_scale' is missing");
+    const PackedScheme& scheme = scheme_->scheme_of(linear);
+    return describe_packed(scheme.bits, scheme.symmetric, scheme.group, *scales);
+  });
+}
+
+void ArtifactSource::add_linear(const std::shared_ptr<const SafetensorsFile>& shard, const std::string& name,
+                                Json description) {
+  // The stored shape and grid are enough for the list; codes are read when asked for.
+  const StoredLinear stored{name, description};
+  const TensorEntry* shape = shard->find(name + ".weight_shape");
+  StoredTensor tensor{name + ".weight", description.value("kind", "?"), {}, 0};
+  with_context(fmt::format("{}: {}", shard->path().string(), name), [&] {
+    if (shape == nullptr) fail(ErrorCode::kData, "tensor 'weight_shape' is missing");
+    tensor.shape = decode_integers(*shape);
+    if (tensor.shape.size() != 2) fail(ErrorCode::kData, "tensor 'weight_shape' is not a pair");
+    tensor.type = described_grid(description).text();
+  });
+  for (const std::string& suffix : weight_suffixes()) {
+    if (const TensorEntry* entry = shard->find(name + "." + suffix))
+      tensor.bytes += static_cast<std::int64_t>(entry->data.size());
+  }
+  tensors_.push_back(std::move(tensor));
+  linears_[name] = {shard, std::move(description)};
+}
+
+bool ArtifactSource::contains(std::string_view name) const {
+  const std::string suffix = ".weight";
+  return plain_.contains(name) ||
+         (name.ends_with(suffix) && linears_.contains(name.substr(0, name.size() - suffix.size())));
+}
+
+at::Tensor ArtifactSource::load(std::string_view name, const std::vector<std::int64_t>& shape) const {
+  at::Tensor tensor;
+  if (const auto found = plain_.find(name); found != plain_.end()) {
+    if (found->second.entry->shape == shape) return decode_floats(*found->second.entry);
+    fail(ErrorCode::kData, "{}: tensor '{}' is {}, expected {}", path_.string(), name,
+         shape_text(found->second.entry->shape), shape_text(shape));
+  }
+  if (!contains(name)) fail(ErrorCode::kData, "{}: tensor '{}' is missing", path_.string(), name);
+  const auto weight = load_quantized(name.substr(0, name.size() - std::string_view(".weight").size()));
+  if (shape != Shape{weight->rows(), weight->columns()}) {
+    fail(ErrorCode::kData, "{}: tensor '{}' is [{}, {}], expected {}", path_.string(), name, weight->rows(),
+         weight->columns(), shape_text(shape));
+  }
+  return weight->dequantize();
+}
+
+std::optional<QuantizedWeight> ArtifactSource::load_quantized(std::string_view linear) const {
+  const auto found = linears_.find(linear);
+  if (found == linears_.end()) return std::nullopt;
+  return restore_linear(*found->second.shard, {found->first, found->second.description});
+}
+
+Hash ArtifactSource::fingerprint() const {
+  const std::lock_guard lock(mutex_);
+  if (!fingerprint_) {
+    Hasher hasher;
+    hasher.add(config_text_);
+    for (const auto& shard : shards_) {
+      for (const TensorEntry& entry : shard->tensors()) {
+        hasher.add(entry.name).add(storage_type_name(entry.type)).add(hash_of(entry.data));
+        for (const std::int64_t size : entry.shape) hasher.add(size);
+      }
+    }
+    fingerprint_ = hasher.finish();
+  }
+  return *fingerprint_;
+}
+
+}  // namespace
+
+std::vector<StoredLinear> stored_linears(const SafetensorsFile& shard) {
+  const auto text = shard.metadata().find(kShardLinears);
+  if (text == shard.metadata().end()) return {};
+  const std::string origin = shard.path().string() + ": " + kShardLinears;
+  const Json described = parse_json(text->second, origin);
+  if (!described.is_object()) fail(ErrorCode::kData, "{}: expected an object", origin);
+  std::vector<StoredLinear> linears;
+  for (const auto& [name, description] : described.items()) linears.push_back({name, description});
+  return linears;
+}
+
+QuantizedWeight restore_linear(const SafetensorsFile& shard, const StoredLinear& linear) {
+  return with_context(shard.path().string(), [&] {
+    return with_context(linear.name, [&] {
+      QuantizedWeight weight = restore_weight(linear.description, finder(shard, linear.name));
+      weight.check("stored weight");
+      return weight;
+    });
+  });
+}
+
+std::shared_ptr<const WeightSource> open_artifact(const std::filesystem::path& folder) {
+  return std::make_shared<ArtifactSource>(folder);
+}
+
+}  // namespace lowbit

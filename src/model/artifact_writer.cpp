@@ -1,0 +1,342 @@
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "lowbit/base/error.h"
+#include "lowbit/base/files.h"
+#include "lowbit/base/json.h"
+#include "lowbit/base/log.h"
+#include "lowbit/containers/safetensors.h"
+#include "lowbit/model/artifact.h"
+#include "lowbit/model/weight_source.h"
+#include "lowbit/tensor/factory.h"
+#include "model/artifact_layout.h"
+#include "model/artifact_numbers.h"
+#include "model/artifact_source.h"
+#include "model/artifact_tokenizer.h"
+#include "model/compressed_tensors.h"
+
+namespace lowbit {
+namespace {
+
+constexpr const char* kRecord = "lowbit.json";
+
+// "model.layers." and 3 of "model.layers.3.mlp.up_proj.weight"; nothing for a tensor outside the blocks.
+struct BlockName {
+  std::string prefix;
+  std::int64_t index = 0;
+};
+std::optional<BlockName> block_of(std::string_view tensor) {
+  const std::string_view marker = "layers.";
+  const std::size_t at = tensor.find(marker);
+  if (at == std::string_view::npos || (at > 0 && tensor[at - 1] != '.')) return std::nullopt;
+  std::size_t end = at + marker.size();
+  std::int64_t index = 0;
+  while (end < tensor.size() && tensor[end] >= '0' && tensor[end] <= '9' && index < 100000)
+    index = index * 10 + (tensor[end++] - '0');
+  if (end == at + marker.size() || end >= tensor.size() || tensor[end] != '.') return std::nullopt;
+  return BlockName{std::string(tensor.substr(0, at + marker.size())), index};
+}
+
+// A tensor about to be written; a base tensor is loaded when its turn comes.
+struct Pending {
+  SafetensorsWriter::Declaration declaration;
+  std::vector<std::byte> bytes;
+  const StoredTensor* base = nullptr;
+};
+
+// The type that holds a base tensor exactly: its own if it is a float type, else float32.
+StorageType plain_type(const std::string& type) {
+  if (type == "F16") return StorageType::kF16;
+  if (type == "BF16") return StorageType::kBF16;
+  return StorageType::kF32;
+}
+
+}  // namespace
+
+struct ArtifactWriter::Data {
+  std::filesystem::path folder;
+  std::shared_ptr<const WeightSource> base;
+  const Tokenizer* tokenizer = nullptr;  // outlives the writer
+  std::string key;
+  std::int64_t blocks = 0;
+  std::string block_prefix;
+  bool finished = false;
+
+  std::filesystem::path shard_path(std::int64_t index) const {
+    return folder / fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, blocks + 1);
+  }
+  void begin();
+  void check_record();
+  void write_record(const Json& extra) const;
+  std::shared_ptr<const SafetensorsFile> open_shard(std::int64_t index) const;
+  void add_plain(std::vector<Pending>& pending, std::optional<std::int64_t> block,
+                 const std::map<std::string, at::Tensor>& replaced, const std::set<std::string>& quantized) const;
+  void write_shard(std::int64_t index, std::vector<Pending>& pending, const Json& linears) const;
+  void write_index() const;
+  Json quantization_config(Json& record) const;
+  void write_config(const Json& quantization) const;
+};
+
+void ArtifactWriter::Data::begin() {
+  for (const StoredTensor& tensor : base->tensors()) {
+    if (const auto name = block_of(tensor.name)) block_prefix = name->prefix;
+  }
+  blocks = base->architecture().layers;
+  make_folders(folder);
+  if (std::filesystem::exists(folder / kRecord)) {
+    check_record();
+    return;
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name == "config.json" || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")) {
+      fail(ErrorCode::kConfig, "{}: holds '{}' of another model; name an empty folder for the artifact",
+           folder.string(), name);
+    }
+  }
+  write_record(Json::object());
+}
+
+void ArtifactWriter::Data::check_record() {
+  const std::string origin = (folder / kRecord).string();
+  const Json record = parse_json(read_file(folder / kRecord), origin);
+  const Json found = record.is_object() ? record.value("key", Json()) : Json();
+  if (found != key) {
+    fail(ErrorCode::kConfig,
+         "{}: was begun under key {}, and this run's key is '{}'; name another folder or delete this one",
+         folder.string(), found.is_string() ? "'" + found.get<std::string>() + "'" : found.dump(), key);
+  }
+  finished = record.value("finished", Json()) == true;
+}
+
+void ArtifactWriter::Data::write_record(const Json& extra) const {
+  Json record = {
+      {"format", kArtifactFormat}, {"key", key}, {"finished", false}, {"base", base->path().filename().string()}};
+  record.update(extra);
+  write_file_atomically(folder / kRecord, record.dump(2) + "\n");
+}
+
+std::shared_ptr<const SafetensorsFile> ArtifactWriter::Data::open_shard(std::int64_t index) const {
+  const std::filesystem::path path = shard_path(index);
+  if (!std::filesystem::exists(path)) return nullptr;
+  auto shard = SafetensorsFile::open(path);
+  const auto found = shard->metadata().find(kShardKey);
+  if (found == shard->metadata().end() || found->second != key) {
+    fail(ErrorCode::kConfig,
+         "{}: was written under key '{}', and this run's key is '{}'; delete it or name another folder", path.string(),
+         found == shard->metadata().end() ? "" : found->second, key);
+  }
+  return shard;
+}
+
+void ArtifactWriter::Data::add_plain(std::vector<Pending>& pending, std::optional<std::int64_t> block,
+                                     const std::map<std::string, at::Tensor>& replaced,
+                                     const std::set<std::string>& quantized) const {
+  for (const auto& [name, tensor] : replaced) {
+    const at::Tensor values = to_dtype(tensor.detach(), DType::kFloat32).contiguous();
+    pending.push_back(
+        {{name, StorageType::kF32, shape_of(values)}, encode_floats(values_of<float>(values), StorageType::kF32)});
+  }
+  for (const StoredTensor& tensor : base->tensors()) {
+    const auto name = block_of(tensor.name);
+    if ((name ? std::optional(name->index) : std::nullopt) != block) continue;
+    if (replaced.contains(tensor.name) || quantized.contains(tensor.name)) continue;
+    pending.push_back({{tensor.name, plain_type(tensor.type), tensor.shape}, {}, &tensor});
+  }
+}
+
+void ArtifactWriter::Data::write_shard(std::int64_t index, std::vector<Pending>& pending, const Json& linears) const {
+  std::vector<SafetensorsWriter::Declaration> declarations;
+  for (const Pending& tensor : pending) declarations.push_back(tensor.declaration);
+  SafetensorsWriter writer(shard_path(index), declarations,
+                           {{"format", "pt"}, {kShardKey, key}, {kShardLinears, linears.dump()}});
+  for (const std::size_t i : writer.order()) {
+    Pending& tensor = pending[i];
+    if (tensor.base != nullptr) {
+      const at::Tensor values = base->load(tensor.base->name, tensor.base->shape).contiguous();
+      tensor.bytes = encode_floats(values_of<float>(values), tensor.declaration.type);
+    }
+    writer.write(tensor.bytes.data(), tensor.bytes.size());
+    tensor.bytes = {};
+  }
+  writer.finish();
+}
+
+void ArtifactWriter::Data::write_index() const {
+  Json map = Json::object();
+  std::int64_t bytes = 0;
+  for (std::int64_t index = 0; index <= blocks; ++index) {
+    const auto shard = open_shard(index);
+    for (const TensorEntry& tensor : shard->tensors()) {
+      map[tensor.name] = shard->path().filename().string();
+      bytes += static_cast<std::int64_t>(tensor.data.size());
+    }
+  }
+  const Json document = {{"metadata", {{"total_size", bytes}}}, {"weight_map", map}};
+  write_file_atomically(folder / "model.safetensors.index.json", document.dump(1) + "\n");
+}
+
+// What config.json says of the quantization. An artifact is either wholly compressed-tensors' or wholly lowbit's own,
+// so that no reader loads half a model.
+Json ArtifactWriter::Data::quantization_config(Json& record) const {
+  std::vector<SchemeOfLinear> linears;
+  std::vector<std::string> plain;
+  std::string obstacle;
+  std::int64_t bits = 0;
+  std::int64_t weights = 0;
+  for (std::int64_t index = 0; index < blocks; ++index) {
+    const auto shard = open_shard(index);
+    std::set<std::string> quantized;
+    for (const StoredLinear& stored : stored_linears(*shard)) {
+      const QuantizedWeight weight = restore_linear(*shard, stored);
+      if (obstacle.empty()) {
+        const std::string reason = compressed_tensors_obstacle(weight);
+        if (!reason.empty()) obstacle = fmt::format("'{}': {}", stored.name, reason);
+      }
+      linears.push_back({stored.name, packed_scheme(weight.grid, weight.columns())});
+      quantized.insert(stored.name);
+      bits += weight.stored_bits();
+      weights += weight.codes.numel();
+    }
+    for (const TensorEntry& tensor : shard->tensors()) {
+      const std::string suffix = ".weight";
+      if (tensor.shape.size() == 2 && tensor.name.ends_with(suffix)) {
+        plain.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
+      }
+    }
+  }
+  record["quantized_weights"] = weights;
+  record["stored_bits"] = bits;
+  if (obstacle.empty() && !linears.empty()) {
+    record["layout"] = "compressed-tensors pack-quantized";
+    return compressed_tensors_config(linears, plain);
+  }
+  if (linears.empty()) {
+    record["layout"] = "plain";
+    return {};
+  }
+  record["layout"] = "lowbit";
+  record["layout_reason"] = obstacle;
+  log::info(
+      "{}: written in lowbit's own layout, which other programs cannot load, since compressed-tensors cannot express "
+      "{}",
+      folder.string(), obstacle);
+  return {{"quant_method", "lowbit"}, {"version", kArtifactFormat}};
+}
+
+void ArtifactWriter::Data::write_config(const Json& quantization) const {
+  const std::filesystem::path file = base->path() / "config.json";
+  Json config = std::filesystem::is_directory(base->path())
+                    ? parse_json(read_file(file), file.string())
+                    : parse_json(config_json_of(base->architecture(), "float32"), "config.json");
+  config.erase("quantization_config");
+  if (!quantization.is_null()) config["quantization_config"] = quantization;
+  write_file_atomically(folder / "config.json", config.dump(2) + "\n");
+}
+
+ArtifactWriter::ArtifactWriter(std::filesystem::path folder, std::shared_ptr<const WeightSource> base,
+                               const Tokenizer& tokenizer, std::string key)
+    : data_(std::make_unique<Data>()) {
+  data_->folder = std::move(folder);
+  data_->base = std::move(base);
+  data_->tokenizer = &tokenizer;
+  data_->key = std::move(key);
+  data_->begin();
+}
+
+ArtifactWriter::~ArtifactWriter() = default;
+
+bool ArtifactWriter::finished() const { return data_->finished; }
+
+std::vector<std::int64_t> ArtifactWriter::finished_blocks() const {
+  std::vector<std::int64_t> blocks;
+  for (std::int64_t index = 0; index < data_->blocks; ++index) {
+    if (data_->open_shard(index) != nullptr) blocks.push_back(index);
+  }
+  return blocks;
+}
+
+BlockArtifact ArtifactWriter::read_block(std::int64_t index) const {
+  const auto shard = data_->open_shard(index);
+  if (shard == nullptr) fail(ErrorCode::kInternal, "{}: block {} is not written yet", data_->folder.string(), index);
+  BlockArtifact block;
+  block.index = index;
+  const std::string prefix = fmt::format("{}{}.", data_->block_prefix, index);
+  std::set<std::string> parts;
+  for (const StoredLinear& stored : stored_linears(*shard)) {
+    for (const std::string& suffix : weight_suffixes()) parts.insert(stored.name + "." + suffix);
+    block.linears[stored.name.substr(prefix.size())] = restore_linear(*shard, stored);
+  }
+  for (const TensorEntry& tensor : shard->tensors()) {
+    if (!parts.contains(tensor.name)) block.tensors[tensor.name] = decode_floats(tensor);
+  }
+  return block;
+}
+
+void ArtifactWriter::write_block(const BlockArtifact& block) {
+  if (block.index < 0 || block.index >= data_->blocks) {
+    fail(ErrorCode::kInternal, "{}: block {}, expected 0 .. {}", data_->folder.string(), block.index,
+         data_->blocks - 1);
+  }
+  const std::string prefix = fmt::format("{}{}.", data_->block_prefix, block.index);
+  std::vector<Pending> pending;
+  std::set<std::string> quantized;
+  Json linears = Json::object();
+  for (const auto& [slot, weight] : block.linears) {
+    const std::string name = prefix + slot;
+    weight.check(name);
+    for (StoredPart& part : store_weight(weight)) {
+      pending.push_back({{name + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
+    }
+    linears[name] = describe_weight(weight);
+    quantized.insert(name + ".weight");
+  }
+  data_->add_plain(pending, block.index, block.tensors, quantized);
+  data_->write_shard(block.index, pending, linears);
+}
+
+void ArtifactWriter::finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors) {
+  if (data_->finished) return;
+  const auto done = finished_blocks();
+  if (static_cast<std::int64_t>(done.size()) != data_->blocks) {
+    fail(ErrorCode::kInternal, "{}: {} of {} blocks are written", data_->folder.string(), done.size(), data_->blocks);
+  }
+  std::vector<Pending> pending;
+  data_->add_plain(pending, std::nullopt, tensors, {});
+  data_->write_shard(data_->blocks, pending, Json::object());
+  data_->write_index();
+  Json record = {{"description", parse_json(description, "description")}};
+  const Json quantization = data_->quantization_config(record);
+  save_tokenizer(*data_->tokenizer, data_->base->path(), data_->folder);
+  data_->write_config(quantization);
+  record["finished"] = true;
+  data_->write_record(record);
+  data_->finished = true;
+}
+
+StoredSize stored_size(const WeightSource& weights) {
+  StoredSize size;
+  std::int64_t bits = 0;
+  for (const StoredTensor& tensor : weights.tensors()) {
+    const std::string suffix = ".weight";
+    if (!tensor.name.ends_with(suffix)) continue;
+    const auto weight = weights.load_quantized(tensor.name.substr(0, tensor.name.size() - suffix.size()));
+    if (!weight) continue;
+    bits += weight->stored_bits();
+    size.quantized_weights += weight->codes.numel();
+  }
+  if (size.quantized_weights > 0) {
+    size.bits_per_quantized_weight = static_cast<double>(bits) / static_cast<double>(size.quantized_weights);
+  }
+  if (!std::filesystem::is_directory(weights.path())) {
+    size.file_bytes = static_cast<std::int64_t>(std::filesystem::file_size(weights.path()));
+    return size;
+  }
+  for (const auto& file : find_safetensors_files(weights.path())) {
+    size.file_bytes += static_cast<std::int64_t>(std::filesystem::file_size(file));
+  }
+  return size;
+}
+
+}  // namespace lowbit

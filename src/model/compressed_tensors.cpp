@@ -1,0 +1,156 @@
+#include "model/compressed_tensors.h"
+
+#include <algorithm>
+
+#include "lowbit/base/error.h"
+
+namespace lowbit {
+namespace {
+
+Json weights_json(const PackedScheme& scheme) {
+  const char* strategy = scheme.group > 0 ? "group" : scheme.group == 0 ? "tensor" : "channel";
+  return {{"num_bits", scheme.bits},
+          {"type", "int"},
+          {"symmetric", scheme.symmetric},
+          {"strategy", strategy},
+          {"group_size", scheme.group > 0 ? Json(scheme.group) : Json()},
+          {"dynamic", false}};
+}
+
+const Json* find_value(const Json& object, const char* key) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+std::string text_of(const Json& object, const char* key, const std::string& fallback) {
+  const Json* value = find_value(object, key);
+  if (value == nullptr) return fallback;
+  if (!value->is_string()) fail(ErrorCode::kData, "'{}' is {}, expected a string", key, value->dump());
+  return value->get<std::string>();
+}
+
+std::int64_t integer_of(const Json& object, const char* key, std::int64_t fallback) {
+  const Json* value = find_value(object, key);
+  if (value == nullptr) return fallback;
+  if (!value->is_number_integer()) fail(ErrorCode::kData, "'{}' is {}, expected a whole number", key, value->dump());
+  return value->get<std::int64_t>();
+}
+
+bool flag_of(const Json& object, const char* key, bool fallback) {
+  const Json* value = find_value(object, key);
+  if (value == nullptr) return fallback;
+  if (!value->is_boolean()) fail(ErrorCode::kData, "'{}' is {}, expected true or false", key, value->dump());
+  return value->get<bool>();
+}
+
+PackedScheme read_scheme(const Json& group) {
+  for (const char* part : {"input_activations", "output_activations"}) {
+    if (find_value(group, part) != nullptr) {
+      fail(ErrorCode::kUnsupported, "'{}' are quantized, and lowbit reads quantized weights only", part);
+    }
+  }
+  const Json* weights = find_value(group, "weights");
+  if (weights == nullptr) fail(ErrorCode::kData, "the group has no 'weights'");
+  const std::string type = text_of(*weights, "type", "int");
+  if (type != "int") fail(ErrorCode::kUnsupported, "weights of type '{}', expected 'int'", type);
+  PackedScheme scheme;
+  const std::int64_t bits = integer_of(*weights, "num_bits", 8);
+  if (bits < 2 || bits > 8) fail(ErrorCode::kUnsupported, "weights of {} bits, expected 2 to 8", bits);
+  scheme.bits = static_cast<int>(bits);
+  scheme.symmetric = flag_of(*weights, "symmetric", true);
+  const std::int64_t size = integer_of(*weights, "group_size", 0);
+  const std::string strategy = text_of(*weights, "strategy", size > 0 ? "group" : size == -1 ? "channel" : "tensor");
+  if (strategy == "group") {
+    if (size < 1) fail(ErrorCode::kData, "strategy 'group' with 'group_size' {}", size);
+    scheme.group = size;
+  } else if (strategy == "channel" || strategy == "tensor") {
+    scheme.group = strategy == "channel" ? -1 : 0;
+  } else {
+    fail(ErrorCode::kUnsupported, "strategy '{}', expected 'group', 'channel' or 'tensor'", strategy);
+  }
+  return scheme;
+}
+
+}  // namespace
+
+PackedScheme packed_scheme(const GridSpec& grid, std::int64_t columns) {
+  const std::int64_t group = grid.group > 0 && grid.group >= columns ? -1 : grid.group;
+  return {grid.bits, grid.symmetry != Symmetry::kAsymmetric, group};
+}
+
+Json compressed_tensors_config(const std::vector<SchemeOfLinear>& linears, const std::vector<std::string>& plain) {
+  std::vector<std::pair<PackedScheme, Json>> groups;
+  for (const SchemeOfLinear& linear : linears) {
+    auto found =
+        std::find_if(groups.begin(), groups.end(), [&](const auto& group) { return group.first == linear.scheme; });
+    if (found == groups.end()) found = groups.insert(groups.end(), {linear.scheme, Json::array()});
+    found->second.push_back(linear.linear);
+  }
+  Json config_groups = Json::object();
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    // A single scheme is said of the class, the spelling that every reader knows.
+    const Json targets = groups.size() == 1 ? Json::array({"Linear"}) : groups[i].second;
+    config_groups[fmt::format("group_{}", i)] = {{"targets", targets},
+                                                 {"weights", weights_json(groups[i].first)},
+                                                 {"input_activations", Json()},
+                                                 {"output_activations", Json()},
+                                                 {"format", "pack-quantized"}};
+  }
+  Json ignore = plain;
+  if (std::find(plain.begin(), plain.end(), "lm_head") == plain.end()) ignore.push_back("lm_head");
+  return {{"quant_method", "compressed-tensors"}, {"format", "pack-quantized"}, {"quantization_status", "compressed"},
+          {"config_groups", config_groups},       {"ignore", ignore},           {"kv_cache_scheme", Json()},
+          {"global_compression_ratio", Json()}};
+}
+
+CompressedTensorsConfig::CompressedTensorsConfig(const Json& config, const std::string& origin) : origin_(origin) {
+  with_context(origin + ": quantization_config", [&] {
+    const std::string format = text_of(config, "format", "");
+    if (format != "pack-quantized") {
+      fail(ErrorCode::kUnsupported, "format '{}', expected 'pack-quantized'", format);
+    }
+    if (find_value(config, "kv_cache_scheme") != nullptr) {
+      fail(ErrorCode::kUnsupported, "'kv_cache_scheme' is set, and lowbit reads quantized weights only");
+    }
+    const Json* groups = find_value(config, "config_groups");
+    if (groups == nullptr || !groups->is_object())
+      fail(ErrorCode::kData, "'config_groups' is missing or not an object");
+    for (const auto& [name, group] : groups->items()) {
+      with_context(name, [&] {
+        const std::string own = text_of(group, "format", format);
+        if (own != format) fail(ErrorCode::kUnsupported, "format '{}', expected 'pack-quantized'", own);
+        Group read{{}, {}, read_scheme(group)};
+        const Json* targets = find_value(group, "targets");
+        if (targets == nullptr || !targets->is_array()) fail(ErrorCode::kData, "'targets' is missing or not a list");
+        for (const Json& target : *targets) {
+          if (!target.is_string()) fail(ErrorCode::kData, "target {} is not a string", target.dump());
+          const auto text = target.get<std::string>();
+          if (text.starts_with("re:")) {
+            read.patterns.emplace_back(text.substr(3), "targets");
+          } else {
+            read.names.push_back(text);
+          }
+        }
+        groups_.push_back(std::move(read));
+      });
+    }
+  });
+}
+
+const PackedScheme& CompressedTensorsConfig::scheme_of(const std::string& linear) const {
+  for (const Group& group : groups_) {
+    if (std::find(group.names.begin(), group.names.end(), linear) != group.names.end()) return group.scheme;
+    for (const Regex& pattern : group.patterns) {
+      std::vector<Range> matches;
+      pattern.find_all(linear, matches);
+      if (!matches.empty() && matches.front().begin == 0) return group.scheme;
+    }
+  }
+  for (const Group& group : groups_) {
+    if (std::find(group.names.begin(), group.names.end(), "Linear") != group.names.end()) return group.scheme;
+  }
+  fail(ErrorCode::kData, "{}: no group of quantization_config names '{}', which is stored packed", origin_, linear);
+}
+
+}  // namespace lowbit
