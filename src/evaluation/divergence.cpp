@@ -45,14 +45,16 @@ struct UnitColumns {
     double reference_sum = 0;
     double count = 0;
     for (const std::vector<RowDivergence>& rows : requests) {
+      double request_sum = 0;  // added up as `Score::sum` is, so that equal models differ by exactly nothing
       for (const RowDivergence& row : rows) {
         kl_sum += row.kl;
         top_sum += row.same_top ? 1 : 0;
         delta_sum += row.delta_p;
         square_sum += row.delta_p * row.delta_p;
-        reference_sum += row.reference_log_likelihood;
+        request_sum += row.reference_log_likelihood;
         count += 1;
       }
+      reference_sum += request_sum;
     }
     const double reference = -reference_sum / item.weight;
     for (auto [column, value] : {std::pair{&kl, kl_sum / count},

@@ -28,7 +28,7 @@ TEST(WikitextWords, CountPiecesBetweenWhiteSpace) {
 }
 
 TEST(WikitextDetokenizer, EqualsPythonOnWholeSplits) {
-  const Json golden = parse_json(read_file(LOWBIT_SOURCE_DIR "/tests/golden/wikitext_pages.json"), "golden");
+  const Json golden = parse_json(read_file(LOWBIT_SOURCE_DIR "/tests/golden/evaluation/wikitext_pages.json"), "golden");
   DatasetDefinition definition;
   definition.reader = RowReader::kWikitextPages;
   for (const auto& [name, expected] : golden.items()) {
