@@ -48,6 +48,16 @@ std::int64_t longest_sequence(const CalibrationSet& calibration) {
   return static_cast<std::int64_t>(longest);
 }
 
+// config.json of an artifact is the base model's.
+void check_architecture(const Architecture& before, const Architecture& after) {
+  if (before.tied_head != after.tied_head || before.layers != after.layers || before.hidden != after.hidden) {
+    fail(ErrorCode::kUnsupported,
+         "the recipe's model transform changes the architecture (an untied head, for example), which an artifact of "
+         "this "
+         "base model cannot express; start from a base model with an untied head");
+  }
+}
+
 class Driver {
  public:
   Driver(const QuantizeRequest& request, const Cancellation& cancellation)
@@ -55,7 +65,9 @@ class Driver {
         cancellation_(cancellation),
         weights_(weights_of(request)),
         streams_(*request.recipe, request.recipe->needs_calibration()),
-        writer_(request.output, weights_, request.model->tokenizer(), artifact_key(request)) {}
+        writer_(request.output, weights_, request.model->tokenizer(), artifact_key(request)) {
+    check_architecture(request.model->architecture(), weights_->architecture());
+  }
 
   QuantizeReport run(Progress& progress) {
     const auto start = std::chrono::steady_clock::now();
