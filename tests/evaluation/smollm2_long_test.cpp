@@ -1,0 +1,39 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "evaluation/perplexity.h"
+#include "lowbit/base/files.h"
+#include "support/test_data.h"
+
+namespace lowbit {
+namespace {
+
+std::optional<std::filesystem::path> smollm2() {
+  const char* given = std::getenv("LOWBIT_TEST_SMOLLM2");
+  const std::filesystem::path path =
+      given != nullptr ? std::filesystem::path(given) : user_cache_folder() / "models" / "smollm2-135m-instruct.gguf";
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored)) return std::nullopt;
+  return path;
+}
+
+// WikiText-2 raw test, float32, first 40 windows of 512 without BOS: 29.19 by transformers on the same GGUF.
+TEST(SmolLM2, HasTheKnownPerplexityOfWikitext) {
+  const auto path = smollm2();
+  const auto data = testing::shared_data("data");
+  if (!path) GTEST_SKIP() << "no SmolLM2: run tools/quickstart, or name its GGUF in LOWBIT_TEST_SMOLLM2";
+  if (!data) GTEST_SKIP() << "no wikitext2 in the test data";
+  const DatasetCatalog catalog({std::filesystem::path(LOWBIT_SOURCE_DIR) / "datasets"}, {*data});
+  const auto model = Model::open(*path, {});
+  const std::unique_ptr<Progress> progress = silent_progress();
+  const Cancellation cancellation;
+  const Scorer scorer(*model, {}, *progress, cancellation);
+  const Perplexity perplexity({.dataset = "wikitext2", .split = "test", .protocol = "gptq-512", .limit = 40});
+  const EvaluationResult result = perplexity.run({.scorer = scorer, .datasets = catalog, .reference_folder = {}});
+  EXPECT_NEAR(result.metrics.front().value, 29.19, 0.02);
+  EXPECT_EQ(result.items.size(), 40U);
+}
+
+}  // namespace
+}  // namespace lowbit
