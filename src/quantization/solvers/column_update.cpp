@@ -1,5 +1,8 @@
 #include "quantization/solvers/column_update.h"
 
+#include <algorithm>
+#include <cstring>
+
 // One function per instruction set, chosen when the program is loaded. Sanitizers cannot follow that choice.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define LOWBIT_EVERY_ISA [[gnu::target_clones("avx512f", "avx2", "default")]]
@@ -12,6 +15,7 @@ namespace {
 
 constexpr std::int64_t kTileRows = 4;
 constexpr std::int64_t kVectorBytes = 32;
+constexpr std::int64_t kPackedDepth = 128;  // 8 KiB of `right` at a time
 
 // Four rows by two vectors: eight accumulators that stay in registers while k runs.
 template <typename Number>
@@ -58,15 +62,35 @@ template <typename Number>
   }
 }
 
+// A tile's part of `right`, row after row: where it lies, rows a power of two apart would share a few cache sets.
+template <typename Number>
+[[gnu::always_inline]] inline void pack(const Number* right, std::int64_t depth, std::int64_t stride,
+                                        std::int64_t columns, Number* packed) {
+  for (std::int64_t k = 0; k < depth; ++k)
+    std::memcpy(packed + k * columns, right + k * stride, static_cast<std::size_t>(columns) * sizeof(Number));
+}
+
 template <typename Number>
 [[gnu::always_inline]] inline void update(Number* target, const Number* left, const Number* right,
                                           const UpdateShape& shape) {
   constexpr std::int64_t kTileColumns = 2 * kVectorBytes / static_cast<std::int64_t>(sizeof(Number));
   const std::int64_t rows = shape.rows / kTileRows * kTileRows;
   const std::int64_t columns = shape.columns / kTileColumns * kTileColumns;
+  const bool worth_packing = shape.rows >= 4 * kTileRows && shape.depth >= 8;
+  alignas(64) Number packed[kPackedDepth * kTileColumns];
   for (std::int64_t c = 0; c < columns; c += kTileColumns) {
-    for (std::int64_t r = 0; r < rows; r += kTileRows) {
-      update_tile(target + r * shape.target_stride + c, left + r * shape.left_stride, right + c, shape);
+    for (std::int64_t k = 0; k < shape.depth; k += kPackedDepth) {
+      UpdateShape part = shape;
+      part.depth = std::min(kPackedDepth, shape.depth - k);
+      const Number* source = right + k * shape.right_stride + c;
+      if (worth_packing) {
+        pack(source, part.depth, shape.right_stride, kTileColumns, packed);
+        source = packed;
+        part.right_stride = kTileColumns;
+      }
+      for (std::int64_t r = 0; r < rows; r += kTileRows) {
+        update_tile(target + r * shape.target_stride + c, left + r * shape.left_stride + k, source, part);
+      }
     }
   }
   update_rest(target, left, right, shape, 0, rows, columns, shape.columns);

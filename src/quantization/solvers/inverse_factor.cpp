@@ -13,24 +13,37 @@ namespace lowbit {
 namespace {
 
 constexpr std::int64_t kPanel = 64;
+constexpr std::int64_t kLeaf = 8;
 constexpr double kFirstDamping = 1e-4;
 constexpr double kLastDamping = 1.0;
 
-// One panel of columns of R^-1: R X = I by backward substitution, block row by block row. X [rows, width] holds the
-// identity's part at first; rows at and below the panel's end are zero in X and not stored.
+// Rows [begin, end) of X in R X = I, those below being known: halved until few are left, so that most of the work is
+// products of matrices. X is [.., width].
+void substitute(const double* upper, std::int64_t size, std::int64_t begin, std::int64_t end, double* x,
+                std::int64_t width) {
+  if (end - begin > kLeaf) {
+    const std::int64_t middle = begin + (end - begin) / 2;
+    substitute(upper, size, middle, end, x, width);
+    const UpdateShape above{middle - begin, width, end - middle, width, size, width};
+    subtract_products(x + begin * width, upper + begin * size + middle, x + middle * width, above);
+    substitute(upper, size, begin, middle, x, width);
+    return;
+  }
+  for (std::int64_t row = end - 1; row >= begin; --row) {
+    const UpdateShape one{1, width, end - row - 1, width, size, width};
+    subtract_products(x + row * width, upper + row * size + row + 1, x + (row + 1) * width, one);
+    for (std::int64_t c = 0; c < width; ++c) x[row * width + c] /= upper[row * size + row];
+  }
+}
+
+// One panel of columns of R^-1, by backward substitution. What lies below the panel's last row is zero.
 void invert_panel(const double* upper, std::int64_t size, std::int64_t begin, std::int64_t end, double* result) {
   const std::int64_t width = end - begin;
-  for (std::int64_t c = 0; c < width; ++c) result[(begin + c) * size + begin + c] = 1.0;
-  for (std::int64_t block = (end - 1) / kPanel * kPanel; block >= 0; block -= kPanel) {
-    const std::int64_t block_end = std::min(block + kPanel, end);
-    for (std::int64_t r = block_end - 1; r >= block; --r) {
-      const UpdateShape row{1, width, block_end - r - 1, size, size, size};
-      subtract_products(result + r * size + begin, upper + r * size + r + 1, result + (r + 1) * size + begin, row);
-      const double diagonal = upper[r * size + r];
-      for (std::int64_t c = 0; c < width; ++c) result[r * size + begin + c] /= diagonal;
-    }
-    const UpdateShape above{block, width, block_end - block, size, size, size};
-    subtract_products(result + begin, upper + block, result + block * size + begin, above);
+  std::vector<double> x(static_cast<std::size_t>(end * width));
+  for (std::int64_t c = 0; c < width; ++c) x[static_cast<std::size_t>((begin + c) * width + c)] = 1.0;
+  substitute(upper, size, 0, end, x.data(), width);
+  for (std::int64_t row = 0; row < end; ++row) {
+    std::copy_n(x.data() + row * width, width, result + row * size + begin);
   }
 }
 
