@@ -12,6 +12,7 @@
 #include "model/artifact_layout.h"
 #include "model/artifact_numbers.h"
 #include "model/compressed_tensors.h"
+#include "model/fingerprint.h"
 
 namespace lowbit {
 namespace {
@@ -78,8 +79,8 @@ ArtifactSource::ArtifactSource(const std::filesystem::path& folder) : path_(fold
 void ArtifactSource::read_config() {
   const std::filesystem::path file = path_ / "config.json";
   config_text_ = read_file(file, std::uint64_t{1} << 24);
-  architecture_ = architecture_from_config(config_text_, file.string());
   const Json config = parse_json(config_text_, file.string());
+  if (!config.is_object()) fail(ErrorCode::kData, "{}: expected an object", file.string());
   const Json quantization = config.value("quantization_config", Json::object());
   const Json method = quantization.is_object() ? quantization.value("quant_method", Json()) : Json();
   if (method == "lowbit") {
@@ -88,8 +89,12 @@ void ArtifactSource::read_config() {
       fail(ErrorCode::kUnsupported, "{}: version {} of lowbit's own layout; this build reads {}", file.string(),
            version.dump(), kArtifactFormat);
     }
+    const auto base = config.find(kBaseConfig);
+    if (base == config.end()) fail(ErrorCode::kData, "{}: '{}' is missing", file.string(), kBaseConfig);
+    architecture_ = architecture_from_config(base->dump(), file.string());
     format_ = "lowbit's own layout";
   } else if (method == "compressed-tensors") {
+    architecture_ = architecture_from_config(config_text_, file.string());
     scheme_.emplace(quantization, file.string());
     format_ = "compressed-tensors pack-quantized";
   } else {
@@ -183,12 +188,7 @@ Hash ArtifactSource::fingerprint() const {
   if (!fingerprint_) {
     Hasher hasher;
     hasher.add(config_text_);
-    for (const auto& shard : shards_) {
-      for (const TensorEntry& entry : shard->tensors()) {
-        hasher.add(entry.name).add(storage_type_name(entry.type)).add(hash_of(entry.data));
-        for (const std::int64_t size : entry.shape) hasher.add(size);
-      }
-    }
+    for (const auto& shard : shards_) hasher.add(file_fingerprint(shard->path()));
     fingerprint_ = hasher.finish();
   }
   return *fingerprint_;

@@ -28,6 +28,8 @@ struct StoredLinear {
 /// The keys that lowbit puts into a shard's metadata.
 inline constexpr const char* kShardKey = "lowbit.key";
 inline constexpr const char* kShardLinears = "lowbit.linears";
+/// The key of config.json under which lowbit's own layout keeps the base model's config.
+inline constexpr const char* kBaseConfig = "base_config";
 /// Raised when what these mean changes.
 inline constexpr int kArtifactFormat = 1;
 

@@ -231,6 +231,11 @@ void ArtifactWriter::Data::write_config(const Json& quantization) const {
                     ? parse_json(read_file(file), file.string())
                     : parse_json(config_json_of(base->architecture(), "float32"), "config.json");
   config.erase("quantization_config");
+  if (!quantization.is_null() && quantization["quant_method"] == "lowbit") {
+    // transformers only warns of a quantization that it does not know and goes on with random weights; an unknown type
+    // of model stops it.
+    config = {{"architectures", {"LowbitForCausalLM"}}, {"model_type", "lowbit"}, {kBaseConfig, config}};
+  }
   if (!quantization.is_null()) config["quantization_config"] = quantization;
   write_file_atomically(folder / "config.json", config.dump(2) + "\n");
 }

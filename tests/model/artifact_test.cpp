@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <functional>
 
 #include "lowbit/base/error.h"
@@ -31,6 +33,7 @@ using Change = std::function<void(const std::string& slot, QuantizedWeight&)>;
 class Artifact : public ::testing::Test {
  protected:
   Artifact() {
+    ::setenv("XDG_CACHE_HOME", (folder_ / "cache").c_str(), 1);  // fingerprints are remembered there
     std::filesystem::create_directory(folder_ / "base");
     base_ = std::make_shared<SmallModel>(folder_ / "base");
   }
@@ -172,7 +175,10 @@ TEST_F(Artifact, ReturnsEverythingACompressedTensorsReaderDoesNotKnow) {
   for (const auto& [reason, change] : changes()) {
     std::filesystem::remove_all(out());
     expect_same(*write(int4(4), change), int4(4), change);
-    EXPECT_EQ(json("config.json")["quantization_config"]["quant_method"], "lowbit") << reason;
+    const Json config = json("config.json");
+    EXPECT_EQ(config["quantization_config"]["quant_method"], "lowbit") << reason;
+    EXPECT_EQ(config["model_type"], "lowbit") << "so that other readers stop";
+    EXPECT_EQ(config["base_config"]["hidden_size"], 32);
     EXPECT_THAT(json("lowbit.json")["layout_reason"].get<std::string>(), HasSubstr(reason));
   }
 }
