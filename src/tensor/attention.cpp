@@ -75,7 +75,8 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   const std::int64_t repeats = q.size(1) / kv_heads;
   // [batch, tq, heads, dim] in memory: the caller's next step joins the heads of a token.
   at::Tensor out = at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
-  for_each_unit(q.size(0) * kv_heads, [&](std::int64_t unit) {
+  const double work = 2.0 * static_cast<double>(q.numel()) * static_cast<double>(k.size(2));
+  for_each_unit(q.size(0) * kv_heads, work, [&](std::int64_t unit) {
     const std::int64_t sequence = unit / kv_heads;
     const std::int64_t head = unit % kv_heads;
     const auto heads_of = [&](const at::Tensor& t, std::int64_t count) {

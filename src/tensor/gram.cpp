@@ -26,6 +26,10 @@ at::Tensor as_rows(const at::Tensor& x) {
   return aligned_contiguous(x.to(at::kFloat));
 }
 
+double work_of(const at::Tensor& x, const at::Tensor& y) {
+  return static_cast<double>(x.numel()) * static_cast<double>(y.size(1));
+}
+
 // Adds the products of all chunks to sums[row.., column..], in the order of the chunks.
 void run_block(const at::Tensor& x, const at::Tensor& y, at::Tensor& sums, std::int64_t row, std::int64_t column) {
   const NoGradScope no_grad;
@@ -48,12 +52,13 @@ void run_block(const at::Tensor& x, const at::Tensor& y, at::Tensor& sums, std::
 void mirror_lower_triangle(at::Tensor& sums) {
   const std::int64_t n = sums.size(0);
   double* data = sums.mutable_data_ptr<double>();
-  for_each_unit((n + kBlock - 1) / kBlock, [&](std::int64_t block) {
-    const std::int64_t begin = block * kBlock;
-    for (std::int64_t i = begin; i < std::min(n, begin + kBlock); ++i) {
-      for (std::int64_t j = i + 1; j < n; ++j) data[i * n + j] = data[j * n + i];
-    }
-  });
+  for_each_unit((n + kBlock - 1) / kBlock, 4.0 * static_cast<double>(n) * static_cast<double>(n),
+                [&](std::int64_t block) {
+                  const std::int64_t begin = block * kBlock;
+                  for (std::int64_t i = begin; i < std::min(n, begin + kBlock); ++i) {
+                    for (std::int64_t j = i + 1; j < n; ++j) data[i * n + j] = data[j * n + i];
+                  }
+                });
 }
 
 }  // namespace
@@ -67,7 +72,7 @@ at::Tensor gram(const at::Tensor& x) {
   for (std::int64_t i = 0; i < blocks; ++i) {
     for (std::int64_t j = 0; j <= i; ++j) lower.emplace_back(i, j);
   }
-  for_each_unit(static_cast<std::int64_t>(lower.size()), [&](std::int64_t unit) {
+  for_each_unit(static_cast<std::int64_t>(lower.size()), work_of(rows, rows) / 2, [&](std::int64_t unit) {
     const auto [i, j] = lower[static_cast<std::size_t>(unit)];
     run_block(rows, rows, sums, i * kBlock, j * kBlock);
   });
@@ -85,7 +90,7 @@ at::Tensor cross_gram(const at::Tensor& x, const at::Tensor& y) {
   const std::int64_t row_blocks = (left.size(1) + kBlock - 1) / kBlock;
   const std::int64_t column_blocks = (right.size(1) + kBlock - 1) / kBlock;
   at::Tensor sums = make_zeros({left.size(1), right.size(1)}, DType::kFloat64);
-  for_each_unit(row_blocks * column_blocks, [&](std::int64_t unit) {
+  for_each_unit(row_blocks * column_blocks, work_of(left, right), [&](std::int64_t unit) {
     run_block(left, right, sums, unit / column_blocks * kBlock, unit % column_blocks * kBlock);
   });
   return sums;

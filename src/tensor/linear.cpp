@@ -123,14 +123,16 @@ at::Tensor tiled_linear(const at::Tensor& x, const at::Tensor& weight, const at:
                         out.view({-1, out.size(-1)}),
                         tokens,
                         tiling};
+  const double work = static_cast<double>(out.numel()) * static_cast<double>(x.size(-1));
   if (tokens == 1) {
-    for_each_unit(ceil_divide(weight.size(0), kVectorColumns), [&](std::int64_t slice) { run_vector(product, slice); });
+    for_each_unit(ceil_divide(weight.size(0), kVectorColumns), work,
+                  [&](std::int64_t slice) { run_vector(product, slice); });
     return out;
   }
   // Neighbouring units share a tile's rows, which stay in the cache while the weight's slices pass by.
   const std::int64_t slices = product.slices();
   const std::int64_t tiles = product.tiles();
-  for_each_unit(product.sequences() * tiles * slices, [&](std::int64_t unit) {
+  for_each_unit(product.sequences() * tiles * slices, work, [&](std::int64_t unit) {
     run_tile(product, unit / (tiles * slices), unit / slices % tiles, unit % slices);
   });
   return out;

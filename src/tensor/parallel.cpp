@@ -11,6 +11,9 @@
 #include "lowbit/base/error.h"
 #include "tensor/threads.h"
 
+// LibTorch built with MKL hands on this function; others lack it.
+extern "C" int MKL_Set_Num_Threads_Local(int count) __attribute__((weak));
+
 namespace lowbit {
 namespace {
 
@@ -20,24 +23,6 @@ int usable_cores() {
   if (sched_getaffinity(0, sizeof cores, &cores) != 0) return 1;
   return std::max(1, CPU_COUNT(&cores));
 }
-
-// Inside a part, LibTorch must neither start threads nor choose a blocking by the number of threads. The setting
-// belongs to the OpenMP task; the pool's own is untouched.
-class OneThreadInPart {
- public:
-  OneThreadInPart() : inside_(omp_in_parallel() != 0), previous_(omp_get_max_threads()) {
-    if (inside_) omp_set_num_threads(1);
-  }
-  ~OneThreadInPart() {
-    if (inside_) omp_set_num_threads(previous_);
-  }
-  OneThreadInPart(const OneThreadInPart&) = delete;
-  OneThreadInPart& operator=(const OneThreadInPart&) = delete;
-
- private:
-  bool inside_;
-  int previous_;
-};
 
 }  // namespace
 
@@ -51,15 +36,21 @@ void parallel_for(std::int64_t count, std::int64_t grain, const std::function<vo
   if (count <= 0) return;
   ensure_threads();
   at::parallel_for(0, count, std::max<std::int64_t>(grain, 1), [&](std::int64_t begin, std::int64_t end) {
-    const OneThreadInPart scope;
+    if (omp_in_parallel() == 0) return body(begin, end);
+    const SingleThreadScope scope;
     body(begin, end);
   });
 }
 
-void for_each_unit(std::int64_t count, const std::function<void(std::int64_t)>& unit) {
+void for_each_unit(std::int64_t count, double work, const std::function<void(std::int64_t)>& unit) {
+  // About 40 microseconds of one core, ten times what waking another one costs.
+  constexpr double kWorkPerThread = 2e6;
+  const auto worthwhile = static_cast<std::int64_t>(std::min(work / kWorkPerThread, 1e6));
+  const std::int64_t workers =
+      std::min({count, static_cast<std::int64_t>(thread_count()), std::max<std::int64_t>(worthwhile, 1)});
   std::atomic<std::int64_t> next{0};
-  const std::int64_t workers = std::min<std::int64_t>(count, thread_count());
   parallel_for(workers, 1, [&](std::int64_t, std::int64_t) {
+    const SingleThreadScope scope;
     for (std::int64_t i = next++; i < count; i = next++) unit(i);
   });
 }
@@ -75,15 +66,16 @@ int thread_count() {
   return at::get_num_threads();
 }
 
-SingleThreadScope::SingleThreadScope() : previous_(0) {
-  // A part of parallel_for is on one thread already, and the pool's size is not a part's to change.
-  if (at::in_parallel_region()) return;
-  previous_ = thread_count();
-  at::set_num_threads(1);
+// Both settings belong to this thread (within a parallel region, to its task), so that the pool keeps its size. With
+// them LibTorch starts no threads, and its libraries choose no blocking by the number of threads.
+SingleThreadScope::SingleThreadScope() : previous_(thread_count()), previous_library_(0) {
+  omp_set_num_threads(1);
+  if (MKL_Set_Num_Threads_Local != nullptr) previous_library_ = MKL_Set_Num_Threads_Local(1);
 }
 
 SingleThreadScope::~SingleThreadScope() {
-  if (previous_ > 0) at::set_num_threads(previous_);
+  if (MKL_Set_Num_Threads_Local != nullptr) MKL_Set_Num_Threads_Local(previous_library_);
+  omp_set_num_threads(previous_);
 }
 
 }  // namespace lowbit

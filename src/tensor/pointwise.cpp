@@ -24,7 +24,7 @@ namespace {
 // formula whatever the batch and the threads.
 constexpr std::int64_t kVector = 64;
 // Elements that are worth waking a thread for.
-constexpr std::int64_t kGrain = 16384;
+constexpr std::int64_t kGrain = 65536;
 
 // Applies `apply(out, in)` to parts of a contiguous tensor.
 template <typename Apply>

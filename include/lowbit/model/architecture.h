@@ -24,10 +24,10 @@ struct RopeScaling {
   std::int64_t original_context = 0;
   double beta_fast = 32.0;
   double beta_slow = 1.0;
-  double attention_factor = 0.0;         ///< 0: from the rule of the kind
-  std::vector<double> divisors;          ///< kPerDimension (GGUF's rope_freqs): angle = position * inv_freq / divisor
-  std::vector<double> short_factors;     ///< kLongRope
-  std::vector<double> long_factors;
+  double attention_factor = 0.0;           ///< 0: from the rule of the kind
+  std::vector<double> divisors = {};       ///< kPerDimension (GGUF's rope_freqs): angle = position * inv_freq / divisor
+  std::vector<double> short_factors = {};  ///< kLongRope
+  std::vector<double> long_factors = {};
 };
 
 enum class Activation { kSilu, kGeluTanh, kRelu };
@@ -76,4 +76,4 @@ struct RopeFrequencies {
 };
 [[nodiscard]] RopeFrequencies rope_frequencies(const Architecture& architecture, std::int64_t length);
 
-}  // namespace lowbit
+}  // namespace LOWBIT_EXPORT

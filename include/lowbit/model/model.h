@@ -86,7 +86,7 @@ struct GenerationOptions {
   std::int64_t top_k = 0;    ///< 0: all
   double top_p = 1.0;
   std::uint64_t seed = 0;
-  std::vector<std::string> stop;  ///< texts that end generation, matched on decoded text
+  std::vector<std::string> stop = {};  ///< texts that end generation, matched on decoded text
   bool ignore_eos = false;
 };
 

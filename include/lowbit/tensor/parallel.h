@@ -23,6 +23,7 @@ class SingleThreadScope {
 
  private:
   int previous_;
+  int previous_library_;
 };
 
 }  // namespace lowbit
