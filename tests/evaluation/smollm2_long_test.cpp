@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdlib>
 
 #include "evaluation/perplexity.h"
@@ -18,7 +19,8 @@ std::optional<std::filesystem::path> smollm2() {
   return path;
 }
 
-// WikiText-2 raw test, float32, first 40 windows of 512 without BOS: 29.19 by transformers on the same GGUF.
+// WikiText-2 raw test, float32, first 40 windows of 512 without BOS: 29.19 by transformers on the same GGUF, known
+// to two digits; on its first 4 windows transformers 5.23 gives 30.962827 with the ids of this tokenizer.
 TEST(SmolLM2, HasTheKnownPerplexityOfWikitext) {
   const auto path = smollm2();
   const auto data = testing::shared_data("data");
@@ -31,8 +33,12 @@ TEST(SmolLM2, HasTheKnownPerplexityOfWikitext) {
   const Scorer scorer(*model, {}, *progress, cancellation);
   const Perplexity perplexity({.dataset = "wikitext2", .split = "test", .protocol = "gptq-512", .limit = 40});
   const EvaluationResult result = perplexity.run({.scorer = scorer, .datasets = catalog, .reference_folder = {}});
-  EXPECT_NEAR(result.metrics.front().value, 29.19, 0.02);
-  EXPECT_EQ(result.items.size(), 40U);
+  EXPECT_NEAR(result.metrics.front().value, 29.19, 0.005);
+  ASSERT_EQ(result.items.size(), 40U);
+  double sum = 0;
+  for (std::size_t i = 0; i < 4; ++i) sum += result.items[i].value;
+  // Two float32 implementations; 2e-7 apart where this was written.
+  EXPECT_NEAR(std::exp(sum / 4) / 30.962827, 1, 2e-6);
 }
 
 }  // namespace
