@@ -118,7 +118,8 @@ DivergenceObserver::DivergenceObserver(const std::filesystem::path& file, const 
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(file, ignored)) {
     fail(ErrorCode::kData,
-         "perplexity: the float model's hidden states '{}' are missing; run this evaluation on the baseline first",
+         "perplexity: the float model's hidden states '{}' are missing; run this evaluation on the baseline first (or its "
+         "tokenizer gives other tokens for this text)",
          file.string());
   }
   file_ = SafetensorsFile::open(file);

@@ -193,9 +193,9 @@ class Decoder {
       const SourceMark& mark = list != nullptr && list->is_sequence() ? list->items()[i].mark() : node_.mark();
       ModelEntry entry = find_model(fields_.models[i], resources_, mark);
       if (!names.insert(entry.name).second) problems_.add(mark, fmt::format("two models are called '{}'", entry.name));
-      const Architecture& architecture = open_weights(entry.path)->architecture();
+      const std::shared_ptr<const WeightSource> weights = open_weights(entry.path);
       for (const RecipeEntry& recipe : experiment_.recipes) {
-        if (recipe.recipe) recipe.recipe->check_layers(architecture, problems_);
+        if (recipe.recipe) recipe.recipe->check_layers(weights->architecture(), problems_);
       }
       experiment_.models.push_back(std::move(entry));
     }
