@@ -1,0 +1,158 @@
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "lowbit/base/error.h"
+#include "lowbit/containers/gguf_writer.h"
+#include "model_cases.h"
+#include "support/test_data.h"
+
+namespace lowbit {
+namespace {
+
+using namespace testing;  // NOLINT: the cases' helpers
+
+std::string stored_name(std::string name) {
+  const std::pair<std::string, std::string> names[] = {{"model.embed_tokens", "token_embd"},
+                                                       {"model.norm", "output_norm"},
+                                                       {"lm_head", "output"},
+                                                       {"model.layers.", "blk."},
+                                                       {"input_layernorm", "attn_norm"},
+                                                       {"self_attn.q_proj", "attn_q"},
+                                                       {"self_attn.k_proj", "attn_k"},
+                                                       {"self_attn.v_proj", "attn_v"},
+                                                       {"self_attn.o_proj", "attn_output"},
+                                                       {"post_attention_layernorm", "ffn_norm"},
+                                                       {"mlp.gate_proj", "ffn_gate"},
+                                                       {"mlp.up_proj", "ffn_up"},
+                                                       {"mlp.down_proj", "ffn_down"}};
+  for (const auto& [canonical, stored] : names) {
+    if (const std::size_t at = name.find(canonical); at != std::string::npos)
+      name.replace(at, canonical.size(), stored);
+  }
+  return name;
+}
+
+// Half-split rows to interleaved ones, one row at a time: half c, pair i goes to row 2 i + c of its head.
+at::Tensor interleave(const at::Tensor& weight, std::int64_t head_dim) {
+  at::Tensor out = weight.clone();
+  for (std::int64_t row = 0; row < weight.size(0); ++row) {
+    const std::int64_t within = row % head_dim;
+    const std::int64_t target = row - within + 2 * (within % (head_dim / 2)) + within / (head_dim / 2);
+    out.select(0, target).copy_(weight.select(0, row));
+  }
+  return out;
+}
+
+std::vector<GgufItem> metadata_of(const Architecture& a) {
+  return {{"general.architecture", GgufType::kString, std::string("llama")},
+          {"llama.embedding_length", GgufType::kU32, a.hidden},
+          {"llama.feed_forward_length", GgufType::kU32, a.intermediate},
+          {"llama.block_count", GgufType::kU32, a.layers},
+          {"llama.attention.head_count", GgufType::kU32, a.heads},
+          {"llama.attention.head_count_kv", GgufType::kU32, a.kv_heads},
+          {"llama.attention.key_length", GgufType::kU32, a.head_dim},
+          {"llama.context_length", GgufType::kU32, a.context},
+          {"llama.attention.layer_norm_rms_epsilon", GgufType::kF32, a.norm_eps},
+          {"llama.rope.freq_base", GgufType::kF32, a.rope_theta},
+          {"tokenizer.ggml.eos_token_id", GgufType::kU32, std::int64_t{2}}};
+}
+
+struct Change {
+  std::function<void(std::vector<GgufItem>&)> metadata = [](auto&) {};
+  std::function<void(std::string&, at::Tensor&)> tensor = [](auto&, auto&) {};
+  std::vector<float> divisors = {};
+};
+
+// A model of the golden folders as a GGUF file of float32 tensors.
+void write_gguf(const std::filesystem::path& path, const WeightSource& source, const Change& change) {
+  std::vector<TensorDeclaration> declarations;
+  std::vector<at::Tensor> values;
+  const auto add = [&](std::string name, at::Tensor value) {
+    change.tensor(name, value);
+    declarations.push_back({name, StorageType::kF32, shape_of(value)});
+    values.push_back(value.contiguous());
+  };
+  for (const StoredTensor& tensor : source.tensors()) {
+    const at::Tensor value = source.load(tensor.name, tensor.shape);
+    const bool turned =
+        tensor.name.find("q_proj") != std::string::npos || tensor.name.find("k_proj") != std::string::npos;
+    add(stored_name(tensor.name), turned ? interleave(value, source.architecture().head_dim) : value);
+  }
+  if (!change.divisors.empty()) add("rope_freqs.weight", tensor_of(std::span<const float>(change.divisors)));
+  std::vector<GgufItem> metadata = metadata_of(source.architecture());
+  change.metadata(metadata);
+  GgufWriter writer(path, metadata, declarations);
+  for (const at::Tensor& value : values) writer.write(bytes_of(value).data(), bytes_of(value).size());
+  writer.finish();
+}
+
+std::string error_of(const Change& change) {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder / "model.gguf";
+  write_gguf(path, *open_weights(golden_model("gqa-tied-sharded")), change);
+  try {
+    (void)open_weights(path);
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    const std::string origin = path.string() + ": ";
+    return text.starts_with(origin) ? text.substr(origin.size()) : text;
+  }
+  return "no error";
+}
+
+TEST(GgufSource, GivesTheTensorsOfTheFolderItWasMadeFrom) {
+  for (const char* name : {"gqa-tied-sharded", "mha-untied-bfloat16", "biased-float16"}) {
+    const TemporaryFolder folder;
+    const auto original = open_weights(golden_model(name));
+    write_gguf(folder / "model.gguf", *original, {});
+    const auto weights = open_weights(folder / "model.gguf");
+    for (const StoredTensor& tensor : original->tensors()) {
+      EXPECT_TRUE(weights->load(tensor.name, tensor.shape).equal(original->load(tensor.name, tensor.shape)))
+          << tensor.name;
+    }
+    EXPECT_EQ(weights->architecture().tied_head, original->architecture().tied_head);
+    EXPECT_EQ(weights->architecture().attention_bias, original->architecture().attention_bias);
+    EXPECT_TRUE(weights->remarks().empty());
+  }
+}
+
+TEST(GgufSource, ReadsTheDivisorsOfLlama3) {
+  const TemporaryFolder folder;
+  const auto original = open_weights(golden_model("gqa-tied-sharded"));
+  write_gguf(folder / "model.gguf", *original, {.divisors = {1, 1, 4, 8}});
+  const Architecture a = open_weights(folder / "model.gguf")->architecture();
+  const auto inverse = rope_frequencies(a, 10).inverse;
+  EXPECT_DOUBLE_EQ(inverse[2], rope_frequencies(original->architecture(), 10).inverse[2] / 4);
+}
+
+TEST(GgufSource, NamesWhatIsWrong) {
+  EXPECT_EQ(error_of({}), "no error");
+  const auto set = [](const char* key, auto value) {
+    return Change{.metadata = [=](std::vector<GgufItem>& items) {
+      for (GgufItem& item : items) {
+        if (item.key == key) item.value = value;
+      }
+    }};
+  };
+  EXPECT_EQ(error_of(set("general.architecture", std::string("mamba"))),
+            "architecture 'mamba' is not supported, expected llama");
+  EXPECT_EQ(error_of(set("llama.attention.head_count", std::int64_t{0})),
+            "'llama.attention.head_count' is 0, expected at least 1");
+  EXPECT_EQ(error_of(set("llama.block_count", std::int64_t{4'000'000'000})),
+            "'num_hidden_layers' is 4000000000, expected 1 to 4096");
+  EXPECT_EQ(error_of(set("llama.block_count", std::int64_t{3})),
+            "tensor 'model.layers.2.input_layernorm.weight' of shape [16] is missing");
+  EXPECT_EQ(error_of(set("llama.attention.layer_norm_rms_epsilon", std::numeric_limits<double>::quiet_NaN())),
+            "'rms_norm_eps' is nan, expected a positive number");
+  EXPECT_EQ(error_of({.divisors = {1, 2}}), "tensor 'rope_freqs.weight' has 2 numbers, expected head_dim / 2 = 4");
+  EXPECT_EQ(error_of({.divisors = {1, 2, 0, 3}}), "'rope_freqs.weight' is 0, expected a positive number");
+  EXPECT_EQ(error_of({.tensor =
+                          [](std::string& name, at::Tensor&) {
+                            if (name == "output_norm.weight") name = "blk.x";
+                          }}),
+            "tensor 'model.norm.weight' of shape [16] is missing");
+}
+
+}  // namespace
+}  // namespace lowbit
