@@ -37,7 +37,9 @@ double measure_products(const Architecture& architecture, const ComputeConfig& c
 }  // namespace
 
 Estimator::Estimator(const Architecture& architecture, const ComputeConfig& compute)
-    : architecture_(architecture), compute_(compute), multiply_adds_per_second_(measure_products(architecture, compute)) {}
+    : architecture_(architecture),
+      compute_(compute),
+      multiply_adds_per_second_(measure_products(architecture, compute)) {}
 
 // Attention, norms and copies take about a quarter on top of the products.
 double Estimator::seconds_for(double multiply_adds) const { return 1.25 * multiply_adds / multiply_adds_per_second_; }
@@ -67,20 +69,24 @@ void Estimator::quantization(WorkItem& item, const Recipe& recipe) const {
     activations += 6 * widest * widest * static_cast<std::int64_t>(sizeof(double));
   }
   // Each weight passes through a solver: some hundred operations, and its inverse Hessian row when it has one.
-  const double solver = static_cast<double>(parameters) * (needs.hessian ? static_cast<double>(architecture_.hidden) / 2.0 : 50.0);
+  const double solver =
+      static_cast<double>(parameters) * (needs.hessian ? static_cast<double>(architecture_.hidden) / 2.0 : 50.0);
   item.estimated_seconds = static_cast<double>(kSecondsPerOpen) + seconds_for(multiply_adds + solver);
   item.estimated_memory = kProgramMemory + architecture_.block_parameters() * 4 * 3 + activations +
                           architecture_.vocabulary * architecture_.hidden * element_bytes();
-  item.estimated_disk = parameters * 5 / 8 + architecture_.vocabulary * architecture_.hidden * 4 * (architecture_.tied_head ? 1 : 2);
+  item.estimated_disk =
+      parameters * 5 / 8 + architecture_.vocabulary * architecture_.hidden * 4 * (architecture_.tied_head ? 1 : 2);
 }
 
 void Estimator::evaluation(WorkItem& item, bool keeps_states) const {
-  item.estimated_seconds = static_cast<double>(kSecondsPerOpen) +
-                           seconds_for(static_cast<double>(item.tokens) * static_cast<double>(architecture_.multiply_adds()));
+  item.estimated_seconds =
+      static_cast<double>(kSecondsPerOpen) +
+      seconds_for(static_cast<double>(item.tokens) * static_cast<double>(architecture_.multiply_adds()));
   const std::int64_t batch = std::max<std::int64_t>(compute_.batch_tokens, 1);
   const std::int64_t activations = compute_.memory == MemoryMode::kStreamed ? item.tokens : batch;
-  item.estimated_memory = model_memory() + (activations * architecture_.hidden + batch * 3 * architecture_.intermediate) * element_bytes() +
-                          2 * 128 * architecture_.vocabulary * 4;
+  item.estimated_memory =
+      model_memory() + (activations * architecture_.hidden + batch * 3 * architecture_.intermediate) * element_bytes() +
+      2 * 128 * architecture_.vocabulary * 4;
   item.estimated_disk = keeps_states ? item.tokens * architecture_.hidden * 4 : 0;
 }
 

@@ -17,8 +17,13 @@ namespace {
 
 class Supervisor {
  public:
-  Supervisor(const Experiment& experiment, const Resources& resources, const RunOptions& options, const Cancellation& cancellation)
-      : experiment_(experiment), options_(options), cancellation_(cancellation), store_(experiment.store), plan_(make_plan(experiment, resources)) {}
+  Supervisor(const Experiment& experiment, const Resources& resources, const RunOptions& options,
+             const Cancellation& cancellation)
+      : experiment_(experiment),
+        options_(options),
+        cancellation_(cancellation),
+        store_(experiment.store),
+        plan_(make_plan(experiment, resources)) {}
 
   Results run() {
     prepare_folders();
@@ -57,15 +62,19 @@ class Supervisor {
     for (const WorkItem& item : plan_.items) needed += item.done ? 0 : item.estimated_disk;
     const std::uint64_t available = free_disk_bytes(store_.folder());
     if (static_cast<std::uint64_t>(needed) <= available) return;
-    fail(ErrorCode::kIo, "the run needs about {} of disk in '{}', which has {} free; give another 'store' or fewer recipes",
+    fail(ErrorCode::kIo,
+         "the run needs about {} of disk in '{}', which has {} free; give another 'store' or fewer recipes",
          format_bytes(static_cast<std::uint64_t>(needed)), store_.folder().string(), format_bytes(available));
   }
 
   void warn_about_memory(const WorkItem& item) const {
     const std::int64_t available = available_memory_bytes();
     if (available == 0 || item.estimated_memory <= available) return;
-    log::warn("{} needs about {} of memory and {} are available; 'compute: {{memory: streamed}}' or fewer calibration tokens take less",
-              item.title, format_bytes(static_cast<std::uint64_t>(item.estimated_memory)), format_bytes(static_cast<std::uint64_t>(available)));
+    log::warn(
+        "{} needs about {} of memory and {} are available; 'compute: {{memory: streamed}}' or fewer calibration tokens "
+        "take less",
+        item.title, format_bytes(static_cast<std::uint64_t>(item.estimated_memory)),
+        format_bytes(static_cast<std::uint64_t>(available)));
   }
 
   // The reason why an item cannot be tried, or nothing.
@@ -73,7 +82,8 @@ class Supervisor {
     if (item.kind == WorkItem::Kind::kEvaluate && !item.artifact_key.empty() && failed_.count(item.artifact_key) != 0) {
       return "not run: its quantization failed";
     }
-    if (item.kind == WorkItem::Kind::kEvaluate && item.recipe >= 0 && !item.reference_key.empty() && failed_.count(item.reference_key) != 0) {
+    if (item.kind == WorkItem::Kind::kEvaluate && item.recipe >= 0 && !item.reference_key.empty() &&
+        failed_.count(item.reference_key) != 0) {
       return "not run: the float model's evaluation failed, with which it is compared";
     }
     return "";
@@ -99,7 +109,8 @@ class Supervisor {
   static Failure reason_of(const ProcessEnd& end, const std::filesystem::path& file) {
     if (const auto failure = read_failure(file)) return *failure;
     if (end.signal == SIGKILL) return {70, "its process was killed (signal 9), most likely because memory ran out"};
-    if (end.signal != 0) return {70, fmt::format("its process was ended by signal {} ({})", end.signal, ::strsignal(end.signal))};
+    if (end.signal != 0)
+      return {70, fmt::format("its process was ended by signal {} ({})", end.signal, ::strsignal(end.signal))};
     return {end.exit_code, fmt::format("its process ended with status {} and left no result", end.exit_code)};
   }
 
@@ -124,7 +135,8 @@ class Supervisor {
 
 }  // namespace
 
-Results run_experiment(const Experiment& experiment, const Resources& resources, const RunOptions& options, const Cancellation& cancellation) {
+Results run_experiment(const Experiment& experiment, const Resources& resources, const RunOptions& options,
+                       const Cancellation& cancellation) {
   return Supervisor(experiment, resources, options, cancellation).run();
 }
 

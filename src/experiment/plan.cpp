@@ -84,7 +84,8 @@ class Planner {
     item.model = model;
     item.evaluation = evaluation;
     item.reference_key = Hasher().add("reference").add(base.key).add(evaluation_key(evaluation, base)).finish().hex();
-    item.key = Hasher().add("evaluate").add(base.key).add(evaluation_key(evaluation, base)).add(test.version()).finish().hex();
+    item.key =
+        Hasher().add("evaluate").add(base.key).add(evaluation_key(evaluation, base)).add(test.version()).finish().hex();
     item.title = fmt::format("evaluate {} on {}", Experiment::kBaseline, test.label());
     item.tokens = test.tokens(*base.tokenizer, datasets_);
     estimator_->evaluation(item, test.needs_baseline());
@@ -118,7 +119,8 @@ class Planner {
     add_evaluations(model, recipe, calibration, seed, base, artifact);
   }
 
-  void add_evaluations(int model, int recipe, int calibration, std::int64_t seed, const OpenModel& opened, const std::string& artifact) {
+  void add_evaluations(int model, int recipe, int calibration, std::int64_t seed, const OpenModel& opened,
+                       const std::string& artifact) {
     for (std::size_t e = 0; e < experiment_.evaluations.size(); ++e) {
       const int evaluation = static_cast<int>(e);
       const Evaluation& test = *experiment_.evaluations[e].evaluation;
@@ -131,7 +133,12 @@ class Planner {
       item.artifact_key = artifact;
       if (test.needs_baseline()) item.reference_key = references_[evaluation];
       Hasher key;
-      key.add("evaluate").add(opened.key).add(evaluation_key(evaluation, opened)).add(test.version()).add(artifact).add(item.reference_key);
+      key.add("evaluate")
+          .add(opened.key)
+          .add(evaluation_key(evaluation, opened))
+          .add(test.version())
+          .add(artifact)
+          .add(item.reference_key);
       item.key = key.finish().hex();
       const std::string& name = experiment_.recipes[static_cast<std::size_t>(recipe)].name;
       item.title = fmt::format("evaluate {} on {}", name, test.label());
@@ -146,7 +153,8 @@ class Planner {
     const Hash tokenizer = model.tokenizer->fingerprint();
     const auto cached = evaluation_keys_.find({evaluation, tokenizer});
     if (cached != evaluation_keys_.end()) return cached->second;
-    const Hash key = experiment_.evaluations[static_cast<std::size_t>(evaluation)].evaluation->key(*model.tokenizer, datasets_);
+    const Hash key =
+        experiment_.evaluations[static_cast<std::size_t>(evaluation)].evaluation->key(*model.tokenizer, datasets_);
     return evaluation_keys_[{evaluation, tokenizer}] = key;
   }
 
@@ -161,8 +169,16 @@ class Planner {
   // Cells that share a key share the work.
   void add_item(WorkItem item) {
     if (plan_.find(item.key) != nullptr) return;
-    item.done = store_.has(item);
+    item.done = store_.has(item) && !lacks_states(item);
     plan_.items.push_back(std::move(item));
+  }
+
+  // A float evaluation counts as done only while the states are there that others are compared with.
+  [[nodiscard]] bool lacks_states(const WorkItem& item) const {
+    if (item.kind != WorkItem::Kind::kEvaluate || item.recipe >= 0) return false;
+    if (!experiment_.evaluations[static_cast<std::size_t>(item.evaluation)].evaluation->needs_baseline()) return false;
+    std::error_code error;
+    return !std::filesystem::exists(store_.reference(item.reference_key), error);
   }
 
   const Experiment& experiment_;
@@ -182,7 +198,9 @@ const WorkItem* Plan::find(const std::string& key) const {
   return found == items.end() ? nullptr : &*found;
 }
 
-Plan make_plan(const Experiment& experiment, const Resources& resources) { return Planner(experiment, resources).make(); }
+Plan make_plan(const Experiment& experiment, const Resources& resources) {
+  return Planner(experiment, resources).make();
+}
 
 Store::Store(std::filesystem::path folder) : folder_(std::move(folder)) {}
 std::filesystem::path Store::artifact(const std::string& key) const { return folder_ / "artifacts" / key; }

@@ -119,8 +119,8 @@ std::vector<std::string> known_models(const Resources& resources) {
 
 ModelEntry find_model(const std::string& name, const Resources& resources, const SourceMark& mark) {
   if (name.starts_with("hf:")) {
-    fail(ErrorCode::kUnsupported, "{}model '{}': this build fetches nothing from a hub; give the path of a local folder",
-         at(mark), name);
+    fail(ErrorCode::kUnsupported,
+         "{}model '{}': this build fetches nothing from a hub; give the path of a local folder", at(mark), name);
   }
   if (const fs::path file = definition_file(name, resources); !file.empty()) {
     return from_definition(file, resources, mark);
@@ -128,10 +128,11 @@ ModelEntry find_model(const std::string& name, const Resources& resources, const
   std::error_code error;
   if (fs::exists(name, error)) return {name_of_path(name), fs::absolute(name, error).lexically_normal(), "", mark};
   if (looks_like_path(name)) {
-    fail(ErrorCode::kData, "{}model '{}': no such file or folder; expected a GGUF file or a Hugging Face folder", at(mark), name);
+    fail(ErrorCode::kData, "{}model '{}': no such file or folder; expected a GGUF file or a Hugging Face folder",
+         at(mark), name);
   }
-  fail(ErrorCode::kConfig, "{}unknown model '{}'{}; a path to a GGUF file or a Hugging Face folder will do as well", at(mark),
-       name, suggestion(name, known_models(resources)));
+  fail(ErrorCode::kConfig, "{}unknown model '{}'{}; a path to a GGUF file or a Hugging Face folder will do as well",
+       at(mark), name, suggestion(name, known_models(resources)));
 }
 
 }  // namespace lowbit

@@ -22,7 +22,9 @@ auto read_checked(std::string_view text, const std::string& origin, int version,
   const Json json = parse_json(text, origin);
   try {
     const int found = json.at("version").get<int>();
-    if (found != version) fail(ErrorCode::kData, "{}: version {}, this program reads version {}; delete it to run the work again", origin, found, version);
+    if (found != version)
+      fail(ErrorCode::kData, "{}: version {}, this program reads version {}; delete it to run the work again", origin,
+           found, version);
     return reader(json);
   } catch (const Json::exception& problem) {
     fail(ErrorCode::kData, "{}: not a result of lowbit: {}; delete it to run the work again", origin, problem.what());
@@ -54,7 +56,9 @@ Json items_json(const EvaluationResult& result) {
 }
 
 Json cost_json(const Cost& cost) {
-  return {{"seconds", json_number(cost.seconds)}, {"peak_memory_bytes", cost.peak_memory}, {"peak_anonymous_bytes", cost.peak_anonymous}};
+  return {{"seconds", json_number(cost.seconds)},
+          {"peak_memory_bytes", cost.peak_memory},
+          {"peak_anonymous_bytes", cost.peak_anonymous}};
 }
 
 Json facts_json(const std::vector<std::pair<std::string, std::string>>& facts) {
@@ -75,9 +79,14 @@ Json metrics_json(const EvaluationResult& result) {
 }
 
 std::string evaluation_json(const EvaluationResult& result, const Cost& cost) {
-  const Json json = {{"version", EvaluationResult::kItemVersion}, {"evaluation", result.evaluation}, {"label", result.label},
-                     {"protocol", result.protocol}, {"metrics", metrics_json(result)}, {"facts", facts_json(result.facts)},
-                     {"cost", cost_json(cost)}, {"items", items_json(result)}};
+  const Json json = {{"version", EvaluationResult::kItemVersion},
+                     {"evaluation", result.evaluation},
+                     {"label", result.label},
+                     {"protocol", result.protocol},
+                     {"metrics", metrics_json(result)},
+                     {"facts", facts_json(result.facts)},
+                     {"cost", cost_json(cost)},
+                     {"items", items_json(result)}};
   return json.dump(1) + "\n";
 }
 
@@ -88,7 +97,8 @@ std::pair<EvaluationResult, Cost> evaluation_from_json(std::string_view text, co
     result.label = json.at("label").get<std::string>();
     result.protocol = json.at("protocol").get<std::string>();
     for (const Json& entry : json.at("metrics")) {
-      Metric metric{entry.at("name").get<std::string>(), read_number(entry.at("value")), std::nullopt, entry.at("higher_is_better").get<bool>()};
+      Metric metric{entry.at("name").get<std::string>(), read_number(entry.at("value")), std::nullopt,
+                    entry.at("higher_is_better").get<bool>()};
       if (entry.contains("standard_error")) metric.standard_error = read_number(entry["standard_error"]);
       result.metrics.push_back(std::move(metric));
     }
@@ -96,10 +106,14 @@ std::pair<EvaluationResult, Cost> evaluation_from_json(std::string_view text, co
     for (const Json& entry : json.at("items")) {
       EvaluationResult::Item item;
       for (const auto& [key, value] : entry.items()) {
-        if (key == "id") item.id = value.get<std::string>();
-        else if (key == "value") item.value = read_number(value);
-        else if (key == "weight") item.weight = read_number(value);
-        else item.more[key] = read_number(value);
+        if (key == "id")
+          item.id = value.get<std::string>();
+        else if (key == "value")
+          item.value = read_number(value);
+        else if (key == "weight")
+          item.weight = read_number(value);
+        else
+          item.more[key] = read_number(value);
       }
       result.items.push_back(std::move(item));
     }
@@ -110,11 +124,15 @@ std::pair<EvaluationResult, Cost> evaluation_from_json(std::string_view text, co
 std::string quantize_json(const QuantizeReport& report, const Cost& cost) {
   Json layers = Json::array();
   for (const LayerReport& layer : report.layers) {
-    layers.push_back({{"layer", layer.layer}, {"grid", layer.grid}, {"weight_error", json_number(layer.weight_error)},
-                      {"output_error", json_number(layer.output_error)}, {"seconds", json_number(layer.seconds)}});
+    layers.push_back({{"layer", layer.layer},
+                      {"grid", layer.grid},
+                      {"weight_error", json_number(layer.weight_error)},
+                      {"output_error", json_number(layer.output_error)},
+                      {"seconds", json_number(layer.seconds)}});
   }
   Json events = Json::array();
-  for (const SolverEvent& event : report.events) events.push_back({{"layer", event.layer}, {"what", event.what}, {"value", json_number(event.value)}});
+  for (const SolverEvent& event : report.events)
+    events.push_back({{"layer", event.layer}, {"what", event.what}, {"value", json_number(event.value)}});
   const Json json = {{"version", kQuantizeVersion},
                      {"bits_per_quantized_weight", json_number(report.size.bits_per_quantized_weight)},
                      {"quantized_weights", report.size.quantized_weights},
@@ -135,15 +153,17 @@ QuantizeRecord quantize_from_json(std::string_view text, const std::string& orig
     double sum = 0;
     std::int64_t count = 0;
     for (const Json& entry : json.at("layers")) {
-      record.layers.push_back({entry.at("layer").get<std::string>(), entry.at("grid").get<std::string>(), read_number(entry.at("weight_error")),
-                               read_number(entry.at("output_error")), read_number(entry.at("seconds"))});
+      record.layers.push_back({entry.at("layer").get<std::string>(), entry.at("grid").get<std::string>(),
+                               read_number(entry.at("weight_error")), read_number(entry.at("output_error")),
+                               read_number(entry.at("seconds"))});
       if (record.layers.back().output_error < 0) continue;
       sum += record.layers.back().output_error;
       ++count;
     }
     if (count > 0) record.mean_output_error = sum / static_cast<double>(count);
     for (const Json& entry : json.at("events")) {
-      record.events.push_back({entry.at("layer").get<std::string>(), entry.at("what").get<std::string>(), read_number(entry.at("value"))});
+      record.events.push_back(
+          {entry.at("layer").get<std::string>(), entry.at("what").get<std::string>(), read_number(entry.at("value"))});
     }
     return record;
   });

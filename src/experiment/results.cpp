@@ -18,7 +18,8 @@ constexpr double kAlpha = 0.05;
 
 class Collector {
  public:
-  Collector(const Experiment& experiment, const Plan& plan, const Store& store) : experiment_(experiment), plan_(plan), store_(store) {}
+  Collector(const Experiment& experiment, const Plan& plan, const Store& store)
+      : experiment_(experiment), plan_(plan), store_(store) {}
 
   Results collect() {
     results_.experiment = experiment_.name;
@@ -37,7 +38,8 @@ class Collector {
 
   void add_model(const ModelEntry& entry) {
     const auto weights = open_weights(entry.path);
-    results_.models.push_back({entry.name, weights->fingerprint().hex(), weights->format(), entry.path.string(), weights->remarks()});
+    results_.models.push_back(
+        {entry.name, weights->fingerprint().hex(), weights->format(), entry.path.string(), weights->remarks()});
   }
 
   [[nodiscard]] std::string recipe_name(int recipe) const {
@@ -48,7 +50,8 @@ class Collector {
     CellResult result;
     result.model = experiment_.models[static_cast<std::size_t>(cell.model)].name;
     result.recipe = recipe_name(cell.recipe);
-    if (cell.calibration >= 0) result.calibration = experiment_.calibrations[static_cast<std::size_t>(cell.calibration)].name;
+    if (cell.calibration >= 0)
+      result.calibration = experiment_.calibrations[static_cast<std::size_t>(cell.calibration)].name;
     result.evaluation = experiment_.evaluations[static_cast<std::size_t>(cell.evaluation)].evaluation->label();
     result.seed = cell.seed;
     if (!cell.artifact.empty()) read_quantization(cell.artifact, result);
@@ -83,7 +86,8 @@ class Collector {
   void compare_with_baseline() {
     std::map<BaselineKey, const EvaluationResult*> baselines;
     for (const CellResult& cell : results_.cells) {
-      if (cell.recipe == Experiment::kBaseline && !cell.failure) baselines[{cell.model, cell.evaluation}] = &cell.result;
+      if (cell.recipe == Experiment::kBaseline && !cell.failure)
+        baselines[{cell.model, cell.evaluation}] = &cell.result;
     }
     std::vector<double> p_values;
     std::vector<CellResult*> compared;
@@ -98,11 +102,14 @@ class Collector {
     for (std::size_t i = 0; i < compared.size(); ++i) compared[i]->adjusted_p = adjusted[i];
   }
 
-  // The cell of a recipe that stands beside `like`: same model, evaluation, and calibration and seed where both have them.
+  // The cell of a recipe that stands beside `like`: same model, evaluation, and calibration and seed where both have
+  // them.
   const CellResult* partner(const CellResult& like, const std::string& recipe) const {
     for (const CellResult& cell : results_.cells) {
-      const bool same_draw = cell.calibration.empty() || like.calibration.empty() || (cell.calibration == like.calibration && cell.seed == like.seed);
-      if (cell.recipe == recipe && cell.model == like.model && cell.evaluation == like.evaluation && same_draw) return &cell;
+      const bool same_draw = cell.calibration.empty() || like.calibration.empty() ||
+                             (cell.calibration == like.calibration && cell.seed == like.seed);
+      if (cell.recipe == recipe && cell.model == like.model && cell.evaluation == like.evaluation && same_draw)
+        return &cell;
     }
     return nullptr;
   }
@@ -142,12 +149,14 @@ class Collector {
   }
 
   bool is_drawn(const std::string& recipe) const {
-    return std::any_of(results_.cells.begin(), results_.cells.end(), [&](const CellResult& cell) { return cell.recipe == recipe && !cell.calibration.empty(); });
+    return std::any_of(results_.cells.begin(), results_.cells.end(),
+                       [&](const CellResult& cell) { return cell.recipe == recipe && !cell.calibration.empty(); });
   }
 
   void judge(std::size_t begin) {
     std::vector<double> p_values;
-    for (std::size_t i = begin; i < results_.contrasts.size(); ++i) p_values.push_back(results_.contrasts[i].difference.p_value);
+    for (std::size_t i = begin; i < results_.contrasts.size(); ++i)
+      p_values.push_back(results_.contrasts[i].difference.p_value);
     const std::vector<double> adjusted = holm_adjust(p_values);
     for (std::size_t i = begin; i < results_.contrasts.size(); ++i) {
       ContrastResult& contrast = results_.contrasts[i];
@@ -170,13 +179,14 @@ bool Results::failed() const {
 
 PairedDifference compare(const EvaluationResult& result, const EvaluationResult& other) {
   if (result.items.size() != other.items.size()) {
-    fail(ErrorCode::kData, "'{}' has {} items and {} to compare with: the two were not run on the same data", result.label,
-         result.items.size(), other.items.size());
+    fail(ErrorCode::kData, "'{}' has {} items and {} to compare with: the two were not run on the same data",
+         result.label, result.items.size(), other.items.size());
   }
   std::vector<double> a, b, weights;
   for (std::size_t i = 0; i < result.items.size(); ++i) {
     if (result.items[i].id != other.items[i].id) {
-      fail(ErrorCode::kData, "'{}': item '{}' is paired with '{}'", result.label, result.items[i].id, other.items[i].id);
+      fail(ErrorCode::kData, "'{}': item '{}' is paired with '{}'", result.label, result.items[i].id,
+           other.items[i].id);
     }
     a.push_back(result.items[i].value);
     b.push_back(other.items[i].value);
@@ -187,7 +197,8 @@ PairedDifference compare(const EvaluationResult& result, const EvaluationResult&
 
 Verdict verdict_of(const PairedDifference& difference, double adjusted_p, double margin) {
   if (margin > 0 && difference.n > 1) {
-    const double reach = student_t_quantile(1.0 - 2.0 * kAlpha, static_cast<double>(difference.n - 1)) * difference.standard_error;
+    const double reach =
+        student_t_quantile(1.0 - 2.0 * kAlpha, static_cast<double>(difference.n - 1)) * difference.standard_error;
     if (std::abs(difference.difference) + reach < margin) return Verdict::kEquivalent;
   }
   return adjusted_p < kAlpha ? Verdict::kDifferent : Verdict::kUndecided;

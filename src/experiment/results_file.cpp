@@ -5,9 +5,13 @@ namespace lowbit {
 namespace {
 
 Json difference_json(const PairedDifference& difference, double adjusted_p) {
-  return {{"difference", json_number(difference.difference)}, {"standard_error", json_number(difference.standard_error)},
-          {"low", json_number(difference.low)}, {"high", json_number(difference.high)},
-          {"p_value", json_number(difference.p_value)}, {"adjusted_p", json_number(adjusted_p)}, {"items", difference.n}};
+  return {{"difference", json_number(difference.difference)},
+          {"standard_error", json_number(difference.standard_error)},
+          {"low", json_number(difference.low)},
+          {"high", json_number(difference.high)},
+          {"p_value", json_number(difference.p_value)},
+          {"adjusted_p", json_number(adjusted_p)},
+          {"items", difference.n}};
 }
 
 Json cell_json(const CellResult& cell) {
@@ -24,8 +28,11 @@ Json cell_json(const CellResult& cell) {
   if (cell.against_baseline) json["against_baseline"] = difference_json(*cell.against_baseline, cell.adjusted_p);
   json["cost"] = cost_json(cell.cost);
   if (cell.size) {
-    Json artifact = {{"bits_per_quantized_weight", json_number(cell.size->bits_per_quantized_weight)}, {"quantized_weights", cell.size->quantized_weights},
-                     {"file_bytes", cell.size->file_bytes}, {"events", cell.event_count}, {"cost", cost_json(cell.quantize_cost)}};
+    Json artifact = {{"bits_per_quantized_weight", json_number(cell.size->bits_per_quantized_weight)},
+                     {"quantized_weights", cell.size->quantized_weights},
+                     {"file_bytes", cell.size->file_bytes},
+                     {"events", cell.event_count},
+                     {"cost", cost_json(cell.quantize_cost)}};
     if (cell.mean_output_error) artifact["mean_output_error"] = *cell.mean_output_error;
     json["artifact"] = std::move(artifact);
   }
@@ -47,13 +54,21 @@ std::string_view verdict_name(Verdict verdict) {
 std::string results_json(const Results& results) {
   Json models = Json::array();
   for (const Results::ModelFacts& model : results.models) {
-    models.push_back({{"name", model.name}, {"hash", model.hash}, {"format", model.format}, {"path", model.path}, {"remarks", model.remarks}});
+    models.push_back({{"name", model.name},
+                      {"hash", model.hash},
+                      {"format", model.format},
+                      {"path", model.path},
+                      {"remarks", model.remarks}});
   }
   Json cells = Json::array();
   for (const CellResult& cell : results.cells) cells.push_back(cell_json(cell));
   Json contrasts = Json::array();
   for (const ContrastResult& contrast : results.contrasts) {
-    Json entry = {{"model", contrast.model}, {"evaluation", contrast.evaluation}, {"first", contrast.first}, {"second", contrast.second}, {"seed", contrast.seed}};
+    Json entry = {{"model", contrast.model},
+                  {"evaluation", contrast.evaluation},
+                  {"first", contrast.first},
+                  {"second", contrast.second},
+                  {"seed", contrast.seed}};
     if (!contrast.calibration.empty()) entry["calibration"] = contrast.calibration;
     entry["comparison"] = difference_json(contrast.difference, contrast.adjusted_p);
     entry["margin"] = contrast.margin;
@@ -61,9 +76,15 @@ std::string results_json(const Results& results) {
     entry["scope"] = contrast.scope;
     contrasts.push_back(std::move(entry));
   }
-  const Json json = {{"schema", "lowbit-results"}, {"version", Results::kSchemaVersion}, {"experiment", results.experiment},
-                     {"config_hash", results.config_hash}, {"machine", facts_json(results.machine)}, {"build", facts_json(results.build)},
-                     {"models", std::move(models)}, {"cells", std::move(cells)}, {"contrasts", std::move(contrasts)}};
+  const Json json = {{"schema", "lowbit-results"},
+                     {"version", Results::kSchemaVersion},
+                     {"experiment", results.experiment},
+                     {"config_hash", results.config_hash},
+                     {"machine", facts_json(results.machine)},
+                     {"build", facts_json(results.build)},
+                     {"models", std::move(models)},
+                     {"cells", std::move(cells)},
+                     {"contrasts", std::move(contrasts)}};
   return json.dump(1) + "\n";
 }
 

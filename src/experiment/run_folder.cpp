@@ -52,8 +52,13 @@ void write_plan(const std::filesystem::path& file, const Plan& plan) {
   for (const WorkItem& item : plan.items) items.push_back(item_json(item));
   Json cells = Json::array();
   for (const Cell& cell : plan.cells) {
-    cells.push_back({{"model", cell.model}, {"recipe", cell.recipe}, {"calibration", cell.calibration}, {"evaluation", cell.evaluation},
-                     {"seed", cell.seed}, {"item", cell.item}, {"artifact", cell.artifact}});
+    cells.push_back({{"model", cell.model},
+                     {"recipe", cell.recipe},
+                     {"calibration", cell.calibration},
+                     {"evaluation", cell.evaluation},
+                     {"seed", cell.seed},
+                     {"item", cell.item},
+                     {"artifact", cell.artifact}});
   }
   const Json json = {{"version", kPlanFileVersion}, {"items", std::move(items)}, {"cells", std::move(cells)}};
   write_file_atomically(file, json.dump(1) + "\n");
@@ -62,12 +67,15 @@ void write_plan(const std::filesystem::path& file, const Plan& plan) {
 Plan read_plan(const std::filesystem::path& file) {
   const Json json = parse_json(read_file(file), file.string());
   try {
-    if (json.at("version").get<int>() != kPlanFileVersion) fail(ErrorCode::kData, "'{}' was written by another version of lowbit; run the experiment again", file.string());
+    if (json.at("version").get<int>() != kPlanFileVersion)
+      fail(ErrorCode::kData, "'{}' was written by another version of lowbit; run the experiment again", file.string());
     Plan plan;
     for (const Json& item : json.at("items")) plan.items.push_back(read_item(item));
     for (const Json& cell : json.at("cells")) {
-      plan.cells.push_back({cell.at("model").get<int>(), cell.at("recipe").get<int>(), cell.at("calibration").get<int>(), cell.at("evaluation").get<int>(),
-                            cell.at("seed").get<std::int64_t>(), cell.at("item").get<std::string>(), cell.at("artifact").get<std::string>()});
+      plan.cells.push_back({cell.at("model").get<int>(), cell.at("recipe").get<int>(),
+                            cell.at("calibration").get<int>(), cell.at("evaluation").get<int>(),
+                            cell.at("seed").get<std::int64_t>(), cell.at("item").get<std::string>(),
+                            cell.at("artifact").get<std::string>()});
     }
     return plan;
   } catch (const Json::exception& problem) {

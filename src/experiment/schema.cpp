@@ -85,12 +85,17 @@ class Decoder {
   void check_names() {
     experiment_.name = fields_.name;
     if (!fields_.name.empty() && !is_plain_name(fields_.name)) {
-      problems_.add(mark_of("name"), fmt::format("'name' is '{}', expected letters, digits, '-', '_' and '.', since a folder is named after it", fields_.name));
+      problems_.add(
+          mark_of("name"),
+          fmt::format("'name' is '{}', expected letters, digits, '-', '_' and '.', since a folder is named after it",
+                      fields_.name));
     }
     if (fields_.baseline != Experiment::kBaseline) {
-      problems_.add(mark_of("baseline"), fmt::format("'baseline' is '{}', expected 'float', the unquantized model", fields_.baseline));
+      problems_.add(mark_of("baseline"),
+                    fmt::format("'baseline' is '{}', expected 'float', the unquantized model", fields_.baseline));
     }
-    if (node_.find("models") != nullptr && fields_.models.empty()) problems_.add(mark_of("models"), "'models' needs at least one model");
+    if (node_.find("models") != nullptr && fields_.models.empty())
+      problems_.add(mark_of("models"), "'models' needs at least one model");
     experiment_.seeds = fields_.seeds;
     if (fields_.seeds.empty()) problems_.add(mark_of("seeds"), "'seeds' needs at least one number");
     if (std::set<std::int64_t>(fields_.seeds.begin(), fields_.seeds.end()).size() != fields_.seeds.size()) {
@@ -108,7 +113,8 @@ class Decoder {
         CalibrationOptions options = decode_calibration(node, problems_);
         if (!label.empty()) options.name += "[" + label + "]";
         if (!names.insert(options.name).second) {
-          problems_.add(item.mark(), fmt::format("two calibration sets are called '{}'; give one of them a 'name'", options.name));
+          problems_.add(item.mark(),
+                        fmt::format("two calibration sets are called '{}'; give one of them a 'name'", options.name));
         }
         experiment_.calibrations.push_back(std::move(options));
       }
@@ -119,7 +125,9 @@ class Decoder {
     if (!expect(fields_.recipes, ConfigNode::Kind::kMap, "recipes", "a map from names to lists of steps")) return;
     for (const auto& [key, value] : fields_.recipes.entries()) {
       if (!is_plain_name(key.text()) || key.text() == Experiment::kBaseline) {
-        problems_.add(key.mark(), fmt::format("'{}' cannot name a recipe: expected letters, digits, '-', '_' and '.', and not 'float', which is the baseline", key.text()));
+        problems_.add(key.mark(), fmt::format("'{}' cannot name a recipe: expected letters, digits, '-', '_' and '.', "
+                                              "and not 'float', which is the baseline",
+                                              key.text()));
         continue;
       }
       for (const auto& [label, node] : expand_sweeps(value, problems_)) {
@@ -140,12 +148,17 @@ class Decoder {
   }
 
   void evaluations() {
-    if (!expect(fields_.evaluations, ConfigNode::Kind::kSequence, "evaluations", "a list of maps, each with one evaluation's name")) return;
-    if (fields_.evaluations.items().empty()) problems_.add(fields_.evaluations.mark(), "'evaluations' needs at least one evaluation");
+    if (!expect(fields_.evaluations, ConfigNode::Kind::kSequence, "evaluations",
+                "a list of maps, each with one evaluation's name"))
+      return;
+    if (fields_.evaluations.items().empty())
+      problems_.add(fields_.evaluations.mark(), "'evaluations' needs at least one evaluation");
     std::set<std::string> labels;
     for (const ConfigNode& item : fields_.evaluations.items()) {
       if (!item.is_map() || item.entries().size() != 1) {
-        problems_.add(item.mark(), "an evaluation is a map with one name, such as {perplexity: {dataset: wordnet, protocol: gptq-512}}");
+        problems_.add(
+            item.mark(),
+            "an evaluation is a map with one name, such as {perplexity: {dataset: wordnet, protocol: gptq-512}}");
         continue;
       }
       const auto& [key, value] = item.entries().front();
@@ -153,9 +166,12 @@ class Decoder {
         std::unique_ptr<Evaluation> made = registries_.evaluations.create(key.text(), key.mark(), options, problems_);
         if (!made) continue;
         if (!labels.insert(made->label()).second) {
-          problems_.add(item.mark(), fmt::format("two evaluations are labelled '{}'; they would measure the same", made->label()));
+          problems_.add(item.mark(),
+                        fmt::format("two evaluations are labelled '{}'; they would measure the same", made->label()));
         }
-        resolved_evaluations_.push_back(ConfigNode::map({{ConfigNode::scalar(key.text()), registries_.evaluations.resolve(key.text(), key.mark(), options, problems_)}}));
+        resolved_evaluations_.push_back(
+            ConfigNode::map({{ConfigNode::scalar(key.text()),
+                              registries_.evaluations.resolve(key.text(), key.mark(), options, problems_)}}));
         experiment_.evaluations.push_back({key.text(), std::move(made), item.mark()});
       }
     }
@@ -171,7 +187,8 @@ class Decoder {
       if (contrast.recipes.size() < 2) problems_.add(item.mark(), "a contrast needs at least two recipes");
       for (const std::string& name : contrast.recipes) {
         if (std::find(names.begin(), names.end(), name) == names.end()) {
-          problems_.add(item.mark(), fmt::format("a contrast names the unknown recipe '{}'{}", name, suggestion(name, names)));
+          problems_.add(item.mark(),
+                        fmt::format("a contrast names the unknown recipe '{}'{}", name, suggestion(name, names)));
         }
       }
       experiment_.contrasts.push_back(std::move(contrast));
@@ -181,7 +198,11 @@ class Decoder {
   void needs_calibration() {
     for (const RecipeEntry& entry : experiment_.recipes) {
       if (entry.recipe && entry.recipe->needs_calibration() && experiment_.calibrations.empty()) {
-        problems_.add(entry.mark, fmt::format("recipe '{}' needs calibration data; add 'calibrations: [{{dataset: ..., samples: 128, length: 512}}]'", entry.name));
+        problems_.add(
+            entry.mark,
+            fmt::format(
+                "recipe '{}' needs calibration data; add 'calibrations: [{{dataset: ..., samples: 128, length: 512}}]'",
+                entry.name));
       }
     }
   }
@@ -205,13 +226,15 @@ class Decoder {
     const auto text = [](std::string value) { return ConfigNode::scalar(std::move(value)); };
     std::vector<ConfigNode> model_names, calibrations, seeds, contrasts;
     for (const std::string& model : fields_.models) model_names.push_back(text(model));
-    for (const CalibrationOptions& options : experiment_.calibrations) calibrations.push_back(echo_calibration(options));
+    for (const CalibrationOptions& options : experiment_.calibrations)
+      calibrations.push_back(echo_calibration(options));
     for (const std::int64_t seed : experiment_.seeds) seeds.push_back(text(std::to_string(seed)));
     for (const Contrast& contrast : experiment_.contrasts) contrasts.push_back(echo_fields(contrast));
     std::vector<ConfigNode::Entry> recipes;
     for (const RecipeEntry& entry : experiment_.recipes) {
-      recipes.push_back({text(entry.name), entry.recipe ? entry.recipe->resolved()
-                                                        : ConfigNode::map({{text("artifact"), text(entry.artifact.string())}})});
+      recipes.push_back({text(entry.name), entry.recipe
+                                               ? entry.recipe->resolved()
+                                               : ConfigNode::map({{text("artifact"), text(entry.artifact.string())}})});
     }
     experiment_.resolved = ConfigNode::map({{text("name"), text(experiment_.name)},
                                             {text("models"), ConfigNode::sequence(std::move(model_names))},
@@ -253,7 +276,8 @@ ComputeOptions ComputeConfig::options() const { return {dtype, deterministic, fa
 void Contrast::visit(FieldVisitor& v) {
   v.required("recipes");
   v.field("recipes", recipes, "names of recipes, or 'float'; every pair is compared");
-  v.field("margin", margin, "difference that counts as none, for the verdict 'equivalent'; 0 leaves that out", {0.0, 1e9});
+  v.field("margin", margin, "difference that counts as none, for the verdict 'equivalent'; 0 leaves that out",
+          {0.0, 1e9});
 }
 
 Hash Experiment::hash() const { return hash_of(resolved.to_yaml()); }

@@ -14,7 +14,8 @@
 
 namespace lowbit {
 
-ProcessEnd run_process(const std::filesystem::path& program, const std::vector<std::string>& arguments, const Cancellation& cancellation) {
+ProcessEnd run_process(const std::filesystem::path& program, const std::vector<std::string>& arguments,
+                       const Cancellation& cancellation) {
   std::string name = program.string();
   std::vector<std::string> copies = arguments;
   std::vector<char*> argv = {name.data()};
@@ -33,7 +34,8 @@ ProcessEnd run_process(const std::filesystem::path& program, const std::vector<s
       if (WIFEXITED(status)) return {WEXITSTATUS(status), 0};
       return {-1, WTERMSIG(status)};
     }
-    if (ended < 0 && errno != EINTR) fail(ErrorCode::kIo, "lost the process '{}': {}", name, std::system_category().message(errno));
+    if (ended < 0 && errno != EINTR)
+      fail(ErrorCode::kIo, "lost the process '{}': {}", name, std::system_category().message(errno));
     if (cancellation.requested() && !handed_on) {
       ::kill(child, SIGINT);
       handed_on = true;

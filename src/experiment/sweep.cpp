@@ -34,10 +34,12 @@ void find_sweeps(const ConfigNode& node, const std::string& path, const std::str
     }
     found.push_back({path, name, values->items()});
   } else if (node.is_map()) {
-    for (const auto& [key, value] : node.entries()) find_sweeps(value, join_path(path, key.text()), key.text(), found, problems);
+    for (const auto& [key, value] : node.entries())
+      find_sweeps(value, join_path(path, key.text()), key.text(), found, problems);
   } else if (node.is_sequence()) {
     std::size_t index = 0;
-    for (const ConfigNode& item : node.items()) find_sweeps(item, join_path(path, std::to_string(index++)), name, found, problems);
+    for (const ConfigNode& item : node.items())
+      find_sweeps(item, join_path(path, std::to_string(index++)), name, found, problems);
   }
 }
 
@@ -61,7 +63,8 @@ std::vector<std::pair<std::string, ConfigNode>> expand_sweeps(const ConfigNode& 
     for (const auto& [label, tree] : expanded) {
       for (const ConfigNode& value : sweep.values) {
         const std::string part = fmt::format("{}={}", sweep.name.empty() ? "value" : sweep.name, value_text(value));
-        next.emplace_back(label.empty() ? part : label + "," + part, sweep.path.empty() ? value : tree.with(sweep.path, value));
+        next.emplace_back(label.empty() ? part : label + "," + part,
+                          sweep.path.empty() ? value : tree.with(sweep.path, value));
       }
     }
     expanded = std::move(next);

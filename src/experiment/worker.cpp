@@ -18,7 +18,8 @@ using Clock = std::chrono::steady_clock;
 // Everything one piece of work needs, opened from the run's folder.
 class Worker {
  public:
-  Worker(const std::filesystem::path& folder, const std::string& key, const Resources& resources, Progress& progress, const Cancellation& cancellation)
+  Worker(const std::filesystem::path& folder, const std::string& key, const Resources& resources, Progress& progress,
+         const Cancellation& cancellation)
       : registries_(builtin_registries()),
         experiment_(decode_experiment(ConfigNode::load(folder / kResolvedConfig), registries_, resources)),
         plan_(read_plan(folder / kPlanFile)),
@@ -33,7 +34,8 @@ class Worker {
   }
 
   void run() {
-    for (const std::filesystem::path& part : {store_.result("").parent_path(), store_.artifact("").parent_path()}) make_folders(part);
+    for (const std::filesystem::path& part : {store_.result("").parent_path(), store_.artifact("").parent_path()})
+      make_folders(part);
     const auto start = Clock::now();
     if (item_.kind == WorkItem::Kind::kQuantize) {
       const QuantizeReport report = run_quantize();
@@ -53,9 +55,12 @@ class Worker {
     return Model::open(path, experiment_.compute.options(), residency);
   }
   [[nodiscard]] Model::Residency residency() const {
-    return experiment_.compute.memory == MemoryMode::kStreamed ? Model::Residency::kStreamed : Model::Residency::kResident;
+    return experiment_.compute.memory == MemoryMode::kStreamed ? Model::Residency::kStreamed
+                                                               : Model::Residency::kResident;
   }
-  [[nodiscard]] const std::filesystem::path& base_path() const { return experiment_.models[static_cast<std::size_t>(item_.model)].path; }
+  [[nodiscard]] const std::filesystem::path& base_path() const {
+    return experiment_.models[static_cast<std::size_t>(item_.model)].path;
+  }
   [[nodiscard]] std::filesystem::path evaluated_path() const {
     if (item_.recipe < 0) return base_path();
     if (!item_.artifact_key.empty()) return store_.artifact(item_.artifact_key);
@@ -86,7 +91,8 @@ class Worker {
     Scorer::Options options;
     options.batch_tokens = experiment_.compute.batch_tokens;
     const Scorer scorer(*model, options, progress_, cancellation_);
-    EvaluationContext context{scorer, datasets_, static_cast<std::uint64_t>(item_.seed), {}, is_baseline, baseline.get()};
+    EvaluationContext context{scorer, datasets_,   static_cast<std::uint64_t>(item_.seed),
+                              {},     is_baseline, baseline.get()};
     if (!item_.reference_key.empty()) context.reference_folder = store_.reference(item_.reference_key);
     return evaluation.run(context);
   }
@@ -103,8 +109,8 @@ class Worker {
 
 }  // namespace
 
-void run_work_item(const std::filesystem::path& folder, const std::string& key, const Resources& resources, Progress& progress,
-                   const Cancellation& cancellation) {
+void run_work_item(const std::filesystem::path& folder, const std::string& key, const Resources& resources,
+                   Progress& progress, const Cancellation& cancellation) {
   Worker(folder, key, resources, progress, cancellation).run();
 }
 

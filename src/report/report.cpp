@@ -14,7 +14,8 @@ std::string facts_line(const Results& results, const std::string& evaluation) {
   for (const CellResult& cell : results.cells) {
     if (cell.evaluation != evaluation || cell.failure) continue;
     std::string line = cell.result.protocol.empty() ? "" : "protocol " + cell.result.protocol;
-    for (const auto& [key, value] : cell.result.facts) line += fmt::format("{}{} {}", line.empty() ? "" : ", ", key, value);
+    for (const auto& [key, value] : cell.result.facts)
+      line += fmt::format("{}{} {}", line.empty() ? "" : ", ", key, value);
     return line;
   }
   return "";
@@ -24,7 +25,8 @@ std::string verdict_text(const ContrastResult& contrast) {
   switch (contrast.verdict) {
     case Verdict::kDifferent: return "different";
     case Verdict::kEquivalent: return fmt::format("equivalent within {}", contrast.margin);
-    case Verdict::kUndecided: return fmt::format("undecided (detectable: {:.3g})", 1.96 * contrast.difference.standard_error);
+    case Verdict::kUndecided:
+      return fmt::format("undecided (detectable: {:.3g})", 1.96 * contrast.difference.standard_error);
   }
   return "";
 }
@@ -32,9 +34,10 @@ std::string verdict_text(const ContrastResult& contrast) {
 Table contrast_table(const Results& results) {
   Table table({"contrast", "evaluation", "calibration", "seed", "difference [95 %]", "adjusted p", "verdict", "scope"});
   for (const ContrastResult& contrast : results.contrasts) {
-    table.add({fmt::format("{} - {}", contrast.first, contrast.second), contrast.evaluation, contrast.calibration.empty() ? "-" : contrast.calibration,
-               std::to_string(contrast.seed),
-               fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", contrast.difference.difference, contrast.difference.low, contrast.difference.high),
+    table.add({fmt::format("{} - {}", contrast.first, contrast.second), contrast.evaluation,
+               contrast.calibration.empty() ? "-" : contrast.calibration, std::to_string(contrast.seed),
+               fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", contrast.difference.difference, contrast.difference.low,
+                           contrast.difference.high),
                fmt::format("{:.2g}", contrast.adjusted_p), verdict_text(contrast), contrast.scope});
   }
   return table;
@@ -50,7 +53,8 @@ std::vector<std::string> failure_lines(const Results& results) {
   std::vector<std::string> lines;
   for (const CellResult& cell : results.cells) {
     if (!cell.failure) continue;
-    lines.push_back(fmt::format("{}{} on {}, seed {}: {}", cell.recipe, cell.calibration.empty() ? "" : " (calibration " + cell.calibration + ")",
+    lines.push_back(fmt::format("{}{} on {}, seed {}: {}", cell.recipe,
+                                cell.calibration.empty() ? "" : " (calibration " + cell.calibration + ")",
                                 cell.evaluation, cell.seed, *cell.failure));
   }
   return lines;
@@ -64,7 +68,8 @@ bool compares(const Results& results) {
 }
 
 constexpr const char* kHowToRead =
-    "Differences are paired over the evaluation's own units (windows or items); intervals are 95 % paired t intervals and "
+    "Differences are paired over the evaluation's own units (windows or items); intervals are 95 % paired t intervals "
+    "and "
     "\"n.s.\" marks those that Holm's correction over all comparisons with float leaves undecided. They describe these "
     "checkpoints on this text; a claim about a method needs several seeds.";
 
@@ -80,7 +85,8 @@ std::string terminal_table(const Results& results, bool color) {
     out += evaluation_table(results, evaluation).plain();
   }
   if (!results.contrasts.empty()) out += "\ncontrasts\n" + contrast_table(results).plain();
-  for (const std::string& line : failure_lines(results)) out += fmt::format("{}failed: {}{}\n", color ? "\x1b[31m" : "", line, color ? "\x1b[0m" : "");
+  for (const std::string& line : failure_lines(results))
+    out += fmt::format("{}failed: {}{}\n", color ? "\x1b[31m" : "", line, color ? "\x1b[0m" : "");
   return out;
 }
 
@@ -92,7 +98,8 @@ std::string markdown_report(const Results& results) {
   }
   out += fmt::format("- config hash `{}`\n\n", results.config_hash);
   for (const std::string& evaluation : evaluation_labels(results)) {
-    out += fmt::format("## {}\n\n{}\n\n{}\n", evaluation, facts_line(results, evaluation), evaluation_table(results, evaluation).markdown());
+    out += fmt::format("## {}\n\n{}\n\n{}\n", evaluation, facts_line(results, evaluation),
+                       evaluation_table(results, evaluation).markdown());
   }
   if (compares(results)) out += fmt::format("{}\n\n", kHowToRead);
   if (!results.contrasts.empty()) out += "## Contrasts\n\n" + contrast_table(results).markdown() + "\n";
@@ -102,7 +109,8 @@ std::string markdown_report(const Results& results) {
     for (const std::string& line : failures) out += "- " + line + "\n";
     out += "\n";
   }
-  out += "## Machine and build\n\n" + facts_table("machine", results.machine).markdown() + "\n" + facts_table("build", results.build).markdown();
+  out += "## Machine and build\n\n" + facts_table("machine", results.machine).markdown() + "\n" +
+         facts_table("build", results.build).markdown();
   return out;
 }
 

@@ -41,7 +41,8 @@ std::optional<double> metric_value(const CellResult& cell, const std::string& na
 }
 
 const CellResult* first_cell(const SummaryRow& row, const std::string& evaluation) {
-  const auto found = std::find_if(row.cells.begin(), row.cells.end(), [&](const CellResult* cell) { return cell->evaluation == evaluation; });
+  const auto found = std::find_if(row.cells.begin(), row.cells.end(),
+                                  [&](const CellResult* cell) { return cell->evaluation == evaluation; });
   return found == row.cells.end() ? nullptr : *found;
 }
 
@@ -50,25 +51,32 @@ std::string headline_text(const SummaryRow& row, const std::string& evaluation) 
     return cell.result.metrics.empty() ? std::nullopt : std::optional(cell.result.metrics.front().value);
   });
   if (!value) return "failed";
-  const auto error = mean_over_seeds(row, evaluation, [](const CellResult& cell) { return cell.result.metrics.front().standard_error; });
+  const auto error = mean_over_seeds(row, evaluation,
+                                     [](const CellResult& cell) { return cell.result.metrics.front().standard_error; });
   return error ? fmt::format("{} ± {}", number_text(*value), number_text(*error)) : number_text(*value);
 }
 
-bool is_log_perplexity(const CellResult& cell) { return !cell.result.metrics.empty() && cell.result.metrics.front().name.find("perplexity") != std::string::npos; }
+bool is_log_perplexity(const CellResult& cell) {
+  return !cell.result.metrics.empty() && cell.result.metrics.front().name.find("perplexity") != std::string::npos;
+}
 
-// The change of the headline against float. For perplexity the paired difference is one of logarithms, so it reads as a ratio.
+// The change of the headline against float. For perplexity the paired difference is one of logarithms, so it reads as a
+// ratio.
 std::string change_text(const SummaryRow& row, const std::string& evaluation) {
   const CellResult* cell = first_cell(row, evaluation);
   if (cell == nullptr || cell->failure || !cell->against_baseline) return "";
   const PairedDifference& difference = *cell->against_baseline;
-  std::string text = is_log_perplexity(*cell)
-                         ? fmt::format("{:+.1f} % [{:+.1f}, {:+.1f}]", 100 * std::expm1(difference.difference), 100 * std::expm1(difference.low), 100 * std::expm1(difference.high))
-                         : fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", difference.difference, difference.low, difference.high);
+  std::string text =
+      is_log_perplexity(*cell)
+          ? fmt::format("{:+.1f} % [{:+.1f}, {:+.1f}]", 100 * std::expm1(difference.difference),
+                        100 * std::expm1(difference.low), 100 * std::expm1(difference.high))
+          : fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", difference.difference, difference.low, difference.high);
   if (cell->adjusted_p >= 0.05) text += " n.s.";
   return text;
 }
 
-std::string optional_metric(const SummaryRow& row, const std::string& evaluation, const std::string& name, double scale, std::string_view format) {
+std::string optional_metric(const SummaryRow& row, const std::string& evaluation, const std::string& name, double scale,
+                            std::string_view format) {
   const auto value = mean_over_seeds(row, evaluation, [&](const CellResult& cell) { return metric_value(cell, name); });
   return value ? fmt::format(fmt::runtime(format), *value * scale) : "";
 }
@@ -84,14 +92,17 @@ std::string seconds_text(double seconds) { return fmt::format("{:.1f} s", second
 }  // namespace
 
 const Metric* find_metric(const EvaluationResult& result, const std::string& name) {
-  const auto found = std::find_if(result.metrics.begin(), result.metrics.end(), [&](const Metric& metric) { return metric.name == name; });
+  const auto found = std::find_if(result.metrics.begin(), result.metrics.end(),
+                                  [&](const Metric& metric) { return metric.name == name; });
   return found == result.metrics.end() ? nullptr : &*found;
 }
 
 std::vector<SummaryRow> summary_rows(const Results& results) {
   std::vector<SummaryRow> rows;
   for (const CellResult& cell : results.cells) {
-    const auto same = [&](const SummaryRow& row) { return row.model == cell.model && row.recipe == cell.recipe && row.calibration == cell.calibration; };
+    const auto same = [&](const SummaryRow& row) {
+      return row.model == cell.model && row.recipe == cell.recipe && row.calibration == cell.calibration;
+    };
     auto found = std::find_if(rows.begin(), rows.end(), same);
     if (found == rows.end()) found = rows.insert(rows.end(), {cell.model, cell.calibration, cell.recipe, {}});
     found->cells.push_back(&cell);
@@ -110,15 +121,20 @@ std::vector<std::string> evaluation_labels(const Results& results) {
 Table evaluation_table(const Results& results, const std::string& evaluation) {
   std::string headline = "score";
   for (const CellResult& cell : results.cells) {
-    if (cell.evaluation == evaluation && !cell.failure && !cell.result.metrics.empty()) headline = cell.result.metrics.front().name;
+    if (cell.evaluation == evaluation && !cell.failure && !cell.result.metrics.empty())
+      headline = cell.result.metrics.front().name;
   }
-  Table table({"recipe", "calibration", "bits/weight", headline + " ± s.e.", "vs float, 95 % paired", "mean KL", "same top-1"});
+  Table table(
+      {"recipe", "calibration", "bits/weight", headline + " ± s.e.", "vs float, 95 % paired", "mean KL", "same top-1"});
   for (const SummaryRow& row : summary_rows(results)) {
     const CellResult* cell = first_cell(row, evaluation);
     if (cell == nullptr) continue;
     table.add({row_name(row, several_models(results)), row.calibration.empty() ? "-" : row.calibration,
-               cell->size ? fmt::format("{:.3f}", cell->size->bits_per_quantized_weight) : row.recipe == Experiment::kBaseline ? "float" : "",
-               headline_text(row, evaluation), change_text(row, evaluation), optional_metric(row, evaluation, "kl_mean", 1.0, "{:.4f}"),
+               cell->size                            ? fmt::format("{:.3f}", cell->size->bits_per_quantized_weight)
+               : row.recipe == Experiment::kBaseline ? "float"
+                                                     : "",
+               headline_text(row, evaluation), change_text(row, evaluation),
+               optional_metric(row, evaluation, "kl_mean", 1.0, "{:.4f}"),
                optional_metric(row, evaluation, "top1_agreement", 100.0, "{:.1f} %")});
   }
   return table;
@@ -127,13 +143,16 @@ Table evaluation_table(const Results& results, const std::string& evaluation) {
 Table storage_table(const Results& results) {
   Table table({"recipe", "calibration", "bits/weight", "on disk", "output error", "events", "time", "peak memory"});
   for (const SummaryRow& row : summary_rows(results)) {
-    const auto found = std::find_if(row.cells.begin(), row.cells.end(), [](const CellResult* cell) { return cell->size.has_value(); });
+    const auto found =
+        std::find_if(row.cells.begin(), row.cells.end(), [](const CellResult* cell) { return cell->size.has_value(); });
     if (found == row.cells.end()) continue;
     const CellResult& cell = **found;
     table.add({row_name(row, several_models(results)), row.calibration.empty() ? "-" : row.calibration,
-               fmt::format("{:.3f}", cell.size->bits_per_quantized_weight), format_bytes(static_cast<std::uint64_t>(cell.size->file_bytes)),
-               cell.mean_output_error ? fmt::format("{:.4f}", *cell.mean_output_error) : "-", std::to_string(cell.event_count),
-               seconds_text(cell.quantize_cost.seconds), format_bytes(static_cast<std::uint64_t>(cell.quantize_cost.peak_memory))});
+               fmt::format("{:.3f}", cell.size->bits_per_quantized_weight),
+               format_bytes(static_cast<std::uint64_t>(cell.size->file_bytes)),
+               cell.mean_output_error ? fmt::format("{:.4f}", *cell.mean_output_error) : "-",
+               std::to_string(cell.event_count), seconds_text(cell.quantize_cost.seconds),
+               format_bytes(static_cast<std::uint64_t>(cell.quantize_cost.peak_memory))});
   }
   return table;
 }

@@ -52,7 +52,8 @@ std::string Table::plain() const {
     std::string line;
     std::size_t total = 0;
     for (std::size_t column = 0; column < widths.size(); ++column) {
-      line += (column == 0 ? "" : "  ") + padded(column < rows_[row].size() ? rows_[row][column] : "", widths[column], column == 0);
+      line += (column == 0 ? "" : "  ") +
+              padded(column < rows_[row].size() ? rows_[row][column] : "", widths[column], column == 0);
       total += widths[column] + (column == 0 ? 0 : 2);
     }
     line.erase(line.find_last_not_of(' ') + 1);

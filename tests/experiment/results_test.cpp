@@ -59,8 +59,8 @@ TEST(Compare, PairsItemsByTheirIds) {
   EXPECT_THROW((void)compare(sample_result(), better), Error);
 }
 
-// With n = 11 the 95 % one-sided t quantile of 10 degrees is 1.812: a difference of 0.01 with standard error 0.01 reaches
-// to 0.02812.
+// With n = 11 the 95 % one-sided t quantile of 10 degrees is 1.812: a difference of 0.01 with standard error 0.01
+// reaches to 0.02812.
 TEST(Verdict, FollowsMarginThenAdjustedP) {
   PairedDifference difference;
   difference.difference = 0.01;

@@ -67,7 +67,8 @@ TEST(RunProcess, TellsStatusFromSignal) {
 TEST(RunProcess, HandsACancellationOn) {
   Cancellation cancellation;
   cancellation.request();
-  EXPECT_EQ(run_process("/bin/sh", {"-c", "trap 'exit 130' INT; while :; do sleep 0.02; done"}, cancellation).exit_code, 130);
+  EXPECT_EQ(run_process("/bin/sh", {"-c", "trap 'exit 130' INT; while :; do sleep 0.02; done"}, cancellation).exit_code,
+            130);
 }
 
 }  // namespace

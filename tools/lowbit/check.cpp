@@ -21,12 +21,14 @@ void add_check(CLI::App& app, Session& session) {
   command->callback([arguments, &session] {
     session.command = [arguments, &session] {
       session.start();
-      const Experiment experiment = load_experiment(arguments->file, arguments->overrides, builtin_registries(), session.resources());
+      const Experiment experiment =
+          load_experiment(arguments->file, arguments->overrides, builtin_registries(), session.resources());
       if (arguments->resolved) {
         fmt::print("{}", experiment.resolved.to_yaml());
       } else {
-        fmt::print("{}: good; {} models, {} calibration sets, {} recipes, {} evaluations, {} seeds\n", arguments->file, experiment.models.size(),
-                   experiment.calibrations.size(), experiment.recipes.size(), experiment.evaluations.size(), experiment.seeds.size());
+        fmt::print("{}: good; {} models, {} calibration sets, {} recipes, {} evaluations, {} seeds\n", arguments->file,
+                   experiment.models.size(), experiment.calibrations.size(), experiment.recipes.size(),
+                   experiment.evaluations.size(), experiment.seeds.size());
       }
       return 0;
     };

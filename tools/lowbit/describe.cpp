@@ -13,7 +13,8 @@ void print_module(const std::string& family, const ModuleInfo& module) {
   if (!module.citation.empty()) fmt::print("source: {}\n", module.citation);
   if (module.fields.empty()) fmt::print("\nno options\n");
   for (const FieldDescription& field : module.fields) {
-    fmt::print("\n  {}: {}{}\n      {}\n", field.name, field.type, field.required ? ", required" : fmt::format(", default {}", field.default_value), field.help);
+    fmt::print("\n  {}: {}{}\n      {}\n", field.name, field.type,
+               field.required ? ", required" : fmt::format(", default {}", field.default_value), field.help);
   }
 }
 

@@ -25,7 +25,8 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     std::string pattern = (std::filesystem::temp_directory_path() / "lowbit-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) fail(ErrorCode::kIo, "cannot make a folder in '{}'", std::filesystem::temp_directory_path().string());
+    if (::mkdtemp(pattern.data()) == nullptr)
+      fail(ErrorCode::kIo, "cannot make a folder in '{}'", std::filesystem::temp_directory_path().string());
     path_ = pattern;
   }
   ~TemporaryFolder() {
@@ -43,7 +44,9 @@ class TemporaryFolder {
 std::unique_ptr<Evaluation> make_evaluation(const std::string& text) {
   const ConfigNode node = yaml_argument(text, "--evaluation");
   if (!node.is_map() || node.entries().size() != 1) {
-    fail(ErrorCode::kConfig, "{}: expected one evaluation, such as {{perplexity: {{dataset: wordnet, protocol: gptq-512}}}}", node.mark().text());
+    fail(ErrorCode::kConfig,
+         "{}: expected one evaluation, such as {{perplexity: {{dataset: wordnet, protocol: gptq-512}}}}",
+         node.mark().text());
   }
   const auto& [key, options] = node.entries().front();
   ConfigProblems problems;
@@ -56,7 +59,8 @@ std::unique_ptr<Evaluation> make_evaluation(const std::string& text) {
 void print_result(const std::string& name, const EvaluationResult& result) {
   fmt::print("{} on {}\n", name, result.label);
   for (const Metric& metric : result.metrics) {
-    fmt::print("  {:<24} {:.6g}{}\n", metric.name, metric.value, metric.standard_error ? fmt::format(" ± {:.3g}", *metric.standard_error) : "");
+    fmt::print("  {:<24} {:.6g}{}\n", metric.name, metric.value,
+               metric.standard_error ? fmt::format(" ± {:.3g}", *metric.standard_error) : "");
   }
   for (const auto& [key, value] : result.facts) fmt::print("  {:<24} {}\n", key, value);
 }
@@ -81,7 +85,8 @@ int run_evaluate(const Session& session, EvaluateArguments arguments) {
   std::shared_ptr<Model> baseline;
   if (!arguments.baseline.empty()) {
     print_result(arguments.baseline, run(arguments.baseline, true, nullptr));
-    baseline = Model::open(find_model(arguments.baseline, resources).path, arguments.compute.options(), Model::Residency::kStreamed);
+    baseline = Model::open(find_model(arguments.baseline, resources).path, arguments.compute.options(),
+                           Model::Residency::kStreamed);
   }
   const EvaluationResult result = run(arguments.model, false, baseline.get());
   print_result(arguments.model, result);
@@ -94,16 +99,26 @@ int run_evaluate(const Session& session, EvaluateArguments arguments) {
 void add_evaluate(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("evaluate", "Run one evaluation on a model or a quantized folder");
   auto arguments = std::make_shared<EvaluateArguments>();
-  command->add_option("model", arguments->model, "Name in configs/models, GGUF file or Hugging Face folder")->required();
-  command->add_option("--evaluation", arguments->evaluation, "YAML or file: '{perplexity: {dataset: wordnet, protocol: gptq-512}}'")->required();
-  command->add_option("--baseline", arguments->baseline, "The float model to compare with: adds KL divergence and agreement");
+  command->add_option("model", arguments->model, "Name in configs/models, GGUF file or Hugging Face folder")
+      ->required();
+  command
+      ->add_option("--evaluation", arguments->evaluation,
+                   "YAML or file: '{perplexity: {dataset: wordnet, protocol: gptq-512}}'")
+      ->required();
+  command->add_option("--baseline", arguments->baseline,
+                      "The float model to compare with: adds KL divergence and agreement");
   command->add_option("--json", arguments->json, "Write the result with every item to this file");
-  command->add_option("--dtype", arguments->dtype, "Type to compute in")->check(CLI::IsMember({"float32", "bfloat16"}))->capture_default_str();
-  command->add_option("--batch-tokens", arguments->compute.batch_tokens, "Tokens of one batch")->check(CLI::Range(1, 1 << 24))->capture_default_str();
+  command->add_option("--dtype", arguments->dtype, "Type to compute in")
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->capture_default_str();
+  command->add_option("--batch-tokens", arguments->compute.batch_tokens, "Tokens of one batch")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
   command->add_flag("--streamed", arguments->streamed, "Keep one block of weights in memory at a time");
   command->add_flag("--fast", arguments->fast, "Let results depend on batch and threads in the last bits");
   session.add_compute_options(*command);
-  command->callback([arguments, &session] { session.command = [arguments, &session] { return run_evaluate(session, *arguments); }; });
+  command->callback(
+      [arguments, &session] { session.command = [arguments, &session] { return run_evaluate(session, *arguments); }; });
 }
 
 }  // namespace lowbit::cli

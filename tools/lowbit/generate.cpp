@@ -28,8 +28,9 @@ int run_generate(const Session& session, const GenerateArguments& arguments) {
     fmt::print("{}", text);
     std::fflush(stdout);
   };
-  const Generation result = arguments.show_ids ? generate(*model, prompt, arguments.options, *session.cancellation)
-                                               : generate(*model, prompt, arguments.options, *session.cancellation, show);
+  const Generation result = arguments.show_ids
+                                ? generate(*model, prompt, arguments.options, *session.cancellation)
+                                : generate(*model, prompt, arguments.options, *session.cancellation, show);
   if (arguments.show_ids) {
     for (const TokenId id : result.ids) fmt::print("{} ", id);
   }
@@ -42,18 +43,30 @@ int run_generate(const Session& session, const GenerateArguments& arguments) {
 void add_generate(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("generate", "Complete a prompt");
   auto arguments = std::make_shared<GenerateArguments>();
-  command->add_option("model", arguments->model, "Name in configs/models, GGUF file or Hugging Face folder")->required();
+  command->add_option("model", arguments->model, "Name in configs/models, GGUF file or Hugging Face folder")
+      ->required();
   command->add_option("-p,--prompt", arguments->prompt, "Text to complete")->required();
-  command->add_option("-n,--tokens", arguments->options.max_new_tokens, "New tokens at most")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  command->add_option("--temperature", arguments->options.temperature, "0 takes the most likely token")->check(CLI::NonNegativeNumber)->capture_default_str();
-  command->add_option("--top-k", arguments->options.top_k, "Sample among the k most likely; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
-  command->add_option("--top-p", arguments->options.top_p, "Sample among the most likely that make up this share")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  command->add_option("-n,--tokens", arguments->options.max_new_tokens, "New tokens at most")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--temperature", arguments->options.temperature, "0 takes the most likely token")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--top-k", arguments->options.top_k, "Sample among the k most likely; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--top-p", arguments->options.top_p, "Sample among the most likely that make up this share")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   command->add_option("--seed", arguments->options.seed, "Seed of the draws")->capture_default_str();
   command->add_option("--stop", arguments->options.stop, "Stop before this text; may be repeated");
-  command->add_option("--dtype", arguments->dtype, "Type to compute in")->check(CLI::IsMember({"float32", "bfloat16"}))->capture_default_str();
+  command->add_option("--dtype", arguments->dtype, "Type to compute in")
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->capture_default_str();
   command->add_flag("--ids", arguments->show_ids, "Print token ids instead of text");
   session.add_compute_options(*command);
-  command->callback([arguments, &session] { session.command = [arguments, &session] { return run_generate(session, *arguments); }; });
+  command->callback(
+      [arguments, &session] { session.command = [arguments, &session] { return run_generate(session, *arguments); }; });
 }
 
 }  // namespace lowbit::cli

@@ -14,18 +14,20 @@ namespace lowbit::cli {
 namespace {
 
 void print_architecture(const Architecture& a) {
-  fmt::print("architecture  {}: {} layers, hidden {}, intermediate {}, {} heads of {}, {} KV heads, vocabulary {}, context {}\n", a.family, a.layers,
-             a.hidden, a.intermediate, a.heads, a.head_dim, a.kv_heads, a.vocabulary, a.context);
-  fmt::print("              RoPE base {}, norm eps {}, {} head{}\n", a.rope_theta, a.norm_eps, a.tied_head ? "tied" : "separate",
-             a.attention_bias ? ", attention biases" : "");
+  fmt::print(
+      "architecture  {}: {} layers, hidden {}, intermediate {}, {} heads of {}, {} KV heads, vocabulary {}, context "
+      "{}\n",
+      a.family, a.layers, a.hidden, a.intermediate, a.heads, a.head_dim, a.kv_heads, a.vocabulary, a.context);
+  fmt::print("              RoPE base {}, norm eps {}, {} head{}\n", a.rope_theta, a.norm_eps,
+             a.tied_head ? "tied" : "separate", a.attention_bias ? ", attention biases" : "");
   fmt::print("parameters    {} ({} in each block)\n", a.parameters(), a.block_parameters());
 }
 
 void print_tokenizer(const std::filesystem::path& path) {
   const auto tokenizer = load_tokenizer(path);
   const auto id = [](std::optional<TokenId> token) { return token ? std::to_string(*token) : std::string("none"); };
-  fmt::print("tokenizer     {}, {} tokens, BOS {}{}, EOS {}\n", tokenizer->kind(), tokenizer->size(), id(tokenizer->bos()),
-             tokenizer->adds_bos() ? " (added)" : " (not added)", id(tokenizer->eos()));
+  fmt::print("tokenizer     {}, {} tokens, BOS {}{}, EOS {}\n", tokenizer->kind(), tokenizer->size(),
+             id(tokenizer->bos()), tokenizer->adds_bos() ? " (added)" : " (not added)", id(tokenizer->eos()));
 }
 
 void print_types(const WeightSource& weights) {
@@ -35,7 +37,8 @@ void print_types(const WeightSource& weights) {
     types[tensor.type].second += tensor.bytes;
   }
   for (const auto& [type, count] : types) {
-    fmt::print("stored as     {}: {} tensors, {}\n", type, count.first, format_bytes(static_cast<std::uint64_t>(count.second)));
+    fmt::print("stored as     {}: {} tensors, {}\n", type, count.first,
+               format_bytes(static_cast<std::uint64_t>(count.second)));
   }
 }
 
@@ -43,19 +46,21 @@ int inspect(const Session& session, const std::string& name, bool tensors) {
   session.start();
   const ModelEntry entry = find_model(name, session.resources());
   const auto weights = open_weights(entry.path);
-  fmt::print("model         {}\npath          {}\nformat        {}\nhash          {}\n", entry.name, entry.path.string(), weights->format(), weights->fingerprint().hex());
+  fmt::print("model         {}\npath          {}\nformat        {}\nhash          {}\n", entry.name,
+             entry.path.string(), weights->format(), weights->fingerprint().hex());
   print_architecture(weights->architecture());
   print_tokenizer(entry.path);
   print_types(*weights);
   if (const StoredSize size = stored_size(*weights); size.quantized_weights > 0) {
-    fmt::print("quantized     {} weights at {:.3f} bits each, scales and zeros included\n", size.quantized_weights, size.bits_per_quantized_weight);
+    fmt::print("quantized     {} weights at {:.3f} bits each, scales and zeros included\n", size.quantized_weights,
+               size.bits_per_quantized_weight);
   }
   for (const std::string& remark : weights->remarks()) fmt::print("note          {}\n", remark);
   if (!tensors) return 0;
   fmt::print("\n");
   for (const StoredTensor& tensor : weights->tensors()) {
-    fmt::print("{:<52} {:>22} {:>18} {:>11}\n", tensor.name, fmt::format("[{}]", fmt::join(tensor.shape, ", ")), tensor.type,
-               format_bytes(static_cast<std::uint64_t>(tensor.bytes)));
+    fmt::print("{:<52} {:>22} {:>18} {:>11}\n", tensor.name, fmt::format("[{}]", fmt::join(tensor.shape, ", ")),
+               tensor.type, format_bytes(static_cast<std::uint64_t>(tensor.bytes)));
   }
   return 0;
 }
@@ -63,16 +68,20 @@ int inspect(const Session& session, const std::string& name, bool tensors) {
 }  // namespace
 
 void add_inspect(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand("inspect", "Show a model or checkpoint: architecture, types, sizes, tokenizer");
+  CLI::App* command =
+      app.add_subcommand("inspect", "Show a model or checkpoint: architecture, types, sizes, tokenizer");
   struct Arguments {
     std::string model;
     bool tensors = false;
   };
   auto arguments = std::make_shared<Arguments>();
-  command->add_option("model", arguments->model, "Name in configs/models, GGUF file or Hugging Face folder")->required();
+  command->add_option("model", arguments->model, "Name in configs/models, GGUF file or Hugging Face folder")
+      ->required();
   command->add_flag("--tensors", arguments->tensors, "List every tensor");
   session.add_compute_options(*command);
-  command->callback([arguments, &session] { session.command = [arguments, &session] { return inspect(session, arguments->model, arguments->tensors); }; });
+  command->callback([arguments, &session] {
+    session.command = [arguments, &session] { return inspect(session, arguments->model, arguments->tensors); };
+  });
 }
 
 }  // namespace lowbit::cli

@@ -14,7 +14,8 @@ void print_datasets(const Resources& resources) {
   const DatasetCatalog catalog(resources.dataset_folders(), resources.data_folders);
   fmt::print("dataset\n");
   for (const DatasetDefinition& definition : catalog.all()) {
-    fmt::print("  {:<18} {} ({}{}{})\n", definition.name, definition.summary, definition.language, definition.domain.empty() ? "" : ", ", definition.domain);
+    fmt::print("  {:<18} {} ({}{}{})\n", definition.name, definition.summary, definition.language,
+               definition.domain.empty() ? "" : ", ", definition.domain);
   }
 }
 

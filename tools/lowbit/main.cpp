@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <string>
+#include <string_view>
 
 #include "lowbit/base/error.h"
 #include "session.h"
@@ -29,12 +31,14 @@ void catch_signals() {
 }
 
 constexpr const char* kDescription =
-    "lowbit finds out what quantizing a language model really does: models x calibration data x recipes x tests, from one "
+    "lowbit finds out what quantizing a language model really does: models x calibration data x recipes x tests, from "
+    "one "
     "YAML file, with every difference tested.";
 
 constexpr const char* kFooter =
     "Start with:  lowbit run configs/quickstart.yaml\n"
-    "Exit status: 0 done, 1 a cell failed, 2 config, 3 data, 4 unsupported, 5 device, 6 plugin, 7 input/output, 70 internal "
+    "Exit status: 0 done, 1 a cell failed, 2 config, 3 data, 4 unsupported, 5 device, 6 plugin, 7 input/output, 70 "
+    "internal "
     "error, 130 interrupted.";
 
 void build_app(CLI::App& app, lowbit::cli::Session& session) {
@@ -59,8 +63,22 @@ void build_app(CLI::App& app, lowbit::cli::Session& session) {
   add_worker(app, session);
 }
 
+// Names out of foreign files may hold escape sequences, which a terminal would obey.
+std::string printable(std::string_view message) {
+  std::string text;
+  for (const char c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte < 0x20 && c != '\n') || byte == 0x7F) {
+      text += fmt::format("\\x{:02x}", byte);
+    } else {
+      text += c;
+    }
+  }
+  return text;
+}
+
 int report(lowbit::ErrorCode code, const char* message) {
-  fmt::print(stderr, "error: {}\n", message);
+  fmt::print(stderr, "error: {}\n", printable(message));
   return lowbit::exit_code(code);
 }
 
@@ -83,7 +101,8 @@ int main(int argc, char** argv) {
   } catch (const lowbit::Error& error) {
     return report(error.code(), error.what());
   } catch (const std::bad_alloc&) {
-    return report(lowbit::ErrorCode::kDevice, "out of memory; 'compute: {memory: streamed}' or fewer calibration tokens take less");
+    return report(lowbit::ErrorCode::kDevice,
+                  "out of memory; 'compute: {memory: streamed}' or fewer calibration tokens take less");
   } catch (const std::exception& error) {
     return report(lowbit::ErrorCode::kInternal, error.what());
   }

@@ -11,7 +11,9 @@ namespace {
 
 std::string duration(double seconds) {
   const auto whole = static_cast<std::int64_t>(seconds + 0.5);
-  return whole < 120 ? fmt::format("{} s", whole) : whole < 7200 ? fmt::format("{} min", (whole + 30) / 60) : fmt::format("{:.1f} h", seconds / 3600);
+  return whole < 120    ? fmt::format("{} s", whole)
+         : whole < 7200 ? fmt::format("{} min", (whole + 30) / 60)
+                        : fmt::format("{:.1f} h", seconds / 3600);
 }
 
 std::string bytes(std::int64_t count) { return format_bytes(static_cast<std::uint64_t>(count)); }
@@ -26,7 +28,8 @@ int show_plan(const Session& session, const std::string& file, const std::vector
   std::size_t open = 0;
   fmt::print("{:>9}  {:>10}  {:>10}  {:>10}  {}\n", "tokens", "time", "memory", "disk", "work");
   for (const WorkItem& item : plan.items) {
-    fmt::print("{:>9}  {:>10}  {:>10}  {:>10}  {}\n", item.tokens, item.done ? "done" : duration(item.estimated_seconds), bytes(item.estimated_memory),
+    fmt::print("{:>9}  {:>10}  {:>10}  {:>10}  {}\n", item.tokens,
+               item.done ? "done" : duration(item.estimated_seconds), bytes(item.estimated_memory),
                bytes(item.estimated_disk), item.title);
     if (item.done) continue;
     ++open;
@@ -34,8 +37,9 @@ int show_plan(const Session& session, const std::string& file, const std::vector
     memory = std::max(memory, item.estimated_memory);
     disk += item.estimated_disk;
   }
-  fmt::print("\n{} cells from {} pieces of work, {} to do: about {}, {} of memory at the peak, {} of disk in '{}'\n", plan.cells.size(),
-             plan.items.size(), open, duration(seconds), bytes(memory), bytes(disk), experiment.store.string());
+  fmt::print("\n{} cells from {} pieces of work, {} to do: about {}, {} of memory at the peak, {} of disk in '{}'\n",
+             plan.cells.size(), plan.items.size(), open, duration(seconds), bytes(memory), bytes(disk),
+             experiment.store.string());
   return 0;
 }
 

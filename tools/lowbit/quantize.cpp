@@ -16,7 +16,8 @@ struct QuantizeArguments {
   std::uint64_t seed = 0;
 };
 
-std::shared_ptr<const Recipe> decode_recipe(const ConfigNode& node, const Architecture& architecture, const QuantizationRegistries& registries) {
+std::shared_ptr<const Recipe> decode_recipe(const ConfigNode& node, const Architecture& architecture,
+                                            const QuantizationRegistries& registries) {
   ConfigProblems problems;
   auto recipe = Recipe::decode("recipe", node, registries, problems);
   if (recipe) recipe->check_layers(architecture, problems);
@@ -26,7 +27,8 @@ std::shared_ptr<const Recipe> decode_recipe(const ConfigNode& node, const Archit
 
 CalibrationOptions decode_calibration_argument(const std::string& text) {
   if (text.empty()) {
-    fail(ErrorCode::kConfig, "this recipe needs calibration data; give --calibration '{{dataset: wordnet, samples: 128, length: 512}}'");
+    fail(ErrorCode::kConfig,
+         "this recipe needs calibration data; give --calibration '{{dataset: wordnet, samples: 128, length: 512}}'");
   }
   ConfigProblems problems;
   CalibrationOptions options = decode_calibration(yaml_argument(text, "--calibration"), problems);
@@ -48,13 +50,15 @@ int run_quantize(const Session& session, const QuantizeArguments& arguments) {
   std::optional<CalibrationSet> calibration;
   if (request.recipe->needs_calibration()) {
     const DatasetCatalog datasets(resources.dataset_folders(), resources.data_folders);
-    calibration = draw_calibration(decode_calibration_argument(arguments.calibration), datasets, request.model->tokenizer(), arguments.seed);
+    calibration = draw_calibration(decode_calibration_argument(arguments.calibration), datasets,
+                                   request.model->tokenizer(), arguments.seed);
     request.calibration = &*calibration;
   }
   const auto progress = session.progress();
   const QuantizeReport report = quantize(request, *progress, *session.cancellation);
-  fmt::print("{}: {} weights at {:.3f} bits each, {} on disk, {:.1f} s\n", arguments.output, report.size.quantized_weights,
-             report.size.bits_per_quantized_weight, format_bytes(static_cast<std::uint64_t>(report.size.file_bytes)), report.seconds);
+  fmt::print("{}: {} weights at {:.3f} bits each, {} on disk, {:.1f} s\n", arguments.output,
+             report.size.quantized_weights, report.size.bits_per_quantized_weight,
+             format_bytes(static_cast<std::uint64_t>(report.size.file_bytes)), report.seconds);
   return 0;
 }
 
@@ -63,13 +67,20 @@ int run_quantize(const Session& session, const QuantizeArguments& arguments) {
 void add_quantize(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("quantize", "Quantize a model into a Hugging Face folder");
   auto arguments = std::make_shared<QuantizeArguments>();
-  command->add_option("model", arguments->model, "Name in configs/models, GGUF file or Hugging Face folder")->required();
-  command->add_option("--recipe", arguments->recipe, "Steps as YAML, or a file with them: '[{gptq: {bits: 4, group: 64}}]'")->required();
-  command->add_option("--calibration", arguments->calibration, "YAML or file: '{dataset: wordnet, samples: 128, length: 512}'");
-  command->add_option("-o,--output", arguments->output, "Folder to write; an interrupted run continues there")->required();
+  command->add_option("model", arguments->model, "Name in configs/models, GGUF file or Hugging Face folder")
+      ->required();
+  command
+      ->add_option("--recipe", arguments->recipe,
+                   "Steps as YAML, or a file with them: '[{gptq: {bits: 4, group: 64}}]'")
+      ->required();
+  command->add_option("--calibration", arguments->calibration,
+                      "YAML or file: '{dataset: wordnet, samples: 128, length: 512}'");
+  command->add_option("-o,--output", arguments->output, "Folder to write; an interrupted run continues there")
+      ->required();
   command->add_option("--seed", arguments->seed, "Seed of calibration and of random steps")->capture_default_str();
   session.add_compute_options(*command);
-  command->callback([arguments, &session] { session.command = [arguments, &session] { return run_quantize(session, *arguments); }; });
+  command->callback(
+      [arguments, &session] { session.command = [arguments, &session] { return run_quantize(session, *arguments); }; });
 }
 
 }  // namespace lowbit::cli

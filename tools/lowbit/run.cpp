@@ -41,11 +41,15 @@ void add_run(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("run", "Run an experiment file and print its table");
   auto arguments = std::make_shared<RunArguments>();
   command->add_option("file", arguments->file, "Experiment file (YAML)")->required();
-  command->add_option("--set", arguments->overrides, "Override a value: a.b=c, list items by number (recipes.gptq.0.gptq.bits=3)");
+  command->add_option("--set", arguments->overrides,
+                      "Override a value: a.b=c, list items by number (recipes.gptq.0.gptq.bits=3)");
   command->add_option("-o,--output", arguments->output, "Folder of the run (default: runs/<name>)");
   session.add_compute_options(*command);
-  command->footer("Finished work is kept by content in the store, so a second run does only what is new; an interrupted run continues.");
-  command->callback([arguments, &session] { session.command = [arguments, &session] { return run(session, *arguments); }; });
+  command->footer(
+      "Finished work is kept by content in the store, so a second run does only what is new; an interrupted run "
+      "continues.");
+  command->callback(
+      [arguments, &session] { session.command = [arguments, &session] { return run(session, *arguments); }; });
 }
 
 }  // namespace lowbit::cli

@@ -29,8 +29,10 @@ std::vector<std::string> Session::child_arguments() const {
 }
 
 void Session::add_compute_options(CLI::App& app) {
-  app.add_option("--data", data_folders, "Folder searched for dataset and model files before the user's cache; may be repeated");
-  app.add_option("--threads", threads, "Threads to compute with; one for each core by default")->check(CLI::Range(1, 1024));
+  app.add_option("--data", data_folders,
+                 "Folder searched for dataset and model files before the user's cache; may be repeated");
+  app.add_option("--threads", threads, "Threads to compute with; one for each core by default")
+      ->check(CLI::Range(1, 1024));
 }
 
 ConfigNode yaml_argument(const std::string& text, const std::string& option) {

@@ -47,7 +47,8 @@ void add_quantize(CLI::App& app, Session& session);
 void add_run(CLI::App& app, Session& session);
 void add_worker(CLI::App& app, Session& session);
 
-/// YAML given on the command line: a file when `text` names one, else the text itself, reported as "<option>:line:column".
+/// YAML given on the command line: a file when `text` names one, else the text itself, reported as
+/// "<option>:line:column".
 [[nodiscard]] ConfigNode yaml_argument(const std::string& text, const std::string& option);
 /// True when standard output is a terminal and NO_COLOR is not set.
 [[nodiscard]] bool use_color();

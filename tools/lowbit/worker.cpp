@@ -20,7 +20,8 @@ int work(const Session& session, const WorkerArguments& arguments) {
     run_work_item(arguments.folder, arguments.key, session.resources(), *progress, *session.cancellation);
     return 0;
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInterrupted) record_failure(arguments.failure, exit_code(error.code()), error.what());
+    if (error.code() != ErrorCode::kInterrupted)
+      record_failure(arguments.failure, exit_code(error.code()), error.what());
     return exit_code(error.code());
   } catch (const std::bad_alloc&) {
     record_failure(arguments.failure, exit_code(ErrorCode::kDevice), "out of memory");
@@ -41,7 +42,8 @@ void add_worker(CLI::App& app, Session& session) {
   command->add_option("key", arguments->key, "Key of the work item")->required();
   command->add_option("failure", arguments->failure, "File for the reason of a failure")->required();
   session.add_compute_options(*command);
-  command->callback([arguments, &session] { session.command = [arguments, &session] { return work(session, *arguments); }; });
+  command->callback(
+      [arguments, &session] { session.command = [arguments, &session] { return work(session, *arguments); }; });
 }
 
 }  // namespace lowbit::cli

@@ -15,7 +15,8 @@
 namespace lowbit LOWBIT_EXPORT {
 
 struct RunOptions {
-  std::filesystem::path program;  ///< spawned for each piece of work: `program worker <run folder> <key> <failure file>`
+  std::filesystem::path
+      program;  ///< spawned for each piece of work: `program worker <run folder> <key> <failure file>`
   std::vector<std::string> worker_arguments;              ///< passed on behind those, for example --data folders
   std::function<void(const std::string& line)> announce;  ///< told what begins and what failed; may be empty
 };
@@ -23,8 +24,8 @@ struct RunOptions {
 /// Runs what the store lacks, each piece in a process of its own, so that a crash or an exhausted memory is one failed
 /// cell. This process holds no weights. Writes the resolved config, the plan and `results.json` into the run's folder.
 /// Throws `kInterrupted` when cancelled; failed cells are in the results.
-[[nodiscard]] Results run_experiment(const Experiment& experiment, const Resources& resources, const RunOptions& options,
-                                     const Cancellation& cancellation);
+[[nodiscard]] Results run_experiment(const Experiment& experiment, const Resources& resources,
+                                     const RunOptions& options, const Cancellation& cancellation);
 
 /// The child's side: does one piece of work of the run in `folder`. Throws what the work throws.
 void run_work_item(const std::filesystem::path& folder, const std::string& key, const Resources& resources,

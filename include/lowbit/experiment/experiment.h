@@ -79,10 +79,12 @@ struct Experiment {
 /// Decodes a file. `overrides` are "a.b=c" of the command line. All problems are reported together: throws `kConfig`.
 [[nodiscard]] Experiment load_experiment(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                                          const Registries& registries, const Resources& resources);
-[[nodiscard]] Experiment decode_experiment(const ConfigNode& node, const Registries& registries, const Resources& resources);
+[[nodiscard]] Experiment decode_experiment(const ConfigNode& node, const Registries& registries,
+                                           const Resources& resources);
 
-/// Writes out `{sweep: [...]}`: every combination of the values inside `node`, each with a label such as "bits=3,group=64"
-/// (empty without a sweep). Throws nothing; problems (an empty sweep, a nested one) are added.
-[[nodiscard]] std::vector<std::pair<std::string, ConfigNode>> expand_sweeps(const ConfigNode& node, ConfigProblems& problems);
+/// Writes out `{sweep: [...]}`: every combination of the values inside `node`, each with a label such as
+/// "bits=3,group=64" (empty without a sweep). Throws nothing; problems (an empty sweep, a nested one) are added.
+[[nodiscard]] std::vector<std::pair<std::string, ConfigNode>> expand_sweeps(const ConfigNode& node,
+                                                                            ConfigProblems& problems);
 
 }  // namespace lowbit

@@ -11,14 +11,14 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
-/// One piece of work: making an artifact, or running one evaluation on one model. Done once for all cells that share it;
-/// its key decides whether the store has it already.
+/// One piece of work: making an artifact, or running one evaluation on one model. Done once for all cells that share
+/// it; its key decides whether the store has it already.
 struct WorkItem {
   enum class Kind { kQuantize, kEvaluate };
   Kind kind = Kind::kEvaluate;
-  std::string key;            ///< 32 hexadecimal digits
-  int model = 0;              ///< indices into the experiment's lists; -1 where the item does not depend on it
-  int recipe = -1;            ///< -1: the float model
+  std::string key;  ///< 32 hexadecimal digits
+  int model = 0;    ///< indices into the experiment's lists; -1 where the item does not depend on it
+  int recipe = -1;  ///< -1: the float model
   int calibration = -1;
   int evaluation = -1;
   std::int64_t seed = 0;
@@ -29,7 +29,7 @@ struct WorkItem {
   double estimated_seconds = 0;
   std::int64_t estimated_memory = 0;  ///< bytes at the peak
   std::int64_t estimated_disk = 0;    ///< bytes written
-  bool done = false;          ///< the store has it
+  bool done = false;                  ///< the store has it
 };
 
 /// A point of the grid: which items it needs.
@@ -57,7 +57,8 @@ class Store {
  public:
   explicit Store(std::filesystem::path folder);
   [[nodiscard]] std::filesystem::path artifact(const std::string& key) const;
-  [[nodiscard]] std::filesystem::path result(const std::string& key) const;     ///< JSON of an evaluation or a quantization
+  [[nodiscard]] std::filesystem::path result(
+      const std::string& key) const;  ///< JSON of an evaluation or a quantization
   [[nodiscard]] std::filesystem::path reference(const std::string& key) const;  ///< folder of float states
   [[nodiscard]] std::filesystem::path failure(const std::string& key) const;
   [[nodiscard]] std::filesystem::path log(const std::string& key) const;

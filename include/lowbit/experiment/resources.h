@@ -16,8 +16,8 @@ struct Resources {
   [[nodiscard]] std::vector<std::filesystem::path> dataset_folders() const;
 };
 
-/// Beside the program when it is installed (<prefix>/share/lowbit), in its source tree when it runs from a build folder,
-/// and the current folder. `extra_data` comes before the user's cache.
+/// Beside the program when it is installed (<prefix>/share/lowbit), in its source tree when it runs from a build
+/// folder, and the current folder. `extra_data` comes before the user's cache.
 [[nodiscard]] Resources find_resources(const std::vector<std::filesystem::path>& extra_data = {});
 
 /// A model as experiments and the command line name it: configs/models/<name>.yaml, or a path.
@@ -27,7 +27,8 @@ struct ModelEntry {
   std::string remedy;
   SourceMark mark;
 };
-/// Throws `kConfig` for an unknown name (with the nearest one), `kData` when the model's file is missing (with the remedy).
+/// Throws `kConfig` for an unknown name (with the nearest one), `kData` when the model's file is missing (with the
+/// remedy).
 [[nodiscard]] ModelEntry find_model(const std::string& name, const Resources& resources, const SourceMark& mark = {});
 [[nodiscard]] std::vector<std::string> known_models(const Resources& resources);
 

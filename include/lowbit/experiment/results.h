@@ -20,8 +20,8 @@ namespace lowbit LOWBIT_EXPORT {
 /// What one piece of work cost.
 struct Cost {
   double seconds = 0;
-  std::int64_t peak_memory = 0;       ///< ru_maxrss of the process, bytes
-  std::int64_t peak_anonymous = 0;    ///< the part that is no file mapping, sampled
+  std::int64_t peak_memory = 0;     ///< ru_maxrss of the process, bytes
+  std::int64_t peak_anonymous = 0;  ///< the part that is no file mapping, sampled
 };
 
 /// One cell as results and reports show it.
@@ -39,7 +39,7 @@ struct CellResult {
   std::optional<double> mean_output_error;
   std::int64_t event_count = 0;
   std::optional<PairedDifference> against_baseline;  ///< of the headline's items: ln(perplexity), or the score
-  double adjusted_p = 1;  ///< Holm over all comparisons with the baseline in this experiment
+  double adjusted_p = 1;                             ///< Holm over all comparisons with the baseline in this experiment
 };
 
 struct ContrastResult {
@@ -74,8 +74,8 @@ struct Results {
 [[nodiscard]] std::string results_json(const Results& results);
 /// Pairs two results of the same evaluation item by item and compares them. Throws `kData` when the items differ.
 [[nodiscard]] PairedDifference compare(const EvaluationResult& result, const EvaluationResult& other);
-/// Equivalent when two one-sided tests put the difference inside a margin that was set beforehand (its 90 % interval lies
-/// within +-margin), else different when the adjusted p-value is below 0.05, else undecided.
+/// Equivalent when two one-sided tests put the difference inside a margin that was set beforehand (its 90 % interval
+/// lies within +-margin), else different when the adjusted p-value is below 0.05, else undecided.
 [[nodiscard]] Verdict verdict_of(const PairedDifference& difference, double adjusted_p, double margin);
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> machine_facts();
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> build_facts();
