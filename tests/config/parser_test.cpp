@@ -244,7 +244,7 @@ TEST(ConfigLoad, RefusesAFileOver16MiBWithoutReadingIt) {
   std::ofstream(path).close();
   std::filesystem::resize_file(path, std::uint64_t{1} << 40);
   EXPECT_EQ(config_error([&] { return ConfigNode::load(path); }),
-            "'" + path + "' has 1.0 TiB, expected at most 16.0 MiB");
+            "'" + path + "' has 1.0 TiB, expected at most 1.0 MiB");
 }
 
 }  // namespace
