@@ -209,9 +209,9 @@ TEST(ConfigParser, LimitsTheNumberOfValues) {
   EXPECT_EQ(problem(list + "- x\n"), "x.yaml:100000:3: more than 100000 values, aliases expanded");
 }
 
-TEST(ConfigParser, LimitsTheSizeTo16MiB) {
-  const std::string text((std::size_t{16} << 20) + 1, '#');
-  EXPECT_EQ(problem(text), "x.yaml: has 16777217 bytes, expected at most 16777216");
+TEST(ConfigParser, LimitsTheSizeToOneMiB) {
+  const std::string text((std::size_t{1} << 20) + 1, '#');
+  EXPECT_EQ(problem(text), "x.yaml: has 1048577 bytes, expected at most 1048576");
 }
 
 TEST(ConfigParser, RefusesHugeHostileTextsQuickly) {
@@ -238,7 +238,7 @@ TEST(ConfigLoad, MarksValuesWithThePath) {
   EXPECT_EQ(place(*ConfigNode::load(path).find("a")), path + ":1:4");
 }
 
-TEST(ConfigLoad, RefusesAFileOver16MiBWithoutReadingIt) {
+TEST(ConfigLoad, RefusesAFileOverOneMiBWithoutReadingIt) {
   const testing::TemporaryFolder folder;
   const std::string path = (folder / "x.yaml").string();
   std::ofstream(path).close();
