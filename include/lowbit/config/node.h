@@ -23,7 +23,7 @@ struct SourceMark {
 
 /// One value of a configuration with its place in the file: null, scalar, sequence or map. An immutable tree, cheap to
 /// copy. Parsed from YAML 1.2 by a strict reader: one document, keys that are scalars and do not repeat, UTF-8 without
-/// control characters, no tags, no merge keys, at most 64 levels, 100,000 nodes (aliases expanded) and 16 MiB.
+/// control characters, no tags, no merge keys, at most 64 levels, 100,000 nodes (aliases expanded) and 1 MiB.
 ///
 ///   const ConfigNode file = ConfigNode::load("configs/x.yaml").with("seeds.0", ConfigNode::scalar("7"));
 ///   decode_fields(file, options, problems);   // lowbit/config/fields.h
