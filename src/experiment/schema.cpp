@@ -63,6 +63,7 @@ class Decoder {
     decode_fields(fields_.compute, experiment_.compute, problems_);
     problems_.throw_if_any();
     needs_calibration();
+    check_device();
     models();
     problems_.throw_if_any();
     resolve();
@@ -207,6 +208,13 @@ class Decoder {
     }
   }
 
+  void check_device() const {
+    const std::string& device = experiment_.compute.device;
+    if (device == "cpu") return;
+    fail(ErrorCode::kDevice, "{}: device '{}' was asked for, and this build computes on 'cpu' only",
+         fields_.compute.mark().text(), device);
+  }
+
   void models() {
     std::set<std::string> names;
     const ConfigNode* list = node_.find("models");
@@ -267,6 +275,7 @@ void ComputeConfig::visit(FieldVisitor& v) {
   dtype = precision == Precision::kBFloat16 ? DType::kBFloat16 : DType::kFloat32;
   v.field("deterministic", deterministic, "results do not depend on batch, threads or order");
   v.choice("memory", memory, {"resident", "streamed"}, "keep all blocks in memory, or one at a time");
+  v.field("device", device, "where to compute; this version has 'cpu'");
   v.field("threads", threads, "threads; 0 takes one for each core", {0, 1024});
   v.field("batch_tokens", batch_tokens, "tokens of one batch", {1, std::int64_t{1} << 24});
 }

@@ -33,6 +33,7 @@ struct ComputeConfig {
   bool deterministic = true;
   MemoryMode memory = MemoryMode::kResident;
   int threads = 0;  ///< 0: one for each core
+  std::string device = "cpu";
   std::int64_t batch_tokens = 2048;
   void visit(FieldVisitor& v);
   [[nodiscard]] ComputeOptions options() const;
