@@ -9,13 +9,16 @@
 namespace lowbit {
 namespace {
 
-// What a reader must know of an evaluation before believing its numbers.
-std::string facts_line(const Results& results, const std::string& evaluation) {
+// What a reader must know of an evaluation before believing its numbers. The table's label names dataset and protocol,
+// and a terminal has no room for hashes.
+std::string facts_line(const Results& results, const std::string& evaluation, bool brief) {
   for (const CellResult& cell : results.cells) {
     if (cell.evaluation != evaluation || cell.failure) continue;
     std::string line = cell.result.protocol.empty() ? "" : "protocol " + cell.result.protocol;
-    for (const auto& [key, value] : cell.result.facts)
+    for (const auto& [key, value] : cell.result.facts) {
+      if (brief && (key == "corpus" || key == "dataset" || key == "window length")) continue;
       line += fmt::format("{}{} {}", line.empty() ? "" : ", ", key, value);
+    }
     return line;
   }
   return "";
@@ -81,7 +84,7 @@ std::string terminal_table(const Results& results, bool color) {
     for (const std::string& remark : model.remarks) out += fmt::format("note: {}: {}\n", model.name, remark);
   }
   for (const std::string& evaluation : evaluation_labels(results)) {
-    out += fmt::format("\n{}  ({})\n", evaluation, facts_line(results, evaluation));
+    out += fmt::format("\n{}  ({})\n", evaluation, facts_line(results, evaluation, true));
     out += evaluation_table(results, evaluation).plain();
   }
   if (!results.contrasts.empty()) out += "\ncontrasts\n" + contrast_table(results).plain();
@@ -98,7 +101,7 @@ std::string markdown_report(const Results& results) {
   }
   out += fmt::format("- config hash `{}`\n\n", results.config_hash);
   for (const std::string& evaluation : evaluation_labels(results)) {
-    out += fmt::format("## {}\n\n{}\n\n{}\n", evaluation, facts_line(results, evaluation),
+    out += fmt::format("## {}\n\n{}\n\n{}\n", evaluation, facts_line(results, evaluation, false),
                        evaluation_table(results, evaluation).markdown());
   }
   if (compares(results)) out += fmt::format("{}\n\n", kHowToRead);
