@@ -29,7 +29,7 @@ void add_metric(EvaluationResult& result, std::string name, const MeanEstimate& 
                 bool higher_is_better = false) {
   result.metrics.push_back({.name = std::move(name),
                             .value = estimate.mean,
-                            .standard_error = estimate.standard_error,
+                            .standard_error = estimate.scaled_error(),
                             .higher_is_better = higher_is_better});
 }
 
@@ -118,7 +118,8 @@ DivergenceObserver::DivergenceObserver(const std::filesystem::path& file, const 
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(file, ignored)) {
     fail(ErrorCode::kData,
-         "perplexity: the float model's hidden states '{}' are missing; run this evaluation on the baseline first (or its "
+         "perplexity: the float model's hidden states '{}' are missing; run this evaluation on the baseline first (or "
+         "its "
          "tokenizer gives other tokens for this text)",
          file.string());
   }

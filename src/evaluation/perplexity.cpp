@@ -33,14 +33,14 @@ MeanEstimate mean_per(std::string_view what, const std::vector<EvaluationResult:
 Metric exponential(std::string name, const MeanEstimate& nll) {
   const double value = std::exp(nll.mean);
   return {
-      .name = std::move(name), .value = value, .standard_error = value * nll.standard_error, .higher_is_better = false};
+      .name = std::move(name), .value = value, .standard_error = nll.scaled_error(value), .higher_is_better = false};
 }
 
 Metric in_bits(const MeanEstimate& nll, double per_byte) {
   const double factor = per_byte / std::numbers::ln2;
   return {.name = "bits_per_byte",
           .value = nll.mean * factor,
-          .standard_error = nll.standard_error * factor,
+          .standard_error = nll.scaled_error(factor),
           .higher_is_better = false};
 }
 
@@ -121,6 +121,8 @@ Corpus Perplexity::corpus(const DatasetCatalog& datasets) const {
 std::int64_t Perplexity::tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {
   return plan_protocol(protocol_, corpus(datasets), tokenizer, options_.limit, 0).read_tokens();
 }
+
+void Perplexity::check(const Architecture& architecture) const { check_window(protocol_, architecture.context); }
 
 Hash Perplexity::key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {
   return Hasher()

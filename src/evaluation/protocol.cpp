@@ -34,13 +34,6 @@ constexpr Family kFamilies[] = {{"gptq", Protocol::Kind::kGptq, true, false},
                                 {"lm-eval-wikitext", Protocol::Kind::kLmEval, false, true},
                                 {"lm-eval", Protocol::Kind::kLmEval, false, false}};
 
-void check_window(const Protocol& protocol, std::int64_t context) {
-  if (context > 0 && protocol.length > context) {
-    fail(ErrorCode::kConfig, "perplexity: protocol '{}' reads {} tokens at once, the model's context is {}",
-         protocol.name, protocol.length, context);
-  }
-}
-
 void add_unit(ProtocolPlan& plan, std::string id, std::vector<ScoreRequest> requests) {
   ScoredUnit unit{
       .id = std::move(id), .first_request = plan.requests.size(), .requests = requests.size(), .weight = 0, .more = {}};
@@ -159,6 +152,13 @@ std::vector<ScoreRequest> rolling_windows(const std::vector<TokenId>& ids, Token
     done = end;
   }
   return requests;
+}
+
+void check_window(const Protocol& protocol, std::int64_t context) {
+  if (context > 0 && protocol.length > context) {
+    fail(ErrorCode::kConfig, "perplexity: protocol '{}' reads {} tokens at once, the model's context is {}",
+         protocol.name, protocol.length, context);
+  }
 }
 
 }  // namespace lowbit

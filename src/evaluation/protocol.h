@@ -65,4 +65,7 @@ struct ProtocolPlan {
 [[nodiscard]] std::vector<ScoreRequest> rolling_windows(const std::vector<TokenId>& ids, TokenId prefix,
                                                         std::int64_t length);
 
+/// Throws `kConfig` when a window is longer than the model's context (0: unknown).
+void check_window(const Protocol& protocol, std::int64_t context);
+
 }  // namespace lowbit

@@ -66,6 +66,10 @@ std::string change_text(const SummaryRow& row, const std::string& evaluation) {
   const CellResult* cell = first_cell(row, evaluation);
   if (cell == nullptr || cell->failure || !cell->against_baseline) return "";
   const PairedDifference& difference = *cell->against_baseline;
+  if (difference.n < 2) {
+    return is_log_perplexity(*cell) ? fmt::format("{:+.1f} %, one item", 100 * std::expm1(difference.difference))
+                                    : fmt::format("{:+.4f}, one item", difference.difference);
+  }
   std::string text =
       is_log_perplexity(*cell)
           ? fmt::format("{:+.1f} % [{:+.1f}, {:+.1f}]", 100 * std::expm1(difference.difference),

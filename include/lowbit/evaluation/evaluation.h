@@ -61,6 +61,10 @@ class Evaluation {
  public:
   virtual ~Evaluation() = default;
   [[nodiscard]] virtual std::string label() const = 0;
+  /// Throws `kConfig` when this model cannot be tested so, before any weight is read: a window longer than its context.
+  virtual void check(const Architecture& architecture) const { (void)architecture; }
+  /// Names of the datasets it reads, so that an unknown one is found before anything runs.
+  [[nodiscard]] virtual std::vector<std::string> datasets() const { return {}; }
   /// Tokens that will be run, for `lowbit plan`; needs the tokenizer only.
   [[nodiscard]] virtual std::int64_t tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const = 0;
   /// Everything but the model that decides the result: options, data, protocol.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,6 +14,10 @@ struct MeanEstimate {
   double mean = 0;
   double standard_error = 0;
   std::int64_t n = 0;
+  /// The error times `factor` as a metric shows it: nothing for a single value, which has none.
+  [[nodiscard]] std::optional<double> scaled_error(double factor = 1) const {
+    return n < 2 ? std::nullopt : std::optional(standard_error * factor);
+  }
 };
 [[nodiscard]] MeanEstimate mean_of(std::span<const double> values);
 /// sum w x / sum w with the standard error of a ratio of sums over independent units (delta method); equal weights give
