@@ -115,6 +115,8 @@ ConfigNode parse_yaml(std::string_view yaml, std::string file, int first_column)
     problems.add(mark, "not valid YAML: " + explain(problem.msg));
   }
   problems.throw_if_any();
+  // An empty file has no node, and "missing key" must still name the file.
+  if (builder.root().is_null() && builder.root().mark().file.empty()) return ConfigNode::null(source.mark(0, 0));
   return builder.root();
 }
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "config/scalar_text.h"
 #include "lowbit/base/error.h"
@@ -27,6 +28,9 @@ void ConfigProblems::throw_if_any() const {
   auto sorted = problems_;
   std::stable_sort(sorted.begin(), sorted.end(),
                    [&](const auto& a, const auto& b) { return rank(a.first) < rank(b.first); });
+  std::set<std::string> seen;  // what each value of a sweep repeats is said once
+  std::erase_if(sorted,
+                [&](const auto& problem) { return !seen.insert(problem.first.text() + ": " + problem.second).second; });
   std::string text;
   for (std::size_t i = 0; i < std::min(sorted.size(), kMaxShown); ++i) {
     const std::string where = sorted[i].first.text();

@@ -144,8 +144,8 @@ Corpus DatasetCatalog::load(const DatasetDefinition& definition, const std::stri
   }
   keep_share(corpus.documents, split);
   if (!has_text(corpus.documents)) {
-    fail(ErrorCode::kData, "dataset '{}': split '{}' has no text in {}", definition.name, split_name,
-         list_text(split.files));
+    fail(ErrorCode::kData, "dataset '{}': split '{}' has no text in {}{}", definition.name, split_name,
+         list_text(split.files), with_remedy(definition));
   }
   corpus.hash = hash_of_corpus(definition, corpus);
   return corpus;

@@ -86,6 +86,8 @@ DatasetDefinition definition_of_text(const std::filesystem::path& path) {
   definition.name = path.stem().string();
   definition.summary = "the paragraphs of a text file";
   definition.language.clear();
+  definition.remedy =
+      "of a text file's paragraphs, which blank lines separate, the first 80 % are 'train' and the rest 'test'";
   definition.reader = RowReader::kParagraphs;
   definition.file = path;
   const std::string file = std::filesystem::absolute(path).string();

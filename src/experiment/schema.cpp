@@ -2,6 +2,7 @@
 #include <set>
 
 #include "lowbit/base/error.h"
+#include "lowbit/data/dataset.h"
 #include "lowbit/experiment/experiment.h"
 
 namespace lowbit {
@@ -51,7 +52,10 @@ bool is_plain_name(const std::string& name) {
 class Decoder {
  public:
   Decoder(const ConfigNode& node, const Registries& registries, const Resources& resources)
-      : node_(node), registries_(registries), resources_(resources) {}
+      : node_(node),
+        registries_(registries),
+        resources_(resources),
+        datasets_(resources.dataset_folders(), resources.data_folders) {}
 
   Experiment decode() {
     decode_fields(node_, fields_, problems_);
@@ -106,6 +110,16 @@ class Decoder {
     experiment_.store = fields_.store;
   }
 
+  void check_dataset(const std::string& name, const SourceMark& mark) {
+    if (name.empty()) return;  // missing, which is reported already
+    try {
+      (void)datasets_.find(name);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kConfig) throw;
+      problems_.add(mark, error.what());
+    }
+  }
+
   void calibrations() {
     if (!expect(fields_.calibrations, ConfigNode::Kind::kSequence, "calibrations", "a list")) return;
     std::set<std::string> names;
@@ -113,6 +127,7 @@ class Decoder {
       for (const auto& [label, node] : expand_sweeps(item, problems_)) {
         CalibrationOptions options = decode_calibration(node, problems_);
         if (!label.empty()) options.name += "[" + label + "]";
+        for (const CalibrationPart& part : options.parts) check_dataset(part.dataset, item.mark());
         if (!names.insert(options.name).second) {
           problems_.add(item.mark(),
                         fmt::format("two calibration sets are called '{}'; give one of them a 'name'", options.name));
@@ -166,6 +181,7 @@ class Decoder {
       for (const auto& [label, options] : expand_sweeps(value, problems_)) {
         std::unique_ptr<Evaluation> made = registries_.evaluations.create(key.text(), key.mark(), options, problems_);
         if (!made) continue;
+        for (const std::string& name : made->datasets()) check_dataset(name, item.mark());
         if (!labels.insert(made->label()).second) {
           problems_.add(item.mark(),
                         fmt::format("two evaluations are labelled '{}'; they would measure the same", made->label()));
@@ -260,6 +276,7 @@ class Decoder {
   const ConfigNode& node_;
   const Registries& registries_;
   const Resources& resources_;
+  DatasetCatalog datasets_;
   ConfigProblems problems_;
   ExperimentFields fields_;
   Experiment experiment_;

@@ -56,8 +56,8 @@ std::vector<std::pair<std::string, ConfigNode>> expand_sweeps(const ConfigNode& 
   std::vector<Sweep> sweeps;
   const std::size_t problems_before = problems.size();
   find_sweeps(node, "", "", sweeps, problems);
+  if (problems.size() != problems_before) return {};
   std::vector<std::pair<std::string, ConfigNode>> expanded = {{"", node}};
-  if (problems.size() != problems_before) return expanded;
   for (const Sweep& sweep : sweeps) {
     std::vector<std::pair<std::string, ConfigNode>> next;
     for (const auto& [label, tree] : expanded) {

@@ -274,6 +274,15 @@ TEST(ConfigProblems, AreThrownTogetherInTheOrderOfTheFile) {
             "x.yaml:2:3: first\nx.yaml:2:9: second\nx.yaml:10:1: third\n--set:1:5: other file\nwithout a place");
 }
 
+TEST(ConfigProblems, SayTheSameOfOnePlaceOnce) {
+  ConfigProblems problems;
+  problems.add({"x.yaml", 1, 1}, "wrong");
+  problems.add({"x.yaml", 1, 1}, "worse");
+  problems.add({"x.yaml", 1, 1}, "wrong");
+  problems.add({"x.yaml", 2, 1}, "wrong");
+  EXPECT_EQ(config_error([&] { problems.throw_if_any(); }), "x.yaml:1:1: wrong\nx.yaml:1:1: worse\nx.yaml:2:1: wrong");
+}
+
 TEST(ConfigProblems, CountTheRestBeyondAHundred) {
   ConfigProblems problems;
   for (int i = 1; i <= 105; ++i) problems.add({"x.yaml", i, 1}, "wrong");

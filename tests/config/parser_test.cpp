@@ -42,6 +42,7 @@ TEST(ConfigParser, TakesAnEmptyTextOrOneOfCommentsForNull) {
   EXPECT_TRUE(ConfigNode::parse("", "x.yaml").is_null());
   EXPECT_TRUE(ConfigNode::parse("# nothing\n\n", "x.yaml").is_null());
   EXPECT_TRUE(ConfigNode::parse("---\n...\n", "x.yaml").is_null());
+  EXPECT_EQ(place(ConfigNode::parse("", "x.yaml")), "x.yaml:1:1");
 }
 
 TEST(ConfigParser, CountsLinesAndCharactersFromOne) {

@@ -88,7 +88,16 @@ TEST_F(DatasetCatalogTest, NamesTheSplitsItHas) {
 TEST_F(DatasetCatalogTest, RefusesASplitWithoutText) {
   write("near/tale.txt", "\n\n\n");
   EXPECT_EQ(error_of(ErrorCode::kData, [&] { (void)load("tale", "test"); }),
-            "dataset 'tale': split 'test' has no text in 'tale.txt'");
+            "dataset 'tale': split 'test' has no text in 'tale.txt'; write one");
+}
+
+TEST_F(DatasetCatalogTest, SaysHowATextFileIsSplitWhenAShareIsEmpty) {
+  write("one.txt", "a single paragraph\n");
+  const std::string file = (folder_ / "one.txt").string();
+  EXPECT_EQ(error_of(ErrorCode::kData, [&] { (void)catalog_.load(catalog_.find(file), "train"); }),
+            "dataset 'one': split 'train' has no text in '" + file +
+                "'; of a text file's paragraphs, which blank lines separate, the first 80 % are 'train' and the rest "
+                "'test'");
 }
 
 TEST_F(DatasetCatalogTest, SuggestsTheNearestName) {

@@ -1,12 +1,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <new>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <vector>
 
 #include "lowbit/base/error.h"
 #include "session.h"
@@ -27,7 +31,9 @@ void catch_signals() {
   ::sigemptyset(&action.sa_mask);
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  // A closed pipe and a file that may not grow are errors of the write, reported like a full disk.
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
 }
 
 constexpr const char* kDescription =
@@ -47,6 +53,9 @@ void build_app(CLI::App& app, lowbit::cli::Session& session) {
   app.footer(kFooter);
   app.set_version_flag("--version", "lowbit " LOWBIT_VERSION);
   app.require_subcommand(1);
+  app.failure_message([](const CLI::App*, const CLI::Error& problem) {
+    return fmt::format("error: {}; 'lowbit --help' and 'lowbit COMMAND --help' say what is allowed\n", problem.what());
+  });
   app.fallthrough();
   app.add_flag("-q,--quiet", session.quiet, "Only results and errors");
   app.add_flag("-v,--verbose", session.verbose, "Say what is being done");
@@ -78,8 +87,31 @@ std::string printable(std::string_view message) {
 }
 
 int report(lowbit::ErrorCode code, const char* message) {
-  fmt::print(stderr, "error: {}\n", printable(message));
+  // Not fmt::print, which throws when standard error is closed.
+  std::fputs(("error: " + printable(message) + "\n").c_str(), stderr);
   return lowbit::exit_code(code);
+}
+
+// The first argument that is no option names the command, since the options before it take no values. CLI11 by itself
+// says of a misspelt one only that a command is missing.
+void check_command(const CLI::App& app, int argc, char** argv) {
+  char** const end = argv + argc;
+  char** const found =
+      argc < 2 ? end : std::find_if(argv + 1, end, [](const char* argument) { return *argument != '-'; });
+  if (found == end) return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == *found) return;
+    if (!command->get_group().empty()) names.push_back(command->get_name());
+  }
+  lowbit::fail(lowbit::ErrorCode::kConfig, "unknown command '{}'{}; 'lowbit --help' lists them", *found,
+               lowbit::suggestion(*found, names));
+}
+
+// What stands in the buffer still can meet a full disk or a closed pipe.
+int flushed(int status) {
+  if (std::fflush(stdout) != 0) lowbit::fail(lowbit::ErrorCode::kIo, "cannot write to standard output");
+  return status;
 }
 
 }  // namespace
@@ -93,8 +125,9 @@ int main(int argc, char** argv) {
   CLI::App app;
   build_app(app, session);
   try {
+    check_command(app, argc, argv);
     app.parse(argc, argv);
-    return session.command ? session.command() : 0;
+    return flushed(session.command ? session.command() : 0);
   } catch (const CLI::ParseError& problem) {
     const int status = app.exit(problem);
     return status == 0 ? 0 : lowbit::exit_code(lowbit::ErrorCode::kConfig);
@@ -103,6 +136,8 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return report(lowbit::ErrorCode::kDevice,
                   "out of memory; 'compute: {memory: streamed}' or fewer calibration tokens take less");
+  } catch (const std::system_error& error) {
+    return report(lowbit::ErrorCode::kIo, error.what());
   } catch (const std::exception& error) {
     return report(lowbit::ErrorCode::kInternal, error.what());
   }

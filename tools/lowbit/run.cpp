@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <memory>
 
 #include "lowbit/base/error.h"
@@ -26,7 +27,7 @@ int run(const Session& session, const RunArguments& arguments) {
   RunOptions options;
   options.program = session.program;
   options.worker_arguments = session.child_arguments();
-  if (!session.quiet) options.announce = [](const std::string& line) { fmt::print(stderr, "{}\n", line); };
+  if (!session.quiet) options.announce = [](const std::string& line) { std::fputs((line + "\n").c_str(), stderr); };
   const Results results = run_experiment(experiment, resources, options, *session.cancellation);
   const std::filesystem::path report = experiment.output / "report.md";
   write_file_atomically(report, markdown_report(results));

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
+#include <sys/prctl.h>
 
+#include <csignal>
 #include <memory>
 
 #include "lowbit/base/error.h"
@@ -14,6 +16,7 @@ struct WorkerArguments {
 };
 
 int work(const Session& session, const WorkerArguments& arguments) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // a run that was killed leaves nobody who would wait for this piece
   session.start();
   const auto progress = session.progress();
   try {

@@ -84,7 +84,8 @@ struct Experiment {
                                            const Resources& resources);
 
 /// Writes out `{sweep: [...]}`: every combination of the values inside `node`, each with a label such as
-/// "bits=3,group=64" (empty without a sweep). Throws nothing; problems (an empty sweep, a nested one) are added.
+/// "bits=3,group=64" (empty without a sweep). Throws nothing; problems (an empty sweep, a nested one) are added,
+/// and the result is then empty.
 [[nodiscard]] std::vector<std::pair<std::string, ConfigNode>> expand_sweeps(const ConfigNode& node,
                                                                             ConfigProblems& problems);
 
