@@ -69,7 +69,7 @@ class Supervisor {
     for (const auto& entry : std::filesystem::directory_iterator(store_.unfinished(), error)) {
       const std::string name = entry.path().filename().string();
       const WorkItem* item = plan_.find(name.substr(0, name.find('-')));
-      if (item != nullptr && item->done) WorkFolder(store_.unfinished(), name).remove();
+      if (item != nullptr && item->done) WorkFolder(store_.unfinished(), item->key, {}).remove();
     }
   }
 

@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <set>
+#include <thread>
 
 #include "lowbit/base/files.h"
 #include "support/error_text.h"
@@ -78,15 +79,33 @@ TEST(WorkFolder, IsFoundAgainByItsKeyAfterAKill) {
   EXPECT_TRUE(names_in(folder.path()).empty());
 }
 
+constexpr std::chrono::milliseconds kNone{0};
+
 TEST(WorkFolder, IsAnotherForEachThatLives) {
   const TemporaryFolder folder;
-  WorkFolder first(folder.path(), "key");
-  const WorkFolder second(folder.path(), "key");
-  const WorkFolder other(folder.path(), "other");
+  auto first = std::make_unique<WorkFolder>(folder.path(), "key", kNone);
+  auto second = std::make_unique<WorkFolder>(folder.path(), "key", kNone);
+  const WorkFolder other(folder.path(), "other", kNone);
   EXPECT_EQ(names_in(folder.path()), (std::set<std::string>{"key", "key-2", "other"}));
-  first.remove();
-  const WorkFolder again(folder.path(), "key");
+  first->remove();
+  EXPECT_EQ(names_in(folder.path()), (std::set<std::string>{"key-2", "other"}));
+  WorkFolder again(folder.path(), "key", kNone);
   EXPECT_EQ(again.path(), folder / "key");
+  second.reset();  // as a kill leaves it
+  again.remove();
+  EXPECT_EQ(names_in(folder.path()), std::set<std::string>{"other"});
+}
+
+TEST(WorkFolder, WaitsForAHolderThatIsAboutToEnd) {
+  const TemporaryFolder folder;
+  auto first = std::make_unique<WorkFolder>(folder.path(), "key", kNone);
+  std::thread end([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    first.reset();
+  });
+  const WorkFolder second(folder.path(), "key", std::chrono::seconds(30));
+  end.join();
+  EXPECT_EQ(second.path(), folder / "key");
 }
 
 TEST(ResumableFile, GoesOnWhereAKilledWriterWas) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -15,19 +16,23 @@ namespace lowbit LOWBIT_EXPORT {
 void remove_abandoned_writes(const std::filesystem::path& folder, std::string_view file = {});
 
 /// A folder in which a long piece of work keeps what it has finished, found again under its key after the process was
-/// killed. Locked while the object lives: of two processes with one key the second gets a folder of its own. It stays
-/// on the disk until `remove`. Throws `kIo`.
+/// killed. Locked while the object lives: of two processes with one key the second gets a folder of its own, once it
+/// has waited for the first, which may be about to end, as long as `patience`. It stays on the disk until `remove`.
+/// Throws `kIo`.
 class WorkFolder {
  public:
-  WorkFolder(const std::filesystem::path& parent, std::string_view key);
+  WorkFolder(const std::filesystem::path& parent, std::string_view key,
+             std::chrono::milliseconds patience = std::chrono::seconds(5));
   ~WorkFolder();
   WorkFolder(const WorkFolder&) = delete;
   WorkFolder& operator=(const WorkFolder&) = delete;
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// The work is done and its result stored.
+  /// The work is done and its result stored: removes this folder, and those of the same key that nobody holds.
   void remove();
 
  private:
+  [[nodiscard]] std::filesystem::path numbered(int number) const;
+  std::filesystem::path first_;
   std::filesystem::path path_;
   int descriptor_ = -1;
 };

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <system_error>
+#include <thread>
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
@@ -160,9 +161,20 @@ void remove_abandoned_writes(const std::filesystem::path& folder, std::string_vi
   }
 }
 
-WorkFolder::WorkFolder(const std::filesystem::path& parent, std::string_view key) {
-  for (int number = 1; descriptor_ < 0; ++number) {
-    path_ = parent / (number == 1 ? std::string(key) : fmt::format("{}-{}", key, number));
+std::filesystem::path WorkFolder::numbered(int number) const {
+  return number == 1 ? first_ : std::filesystem::path(fmt::format("{}-{}", first_.string(), number));
+}
+
+WorkFolder::WorkFolder(const std::filesystem::path& parent, std::string_view key, std::chrono::milliseconds patience)
+    : first_(parent / key), path_(first_) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  descriptor_ = take_folder(path_);
+  while (descriptor_ < 0 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    descriptor_ = take_folder(path_);
+  }
+  for (int number = 2; descriptor_ < 0; ++number) {
+    path_ = numbered(number);
     descriptor_ = take_folder(path_);
   }
 }
@@ -174,6 +186,13 @@ WorkFolder::~WorkFolder() {
 void WorkFolder::remove() {
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
+  for (int number = 1; number == 1 || std::filesystem::exists(numbered(number), ignored); ++number) {
+    if (!std::filesystem::exists(numbered(number), ignored)) continue;
+    const int descriptor = take_folder(numbered(number));
+    if (descriptor < 0) continue;
+    std::filesystem::remove_all(numbered(number), ignored);
+    ::close(descriptor);
+  }
 }
 
 }  // namespace lowbit
