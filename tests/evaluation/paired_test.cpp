@@ -191,8 +191,9 @@ TEST(PairedDifferences, CoverTheTruthNineteenTimesInTwenty) {
     const double covered = percentage(table, 0.7, 2000, name,
                                       [](const PairedSample&, const PairedDifference& d) { return covers(d, 0.7); });
     EXPECT_GE(covered, 95 - 4 * 0.49) << name;
-    // Where an effect is absent, A or B alone may stand for it: the interval is then a little too wide.
-    EXPECT_LE(covered, 98.5) << name;
+    // Where seeds and units have no effect of their own, A and B are both of the rest: the interval is a little wide.
+    EXPECT_LE(covered, 99) << name;
+    std::printf("%s: %.1f %% covered\n", name.c_str(), covered);
   }
 }
 
@@ -206,6 +207,7 @@ TEST(PairedDifferences, CoverTheTruthForNeighboursThatDepend) {
   };
   const double with_blocks = percentage(table, 0, 2000, "neighbours", blocks);
   const double with_singles = percentage(table, 0, 2000, "neighbours", singles);
+  std::printf("blocks %.1f %%, single windows %.1f %%\n", with_blocks, with_singles);
   EXPECT_GE(with_blocks, 90);
   EXPECT_LE(with_singles, with_blocks - 3);
 }

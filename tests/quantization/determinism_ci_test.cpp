@@ -4,6 +4,8 @@
 
 #include <set>
 
+#include "lowbit/base/files.h"
+#include "lowbit/containers/safetensors.h"
 #include "lowbit/tensor/parallel.h"
 #include "quantization/small_run.h"
 

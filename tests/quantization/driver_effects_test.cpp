@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "formats/grid_fit.h"
+#include "lowbit/formats/quantized_weight.h"
 #include "lowbit/tensor/factory.h"
 #include "quantization/small_run.h"
 

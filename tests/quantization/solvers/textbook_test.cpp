@@ -3,7 +3,6 @@
 // updates is in it.
 #include <gtest/gtest.h>
 
-#include "formats/grid_fit.h"
 #include "quantization/solvers/gptq.h"
 #include "quantization/solvers/layers.h"
 #include "quantization/solvers/rounding.h"
