@@ -193,11 +193,11 @@ TEST(PairedDifferences, CoverTheTruthNineteenTimesInTwenty) {
     EXPECT_GE(covered, 95 - 4 * 0.49) << name;
     // Where seeds and units have no effect of their own, A and B are both of the rest: the interval is a little wide.
     EXPECT_LE(covered, 99) << name;
-    std::printf("%s: %.1f %% covered\n", name.c_str(), covered);
   }
 }
 
-// Blocks of the cube root of 64 windows catch most of a memory of 0.4 from window to window; single windows do not.
+// Blocks of the cube root of 64 windows catch most of what a correlation of 0.4 between neighbours does; single windows
+// catch none of it.
 TEST(PairedDifferences, CoverTheTruthForNeighboursThatDepend) {
   const Crossed table{.units = 64, .of_seeds = 0.05, .of_units = 1, .of_rest = 0.3, .memory = 0.4};
   const auto blocks = [](const PairedSample&, const PairedDifference& d) { return covers(d, 0); };
@@ -207,9 +207,8 @@ TEST(PairedDifferences, CoverTheTruthForNeighboursThatDepend) {
   };
   const double with_blocks = percentage(table, 0, 2000, "neighbours", blocks);
   const double with_singles = percentage(table, 0, 2000, "neighbours", singles);
-  std::printf("blocks %.1f %%, single windows %.1f %%\n", with_blocks, with_singles);
-  EXPECT_GE(with_blocks, 90);
-  EXPECT_LE(with_singles, with_blocks - 3);
+  EXPECT_GE(with_blocks, 89);   // 90.5
+  EXPECT_LE(with_singles, 82);  // 80.0
 }
 
 // Why the interval is not taken from the resamples themselves: of five seeds they see four fifths of the variance and
