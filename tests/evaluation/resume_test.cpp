@@ -76,9 +76,13 @@ void expect_same_bits(const std::vector<Score>& a, const std::vector<Score>& b) 
   }
 }
 
-std::filesystem::path journal_in(const TemporaryFolder& folder) {
+// The journal of a whole pass, and what is in it.
+std::pair<std::filesystem::path, std::string> written_journal(std::span<const ScoreRequest> requests,
+                                                              const TemporaryFolder& folder) {
+  StopAfter progress;
+  (void)score(requests, progress, folder.path());
   for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
-    if (entry.path().extension() == ".scores") return entry.path();
+    if (entry.path().extension() == ".scores") return {entry.path(), read_file(entry.path())};
   }
   return {};
 }
@@ -118,10 +122,7 @@ TEST(Resuming, HoldsAJournalThatWasCutOff) {
   const std::vector<ScoreRequest> requests = some_requests(3);
   const std::vector<Score> expected = undisturbed(requests);
   const TemporaryFolder folder;
-  StopAfter progress;
-  (void)score(requests, progress, folder.path());
-  const std::filesystem::path journal = journal_in(folder);
-  const std::string whole = read_file(journal);
+  const auto [journal, whole] = written_journal(requests, folder);
   for (std::size_t size = 0; size < whole.size(); size += 13) {
     write_file_atomically(journal, whole.substr(0, size));
     StopAfter again;
@@ -135,10 +136,7 @@ TEST(Resuming, ScoresAgainWhatWasDamaged) {
   const std::vector<ScoreRequest> requests = some_requests(3);
   const std::vector<Score> expected = undisturbed(requests);
   const TemporaryFolder folder;
-  StopAfter progress;
-  (void)score(requests, progress, folder.path());
-  const std::filesystem::path journal = journal_in(folder);
-  const std::string whole = read_file(journal);
+  const auto [journal, whole] = written_journal(requests, folder);
   for (std::size_t place = 0; place < whole.size(); place += 7) {
     std::string damaged = whole;
     damaged[place] = static_cast<char>(damaged[place] ^ 0x40);
