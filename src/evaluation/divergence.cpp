@@ -107,16 +107,16 @@ ReferenceWriter::ReferenceWriter(const std::filesystem::path& file, const std::f
   const std::int64_t positions = target_count(requests);
   const auto bytes = static_cast<std::uint64_t>(positions) * static_cast<std::uint64_t>(hidden_size) * sizeof(float);
   make_folders(file.parent_path());
-  if (const std::uint64_t room = free_disk_bytes(file.parent_path()); room < bytes) {
-    fail(ErrorCode::kIo,
-         "{}: the float model's hidden states need {}, the disk has {}; lower 'limit' or set 'divergence: false'",
-         file.string(), format_bytes(bytes), format_bytes(room));
-  }
   if (work_folder.empty()) own_folder_ = std::make_unique<WorkFolder>(file.parent_path(), file.stem().string());
   const std::filesystem::path part = (own_folder_ ? own_folder_->path() : work_folder) / file.filename();
   file_ = std::make_unique<ResumableFile>(file, part);
   earlier_ = MappedFile::open(part);
   in_place_ = !earlier_->bytes().empty();
+  if (const std::uint64_t room = free_disk_bytes(part.parent_path()) + earlier_->bytes().size(); room < bytes) {
+    fail(ErrorCode::kIo,
+         "{}: the float model's hidden states need {}, the disk has {}; lower 'limit' or set 'divergence: false'",
+         file.string(), format_bytes(bytes), format_bytes(room));
+  }
   // The process may have died behind the renaming and before the result was stored.
   if (!in_place_ && std::filesystem::exists(file)) earlier_ = MappedFile::open(file);
   const std::string header = states_header(positions, hidden_size);
