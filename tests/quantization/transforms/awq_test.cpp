@@ -271,6 +271,18 @@ TEST(Awq, GivesTheSameBitsForAnyNumberOfThreads) {
   EXPECT_TRUE(weights[0].equal(weights[1]));
 }
 
+TEST(Awq, NamesALayerWhoseWeightIsDamaged) {
+  const RtnSolver solver = rtn(3, 8);
+  StepBench bench = bench_of("gqa-tied-sharded", solver);
+  (void)bench.statistics("attention_input");  // activations that are not finite are refused before
+  LinearSlot& slot = bench.block().linear("self_attn.k_proj");
+  at::Tensor weight = slot.op->dense_weight().clone();
+  weight.select(0, 1).select(0, 2).fill_(std::nan(""));
+  replace_weight(bench.block(), slot, weight);
+  EXPECT_THAT(testing::error_text(ErrorCode::kData, [&] { (void)Awq({}).apply(bench); }),
+              ::testing::StartsWith("model.layers.1.self_attn.k_proj: "));
+}
+
 TEST(Awq, NeedsASolver) {
   EXPECT_EQ(
       testing::error_text(ErrorCode::kConfig, [] { (void)testing::recipe_of("[{awq: {}}]", builtin_quantization()); }),

@@ -135,6 +135,18 @@ TEST(SmoothQuant, RefusesAScaleThatCannotPassAMap) {
       "does not pass it; leave the group 'attention_input' out");
 }
 
+TEST(SmoothQuant, NamesTheLayersWhoseWeightIsDamaged) {
+  SmoothQuant step(all_groups(0.5));
+  StepBench bench = bench_of("rope-linear", step);
+  (void)bench.statistics("mlp_input");  // of the undamaged block: activations that are not finite are refused before
+  LinearSlot& slot = bench.block().linear("mlp.up_proj");
+  replace_weight(bench.block(), slot, slot.op->dense_weight().clone().fill_(std::nan("")));
+  EXPECT_EQ(
+      testing::error_text(ErrorCode::kData, [&] { (void)step.apply(bench); }),
+      "model.layers.0: the scale of 'mlp_input' is not finite, since a weight of mlp.gate_proj, mlp.up_proj holds "
+      "NaN or Inf");
+}
+
 TEST(SmoothQuant, ChecksItsGroups) {
   const QuantizationRegistries registries = builtin_quantization();
   const auto problem = [&](const std::string& groups) {
