@@ -57,6 +57,7 @@ class Evaluator {
         resources_(session.resources()),
         datasets_(resources_.dataset_folders(), resources_.data_folders),
         evaluation_(make_evaluation(arguments.evaluation)),
+        readers_(runtime_readers(builtin_quantization())),
         progress_(session.progress()) {}
 
   void run() {
@@ -75,7 +76,7 @@ class Evaluator {
 
  private:
   [[nodiscard]] std::shared_ptr<Model> open(const std::string& name, Model::Residency residency) const {
-    return Model::open(find_model(name, resources_).path, arguments_.compute.options(), residency);
+    return Model::open(find_model(name, resources_).path, arguments_.compute.options(), residency, readers_);
   }
 
   WorkFolder& folder_for(const Model& model, const Hash& compared_with) {
@@ -129,6 +130,7 @@ class Evaluator {
   Resources resources_;
   DatasetCatalog datasets_;
   std::unique_ptr<Evaluation> evaluation_;
+  RuntimeReaders readers_;
   std::unique_ptr<Progress> progress_;
   std::vector<std::unique_ptr<WorkFolder>> folders_;
   std::filesystem::path reference_folder_;

@@ -22,7 +22,8 @@ int run_generate(const Session& session, const GenerateArguments& arguments) {
   const ModelEntry entry = find_model(arguments.model, session.resources());
   ComputeOptions compute;
   compute.dtype = arguments.dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
-  const auto model = Model::open(entry.path, compute);
+  const auto model =
+      Model::open(entry.path, compute, Model::Residency::kResident, runtime_readers(builtin_quantization()));
   const std::vector<TokenId> prompt = model->tokenizer().encode(arguments.prompt);
   const auto show = [](std::string_view text) {
     fmt::print("{}", text);
