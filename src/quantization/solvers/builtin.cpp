@@ -1,6 +1,7 @@
 #include "lowbit/quantization/recipe.h"
 #include "quantization/solvers/gptq.h"
 #include "quantization/solvers/rtn.h"
+#include "quantization/transforms/builtin.h"
 
 namespace lowbit {
 
@@ -15,6 +16,7 @@ void register_builtin_solvers(Registry<WeightSolver>& registry) {
 QuantizationRegistries builtin_quantization() {
   QuantizationRegistries registries;
   register_builtin_solvers(registries.solvers);
+  register_builtin_model_transforms(registries.model_transforms);
   return registries;
 }
 
