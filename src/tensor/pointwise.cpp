@@ -3,7 +3,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/index.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/silu.h>
 
@@ -129,8 +128,7 @@ at::Tensor gelu_tanh(const at::Tensor& x) {
 at::Tensor relu(const at::Tensor& x) { return at::relu(x); }
 
 at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids) {
-  if (table.is_cpu()) return at::embedding(table, ids);
-  return at::index(table, {ids.to(table.device())});
+  return at::embedding(table, ids.to(table.device()));
 }
 
 }  // namespace lowbit

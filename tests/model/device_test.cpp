@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/library.h>
 
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/ops.h"
@@ -20,6 +21,20 @@ using namespace testing;  // NOLINT: the cases' helpers
 at::Tensor ids_of(const std::string& name) {
   const Json reference = read_json(golden_model(name) / "reference.json");
   return ids_tensor(reference["ids"].get<std::vector<std::vector<std::int64_t>>>());
+}
+
+// Two operators whose shape functions LibTorch registers from Python only.
+at::Tensor shape_of_index_select(const at::Tensor& self, std::int64_t dimension, const at::Tensor& index) {
+  Shape shape = shape_of(self);
+  shape[static_cast<std::size_t>(dimension)] = index.numel();
+  return self.new_empty(shape);
+}
+at::Tensor shape_of_where(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other) {
+  return self.add(other).mul(condition);
+}
+TORCH_LIBRARY_IMPL(aten, Meta, library) {
+  library.impl("index_select", &shape_of_index_select);
+  library.impl("where.self", &shape_of_where);
 }
 
 // The whole sequence in one pass, or piece by piece with a cache.

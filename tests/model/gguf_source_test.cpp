@@ -136,16 +136,24 @@ std::vector<float> llama3_divisors(const Architecture& a, float factor, float lo
   return divisors;
 }
 
+Architecture model_with(std::int64_t head_dim, std::int64_t context, double theta) {
+  Architecture a;
+  a.family = "llama";
+  a.head_dim = head_dim;
+  a.context = context;
+  a.rope_theta = theta;
+  return a;
+}
+
 std::optional<RopeScaling> recovered(Architecture a, const std::vector<float>& divisors, std::int64_t hint = 0) {
   a.rope_scaling.original_context = hint;
   return llama3_scaling_of({divisors.begin(), divisors.end()}, a);
 }
 
 TEST(RopeRecovery, FindsTheParametersOfEveryPublishedLlama3) {
-  Architecture a{.family = "llama", .hidden = 64, .context = 131072, .rope_theta = 500000.0};
   for (const std::int64_t dim : {64, 128}) {
     for (const float factor : {8.0F, 32.0F}) {
-      a.head_dim = dim;
+      const Architecture a = model_with(dim, 131072, 500000.0);
       const auto found = recovered(a, llama3_divisors(a, factor, 1.0F, 4.0F, 8192.0F));
       ASSERT_TRUE(found.has_value()) << dim << " " << factor;
       EXPECT_EQ(found->kind, RopeScalingKind::kLlama3);
@@ -158,7 +166,7 @@ TEST(RopeRecovery, FindsTheParametersOfEveryPublishedLlama3) {
 }
 
 TEST(RopeRecovery, FindsOtherParametersByTheirRatios) {
-  Architecture a{.family = "llama", .hidden = 64, .head_dim = 64, .context = 65536, .rope_theta = 250000.0};
+  Architecture a = model_with(64, 65536, 250000.0);
   const auto found = recovered(a, llama3_divisors(a, 16.0F, 2.0F, 10.0F, 8192.0F));
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->factor, 16.0);
@@ -172,7 +180,7 @@ TEST(RopeRecovery, FindsOtherParametersByTheirRatios) {
 }
 
 TEST(RopeRecovery, KeepsItsHandsOffOtherDivisors) {
-  const Architecture a{.family = "llama", .hidden = 64, .head_dim = 64, .context = 131072, .rope_theta = 500000.0};
+  const Architecture a = model_with(64, 131072, 500000.0);
   const std::vector<float> exact = llama3_divisors(a, 8.0F, 1.0F, 4.0F, 8192.0F);
   for (const std::size_t place : {std::size_t{0}, std::size_t{16}, std::size_t{31}}) {
     std::vector<float> changed = exact;
