@@ -39,6 +39,8 @@ StatisticsNeeds operator|(const StatisticsNeeds& a, const StatisticsNeeds& b) {
   return {.hessian = a.hessian || b.hessian,
           .cross = a.cross || b.cross,
           .channel_range = a.channel_range || b.channel_range,
+          .histogram = a.histogram || b.histogram,
+          .chunk_range = a.chunk_range || b.chunk_range,
           .sample_tokens = std::max(a.sample_tokens, b.sample_tokens),
           .stream = a.stream};
 }
@@ -53,6 +55,8 @@ Statistics::Statistics(std::int64_t channels, const StatisticsNeeds& needs) : ch
     max_ = make_full({channels}, -kInfinity, DType::kFloat32);
     abs_sum_ = make_zeros({channels}, DType::kFloat64);
   }
+  if (needs.histogram) histogram_.emplace();
+  if (needs.chunk_range) chunk_ranges_ = make_zeros({0, 2}, DType::kFloat32);
   if (needs.sample_tokens > 0) sample_ = make_zeros({0, channels}, DType::kFloat32);
 }
 
@@ -71,6 +75,10 @@ void Statistics::add(const at::Tensor& x, const at::Tensor& x_float, std::int64_
     cross_.add_(cross_gram(other.sub(rows), rows));
   }
   if (needs_.channel_range) add_ranges(rows);
+  if (needs_.histogram) histogram_->add(rows);
+  if (needs_.chunk_range && rows.size(0) > 0) {
+    chunk_ranges_ = concatenate({chunk_ranges_, stack_tensors({rows.min(), rows.max()}, 0).unsqueeze(0)}, 0);
+  }
   if (needs_.sample_tokens > 0) {
     const Random random(0, "calibration/sample");
     std::vector<SampledRow> places;
@@ -125,7 +133,10 @@ void Statistics::merge(const Statistics& other) {
     max_ = max_.maximum(other.max_);
     abs_sum_.add_(other.abs_sum_);
   }
+  if (needs_.histogram) histogram_->merge(*other.histogram_);
+  if (needs_.chunk_range) chunk_ranges_ = concatenate({chunk_ranges_, other.chunk_ranges_}, 0);
   if (needs_.sample_tokens > 0) merge_sample(other.sample_rows_, other.sample_);
+  mapped_ = mapped_ || other.mapped_;
   ranges_lost_ = ranges_lost_ || other.ranges_lost_;
   tokens_ += other.tokens_;
 }
@@ -170,6 +181,21 @@ at::Tensor Statistics::channel_absmean() const {
   return abs_sum_.div(static_cast<double>(tokens_));
 }
 
+void Statistics::require_unmapped(bool collected, std::string_view what) const {
+  require(collected, what);
+  if (mapped_) fail(ErrorCode::kInternal, "statistics: {} is unknown after the inputs were mapped", what);
+}
+
+const Histogram& Statistics::histogram() const {
+  require_unmapped(needs_.histogram, "the histogram");
+  return *histogram_;
+}
+
+at::Tensor Statistics::chunk_ranges() const {
+  require_unmapped(needs_.chunk_range, "the range of chunks");
+  return chunk_ranges_.clone();
+}
+
 at::Tensor Statistics::sample() const {
   require(needs_.sample_tokens > 0, "a sample");
   return sample_.clone();
@@ -192,6 +218,7 @@ void Statistics::apply_diagonal(const at::Tensor& scale) {
     abs_sum_ = abs_sum_.div(wide.abs());
   }
   if (needs_.sample_tokens > 0) sample_ = sample_.div(narrow);
+  mapped_ = true;
 }
 
 void Statistics::apply_rotation(const at::Tensor& rotation) {
@@ -205,6 +232,7 @@ void Statistics::apply_rotation(const at::Tensor& rotation) {
     sample_ = to_dtype(to_dtype(sample_, DType::kFloat64).matmul(q), DType::kFloat32);
   }
   ranges_lost_ = true;
+  mapped_ = true;
 }
 
 }  // namespace lowbit

@@ -52,7 +52,7 @@ class Worker {
   }
 
   [[nodiscard]] std::shared_ptr<Model> open(const std::filesystem::path& path, Model::Residency residency) const {
-    return Model::open(path, experiment_.compute.options(), residency);
+    return Model::open(path, experiment_.compute.options(), residency, runtime_readers(registries_.quantization));
   }
   [[nodiscard]] Model::Residency residency() const {
     return experiment_.compute.memory == MemoryMode::kStreamed ? Model::Residency::kStreamed

@@ -7,12 +7,14 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
+#include "lowbit/model/activation_scheme.h"
 #include "lowbit/model/architecture.h"
 #include "lowbit/tensor/factory.h"
 #include "model/artifact_layout.h"
 #include "model/artifact_numbers.h"
 #include "model/compressed_tensors.h"
 #include "model/fingerprint.h"
+#include "model/runtime_record.h"
 
 namespace lowbit {
 namespace {
@@ -38,6 +40,28 @@ struct Plain {
   const TensorEntry* entry = nullptr;
 };
 
+// Whether the records described for a linear have a tensor of that suffix.
+bool names_tensor(const std::map<std::string, Linear, std::less<>>& executions, const std::string& linear,
+                  const std::string& suffix) {
+  const auto found = executions.find(linear);
+  if (found == executions.end() || !found->second.description.is_array()) return false;
+  return std::any_of(found->second.description.begin(), found->second.description.end(), [&](const Json& record) {
+    const Json names = record.is_object() ? record.value("tensors", Json()) : Json();
+    return std::find(names.begin(), names.end(), Json(suffix)) != names.end();
+  });
+}
+
+// The record of a scheme that config.json of another program gives; asymmetric static ones have a zero point.
+Json describe_foreign_input(const ActivationScheme& scheme) {
+  Json record = describe_record({ActivationScheme::kRecordName, echo_fields(scheme), {}});
+  record["tensors"] = Json::array();
+  if (scheme.per == ActivationScheme::Per::kTensor) {
+    record["tensors"].push_back(ActivationScheme::kScale);
+    if (scheme.symmetry == Symmetry::kAsymmetric) record["tensors"].push_back(ActivationScheme::kZero);
+  }
+  return Json::array({record});
+}
+
 class ArtifactSource : public WeightSource {
  public:
   explicit ArtifactSource(const std::filesystem::path& folder);
@@ -47,6 +71,8 @@ class ArtifactSource : public WeightSource {
   bool contains(std::string_view name) const override;
   at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const override;
   std::optional<QuantizedWeight> load_quantized(std::string_view linear) const override;
+  std::vector<RuntimeRecord> executions(std::string_view linear) const override;
+  std::optional<RuntimeRecord> kv_cache() const override { return kv_cache_; }
   Hash fingerprint() const override;
   const std::filesystem::path& path() const override { return path_; }
   std::string format() const override { return format_; }
@@ -54,6 +80,7 @@ class ArtifactSource : public WeightSource {
  private:
   void read_config();
   void add_shard(const std::shared_ptr<const SafetensorsFile>& shard);
+  void add_executions(const std::shared_ptr<const SafetensorsFile>& shard);
   void add_linear(const std::shared_ptr<const SafetensorsFile>& shard, const std::string& name, Json description);
   [[nodiscard]] Json describe_foreign(const SafetensorsFile& shard, const std::string& linear) const;
 
@@ -64,7 +91,9 @@ class ArtifactSource : public WeightSource {
   std::optional<CompressedTensorsConfig> scheme_;
   std::vector<std::shared_ptr<const SafetensorsFile>> shards_;
   std::map<std::string, Linear, std::less<>> linears_;
+  std::map<std::string, Linear, std::less<>> executions_;  // descriptions of records
   std::map<std::string, Plain, std::less<>> plain_;
+  std::optional<RuntimeRecord> kv_cache_;
   std::vector<StoredTensor> tensors_;
   mutable std::mutex mutex_;
   mutable std::optional<Hash> fingerprint_;
@@ -85,14 +114,18 @@ void ArtifactSource::read_config() {
   const Json method = quantization.is_object() ? quantization.value("quant_method", Json()) : Json();
   if (method == "lowbit") {
     const Json version = quantization.value("version", Json());
-    if (version != kArtifactFormat) {
-      fail(ErrorCode::kUnsupported, "{}: version {} of lowbit's own layout; this build reads {}", file.string(),
+    if (!version.is_number_integer() || version < 1 || version > kArtifactFormat) {
+      fail(ErrorCode::kUnsupported, "{}: version {} of lowbit's own layout; this build reads 1 to {}", file.string(),
            version.dump(), kArtifactFormat);
     }
     const auto base = config.find(kBaseConfig);
     if (base == config.end()) fail(ErrorCode::kData, "{}: '{}' is missing", file.string(), kBaseConfig);
     architecture_ = architecture_from_config(base->dump(), file.string());
     format_ = "lowbit's own layout";
+    if (const auto cache = quantization.find(kKvCache); cache != quantization.end()) {
+      kv_cache_ =
+          with_context(fmt::format("{}: {}", file.string(), kKvCache), [&] { return described_record(*cache); });
+    }
   } else if (method == "compressed-tensors") {
     architecture_ = architecture_from_config(config_text_, file.string());
     scheme_.emplace(quantization, file.string());
@@ -114,15 +147,32 @@ void ArtifactSource::add_shard(const std::shared_ptr<const SafetensorsFile>& sha
     }
     add_linear(shard, *name, describe_foreign(*shard, *name));
   }
+  add_executions(shard);
   for (const TensorEntry& entry : shard->tensors()) {
     const std::size_t dot = entry.name.rfind('.');
-    const bool part = dot != std::string::npos && linears_.contains(entry.name.substr(0, dot)) &&
-                      std::find(weight_suffixes().begin(), weight_suffixes().end(), entry.name.substr(dot + 1)) !=
-                          weight_suffixes().end();
-    if (part) continue;
+    const std::string linear = entry.name.substr(0, dot == std::string::npos ? 0 : dot);
+    const bool part = linears_.contains(linear) && std::find(weight_suffixes().begin(), weight_suffixes().end(),
+                                                             entry.name.substr(dot + 1)) != weight_suffixes().end();
+    if (part || names_tensor(executions_, linear, entry.name.substr(dot + 1))) continue;
     plain_[entry.name] = {shard, &entry};
     tensors_.push_back({entry.name, std::string(storage_type_name(entry.type)), entry.shape,
                         static_cast<std::int64_t>(entry.data.size())});
+  }
+}
+
+// Those that lowbit described, and those that the scheme of a file by others asks for.
+void ArtifactSource::add_executions(const std::shared_ptr<const SafetensorsFile>& shard) {
+  const Json described = stored_executions(*shard);
+  for (const auto& [linear, description] : described.items()) {
+    executions_[linear] = {shard, description};
+  }
+  if (!scheme_ || shard->metadata().contains(kShardLinears)) return;
+  for (const TensorEntry& entry : shard->tensors()) {
+    const auto linear = packed_linear(entry.name);
+    if (!linear || executions_.contains(*linear)) continue;
+    if (const auto& input = scheme_->scheme_of(*linear).input) {
+      executions_[*linear] = {shard, describe_foreign_input(*input)};
+    }
   }
 }
 
@@ -183,6 +233,12 @@ std::optional<QuantizedWeight> ArtifactSource::load_quantized(std::string_view l
   return restore_linear(*found->second.shard, {found->first, found->second.description});
 }
 
+std::vector<RuntimeRecord> ArtifactSource::executions(std::string_view linear) const {
+  const auto found = executions_.find(linear);
+  if (found == executions_.end()) return {};
+  return restore_executions(*found->second.shard, found->first, found->second.description);
+}
+
 Hash ArtifactSource::fingerprint() const {
   const std::lock_guard lock(mutex_);
   if (!fingerprint_) {
@@ -214,6 +270,22 @@ QuantizedWeight restore_linear(const SafetensorsFile& shard, const StoredLinear&
       weight.check("stored weight");
       return weight;
     });
+  });
+}
+
+Json stored_executions(const SafetensorsFile& shard) {
+  const auto text = shard.metadata().find(kShardExecutions);
+  if (text == shard.metadata().end()) return Json::object();
+  const std::string origin = shard.path().string() + ": " + kShardExecutions;
+  Json described = parse_json(text->second, origin);
+  if (!described.is_object()) fail(ErrorCode::kData, "{}: expected an object", origin);
+  return described;
+}
+
+std::vector<RuntimeRecord> restore_executions(const SafetensorsFile& shard, const std::string& linear,
+                                              const Json& description) {
+  return with_context(shard.path().string(), [&] {
+    return with_context(linear, [&] { return restore_records(description, finder(shard, linear)); });
   });
 }
 

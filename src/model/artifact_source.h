@@ -25,12 +25,22 @@ struct StoredLinear {
 /// Reads such a linear back. Throws `kData` as "<shard>: <linear>: ...".
 [[nodiscard]] QuantizedWeight restore_linear(const SafetensorsFile& shard, const StoredLinear& linear);
 
+/// What a shard's metadata say of what runs around products: linear -> list of records (`restore_records`); an empty
+/// object for a shard without such. Throws `kData`.
+[[nodiscard]] Json stored_executions(const SafetensorsFile& shard);
+/// The records of one linear, read back. Throws `kData` as "<shard>: <linear>: ...".
+[[nodiscard]] std::vector<RuntimeRecord> restore_executions(const SafetensorsFile& shard, const std::string& linear,
+                                                            const Json& description);
+
 /// The keys that lowbit puts into a shard's metadata.
 inline constexpr const char* kShardKey = "lowbit.key";
 inline constexpr const char* kShardLinears = "lowbit.linears";
+inline constexpr const char* kShardExecutions = "lowbit.executions";
 /// The key of config.json under which lowbit's own layout keeps the base model's config.
 inline constexpr const char* kBaseConfig = "base_config";
-/// Raised when what these mean changes.
-inline constexpr int kArtifactFormat = 1;
+/// The key of lowbit's own `quantization_config` that says how keys and values are kept.
+inline constexpr const char* kKvCache = "kv_cache";
+/// Raised when what these mean changes; 2 added what acts while the model runs.
+inline constexpr int kArtifactFormat = 2;
 
 }  // namespace lowbit

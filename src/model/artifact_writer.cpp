@@ -13,9 +13,10 @@
 #include "model/artifact_layout.h"
 #include "model/artifact_numbers.h"
 #include "model/artifact_source.h"
+#include "model/artifact_summary.h"
 #include "model/artifact_tokenizer.h"
-#include "model/compressed_tensors.h"
 #include "model/rotation_config.h"
+#include "model/runtime_record.h"
 
 namespace lowbit {
 namespace {
@@ -76,9 +77,10 @@ struct ArtifactWriter::Data {
   std::shared_ptr<const SafetensorsFile> open_shard(std::int64_t index) const;
   void add_plain(std::vector<Pending>& pending, std::optional<std::int64_t> block,
                  const std::map<std::string, at::Tensor>& replaced, const std::set<std::string>& quantized) const;
-  void write_shard(std::int64_t index, std::vector<Pending>& pending, const Json& linears) const;
+  void write_shard(std::int64_t index, std::vector<Pending>& pending, const Json& linears,
+                   const Json& executions) const;
   void write_index() const;
-  Json quantization_config(Json& record) const;
+  Json quantization_config(Json& record, const std::optional<RuntimeRecord>& kv_cache) const;
   void write_config(const Json& quantization) const;
 };
 
@@ -182,11 +184,13 @@ void ArtifactWriter::Data::add_plain(std::vector<Pending>& pending, std::optiona
   }
 }
 
-void ArtifactWriter::Data::write_shard(std::int64_t index, std::vector<Pending>& pending, const Json& linears) const {
+void ArtifactWriter::Data::write_shard(std::int64_t index, std::vector<Pending>& pending, const Json& linears,
+                                       const Json& executions) const {
   std::vector<SafetensorsWriter::Declaration> declarations;
   for (const Pending& tensor : pending) declarations.push_back(tensor.declaration);
-  SafetensorsWriter writer(shard_path(index), declarations,
-                           {{"format", "pt"}, {kShardKey, key}, {kShardLinears, linears.dump()}});
+  std::map<std::string, std::string> metadata = {{"format", "pt"}, {kShardKey, key}, {kShardLinears, linears.dump()}};
+  if (!executions.empty()) metadata[kShardExecutions] = executions.dump();
+  SafetensorsWriter writer(shard_path(index), declarations, metadata);
   for (const std::size_t i : writer.order()) {
     Pending& tensor = pending[i];
     if (tensor.base != nullptr) {
@@ -213,54 +217,18 @@ void ArtifactWriter::Data::write_index() const {
   write_file_atomically(folder / "model.safetensors.index.json", document.dump(1) + "\n");
 }
 
-// What config.json says of the quantization. An artifact is either wholly compressed-tensors' or wholly lowbit's own,
-// so that no reader loads half a model.
-Json ArtifactWriter::Data::quantization_config(Json& record) const {
-  std::vector<SchemeOfLinear> linears;
-  std::vector<std::string> plain;
-  std::string obstacle;
-  std::int64_t bits = 0;
-  std::int64_t weights = 0;
-  for (std::int64_t index = 0; index < blocks; ++index) {
-    const auto shard = open_shard(index);
-    std::set<std::string> quantized;
-    for (const StoredLinear& stored : stored_linears(*shard)) {
-      const QuantizedWeight weight = restore_linear(*shard, stored);
-      if (obstacle.empty()) {
-        const std::string reason = compressed_tensors_obstacle(weight);
-        if (!reason.empty()) obstacle = fmt::format("'{}': {}", stored.name, reason);
-      }
-      linears.push_back({stored.name, packed_scheme(weight.grid, weight.columns())});
-      quantized.insert(stored.name);
-      bits += weight.stored_bits();
-      weights += weight.codes.numel();
-    }
-    for (const TensorEntry& tensor : shard->tensors()) {
-      const std::string suffix = ".weight";
-      if (tensor.shape.size() == 2 && tensor.name.ends_with(suffix)) {
-        plain.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
-      }
-    }
+Json ArtifactWriter::Data::quantization_config(Json& record, const std::optional<RuntimeRecord>& kv_cache) const {
+  ArtifactSummary summary;
+  summary.add_architecture(base->architecture());
+  for (std::int64_t index = 0; index < blocks; ++index) summary.add(*open_shard(index));
+  if (kv_cache) summary.add_kv_cache(*kv_cache);
+  if (!summary.obstacle().empty()) {
+    log::info(
+        "{}: written in lowbit's own layout, which other programs cannot load, since compressed-tensors cannot express "
+        "{}",
+        folder.string(), summary.obstacle());
   }
-  record["quantized_weights"] = weights;
-  record["stored_bits"] = bits;
-  const std::string unknown = transformers_obstacle(base->architecture());
-  if (!unknown.empty()) obstacle = unknown;
-  if (obstacle.empty() && !linears.empty()) {
-    record["layout"] = "compressed-tensors pack-quantized";
-    return compressed_tensors_config(linears, plain);
-  }
-  if (obstacle.empty()) {
-    record["layout"] = "plain";
-    return {};
-  }
-  record["layout"] = "lowbit";
-  record["layout_reason"] = obstacle;
-  log::info(
-      "{}: written in lowbit's own layout, which other programs cannot load, since compressed-tensors cannot express "
-      "{}",
-      folder.string(), obstacle);
-  return {{"quant_method", "lowbit"}, {"version", kArtifactFormat}};
+  return summary.quantization_config(record);
 }
 
 void ArtifactWriter::Data::write_config(const Json& quantization) const {
@@ -307,6 +275,14 @@ BlockArtifact ArtifactWriter::read_block(std::int64_t index) const {
     for (const std::string& suffix : weight_suffixes()) parts.insert(stored.name + "." + suffix);
     block.linears[stored.name.substr(prefix.size())] = restore_linear(*shard, stored);
   }
+  const Json described = stored_executions(*shard);
+  for (const auto& [name, description] : described.items()) {
+    std::vector<RuntimeRecord> records = restore_executions(*shard, name, description);
+    for (const RuntimeRecord& record : records) {
+      for (const auto& [suffix, tensor] : record.tensors) parts.insert(name + "." + suffix);
+    }
+    block.executions[name.substr(prefix.size())] = std::move(records);
+  }
   for (const TensorEntry& tensor : shard->tensors()) {
     if (!parts.contains(tensor.name)) block.tensors[tensor.name] = decode_floats(tensor);
   }
@@ -331,11 +307,20 @@ void ArtifactWriter::write_block(const BlockArtifact& block) {
     linears[name] = describe_weight(weight);
     quantized.insert(name + ".weight");
   }
+  Json executions = Json::object();
+  for (const auto& [slot, records] : block.executions) {
+    if (records.empty()) continue;
+    executions[prefix + slot] = describe_records(records);
+    for (StoredPart& part : store_record_tensors(records)) {
+      pending.push_back({{prefix + slot + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
+    }
+  }
   data_->add_plain(pending, block.index, block.tensors, quantized);
-  data_->write_shard(block.index, pending, linears);
+  data_->write_shard(block.index, pending, linears, executions);
 }
 
-void ArtifactWriter::finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors) {
+void ArtifactWriter::finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors,
+                            const std::optional<RuntimeRecord>& kv_cache) {
   if (data_->finished) return;
   const auto done = finished_blocks();
   if (static_cast<std::int64_t>(done.size()) != data_->blocks) {
@@ -343,10 +328,10 @@ void ArtifactWriter::finish(const std::string& description, const std::map<std::
   }
   std::vector<Pending> pending;
   data_->add_plain(pending, std::nullopt, tensors, {});
-  data_->write_shard(data_->blocks, pending, Json::object());
+  data_->write_shard(data_->blocks, pending, Json::object(), Json::object());
   data_->write_index();
   Json record = {{"description", parse_json(description, "description")}};
-  const Json quantization = data_->quantization_config(record);
+  const Json quantization = data_->quantization_config(record, kv_cache);
   save_tokenizer(*data_->tokenizer, data_->base->path(), data_->folder);
   data_->write_config(quantization);
   record["finished"] = true;

@@ -17,6 +17,18 @@ Json weights_json(const PackedScheme& scheme) {
           {"dynamic", false}};
 }
 
+Json input_json(const std::optional<ActivationScheme>& scheme) {
+  if (!scheme) return {};
+  using Per = ActivationScheme::Per;
+  const char* strategy = scheme->per == Per::kToken ? "token" : scheme->per == Per::kTensor ? "tensor" : "group";
+  return {{"num_bits", scheme->bits},
+          {"type", scheme->type == ActivationScheme::Type::kInteger ? "int" : "float"},
+          {"symmetric", scheme->symmetry != Symmetry::kAsymmetric},
+          {"strategy", strategy},
+          {"group_size", scheme->per == Per::kGroup ? Json(scheme->group) : Json()},
+          {"dynamic", scheme->per != Per::kTensor}};
+}
+
 const Json* find_value(const Json& object, const char* key) {
   if (!object.is_object()) return nullptr;
   const auto found = object.find(key);
@@ -44,11 +56,44 @@ bool flag_of(const Json& object, const char* key, bool fallback) {
   return value->get<bool>();
 }
 
+// Rounding of inputs that does not depend on what else is in the batch.
+ActivationScheme read_input(const Json& input) {
+  using Per = ActivationScheme::Per;
+  ActivationScheme scheme;
+  const std::string type = text_of(input, "type", "int");
+  const std::int64_t bits = integer_of(input, "num_bits", 8);
+  const bool is_float = type == "float" && bits == 8;
+  if (!is_float && (type != "int" || bits < 2 || bits > 8)) {
+    fail(ErrorCode::kUnsupported, "inputs of type '{}' with {} bits, expected 'int' of 2 to 8 or 'float' of 8", type,
+         bits);
+  }
+  scheme.type = is_float ? ActivationScheme::Type::kFloat8 : ActivationScheme::Type::kInteger;
+  scheme.bits = static_cast<int>(bits);
+  scheme.symmetry = flag_of(input, "symmetric", true) ? Symmetry::kSymOffset : Symmetry::kAsymmetric;
+  const bool dynamic = flag_of(input, "dynamic", false);
+  const std::string strategy = text_of(input, "strategy", "tensor");
+  const std::int64_t size = integer_of(input, "group_size", 0);
+  if (strategy == "token" && dynamic) {
+    scheme.per = Per::kToken;
+  } else if (strategy == "group" && dynamic && size > 0) {
+    scheme.per = Per::kGroup;
+    scheme.group = size;
+  } else if (strategy == "tensor" && !dynamic) {
+    scheme.per = Per::kTensor;
+  } else {
+    fail(ErrorCode::kUnsupported,
+         "inputs with strategy '{}' and 'dynamic: {}', expected dynamic ranges per 'token' or 'group', or a static one "
+         "per "
+         "'tensor'",
+         strategy, dynamic);
+  }
+  return scheme;
+}
+
 PackedScheme read_scheme(const Json& group) {
-  for (const char* part : {"input_activations", "output_activations"}) {
-    if (find_value(group, part) != nullptr) {
-      fail(ErrorCode::kUnsupported, "'{}' are quantized, and lowbit reads quantized weights only", part);
-    }
+  if (find_value(group, "output_activations") != nullptr) {
+    fail(ErrorCode::kUnsupported,
+         "'output_activations' are quantized, and lowbit reads quantized weights and inputs only");
   }
   const Json* weights = find_value(group, "weights");
   if (weights == nullptr) fail(ErrorCode::kData, "the group has no 'weights'");
@@ -69,6 +114,9 @@ PackedScheme read_scheme(const Json& group) {
   } else {
     fail(ErrorCode::kUnsupported, "strategy '{}', expected 'group', 'channel' or 'tensor'", strategy);
   }
+  if (const Json* input = find_value(group, "input_activations")) {
+    scheme.input = with_context("input_activations", [&] { return read_input(*input); });
+  }
   return scheme;
 }
 
@@ -76,7 +124,7 @@ PackedScheme read_scheme(const Json& group) {
 
 PackedScheme packed_scheme(const GridSpec& grid, std::int64_t columns) {
   const std::int64_t group = grid.group > 0 && grid.group >= columns ? -1 : grid.group;
-  return {grid.bits, grid.symmetry != Symmetry::kAsymmetric, group};
+  return {grid.bits, grid.symmetry != Symmetry::kAsymmetric, group, std::nullopt};
 }
 
 Json compressed_tensors_config(const std::vector<SchemeOfLinear>& linears, const std::vector<std::string>& plain) {
@@ -93,7 +141,7 @@ Json compressed_tensors_config(const std::vector<SchemeOfLinear>& linears, const
     const Json targets = groups.size() == 1 ? Json::array({"Linear"}) : groups[i].second;
     config_groups[fmt::format("group_{}", i)] = {{"targets", targets},
                                                  {"weights", weights_json(groups[i].first)},
-                                                 {"input_activations", Json()},
+                                                 {"input_activations", input_json(groups[i].first.input)},
                                                  {"output_activations", Json()},
                                                  {"format", "pack-quantized"}};
   }
@@ -111,7 +159,7 @@ CompressedTensorsConfig::CompressedTensorsConfig(const Json& config, const std::
       fail(ErrorCode::kUnsupported, "format '{}', expected 'pack-quantized'", format);
     }
     if (find_value(config, "kv_cache_scheme") != nullptr) {
-      fail(ErrorCode::kUnsupported, "'kv_cache_scheme' is set, and lowbit reads quantized weights only");
+      fail(ErrorCode::kUnsupported, "'kv_cache_scheme' is set, and lowbit reads quantized weights and inputs only");
     }
     const Json* groups = find_value(config, "config_groups");
     if (groups == nullptr || !groups->is_object())

@@ -2,21 +2,24 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "lowbit/base/json.h"
 #include "lowbit/formats/grid.h"
+#include "lowbit/model/activation_scheme.h"
 #include "text/regex.h"
 
 namespace lowbit {
 
-/// How compressed-tensors describes the weights of some layers.
+/// How compressed-tensors describes the weights and inputs of some layers.
 struct PackedScheme {
   int bits = 4;
   bool symmetric = true;
-  std::int64_t group = 128;  ///< as in GridSpec
+  std::int64_t group = 128;                    ///< as in GridSpec
+  std::optional<ActivationScheme> input = {};  ///< how the inputs are rounded; nothing: they are not
   friend bool operator==(const PackedScheme&, const PackedScheme&) = default;
 };
 
@@ -35,7 +38,7 @@ struct SchemeOfLinear {
 /// A `quantization_config` of compressed-tensors, read.
 class CompressedTensorsConfig {
  public:
-  /// Throws `kUnsupported` naming what lowbit cannot read (another format, quantized activations), `kData` for
+  /// Throws `kUnsupported` naming what lowbit cannot read (another format, quantized outputs), `kData` for
   /// contradictions; both as "<origin>: ...".
   CompressedTensorsConfig(const Json& config, const std::string& origin);
 

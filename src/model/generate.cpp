@@ -15,8 +15,7 @@ namespace {
 class Decoder {
  public:
   Decoder(const Model& model, std::int64_t limit) : model_(model), limit_(limit) {
-    const Architecture& a = model.architecture();
-    for (std::int64_t i = 0; i < a.layers; ++i) caches_.push_back(make_float_kv_cache(a.sliding_window));
+    for (std::int64_t i = 0; i < model.architecture().layers; ++i) caches_.push_back(model.make_kv_cache(i));
   }
 
   /// Logits of the token after `ids`, [vocabulary] in float32 and in main memory.

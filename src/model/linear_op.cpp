@@ -1,5 +1,6 @@
 #include "lowbit/model/linear_op.h"
 
+#include <span>
 #include <utility>
 
 #include "lowbit/base/error.h"
@@ -31,10 +32,41 @@ class FloatLinear : public LinearOp {
   at::Tensor bias_;    // [out] or undefined
 };
 
+using Executions = std::span<const std::shared_ptr<const LinearExecution>>;
+
+// A product with what runs around it, as the execution before them sees it.
+class ExecutedLinear : public LinearOp {
+ public:
+  ExecutedLinear(const LinearOp& op, Executions executions) : op_(op), executions_(executions) {}
+
+  at::Tensor forward(const at::Tensor& x, bool deterministic) const override {
+    if (executions_.empty()) return op_.forward(x, deterministic);
+    return executions_.front()->run(x, ExecutedLinear(op_, executions_.subspan(1)), deterministic);
+  }
+  std::int64_t in_features() const override { return op_.in_features(); }
+  std::int64_t out_features() const override { return op_.out_features(); }
+  at::Tensor dense_weight() const override { return op_.dense_weight(); }
+  at::Tensor bias() const override { return op_.bias(); }
+  std::int64_t weight_bytes() const override { return op_.weight_bytes(); }
+
+ private:
+  const LinearOp& op_;
+  Executions executions_;
+};
+
 }  // namespace
 
 std::shared_ptr<LinearOp> make_float_linear(at::Tensor weight, at::Tensor bias) {
   return std::make_shared<FloatLinear>(std::move(weight), std::move(bias));
+}
+
+at::Tensor LinearSlot::forward(const at::Tensor& x, bool deterministic) const {
+  return ExecutedLinear(*op, executions).forward(x, deterministic);
+}
+
+at::Tensor LinearSlot::mapped_input(at::Tensor x) const {
+  for (const auto& execution : executions) x = execution->map_input(x);
+  return x;
 }
 
 }  // namespace lowbit

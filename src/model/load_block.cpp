@@ -1,5 +1,6 @@
 #include "lowbit/base/error.h"
 #include "lowbit/model/block.h"
+#include "lowbit/model/runtime_readers.h"
 #include "lowbit/model/weight_source.h"
 #include "lowbit/tensor/factory.h"
 #include "model/load_weight.h"
@@ -8,23 +9,27 @@ namespace lowbit {
 namespace {
 
 LinearSlot load_linear(const WeightSource& weights, const std::string& block, const char* name, const Shape& shape,
-                       bool bias, const ComputeOptions& options) {
+                       bool bias, const ComputeOptions& options, const RuntimeReaders& readers) {
   const std::string linear = block + "." + name;
   at::Tensor weight = load_weight(weights, linear + ".weight", shape, options);
   at::Tensor offset = bias ? load_weight(weights, linear + ".bias", {shape[0]}, options) : at::Tensor();
-  return {name, make_float_linear(std::move(weight), std::move(offset)), nullptr};
+  LinearSlot slot{name, make_float_linear(std::move(weight), std::move(offset)), {}};
+  slot.executions = with_context(fmt::format("{}: {}", weights.path().string(), linear),
+                                 [&] { return make_executions(weights.executions(linear), *slot.op, readers); });
+  return slot;
 }
 
 }  // namespace
 
-std::shared_ptr<Block> load_block(const WeightSource& weights, std::int64_t index, const ComputeOptions& options) {
+std::shared_ptr<Block> load_block(const WeightSource& weights, std::int64_t index, const ComputeOptions& options,
+                                  const RuntimeReaders& readers) {
   const Architecture& a = weights.architecture();
   if (index < 0 || index >= a.layers) fail(ErrorCode::kInternal, "block {} of a model with {}", index, a.layers);
   const std::string block = "model.layers." + std::to_string(index);
   const std::int64_t q = a.heads * a.head_dim;
   const std::int64_t kv = a.kv_heads * a.head_dim;
   const auto slot = [&](const char* name, std::int64_t out, std::int64_t in, bool bias) {
-    return load_linear(weights, block, name, {out, in}, bias, options);
+    return load_linear(weights, block, name, {out, in}, bias, options, readers);
   };
   Block::Weights parts;
   parts.input_norm = load_weight(weights, block + ".input_layernorm.weight", {a.hidden}, options);

@@ -1,6 +1,7 @@
 #include "lowbit/model/model.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "lowbit/base/error.h"
@@ -36,28 +37,38 @@ void check_ids(const at::Tensor& ids, std::int64_t vocabulary) {
 }  // namespace
 
 Model::Model(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
-             const ComputeOptions& options, Residency residency)
+             const ComputeOptions& options, Residency residency, RuntimeReaders readers)
     : weights_(std::move(weights)),
       tokenizer_(std::move(tokenizer)),
       options_(options),
       residency_(residency),
+      readers_(std::move(readers)),
       blocks_(static_cast<std::size_t>(weights_->architecture().layers)) {}
 
 std::shared_ptr<Model> Model::make(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
-                                   const ComputeOptions& options, Residency residency) {
+                                   const ComputeOptions& options, Residency residency, RuntimeReaders readers) {
   check_compute_options(options);
   const std::int64_t rows = weights->architecture().vocabulary;
   if (tokenizer && tokenizer->size() > rows) {
     fail(ErrorCode::kData, "{}: the tokenizer has {} tokens, the model's embedding only {} rows",
          weights->path().string(), tokenizer->size(), rows);
   }
-  return std::shared_ptr<Model>(new Model(std::move(weights), std::move(tokenizer), options, residency));
+  std::shared_ptr<Model> model(
+      new Model(std::move(weights), std::move(tokenizer), options, residency, std::move(readers)));
+  if (const std::optional<RuntimeRecord> record = model->weights_->kv_cache()) {
+    if (!model->readers_.kv_cache) {
+      fail(ErrorCode::kUnsupported, "{}: keys and values are kept by '{}', and the model was opened without readers",
+           model->weights_->path().string(), record->name);
+    }
+    model->kv_cache_ = model->readers_.kv_cache(*record);
+  }
+  return model;
 }
 
 std::shared_ptr<Model> Model::open(const std::filesystem::path& path, const ComputeOptions& options,
-                                   Residency residency) {
+                                   Residency residency, RuntimeReaders readers) {
   std::shared_ptr<const WeightSource> weights = open_weights(path);
-  return make(std::move(weights), load_tokenizer(path), options, residency);
+  return make(std::move(weights), load_tokenizer(path), options, residency, std::move(readers));
 }
 
 const Tokenizer& Model::tokenizer() const {
@@ -91,9 +102,13 @@ std::shared_ptr<Block> Model::block(std::int64_t index) const {
   }
   std::shared_ptr<Block>& kept = blocks_[static_cast<std::size_t>(index)];
   if (kept) return kept;
-  std::shared_ptr<Block> loaded = load_block(*weights_, index, options_);
+  std::shared_ptr<Block> loaded = load_block(*weights_, index, options_, readers_);
   if (residency_ == Residency::kResident) kept = loaded;
   return loaded;
+}
+
+std::unique_ptr<KvCachePolicy> Model::make_kv_cache(std::int64_t layer) const {
+  return kv_cache_ ? kv_cache_(architecture(), layer) : make_float_kv_cache(architecture().sliding_window);
 }
 
 at::Tensor Model::run(const at::Tensor& hidden) const {

@@ -69,7 +69,7 @@ class Driver {
       for (std::int64_t index = 0; index < blocks; ++index) add(read_block_report(request_.output, index));
     } else {
       run_blocks(blocks, *task);
-      writer_.finish(describe_artifact(request_, report_));
+      writer_.finish(describe_artifact(request_, report_), {}, request_.recipe->kv_cache_record());
       for (const auto& step : request_.recipe->model_steps())
         step->apply(*request_.model, request_.output, cancellation_);
     }
@@ -99,7 +99,8 @@ class Driver {
   void run_blocks(std::int64_t blocks, ProgressTask& task) {
     const RopeTable rope = start_streams();
     const std::int64_t tokens = streams_.any() ? request_.calibration->tokens() : 0;
-    const DriverRun run{*request_.recipe, streams_, rope, request_.seed, tokens, task, cancellation_};
+    const DriverRun run{*request_.recipe,          streams_, rope,         request_.seed, tokens,
+                        request_.model->readers(), task,     cancellation_};
     for (std::int64_t index = 0; index < blocks; ++index) {
       cancellation_.check();
       run_block(run, index, index + 1 == blocks);
@@ -124,8 +125,10 @@ class Driver {
   }
 
   [[nodiscard]] std::shared_ptr<const Block> load(std::int64_t index) const {
-    if (request_.recipe->model_transforms().empty()) return request_.model->block(index);
-    return load_block(*weights_, index, request_.model->options());
+    const Model& model = *request_.model;
+    const bool rewritten = !request_.recipe->model_transforms().empty();
+    return with_input_maps(*request_.recipe, rewritten ? load_block(*weights_, index, model.options(), model.readers())
+                                                       : model.block(index));
   }
 
   void add(const BlockReport& report) {

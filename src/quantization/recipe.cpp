@@ -28,11 +28,12 @@ const WeightSolver* Recipe::solver(std::string_view layer) const {
   return nullptr;
 }
 
-const ExecutionStep* Recipe::execution(std::string_view layer) const {
+std::vector<const ExecutionStep*> Recipe::executions(std::string_view layer, ExecutionStep::Kind kind) const {
+  std::vector<const ExecutionStep*> steps;
   for (const ExecutionRule& rule : executions_) {
-    if (rule.patterns.claims(layer)) return rule.execution.get();
+    if (rule.execution->kind() == kind && rule.patterns.claims(layer)) steps.push_back(rule.execution.get());
   }
-  return nullptr;
+  return steps;
 }
 
 StatisticsNeeds Recipe::needs(Stream stream) const {

@@ -59,6 +59,9 @@ std::shared_ptr<const Recipe> RecipeDecoder::decode(const std::string& name, con
     Step step;
     if (take_apart(item, step)) decode_step(step);
   }
+  if (recipe_->solvers_.empty()) {
+    for (const auto& [mark, message] : solver_wanted_) problems_.add(mark, message);
+  }
   if (problems_.size() != before) return nullptr;
   echo_.insert(echo_.begin(), ConfigNode::map({entry(kDriver, echo_fields(recipe_->driver_))}));
   recipe_->resolved_ = ConfigNode::sequence(std::move(echo_));
@@ -107,13 +110,20 @@ void RecipeDecoder::decode_step(const Step& step) {
   } else if (registries_.block_steps.contains(step.name)) {
     check_order(step, kBlockRank);
     refuse_layer_keys(step, registries_.block_steps.family());
-    if (auto made = make(registries_.block_steps, step)) recipe_->block_steps_.push_back(std::move(made));
+    if (auto made = make(registries_.block_steps, step)) {
+      if (made->needs_solver()) need_solver(step, "prepares weights for the grid of a solver");
+      recipe_->block_steps_.push_back(std::move(made));
+    }
   } else if (registries_.kv_cache_steps.contains(step.name)) {
     check_order(step, kKvCacheRank);
     refuse_layer_keys(step, registries_.kv_cache_steps.family());
     if (recipe_->kv_cache_)
       problems_.add(step.mark, fmt::format("'{}' is a second KV cache step; a recipe has one", step.name));
     recipe_->kv_cache_ = make(registries_.kv_cache_steps, step);
+    if (recipe_->kv_cache_) {
+      ConfigNode settings = registries_.kv_cache_steps.resolve(step.name, step.mark, step.options, problems_);
+      recipe_->kv_cache_record_ = RuntimeRecord{step.name, std::move(settings), {}};
+    }
   } else if (registries_.model_steps.contains(step.name)) {
     check_order(step, kModelStepRank);
     refuse_layer_keys(step, registries_.model_steps.family());
@@ -137,8 +147,26 @@ template <typename Interface>
 std::unique_ptr<Interface> RecipeDecoder::make(const Registry<Interface>& registry, const Step& step) {
   std::unique_ptr<Interface> made = registry.create(step.name, step.mark, step.options, problems_);
   if (!made) return nullptr;
+  note_step(registry, step, *made, nullptr);
   echo_step(step, registry.resolve(step.name, step.mark, step.options, problems_), {}, made->version());
   return made;
+}
+
+template <typename Interface>
+void RecipeDecoder::note_step(const Registry<Interface>& registry, const Step& step, const Interface& made,
+                              const LayerPatterns* patterns) {
+  RecipeStep noted;
+  noted.name = step.name;
+  noted.family = registry.family();
+  for (const ModuleInfo& module : registry.modules()) {
+    if (module.name == step.name) noted.summary = module.summary;
+  }
+  noted.acts = kRankReasons[last_rank_];
+  noted.options = registry.resolve(step.name, step.mark, step.options, problems_);
+  if constexpr (requires { made.needs(); }) noted.needs = made.needs();
+  noted.by_layer = patterns != nullptr;
+  if (patterns != nullptr) noted.patterns = *patterns;
+  recipe_->steps_.push_back(std::move(noted));
 }
 
 void RecipeDecoder::decode_solver(const Step& step) {
@@ -161,6 +189,7 @@ void RecipeDecoder::decode_solver(const Step& step) {
   }
   echo_step(step, registries_.solvers.resolve(step.name, step.mark, step.options, problems_), std::move(more),
             rule.solver->version());
+  note_step(registries_.solvers, step, *rule.solver, &rule.patterns);
   recipe_->solvers_.push_back(std::move(rule));
 }
 
@@ -210,8 +239,10 @@ void RecipeDecoder::decode_execution(const Step& step) {
   rule.patterns = decode_patterns(step.layers, step.except);
   rule.execution = registries_.execution_steps.create(step.name, step.mark, step.options, problems_);
   if (!rule.execution) return;
+  if (rule.execution->kind() == ExecutionStep::Kind::kRounding) need_solver(step, "rounds the inputs of solved layers");
   echo_step(step, registries_.execution_steps.resolve(step.name, step.mark, step.options, problems_),
             echo_claims(rule.patterns), rule.execution->version());
+  note_step(registries_.execution_steps, step, *rule.execution, &rule.patterns);
   recipe_->executions_.push_back(std::move(rule));
 }
 
@@ -223,6 +254,12 @@ void RecipeDecoder::check_order(const Step& step, int rank) {
   }
   last_rank_ = rank;
   last_step_ = step.name;
+}
+
+void RecipeDecoder::need_solver(const Step& step, std::string_view why) {
+  solver_wanted_.emplace_back(
+      step.mark,
+      fmt::format("'{}' {}, and the recipe has no solver; add one, such as {{rtn: {{bits: 8}}}}", step.name, why));
 }
 
 void RecipeDecoder::refuse_layer_keys(const Step& step, std::string_view family) {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lowbit/quantization/recipe.h"
@@ -34,6 +35,8 @@ class RecipeDecoder {
                        std::vector<ConfigNode>& echo);
   void decode_execution(const Step& step);
   void check_order(const Step& step, int rank);
+  // Reported at the end when no solver has come.
+  void need_solver(const Step& step, std::string_view why);
   void refuse_layer_keys(const Step& step, std::string_view family);
   [[nodiscard]] LayerPatterns decode_patterns(const ConfigNode* layers, const ConfigNode* except);
   void decode_pattern_list(const ConfigNode* node, std::string_view key,
@@ -43,12 +46,17 @@ class RecipeDecoder {
   template <typename Interface>
   [[nodiscard]] std::unique_ptr<Interface> make(const Registry<Interface>& registry, const Step& step);
 
+  template <typename Interface>
+  void note_step(const Registry<Interface>& registry, const Step& step, const Interface& made,
+                 const LayerPatterns* patterns);
+
   const QuantizationRegistries& registries_;
   ConfigProblems& problems_;
   std::shared_ptr<Recipe> recipe_;
   std::vector<ConfigNode> echo_;
   int last_rank_ = 0;
   std::string last_step_;
+  std::vector<std::pair<SourceMark, std::string>> solver_wanted_;
   bool has_driver_ = false;
   SourceMark driver_mark_;
 };

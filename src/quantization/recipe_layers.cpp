@@ -12,6 +12,9 @@ namespace {
 constexpr std::string_view kLinears[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
                                          "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
 
+// Those that read the same input, as indices of kLinears.
+constexpr std::pair<std::size_t, std::size_t> kSharedInputs[] = {{0, 3}, {3, 4}, {4, 6}, {6, 7}};
+
 using MarkedPatterns = std::vector<std::pair<std::string, SourceMark>>;
 
 bool any_matches(const MarkedPatterns& patterns, std::string_view name) {
@@ -44,19 +47,41 @@ void check_patterns(const MarkedPatterns& patterns, const std::vector<std::strin
   }
 }
 
+std::vector<std::string> names_of_block(std::int64_t block) {
+  std::vector<std::string> names;
+  for (const std::string_view linear : kLinears) names.push_back(fmt::format("model.layers.{}.{}", block, linear));
+  return names;
+}
+
 template <typename Rule>
-void check_double_claims(const std::vector<Rule>& rules, const std::vector<std::string>& names,
+void check_double_claims(const std::vector<const Rule*>& rules, const std::vector<std::string>& names,
                          ConfigProblems& problems) {
   for (std::size_t second = 1; second < rules.size(); ++second) {
     for (std::size_t first = 0; first < second; ++first) {
       const auto twice = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
-        return rules[first].patterns.claims(name) && rules[second].patterns.claims(name);
+        return rules[first]->patterns.claims(name) && rules[second]->patterns.claims(name);
       });
       if (twice == names.end()) continue;
       problems.add(
-          rules[second].mark,
+          rules[second]->mark,
           fmt::format("layer '{}' is claimed by '{}' and again by '{}'; divide the layers with 'layers' and 'except'",
-                      *twice, rules[first].step, rules[second].step));
+                      *twice, rules[first]->step, rules[second]->step));
+    }
+  }
+}
+
+// Linears that read one input share what maps it, since their statistics are one.
+template <typename Rule>
+void check_shared_inputs(const Rule& rule, std::int64_t blocks, ConfigProblems& problems) {
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    const std::vector<std::string> names = names_of_block(block);
+    for (const auto& [begin, end] : kSharedInputs) {
+      for (std::size_t i = begin + 1; i < end; ++i) {
+        if (rule.patterns.claims(names[i]) == rule.patterns.claims(names[begin])) continue;
+        problems.add(rule.mark, fmt::format("'{}' maps the input of only one of '{}' and '{}', which read the same one",
+                                            rule.step, names[begin], names[i]));
+        return;
+      }
     }
   }
 }
@@ -85,9 +110,28 @@ void Recipe::check_layers(const Architecture& architecture, ConfigProblems& prob
       check_patterns(entry.patterns.layers, own, fmt::format("layer of this '{}' step", rule.step), names, problems);
     }
   }
-  for (const ExecutionRule& rule : executions_) check_rule(rule, names, problems);
-  check_double_claims(solvers_, names, problems);
-  check_double_claims(executions_, names, problems);
+  std::vector<const SolverRule*> solvers;
+  for (const SolverRule& rule : solvers_) solvers.push_back(&rule);
+  check_double_claims(solvers, names, problems);
+  std::vector<const ExecutionRule*> roundings;
+  for (const ExecutionRule& rule : executions_) {
+    check_rule(rule, names, problems);
+    if (rule.execution->kind() == ExecutionStep::Kind::kInputMap) {
+      check_shared_inputs(rule, architecture.layers, problems);
+      continue;
+    }
+    roundings.push_back(&rule);
+    const auto bare = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+      return rule.patterns.claims(name) && solver(name) == nullptr;
+    });
+    if (bare != names.end()) {
+      problems.add(rule.mark,
+                   fmt::format("'{}' rounds the input of '{}', which no solver quantizes; leave that layer out "
+                               "with 'except', or give it a solver",
+                               rule.step, *bare));
+    }
+  }
+  check_double_claims(roundings, names, problems);
 }
 
 // Two pointers and the place behind the last star: no recursion, at most |pattern| * |name| steps.
@@ -116,7 +160,7 @@ bool matches_pattern(std::string_view pattern, std::string_view name) {
 std::vector<std::string> linear_names(const Architecture& architecture) {
   std::vector<std::string> names;
   for (std::int64_t block = 0; block < architecture.layers; ++block) {
-    for (const std::string_view linear : kLinears) names.push_back(fmt::format("model.layers.{}.{}", block, linear));
+    for (std::string& name : names_of_block(block)) names.push_back(std::move(name));
   }
   return names;
 }

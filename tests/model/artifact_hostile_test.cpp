@@ -150,6 +150,26 @@ TEST(CompressedTensorsConfig, ReadsWhatItWrites) {
   EXPECT_EQ(config.scheme_of("model.layers.0.mlp.down_proj"), (PackedScheme{8, false, -1}));
 }
 
+TEST(CompressedTensorsConfig, SaysHowInputsAreRounded) {
+  using Per = ActivationScheme::Per;
+  using Type = ActivationScheme::Type;
+  // The convention of symmetric ranges is the reader's own.
+  const std::vector<ActivationScheme> schemes = {{Type::kInteger, 8, Symmetry::kSymOffset, Per::kToken},
+                                                 {Type::kInteger, 4, Symmetry::kAsymmetric, Per::kTensor},
+                                                 {Type::kInteger, 8, Symmetry::kSymOffset, Per::kGroup, 64},
+                                                 {Type::kFloat8, 8, Symmetry::kSymOffset, Per::kToken}};
+  for (const ActivationScheme& scheme : schemes) {
+    const Json config = compressed_tensors_config({{"a", {8, true, -1, scheme}}, {"b", {8, true, -1}}}, {});
+    EXPECT_EQ(config["config_groups"].size(), 2U);
+    const CompressedTensorsConfig read(config, "config.json");
+    EXPECT_EQ(read.scheme_of("a").input, scheme) << scheme.text();
+    EXPECT_FALSE(read.scheme_of("b").input.has_value());
+  }
+  const Json config = compressed_tensors_config({{"a", {8, true, -1, ActivationScheme()}}}, {});
+  EXPECT_EQ(config["config_groups"]["group_0"]["input_activations"].dump(),
+            R"({"num_bits":8,"type":"int","symmetric":true,"strategy":"token","group_size":null,"dynamic":true})");
+}
+
 TEST(CompressedTensorsConfig, MatchesPatternsFromTheStartOfAName) {
   Json config = config_with([](Json& c) { c["config_groups"]["group_0"]["targets"] = {"re:.*up_proj$"}; });
   EXPECT_EQ(problem_of(config), "no error");
@@ -169,11 +189,19 @@ TEST(CompressedTensorsConfig, NamesWhatItCannotRead) {
   EXPECT_EQ(problem_of(config_with([](Json& c) { c["format"] = "float-quantized"; })),
             origin + "format 'float-quantized', expected 'pack-quantized'");
   EXPECT_EQ(problem_of(config_with([](Json& c) { c["kv_cache_scheme"] = Json::object(); })),
-            origin + "'kv_cache_scheme' is set, and lowbit reads quantized weights only");
+            origin + "'kv_cache_scheme' is set, and lowbit reads quantized weights and inputs only");
   EXPECT_EQ(problem_of(config_with([](Json& c) { c["config_groups"] = 3; })),
             origin + "'config_groups' is missing or not an object");
-  EXPECT_EQ(problem_of(group("input_activations", Json::object())),
-            origin + "group_0: 'input_activations' are quantized, and lowbit reads quantized weights only");
+  EXPECT_EQ(problem_of(group("output_activations", Json::object())),
+            origin + "group_0: 'output_activations' are quantized, and lowbit reads quantized weights and inputs only");
+  EXPECT_EQ(problem_of(group("input_activations", {{"type", "int"}, {"num_bits", 16}})),
+            origin +
+                "group_0: input_activations: inputs of type 'int' with 16 bits, expected 'int' of 2 to 8 or 'float' "
+                "of 8");
+  EXPECT_EQ(problem_of(group("input_activations", {{"strategy", "tensor"}, {"dynamic", true}})),
+            origin +
+                "group_0: input_activations: inputs with strategy 'tensor' and 'dynamic: true', expected dynamic "
+                "ranges per 'token' or 'group', or a static one per 'tensor'");
   EXPECT_EQ(problem_of(group("format", "nvfp4-pack-quantized")),
             origin + "group_0: format 'nvfp4-pack-quantized', expected 'pack-quantized'");
   EXPECT_EQ(problem_of(group("targets", "Linear")), origin + "group_0: 'targets' is missing or not a list");

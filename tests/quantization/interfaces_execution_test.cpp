@@ -33,6 +33,9 @@ class FakeTender : public LinearExecution {
     const at::Tensor small = round_to(x.index_select(-1, small_), scale_ / 2);
     return large_weight_->forward(large, deterministic) + small_weight_->forward(small, deterministic);
   }
+  RuntimeRecord record() const override {
+    return {"fake_tender", {}, {{"large_channels", large_}, {"small_channels", small_}}};
+  }
   std::string text() const override { return "two classes of channels"; }
 
  private:
@@ -66,7 +69,7 @@ TEST(Interfaces, CarryTenderWhichSplitsAProductByStaticRanges) {
       "fake_tender", "", "", [&](const NoOptions&) { return std::make_unique<FakeTenderStep>(made); });
   const char* yaml = "[{gptq: {bits: 4, group: 16}}, {fake_tender: {}, layers: ['*.down_proj']}]";
   (void)run.quantize(yaml, "with");
-  EXPECT_EQ(made, 1);  // the last block's outputs are nobody's inputs
+  EXPECT_EQ(made, 2);
   (void)run.quantize("[{gptq: {bits: 4, group: 16}}]", "without");
   EXPECT_EQ(run.hashes("with")[6], run.hashes("without")[6]);
   EXPECT_NE(run.hashes("with")[7], run.hashes("without")[7]);  // block 1 sees rounded activations' outputs
@@ -76,9 +79,8 @@ TEST(Interfaces, CarryTenderWhichSplitsAProductByStaticRanges) {
 class FakeOnlineRotation : public LinearExecution {
  public:
   explicit FakeOnlineRotation(at::Tensor rotation) : rotation_(std::move(rotation)) {}
-  at::Tensor run(const at::Tensor& x, const LinearOp& product, bool deterministic) const override {
-    return product.forward(x.matmul(rotation_), deterministic);
-  }
+  at::Tensor map_input(const at::Tensor& x) const override { return x.matmul(rotation_); }
+  RuntimeRecord record() const override { return {"fake_rotation", {}, {{"rotation", rotation_}}}; }
   std::string text() const override { return "rotation"; }
 
  private:
@@ -93,7 +95,7 @@ TEST(Interfaces, CarryOnlineRotations) {
   Block rotated = *run.model().block(0);
   LinearSlot& slot = rotated.linear("mlp.down_proj");
   slot.op = make_float_linear(slot.op->dense_weight().matmul(q), {});
-  slot.execution = std::make_shared<FakeOnlineRotation>(q);
+  slot.executions.push_back(std::make_shared<FakeOnlineRotation>(q));
   const at::Tensor x = run.model().embed(make_arange(20, DType::kInt64).unsqueeze(0));
   const RopeTable rope = make_rope_table(run.model().architecture(), 20);
   const at::Tensor expected = run.model().block(0)->forward(x, rope);

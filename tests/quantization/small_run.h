@@ -49,7 +49,8 @@ class SmallRun {
     set_thread_count(1);  // products this small lose more by threads than they gain
     make_folders(folder_ / "base");
     source_ = std::make_shared<SmallModel>(folder_ / "base");
-    model_ = Model::make(source_, std::make_unique<NoTokenizer>(), {});
+    model_ = Model::make(source_, std::make_unique<NoTokenizer>(), {}, Model::Residency::kResident,
+                         runtime_readers(registries));
     const Random random(3, "tokens");
     std::uint64_t counter = 0;
     for (int sequence = 0; sequence < 6; ++sequence) {

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "describe_recipe.h"
 #include "modules.h"
 #include "session.h"
 
@@ -18,8 +19,21 @@ void print_module(const std::string& family, const ModuleInfo& module) {
   }
 }
 
-int describe(const Session& session, const std::string& name) {
+struct DescribeArguments {
+  std::string name, recipe, model;
+};
+
+int describe(const Session& session, const DescribeArguments& arguments) {
   session.start();
+  const std::string& name = arguments.name;
+  if (name == "recipe" && arguments.recipe.empty()) {
+    fail(ErrorCode::kConfig, "name the recipe: 'lowbit describe recipe configs/quickstart.yaml'");
+  }
+  if (name == "recipe") return describe_recipe(session, arguments.recipe, arguments.model);
+  if (!arguments.recipe.empty()) {
+    fail(ErrorCode::kConfig, "'{}' behind '{}' has no meaning; did you mean 'lowbit describe recipe {}'?",
+         arguments.recipe, name, arguments.recipe);
+  }
   const Registries registries = builtin_registries();
   std::vector<std::string> names;
   for (const ModuleFamily& family : module_families(registries)) {
@@ -37,10 +51,16 @@ int describe(const Session& session, const std::string& name) {
 }  // namespace
 
 void add_describe(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand("describe", "Show a module's options, their defaults and meaning");
-  auto name = std::make_shared<std::string>();
-  command->add_option("name", *name, "Registered name, as 'lowbit list' shows it")->required();
-  command->callback([name, &session] { session.command = [name, &session] { return describe(session, *name); }; });
+  CLI::App* command =
+      app.add_subcommand("describe", "Show a module's options, or what the steps of a recipe do to which layers");
+  auto arguments = std::make_shared<DescribeArguments>();
+  command->add_option("name", arguments->name, "Registered name, as 'lowbit list' shows it, or 'recipe'")->required();
+  command->add_option("recipe", arguments->recipe,
+                      "With 'recipe': steps or an experiment, as YAML, a file, or a name in configs/");
+  command->add_option("--model", arguments->model,
+                      "Model whose layers are meant; by default the experiment's first one");
+  command->callback(
+      [arguments, &session] { session.command = [arguments, &session] { return describe(session, *arguments); }; });
 }
 
 }  // namespace lowbit::cli

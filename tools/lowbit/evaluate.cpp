@@ -75,8 +75,9 @@ int run_evaluate(const Session& session, EvaluateArguments arguments) {
   const auto evaluation = make_evaluation(arguments.evaluation);
   const auto progress = session.progress();
   const TemporaryFolder reference;
+  const RuntimeReaders readers = runtime_readers(builtin_quantization());
   const auto run = [&](const std::string& name, bool is_baseline, const Model* baseline) {
-    const auto model = Model::open(find_model(name, resources).path, arguments.compute.options(), residency);
+    const auto model = Model::open(find_model(name, resources).path, arguments.compute.options(), residency, readers);
     const Scorer scorer(*model, {arguments.compute.batch_tokens}, *progress, *session.cancellation);
     EvaluationContext context{scorer, datasets, 0, {}, is_baseline, baseline};
     if (!arguments.baseline.empty()) context.reference_folder = reference.path();
@@ -86,7 +87,7 @@ int run_evaluate(const Session& session, EvaluateArguments arguments) {
   if (!arguments.baseline.empty()) {
     print_result(arguments.baseline, run(arguments.baseline, true, nullptr));
     baseline = Model::open(find_model(arguments.baseline, resources).path, arguments.compute.options(),
-                           Model::Residency::kStreamed);
+                           Model::Residency::kStreamed, readers);
   }
   const EvaluationResult result = run(arguments.model, false, baseline.get());
   print_result(arguments.model, result);

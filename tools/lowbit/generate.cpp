@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "lowbit/model/model.h"
+#include "lowbit/tensor/device.h"
 #include "session.h"
 
 namespace lowbit::cli {
@@ -25,7 +26,8 @@ int run_generate(const Session& session, const GenerateArguments& arguments) {
   compute.dtype = arguments.dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
   compute.device = compute_device(arguments.device);
   compute.deterministic = compute.device.is_cpu();
-  const auto model = Model::open(entry.path, compute);
+  const auto model =
+      Model::open(entry.path, compute, Model::Residency::kResident, runtime_readers(builtin_quantization()));
   const std::vector<TokenId> prompt = model->tokenizer().encode(arguments.prompt);
   const auto show = [](std::string_view text) {
     fmt::print("{}", text);

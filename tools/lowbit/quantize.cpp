@@ -44,7 +44,7 @@ int run_quantize(const Session& session, const QuantizeArguments& arguments) {
   const ConfigNode node = yaml_argument(arguments.recipe, "--recipe");
   QuantizeRequest request;
   request.recipe = decode_recipe(node, open_weights(entry.path)->architecture(), registries);
-  request.model = Model::open(entry.path, {}, Model::Residency::kStreamed);
+  request.model = Model::open(entry.path, {}, Model::Residency::kStreamed, runtime_readers(registries));
   request.seed = arguments.seed;
   request.output = arguments.output;
   std::optional<CalibrationSet> calibration;

@@ -3,10 +3,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "lowbit/base/export.h"
+#include "lowbit/calibration/histogram.h"
 
 namespace lowbit LOWBIT_EXPORT {
 
@@ -18,9 +20,13 @@ struct StatisticsNeeds {
   bool hessian = false;
   bool cross = false;              ///< both streams: (x_float - x_quantized) x_quantized^T
   bool channel_range = false;      ///< min, max and mean |x| of each channel
+  bool histogram = false;          ///< how often each magnitude occurs, over all channels
+  bool chunk_range = false;        ///< min and max of each chunk, over all channels
   std::int64_t sample_tokens = 0;  ///< rows kept, chosen by hash
   Stream stream = Stream::kQuantized;
-  [[nodiscard]] bool any() const { return hessian || cross || channel_range || sample_tokens > 0; }
+  [[nodiscard]] bool any() const {
+    return hessian || cross || channel_range || histogram || chunk_range || sample_tokens > 0;
+  }
   friend bool operator==(const StatisticsNeeds&, const StatisticsNeeds&) = default;
   /// Both must read the same stream, unless one asks for nothing.
   friend LOWBIT_EXPORT StatisticsNeeds operator|(const StatisticsNeeds& a, const StatisticsNeeds& b);
@@ -46,8 +52,8 @@ class Statistics {
   [[nodiscard]] std::int64_t channels() const { return channels_; }
   [[nodiscard]] const StatisticsNeeds& needs() const { return needs_; }
 
-  // Each getter throws `kInternal` when its number was not asked for, when there are no tokens, or when a rotation has
-  // made it meaningless.
+  // Each getter throws `kInternal` when its number was not asked for, when there are no tokens, or when a map has made
+  // it meaningless: a rotation that of ranges, any map that of a histogram or of the ranges of chunks.
   /// 2/n sum x x^T, [channels, channels] float64 (GPTQ's Hessian).
   [[nodiscard]] at::Tensor hessian() const;
   /// 2/n sum (x_float - x) x^T, [channels, channels] float64 (GPTAQ's dXX).
@@ -56,7 +62,9 @@ class Statistics {
   [[nodiscard]] at::Tensor channel_max() const;      ///< [channels] float32
   [[nodiscard]] at::Tensor channel_absmax() const;   ///< [channels] float32
   [[nodiscard]] at::Tensor channel_absmean() const;  ///< [channels] float64
-  [[nodiscard]] at::Tensor sample() const;  ///< [at most sample_tokens, channels] float32, in the tokens' order
+  [[nodiscard]] const Histogram& histogram() const;
+  [[nodiscard]] at::Tensor chunk_ranges() const;  ///< [chunks, 2] float32: min and max, in the tokens' order
+  [[nodiscard]] at::Tensor sample() const;        ///< [at most sample_tokens, channels] float32, in the tokens' order
 
   /// What x -> x D^-1 (D = diag(`scale`), the columns of the weight being multiplied by it) makes of the statistics,
   /// exactly; signs of `scale` may be negative. Throws `kInternal` when a scale is zero or not finite.
@@ -74,14 +82,18 @@ class Statistics {
   void merge_sample(const std::vector<SampledRow>& rows, const at::Tensor& values);
   void require(bool collected, std::string_view what) const;
   void require_ranges() const;
+  void require_unmapped(bool collected, std::string_view what) const;
 
   std::int64_t channels_;
   StatisticsNeeds needs_;
   std::int64_t tokens_ = 0;
   bool ranges_lost_ = false;
-  at::Tensor gram_;                      // sum x x^T, float64
-  at::Tensor cross_;                     // sum (x_float - x) x^T, float64
-  at::Tensor min_, max_, abs_sum_;       // float32, float32, float64
+  bool mapped_ = false;
+  at::Tensor gram_;                 // sum x x^T, float64
+  at::Tensor cross_;                // sum (x_float - x) x^T, float64
+  at::Tensor min_, max_, abs_sum_;  // float32, float32, float64
+  std::optional<Histogram> histogram_;
+  at::Tensor chunk_ranges_;              // [chunks, 2] float32
   at::Tensor sample_;                    // float32, a row for each of sample_rows_
   std::vector<SampledRow> sample_rows_;  // in the order of their places
 };

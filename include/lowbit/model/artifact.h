@@ -4,11 +4,13 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lowbit/base/export.h"
 #include "lowbit/formats/quantized_weight.h"
+#include "lowbit/model/linear_op.h"
 
 namespace lowbit LOWBIT_EXPORT {
 
@@ -21,14 +23,15 @@ struct BlockArtifact {
   std::int64_t index = 0;
   std::map<std::string, QuantizedWeight> linears;  ///< by slot name, "self_attn.q_proj"
   std::map<std::string, at::Tensor> tensors;       ///< canonical names; those not given are taken from the base model
+  std::map<std::string, std::vector<RuntimeRecord>> executions;  ///< by slot name: what runs around the product
 };
 
 /// Writes a quantized model as a Hugging Face directory, a shard a block, so that a run killed at any moment continues
 /// at the next unfinished block: `model-000NN-of-000MM.safetensors`, config.json with `quantization_config`, the
 /// tokenizer, and `lowbit.json` (recipe, key, stored bits). When compressed-tensors can express every quantized linear
-/// (integer grids; whole groups, a scale a channel or a scale a tensor), the folder is in its pack-quantized format;
-/// else all of it is in lowbit's own, which lowbit.json and a line of the log say. Both are described in
-/// docs/formats.md.
+/// (integer grids; whole groups, a scale a channel or a scale a tensor) and what runs around the products (inputs
+/// rounded by an `ActivationScheme`), the folder is in its pack-quantized format; else all of it is in lowbit's own,
+/// which lowbit.json and a line of the log say. Both are described in docs/formats.md.
 class ArtifactWriter {
  public:
   /// `key` identifies base model, recipe, calibration and seed: a folder begun under another key is refused
@@ -43,8 +46,10 @@ class ArtifactWriter {
   [[nodiscard]] BlockArtifact read_block(std::int64_t index) const;
   void write_block(const BlockArtifact& block);
   /// Embedding, head, final norm (those in `tensors`, by canonical name, in place of the base's), index, config,
-  /// tokenizer; the folder is a model from then on. `description` is JSON that goes into lowbit.json.
-  void finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors = {});
+  /// tokenizer; the folder is a model from then on. `description` is JSON that goes into lowbit.json, `kv_cache`
+  /// (without tensors) says how keys and values are kept.
+  void finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors = {},
+              const std::optional<RuntimeRecord>& kv_cache = std::nullopt);
   [[nodiscard]] bool finished() const;
 
  private:

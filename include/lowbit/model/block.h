@@ -128,8 +128,10 @@ class Block {
   std::shared_ptr<const Rotation> down_input_rotation_;  // null: none
 };
 
-/// Reads one block. A linear that the source stores quantized is dequantized to a float one. Throws `kData`.
+struct RuntimeReaders;
+/// Reads one block. A linear that the source stores quantized is dequantized to a float one; what the source keeps to
+/// run around a product is made by `readers`. Throws `kData`, `kUnsupported` when `readers` do not know it.
 [[nodiscard]] std::shared_ptr<Block> load_block(const WeightSource& weights, std::int64_t index,
-                                                const ComputeOptions& options);
+                                                const ComputeOptions& options, const RuntimeReaders& readers);
 
 }  // namespace LOWBIT_EXPORT

@@ -3,10 +3,13 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "lowbit/base/export.h"
+#include "lowbit/config/node.h"
 
 namespace lowbit LOWBIT_EXPORT {
 
@@ -27,13 +30,26 @@ class LinearOp {
 /// `weight` [out, in], `bias` [out] or undefined, both in the type of the computation.
 [[nodiscard]] std::shared_ptr<LinearOp> make_float_linear(at::Tensor weight, at::Tensor bias);
 
-/// What runs around one matrix product: activation quantizers, LLM.int8()'s and Tender's decompositions, online Hadamard
-/// transforms or scalings. A slot without one calls the product directly.
+/// What an artifact keeps of something that acts while a model runs, enough to make it again: the name under which its
+/// reader is known, its settings with every default written out, and its tensors (float32, int8, uint8, int32, int64).
+struct RuntimeRecord {
+  std::string name;
+  ConfigNode settings;
+  std::map<std::string, at::Tensor> tensors;  ///< names are stored behind the linear's: "input_scale"
+};
+
+/// What runs around one matrix product: activation quantizers, LLM.int8()'s and Tender's decompositions, online
+/// Hadamard transforms or scalings.
 class LinearExecution {
  public:
   virtual ~LinearExecution() = default;
-  /// Must call `product` (zero or more times) on tensors [..., tokens, any width its weight has been cut to].
-  [[nodiscard]] virtual at::Tensor run(const at::Tensor& x, const LinearOp& product, bool deterministic) const = 0;
+  /// For those that only map the input, exactly: x -> what the product sees. Weights are solved for inputs mapped so.
+  [[nodiscard]] virtual at::Tensor map_input(const at::Tensor& x) const { return x; }
+  /// May call `product` (zero or more times) on tensors [..., tokens, any width its weight has been cut to].
+  [[nodiscard]] virtual at::Tensor run(const at::Tensor& x, const LinearOp& product, bool deterministic) const {
+    return product.forward(map_input(x), deterministic);
+  }
+  [[nodiscard]] virtual RuntimeRecord record() const = 0;
   [[nodiscard]] virtual std::string text() const = 0;
 };
 
@@ -41,10 +57,12 @@ class LinearExecution {
 struct LinearSlot {
   std::string name;  ///< within the block: "self_attn.q_proj"
   std::shared_ptr<LinearOp> op;
-  std::shared_ptr<const LinearExecution> execution;  ///< null: the bare product
-  [[nodiscard]] at::Tensor forward(const at::Tensor& x, bool deterministic) const {
-    return execution ? execution->run(x, *op, deterministic) : op->forward(x, deterministic);
-  }
+  /// In the order in which the input meets them; the product that each sees holds those behind it. Empty: the bare
+  /// product.
+  std::vector<std::shared_ptr<const LinearExecution>> executions;
+  [[nodiscard]] at::Tensor forward(const at::Tensor& x, bool deterministic) const;
+  /// Through `map_input` of all executions.
+  [[nodiscard]] at::Tensor mapped_input(at::Tensor x) const;
 };
 
 }  // namespace lowbit

@@ -13,6 +13,7 @@
 #include "lowbit/base/cancellation.h"
 #include "lowbit/base/export.h"
 #include "lowbit/model/block.h"
+#include "lowbit/model/runtime_readers.h"
 #include "lowbit/model/weight_source.h"
 #include "lowbit/text/tokenizer.h"
 
@@ -30,12 +31,14 @@ class Model {
   enum class Residency { kResident, kStreamed };
 
   [[nodiscard]] static std::shared_ptr<Model> open(const std::filesystem::path& path, const ComputeOptions& options,
-                                                   Residency residency = Residency::kResident);
+                                                   Residency residency = Residency::kResident,
+                                                   RuntimeReaders readers = {});
 
   /// A model of weights that are open already; `tokenizer` may be null where no text is to be read or written.
   [[nodiscard]] static std::shared_ptr<Model> make(std::shared_ptr<const WeightSource> weights,
                                                    std::unique_ptr<Tokenizer> tokenizer, const ComputeOptions& options,
-                                                   Residency residency = Residency::kResident);
+                                                   Residency residency = Residency::kResident,
+                                                   RuntimeReaders readers = {});
 
   [[nodiscard]] const Architecture& architecture() const { return weights_->architecture(); }
   [[nodiscard]] const WeightSource& weights() const { return *weights_; }
@@ -43,11 +46,14 @@ class Model {
   [[nodiscard]] const Tokenizer& tokenizer() const;
   [[nodiscard]] const ComputeOptions& options() const { return options_; }
   [[nodiscard]] Residency residency() const { return residency_; }
+  [[nodiscard]] const RuntimeReaders& readers() const { return readers_; }
 
   /// ids int64 [batch, tokens] -> [batch, tokens, hidden].
   [[nodiscard]] at::Tensor embed(const at::Tensor& ids) const;
   /// The block, from memory or disk.
   [[nodiscard]] std::shared_ptr<Block> block(std::int64_t index) const;
+  /// The cache of a layer for generation: what the artifact says, else a float one.
+  [[nodiscard]] std::unique_ptr<KvCachePolicy> make_kv_cache(std::int64_t layer) const;
   /// Through all blocks, for sequences that start at position 0.
   [[nodiscard]] at::Tensor run(const at::Tensor& hidden) const;
   /// Many batches through all blocks, block by block, so that a streamed model reads each block once: batches[i] is
@@ -65,11 +71,13 @@ class Model {
 
  private:
   Model(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
-        const ComputeOptions& options, Residency residency);
+        const ComputeOptions& options, Residency residency, RuntimeReaders readers);
   std::shared_ptr<const WeightSource> weights_;
   std::unique_ptr<Tokenizer> tokenizer_;
   ComputeOptions options_;
   Residency residency_;
+  RuntimeReaders readers_;
+  KvCacheMaker kv_cache_;  // empty: float
   [[nodiscard]] const at::Tensor& embedding_table() const;
   [[nodiscard]] const at::Tensor& head_weight() const;
   mutable at::Tensor embedding_;   // [vocabulary, hidden], undefined until used

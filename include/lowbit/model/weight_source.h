@@ -14,14 +14,15 @@
 #include "lowbit/base/hash.h"
 #include "lowbit/formats/quantized_weight.h"
 #include "lowbit/model/architecture.h"
+#include "lowbit/model/linear_op.h"
 
 namespace lowbit LOWBIT_EXPORT {
 
 class Tokenizer;
 
 struct StoredTensor {
-  std::string name;   ///< canonical: Hugging Face's, "model.layers.0.self_attn.q_proj.weight"
-  std::string type;   ///< as stored: "F32", "Q4_1", "int4 g64 asymmetric"
+  std::string name;  ///< canonical: Hugging Face's, "model.layers.0.self_attn.q_proj.weight"
+  std::string type;  ///< as stored: "F32", "Q4_1", "int4 g64 asymmetric"
   std::vector<std::int64_t> shape;
   std::int64_t bytes = 0;
 };
@@ -41,7 +42,15 @@ class WeightSource {
   /// The codes and scales of a weight that an artifact stores quantized; nothing for a plain tensor. `name` is the
   /// linear's, without ".weight".
   [[nodiscard]] virtual std::optional<QuantizedWeight> load_quantized(std::string_view linear) const = 0;
-  /// Of the architecture and every stored byte; computed once and remembered beside the user's cache by path, size and time.
+  /// What runs around a linear's product, in the order in which its input meets them.
+  [[nodiscard]] virtual std::vector<RuntimeRecord> executions(std::string_view linear) const {
+    (void)linear;
+    return {};
+  }
+  /// How keys and values are kept; nothing: as they are.
+  [[nodiscard]] virtual std::optional<RuntimeRecord> kv_cache() const { return std::nullopt; }
+  /// Of the architecture and every stored byte; computed once and remembered beside the user's cache by path, size and
+  /// time.
   [[nodiscard]] virtual Hash fingerprint() const = 0;
   [[nodiscard]] virtual const std::filesystem::path& path() const = 0;
   /// "GGUF", "safetensors", "safetensors, 4 shards", "compressed-tensors pack-quantized"

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "lowbit/base/export.h"
 #include "lowbit/base/hash.h"
 #include "lowbit/config/node.h"
+#include "lowbit/model/runtime_readers.h"
 #include "lowbit/quantization/solver.h"
 #include "lowbit/quantization/steps.h"
 #include "lowbit/registry/registry.h"
@@ -25,9 +27,15 @@ struct QuantizationRegistries {
   Registry<ExecutionStep> execution_steps{"execution step"};
   Registry<KvCacheStep> kv_cache_steps{"KV cache step"};
   Registry<ModelStep> model_steps{"model step"};
+  Registry<ExecutionReader> execution_readers{"execution"};  ///< by the name of `LinearExecution::record`
 };
 void register_builtin_solvers(Registry<WeightSolver>& registry);
+void register_builtin_model_transforms(QuantizationRegistries& registries);
+void register_builtin_block_steps(QuantizationRegistries& registries);
+void register_builtin_executions(QuantizationRegistries& registries);
 [[nodiscard]] QuantizationRegistries builtin_quantization();
+/// What opens artifacts whose products or caches are run by something registered here. `registries` are copied.
+[[nodiscard]] RuntimeReaders runtime_readers(const QuantizationRegistries& registries);
 
 /// How the driver walks a block: a step `{driver: {true_sequential: false}}` anywhere in the recipe.
 struct DriverOptions {
@@ -43,6 +51,18 @@ struct LayerPatterns {
   [[nodiscard]] bool claims(std::string_view layer) const;
 };
 
+/// One step of a recipe as people are told of it.
+struct RecipeStep {
+  std::string name;
+  std::string family;   ///< "solver", "block step" ...
+  std::string summary;  ///< of the registered module
+  std::string acts;     ///< "rounds weights", "runs around the products of solved layers" ...
+  ConfigNode options;   ///< with every default
+  StatisticsNeeds needs;
+  bool by_layer = false;  ///< `patterns` say for which layers
+  LayerPatterns patterns;
+};
+
 /// An ordered list of steps for the layers of a model:
 ///
 ///   [{awq: {}}, {gptq: {bits: 4, group: 64}, layers: ['*_proj'], except: ['model.layers.0.*'],
@@ -50,9 +70,9 @@ struct LayerPatterns {
 ///
 /// A step is a map with one registered name and, for solvers and execution steps, `layers` and `except` (patterns with
 /// * and ? over full layer names; by default every linear of every block) and, for solvers, `overrides` (options that
-/// differ on some of the solver's layers; the first entry that matches a layer holds). A layer that two solvers claim,
-/// a pattern that matches nothing, an unknown key and an order that cannot work (a weight transform behind the solver)
-/// are errors.
+/// differ on some of the solver's layers; the first entry that matches a layer holds). A layer that two solvers or two
+/// rounding executions claim, rounded inputs of a layer without a solver, a pattern that matches nothing, an unknown
+/// key and an order that cannot work (a weight transform behind the solver) are errors.
 class Recipe {
  public:
   /// Decodes and checks without any model. Null with problems added when something is wrong.
@@ -65,12 +85,14 @@ class Recipe {
   [[nodiscard]] const std::string& name() const { return name_; }
   /// With every default filled in; what results store and `hash` covers.
   [[nodiscard]] const ConfigNode& resolved() const { return resolved_; }
+  /// In the order in which they act, without `driver`.
+  [[nodiscard]] const std::vector<RecipeStep>& steps() const { return steps_; }
   /// Of resolved steps and their versions.
   [[nodiscard]] Hash hash() const;
   /// The solver for a layer ("model.layers.3.mlp.down_proj"), or null: the layer stays float.
   [[nodiscard]] const WeightSolver* solver(std::string_view layer) const;
-  /// What runs around a layer's product, or null: nothing.
-  [[nodiscard]] const ExecutionStep* execution(std::string_view layer) const;
+  /// What runs around a layer's product and is of that kind, in the recipe's order.
+  [[nodiscard]] std::vector<const ExecutionStep*> executions(std::string_view layer, ExecutionStep::Kind kind) const;
   [[nodiscard]] const std::vector<std::unique_ptr<ModelTransform>>& model_transforms() const {
     return model_transforms_;
   }
@@ -78,6 +100,8 @@ class Recipe {
   [[nodiscard]] const std::vector<std::unique_ptr<ModelStep>>& model_steps() const { return model_steps_; }
   /// Null: a float cache.
   [[nodiscard]] const KvCacheStep* kv_cache() const { return kv_cache_.get(); }
+  /// What an artifact keeps of it.
+  [[nodiscard]] const std::optional<RuntimeRecord>& kv_cache_record() const { return kv_cache_record_; }
   [[nodiscard]] const DriverOptions& driver() const { return driver_; }
   /// Joined over the steps that read this stream.
   [[nodiscard]] StatisticsNeeds needs(Stream stream) const;
@@ -112,7 +136,9 @@ class Recipe {
   std::vector<SolverRule> solvers_;
   std::vector<ExecutionRule> executions_;
   std::unique_ptr<KvCacheStep> kv_cache_;
+  std::optional<RuntimeRecord> kv_cache_record_;
   std::vector<std::unique_ptr<ModelStep>> model_steps_;
+  std::vector<RecipeStep> steps_;
   std::vector<int> versions_;  // of the steps, in the order of `resolved_`
   DriverOptions driver_;
 };

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,7 +43,8 @@ using StatisticsEffect = std::variant<DiagonalMap, RotationMap, Invalidated>;
 class BlockContext {
  public:
   virtual ~BlockContext() = default;
-  /// The block under work; its weights and norms may be rewritten.
+  /// The block under work; its weights and norms may be replaced (never written into), executions that map inputs
+  /// exactly may be added.
   [[nodiscard]] virtual Block& block() = 0;
   /// As it was before any step, for targets.
   [[nodiscard]] virtual const Block& original() const = 0;
@@ -71,6 +73,8 @@ class BlockStep {
   [[nodiscard]] virtual StatisticsNeeds needs() const { return {}; }
   /// True when `apply` asks for the sequences themselves (`input`, `float_output`), statistics or not.
   [[nodiscard]] virtual bool needs_inputs() const { return false; }
+  /// True when the step works towards the grid of a later solver, so that a recipe without one is a mistake.
+  [[nodiscard]] virtual bool needs_solver() const { return false; }
   [[nodiscard]] virtual std::vector<StatisticsEffect> apply(BlockContext& context) = 0;
   /// A weight that the step has solved itself (AutoRound); nothing leaves it to the recipe's solver.
   [[nodiscard]] virtual std::optional<QuantizedWeight> take_solution(std::string_view linear) {
@@ -95,16 +99,31 @@ class ModelTransform {
   [[nodiscard]] virtual int version() const = 0;
 };
 
-/// Makes what runs around the products of a solved block: activation quantizers, LLM.int8(), Tender, online Hadamards.
+/// Makes what runs around products: activation quantizers, LLM.int8(), Tender, online Hadamards.
 class ExecutionStep {
  public:
+  enum class Kind {
+    kRounding,  ///< rounds the inputs of solved layers: made when the block is solved, at most one a layer, and the
+                ///< last
+    kInputMap,  ///< maps inputs exactly (`LinearExecution::map_input`): made before anything looks at the block
+  };
   virtual ~ExecutionStep() = default;
+  [[nodiscard]] virtual Kind kind() const { return Kind::kRounding; }
   [[nodiscard]] virtual StatisticsNeeds needs() const { return {}; }
-  /// `statistics` of the linear's input on the solved block; null when none were asked for. Null result: the bare
-  /// product.
+  /// `statistics` of what the product of the solved block sees; null when none were asked for, and always for input
+  /// maps. Null result: the bare product.
   [[nodiscard]] virtual std::shared_ptr<const LinearExecution> make(const LinearSlot& slot,
                                                                     const Statistics* statistics) const = 0;
   [[nodiscard]] virtual int version() const = 0;
+};
+
+/// Makes an execution again out of an artifact; its options are the settings of `LinearExecution::record`.
+class ExecutionReader {
+ public:
+  virtual ~ExecutionReader() = default;
+  /// `product` is the linear's bare one. Throws `kData` when the tensors do not fit.
+  [[nodiscard]] virtual std::shared_ptr<const LinearExecution> read(const std::map<std::string, at::Tensor>& tensors,
+                                                                    const LinearOp& product) const = 0;
 };
 
 /// Makes the KV cache of a layer.

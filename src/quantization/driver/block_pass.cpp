@@ -26,7 +26,7 @@ BlockPass::BlockPass(const Block& block, const std::vector<at::Tensor>& inputs, 
       inputs_(inputs),
       rope_(rope),
       cancellation_(cancellation),
-      groups_(block.fused_groups().size()),
+      groups_(block.fused_groups()),
       held_(state_bytes(block, inputs) <= held_bytes),
       states_(held_ ? inputs.size() : 0) {}
 
@@ -34,13 +34,13 @@ at::Tensor BlockPass::input(std::size_t sequence, std::size_t group) {
   State fresh;
   State& state = held_ ? states_[sequence] : fresh;
   advance(state, sequence, group);
-  return state.block.x.flatten(0, 1);
+  return block_.linear(groups_[group].linears.front()).mapped_input(state.block.x).flatten(0, 1);
 }
 
 at::Tensor BlockPass::output(std::size_t sequence) {
   State fresh;
   State& state = held_ ? states_[sequence] : fresh;
-  advance(state, sequence, groups_);
+  advance(state, sequence, groups_.size());
   at::Tensor result = state.block.residual;
   state = State{};  // its memory is no longer needed
   return result;

@@ -22,7 +22,7 @@ class BlockPass {
   BlockPass(const Block& block, const std::vector<at::Tensor>& inputs, const RopeTable& rope,
             const Cancellation& cancellation, std::int64_t held_bytes = kHeldBytes);
 
-  /// [tokens, in]
+  /// What the products of the group see, behind executions that map the input: [tokens, in].
   [[nodiscard]] at::Tensor input(std::size_t sequence, std::size_t group);
   /// [1, tokens, hidden], after all groups.
   [[nodiscard]] at::Tensor output(std::size_t sequence);
@@ -42,7 +42,7 @@ class BlockPass {
   const std::vector<at::Tensor>& inputs_;
   const RopeTable& rope_;
   const Cancellation& cancellation_;
-  std::size_t groups_;
+  std::vector<FusedGroup> groups_;
   bool held_;
   std::vector<State> states_;
 };

@@ -38,6 +38,10 @@ void BlockWork::solve() {
     solve_at_once();
   }
   note_changed_tensors();
+  attach_roundings();
+  for (const LinearSlot& slot : block_.linears()) {
+    for (const auto& execution : slot.executions) artifact_.executions[slot.name].push_back(execution->record());
+  }
 }
 
 void BlockWork::apply_block_steps() {
@@ -223,16 +227,17 @@ void BlockWork::restore(const BlockArtifact& artifact) {
     }
     const auto solved = artifact.linears.find(slot.name);
     if (solved != artifact.linears.end()) replace_weight(slot, solved->second);
+    const auto records = artifact.executions.find(slot.name);
+    slot.executions = records == artifact.executions.end() ? decltype(slot.executions)()
+                                                           : make_executions(records->second, *slot.op, run_.readers);
   }
 }
 
 void BlockWork::propagate() {
   if (!run_.streams.any()) return;
   if (run_.streams.keeps_quantized()) {
-    if (has_executions()) solved_pass_.reset();
     std::optional<BlockPass> pass = std::move(solved_pass_);
     if (!pass) pass.emplace(block_, run_.streams.inputs(Stream::kQuantized), run_.rope, run_.cancellation);
-    attach_executions(*pass);
     run_.streams.set(Stream::kQuantized, pass->outputs());
   }
   if (run_.streams.keeps_float()) {
@@ -240,26 +245,49 @@ void BlockWork::propagate() {
   }
 }
 
-bool BlockWork::has_executions() const {
-  return std::any_of(block_.linears().begin(), block_.linears().end(),
-                     [&](const LinearSlot& slot) { return run_.recipe.execution(full_name(slot.name)) != nullptr; });
+std::shared_ptr<const Block> with_input_maps(const Recipe& recipe, std::shared_ptr<const Block> block) {
+  std::shared_ptr<Block> mapped;
+  for (const LinearSlot& slot : block->linears()) {
+    const std::string layer = fmt::format("{}.{}", block->name(), slot.name);
+    for (const ExecutionStep* step : recipe.executions(layer, ExecutionStep::Kind::kInputMap)) {
+      if (!mapped) mapped = std::make_shared<Block>(*block);
+      if (auto made = step->make(slot, nullptr)) mapped->linear(slot.name).executions.push_back(std::move(made));
+    }
+  }
+  return mapped ? mapped : block;
+}
+
+bool BlockWork::has_roundings() const {
+  return std::any_of(block_.linears().begin(), block_.linears().end(), [&](const LinearSlot& slot) {
+    return !run_.recipe.executions(full_name(slot.name), ExecutionStep::Kind::kRounding).empty();
+  });
 }
 
 // Group by group, so that static ranges are those of inputs which passed the quantizers before them.
-void BlockWork::attach_executions(BlockPass& pass) {
-  if (!has_executions()) return;
+void BlockWork::attach_roundings() {
+  if (!has_roundings()) return;
+  solved_pass_.reset();
+  if (run_.streams.any()) {
+    solved_pass_.emplace(block_, run_.streams.inputs(Stream::kQuantized), run_.rope, run_.cancellation);
+  }
   const std::vector<FusedGroup> groups = block_.fused_groups();
-  for (std::size_t g = 0; g < groups.size(); ++g) {
-    std::vector<StatisticsNeeds> needs;
-    for (const std::string& linear : groups[g].linears) {
-      if (const ExecutionStep* step = run_.recipe.execution(full_name(linear))) needs.push_back(step->needs());
+  for (std::size_t g = 0; g < groups.size(); ++g) attach_roundings(groups[g], g);
+}
+
+void BlockWork::attach_roundings(const FusedGroup& group, std::size_t place) {
+  std::vector<StatisticsNeeds> needs;
+  for (const std::string& linear : group.linears) {
+    for (const ExecutionStep* step : run_.recipe.executions(full_name(linear), ExecutionStep::Kind::kRounding)) {
+      needs.push_back(step->needs());
+      needs.back().stream = Stream::kQuantized;
     }
-    for (StatisticsNeeds& own : needs) own.stream = Stream::kQuantized;
-    const GroupStatistics statistics = collect(&pass, nullptr, g, needs);
-    for (const std::string& linear : groups[g].linears) {
-      const ExecutionStep* step = run_.recipe.execution(full_name(linear));
-      LinearSlot& slot = block_.linear(linear);
-      if (step != nullptr) slot.execution = step->make(slot, statistics.of(Stream::kQuantized));
+  }
+  const GroupStatistics statistics = collect(solved_pass_ ? &*solved_pass_ : nullptr, nullptr, place, needs);
+  for (const std::string& linear : group.linears) {
+    LinearSlot& slot = block_.linear(linear);
+    for (const ExecutionStep* step : run_.recipe.executions(full_name(linear), ExecutionStep::Kind::kRounding)) {
+      const Statistics* seen = step->needs().any() ? statistics.of(Stream::kQuantized) : nullptr;
+      if (auto made = step->make(slot, seen)) slot.executions.push_back(std::move(made));
     }
   }
 }

@@ -21,6 +21,7 @@ struct DriverRun {
   const RopeTable& rope;
   std::uint64_t seed;
   std::int64_t tokens;  ///< of the calibration set
+  const RuntimeReaders& readers;
   ProgressTask& progress;
   const Cancellation& cancellation;
 };
@@ -31,16 +32,19 @@ struct BlockReport {
   std::vector<SolverEvent> events;
 };
 
+/// The block with the executions of the recipe that map inputs: what all steps see.
+[[nodiscard]] std::shared_ptr<const Block> with_input_maps(const Recipe& recipe, std::shared_ptr<const Block> block);
+
 /// Takes one block through the recipe: block steps, weight solvers, what runs around the products, both streams.
 class BlockWork {
  public:
   BlockWork(const DriverRun& run, std::shared_ptr<const Block> original);
 
-  /// Steps and solvers; afterwards `artifact` and `report` are whole.
+  /// Steps, solvers and what rounds the inputs of products; afterwards `artifact` and `report` are whole.
   void solve();
   /// Puts in what an earlier run solved.
   void restore(const BlockArtifact& artifact);
-  /// Attaches what runs around the products and moves the streams to the next block.
+  /// Moves the streams to the next block.
   void propagate();
 
   [[nodiscard]] const BlockArtifact& artifact() const { return artifact_; }
@@ -70,8 +74,9 @@ class BlockWork {
   void replace_weight(LinearSlot& slot, const QuantizedWeight& weight);
   void note_changed_tensors();
   void note_if_changed(const std::string& name, const at::Tensor& now, const at::Tensor& before);
-  [[nodiscard]] bool has_executions() const;
-  void attach_executions(BlockPass& pass);
+  [[nodiscard]] bool has_roundings() const;
+  void attach_roundings();
+  void attach_roundings(const FusedGroup& group, std::size_t place);
   [[nodiscard]] std::string full_name(std::string_view linear) const;
   void add_event(const SolverEvent& event);
 
@@ -79,7 +84,7 @@ class BlockWork {
   std::shared_ptr<const Block> original_;
   Block block_;        // under work; tensors are replaced, never written into
   Block transformed_;  // as the block steps left it, unsolved: the float stream's reference for the solvers
-  std::optional<BlockPass> solved_pass_;  // of the quantized stream, when it went along with the solving
+  std::optional<BlockPass> solved_pass_;  // of the quantized stream, when it went along with the work
   BlockArtifact artifact_;
   BlockReport report_;
 };

@@ -31,12 +31,14 @@ void StatisticsCache::apply(const StatisticsEffect& effect, std::size_t stream) 
   auto& known = known_[stream];
   const auto found = known.find(group);
   if (found == known.end()) return;
-  if (const auto* diagonal = std::get_if<DiagonalMap>(&effect)) {
+  const StatisticsNeeds& needs = found->second.needs();
+  const bool survives = !needs.histogram && !needs.chunk_range;
+  if (const auto* diagonal = std::get_if<DiagonalMap>(&effect); diagonal != nullptr && survives) {
     found->second.apply_diagonal(diagonal->scale);
     return;
   }
   const auto* rotation = std::get_if<RotationMap>(&effect);
-  if (rotation != nullptr && !found->second.needs().channel_range) {
+  if (rotation != nullptr && survives && !needs.channel_range) {
     found->second.apply_rotation(rotation->rotation);
     return;
   }

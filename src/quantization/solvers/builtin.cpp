@@ -1,7 +1,6 @@
 #include "lowbit/quantization/recipe.h"
 #include "quantization/solvers/gptq.h"
 #include "quantization/solvers/rtn.h"
-#include "quantization/transforms/builtin.h"
 
 namespace lowbit {
 
@@ -16,7 +15,9 @@ void register_builtin_solvers(Registry<WeightSolver>& registry) {
 QuantizationRegistries builtin_quantization() {
   QuantizationRegistries registries;
   register_builtin_solvers(registries.solvers);
-  register_builtin_model_transforms(registries.model_transforms);
+  register_builtin_model_transforms(registries);
+  register_builtin_block_steps(registries);
+  register_builtin_executions(registries);
   return registries;
 }
 

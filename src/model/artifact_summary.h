@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lowbit/base/json.h"
+#include "lowbit/containers/safetensors.h"
+#include "lowbit/model/linear_op.h"
+#include "model/artifact_source.h"
+#include "model/compressed_tensors.h"
+
+namespace lowbit {
+
+/// What the shards of an artifact hold, for config.json and lowbit.json. An artifact is either wholly
+/// compressed-tensors' or wholly lowbit's own, so that no reader loads half a model or leaves out what runs beside it.
+class ArtifactSummary {
+ public:
+  void add(const SafetensorsFile& shard);
+  void add_architecture(const Architecture& architecture);
+  void add_kv_cache(const RuntimeRecord& record);
+
+  /// config.json's `quantization_config`; null for a model with nothing quantized. Numbers and layout go into `record`.
+  [[nodiscard]] Json quantization_config(Json& record) const;
+  /// Why compressed-tensors cannot express the artifact; empty when it can.
+  [[nodiscard]] const std::string& obstacle() const { return obstacle_; }
+
+ private:
+  void add_linear(const SafetensorsFile& shard, const StoredLinear& stored, const Json& executions);
+  void note_obstacle(const std::string& linear, const std::string& reason);
+
+  std::vector<SchemeOfLinear> linears_;
+  std::vector<std::string> plain_;
+  std::string obstacle_;
+  Json kv_cache_;
+  bool has_records_ = false;
+  std::int64_t bits_ = 0;
+  std::int64_t weights_ = 0;
+};
+
+}  // namespace lowbit
