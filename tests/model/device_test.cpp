@@ -23,7 +23,7 @@ at::Tensor ids_of(const std::string& name) {
   return ids_tensor(reference["ids"].get<std::vector<std::vector<std::int64_t>>>());
 }
 
-// Two operators whose shape functions LibTorch registers from Python only.
+// Operators whose shape functions LibTorch registers from Python only.
 at::Tensor shape_of_index_select(const at::Tensor& self, std::int64_t dimension, const at::Tensor& index) {
   Shape shape = shape_of(self);
   shape[static_cast<std::size_t>(dimension)] = index.numel();
@@ -32,9 +32,11 @@ at::Tensor shape_of_index_select(const at::Tensor& self, std::int64_t dimension,
 at::Tensor shape_of_where(const at::Tensor& condition, const at::Tensor& self, const at::Tensor& other) {
   return self.add(other).mul(condition);
 }
+at::Tensor& shape_of_where_out(const at::Tensor&, const at::Tensor&, const at::Tensor&, at::Tensor& out) { return out; }
 TORCH_LIBRARY_IMPL(aten, Meta, library) {
   library.impl("index_select", &shape_of_index_select);
   library.impl("where.self", &shape_of_where);
+  library.impl("where.self_out", &shape_of_where_out);
 }
 
 // The whole sequence in one pass, or piece by piece with a cache.
