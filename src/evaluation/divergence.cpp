@@ -7,6 +7,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/evaluation/statistics.h"
+#include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/parallel.h"
 
@@ -130,7 +131,7 @@ ReferenceWriter::~ReferenceWriter() {
 }
 
 void ReferenceWriter::hidden(std::size_t, const at::Tensor& states) {
-  const at::Tensor rows = to_dtype(states, DType::kFloat32).contiguous();
+  const at::Tensor rows = to_dtype(states, DType::kFloat32).cpu().contiguous();
   const std::span<const std::byte> bytes = bytes_of(rows);
   file_->write(bytes.data(), bytes.size());
   last_ = hash_of(bytes);
@@ -188,8 +189,9 @@ DivergenceObserver::DivergenceObserver(const std::filesystem::path& file, const 
 void DivergenceObserver::logits(std::size_t request, std::int64_t first_row, const at::Tensor& rows) {
   const std::int64_t count = rows.size(0);
   const at::Tensor states =
-      to_dtype(states_.narrow(0, first_position_[request] + first_row, count), baseline_.options().dtype);
-  const at::Tensor reference = baseline_.head(states).contiguous();
+      to_place(states_.narrow(0, first_position_[request] + first_row, count), baseline_.options().dtype,
+               baseline_.options().device);
+  const at::Tensor reference = baseline_.head(states).cpu().contiguous();
   if (reference.size(1) != rows.size(1)) {
     fail(ErrorCode::kConfig,
          "perplexity: the model has {} logits, its baseline {}; set 'divergence: false' for this pair", rows.size(1),

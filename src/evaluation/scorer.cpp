@@ -139,7 +139,7 @@ Score Scorer::score_one(const ScoreRequest& request, std::size_t index, const at
   std::vector<RowScore> scores(static_cast<std::size_t>(targets));
   for (std::int64_t begin = 0; begin < targets; begin += options_.logit_rows) {
     const std::int64_t rows = std::min(options_.logit_rows, targets - begin);
-    const at::Tensor logits = model_.head(states.narrow(0, begin, rows)).contiguous();
+    const at::Tensor logits = model_.head(states.narrow(0, begin, rows)).cpu().contiguous();
     const std::span<const float> values = values_of<float>(logits);
     const auto width = static_cast<std::size_t>(logits.size(1));
     parallel_for(rows, 1, [&](std::int64_t from, std::int64_t to) {

@@ -34,6 +34,7 @@ OpenModel open_model(const std::filesystem::path& path, const ComputeConfig& com
                   .add(model.tokenizer->fingerprint())
                   .add(dtype_name(compute.dtype))
                   .add(compute.deterministic)
+                  .add(compute.device == "cpu" ? "" : compute.device)
                   .add(cpu_capability())
                   .add(torch_version())
                   .finish();

@@ -4,6 +4,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/data/dataset.h"
 #include "lowbit/experiment/experiment.h"
+#include "lowbit/tensor/device.h"
 
 namespace lowbit {
 namespace {
@@ -242,10 +243,14 @@ class Decoder {
   }
 
   void check_device() const {
-    const std::string& device = experiment_.compute.device;
-    if (device == "cpu") return;
-    fail(ErrorCode::kDevice, "{}: device '{}' was asked for, and this build computes on 'cpu' only",
-         fields_.compute.mark().text(), device);
+    const ComputeConfig& compute = experiment_.compute;
+    const at::Device device =
+        with_context(fields_.compute.mark().text(), [&] { return compute_device(compute.device); });
+    if (compute.deterministic && !device.is_cpu()) {
+      fail(ErrorCode::kConfig,
+           "{}: deterministic results are promised on 'cpu' only; set 'deterministic: false' to compute on '{}'",
+           fields_.compute.mark().text(), compute.device);
+    }
   }
 
   void models() {
@@ -310,12 +315,12 @@ void ComputeConfig::visit(FieldVisitor& v) {
   dtype = precision == Precision::kBFloat16 ? DType::kBFloat16 : DType::kFloat32;
   v.field("deterministic", deterministic, "results do not depend on batch, threads or order");
   v.choice("memory", memory, {"resident", "streamed"}, "keep all blocks in memory, or one at a time");
-  v.field("device", device, "where to compute; this version has 'cpu'");
+  v.field("device", device, "where to compute: cpu, cuda or cuda:<number>");
   v.field("threads", threads, "threads; 0 takes one for each core", {0, 1024});
   v.field("batch_tokens", batch_tokens, "tokens of one batch", {1, std::int64_t{1} << 24});
 }
 
-ComputeOptions ComputeConfig::options() const { return {dtype, deterministic, false}; }
+ComputeOptions ComputeConfig::options() const { return {dtype, deterministic, false, compute_device(device)}; }
 
 void Contrast::visit(FieldVisitor& v) {
   v.field("recipes", recipes, "names of recipes, or 'float'; every pair is compared");

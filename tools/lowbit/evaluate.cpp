@@ -165,6 +165,9 @@ void add_evaluate(CLI::App& app, Session& session) {
   command->add_option("--batch-tokens", arguments->compute.batch_tokens, "Tokens of one batch")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
+  command
+      ->add_option("--device", arguments->compute.device, "Where to compute: cpu, cuda or cuda:<number> (with --fast)")
+      ->capture_default_str();
   command->add_flag("--streamed", arguments->streamed, "Keep one block of weights in memory at a time");
   command->add_flag("--fast", arguments->fast, "Let results depend on batch and threads in the last bits");
   session.add_compute_options(*command);
