@@ -10,7 +10,9 @@ set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
 
 find_program(LOWBIT_CCACHE ccache)
 if(LOWBIT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${LOWBIT_CCACHE}")
+  # Without these ccache refuses sources that use a precompiled header.
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime "${LOWBIT_CCACHE}")
 endif()
 
 add_library(lowbit_compiler INTERFACE)

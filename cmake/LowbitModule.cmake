@@ -4,6 +4,20 @@
 # lose files. A module sees its own private headers by "<name>/x.h" and everybody's public ones by <lowbit/<name>/x.h>.
 set_property(GLOBAL PROPERTY LOWBIT_MODULES "")
 
+# What every source with tensors includes is parsed once for all of them: a source then compiles in less than half the
+# time. The presets that check the sources' own includes (dev, tidy) go without.
+function(lowbit_precompile_torch target)
+  if(NOT TARGET lowbit_torch_headers)
+    file(WRITE "${PROJECT_BINARY_DIR}/empty/torch_headers.cpp" "")
+    add_library(lowbit_torch_headers OBJECT "${PROJECT_BINARY_DIR}/empty/torch_headers.cpp")
+    set_target_properties(lowbit_torch_headers PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+    target_link_libraries(lowbit_torch_headers PRIVATE lowbit_compiler lowbit_torch fmt::fmt spdlog::spdlog)
+    target_precompile_headers(lowbit_torch_headers PRIVATE <ATen/core/Tensor.h> <fmt/format.h> <algorithm> <filesystem>
+      <functional> <map> <memory> <optional> <string> <vector>)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM lowbit_torch_headers)
+endfunction()
+
 function(lowbit_module name)
   cmake_parse_arguments(PARSE_ARGV 1 ARG "TORCH" "" "DEPS;LIBS")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cpp")
@@ -20,6 +34,7 @@ function(lowbit_module name)
   target_link_libraries(lowbit_${name} PUBLIC lowbit_compiler ${ARG_LIBS})
   if(ARG_TORCH)
     target_link_libraries(lowbit_${name} PUBLIC lowbit_torch)
+    lowbit_precompile_torch(lowbit_${name})
   endif()
 
   # Between object libraries a link hands on usage requirements only; the objects themselves are gathered once, where

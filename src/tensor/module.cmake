@@ -1,6 +1,7 @@
 # LibTorch's pool is OpenMP, used through inline code that is serial in a file built without this flag. The runtime is
 # LibTorch's own copy, so that one pool serves both; a LibTorch without a copy of its own uses the system's.
-set_source_files_properties("${PROJECT_SOURCE_DIR}/src/tensor/parallel.cpp" PROPERTIES COMPILE_OPTIONS "-fopenmp")
+set_source_files_properties("${PROJECT_SOURCE_DIR}/src/tensor/parallel.cpp" PROPERTIES
+  COMPILE_OPTIONS "-fopenmp" SKIP_PRECOMPILE_HEADERS ON)
 file(GLOB gomp "${LOWBIT_TORCH_DIR}/lib/libgomp*.so*")
 if(gomp)
   list(GET gomp 0 gomp)

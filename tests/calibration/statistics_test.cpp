@@ -173,6 +173,37 @@ TEST(Statistics, LoseRangesInARotation) {
             "statistics: the channel range is unknown after a rotation");
 }
 
+TEST(Statistics, CountMagnitudesAndKeepTheRangeOfEachChunk) {
+  const StatisticsNeeds needs{.histogram = true, .chunk_range = true};
+  const at::Tensor first = random_rows(5, 1);
+  const at::Tensor second = random_rows(9, 2);
+  Statistics whole(kChannels, needs);
+  whole.add(first);
+  whole.add(second);
+  Statistics merged(kChannels, needs), tail(kChannels, needs);
+  merged.add(first);
+  tail.add(second);
+  merged.merge(tail);
+  const at::Tensor ranges = whole.chunk_ranges();
+  ASSERT_EQ(ranges.size(0), 2);
+  EXPECT_TRUE(ranges.select(0, 1).select(0, 0).equal(second.min()));
+  EXPECT_TRUE(ranges.select(0, 1).select(0, 1).equal(second.max()));
+  EXPECT_TRUE(merged.chunk_ranges().equal(ranges));
+  std::int64_t count = 0;
+  for (const Histogram::Bin& bin : merged.histogram().bins()) count += bin.count;
+  EXPECT_EQ(count, 14 * kChannels);
+}
+
+TEST(Statistics, LoseHistogramsAndRangesOfChunksInAnyMap) {
+  Statistics statistics(kChannels, {.histogram = true, .chunk_range = true});
+  statistics.add(random_rows(5, 1));
+  statistics.apply_diagonal(make_full({kChannels}, 2.0, DType::kFloat32));
+  EXPECT_EQ(error_of(ErrorCode::kInternal, [&] { (void)statistics.histogram(); }),
+            "statistics: the histogram is unknown after the inputs were mapped");
+  EXPECT_EQ(error_of(ErrorCode::kInternal, [&] { (void)statistics.chunk_ranges(); }),
+            "statistics: the range of chunks is unknown after the inputs were mapped");
+}
+
 TEST(Statistics, NameTokenAndChannelOfAValueThatIsNotFinite) {
   Statistics statistics(kChannels, {.hessian = true});
   statistics.add(random_rows(5, 1));

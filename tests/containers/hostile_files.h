@@ -11,12 +11,13 @@
 #include <string>
 
 #include "lowbit/base/error.h"
+#include "support/source_folder.h"
 #include "support/test_data.h"
 
 namespace lowbit::testing {
 
 inline std::filesystem::path golden(const std::string& name) {
-  return std::filesystem::path(LOWBIT_SOURCE_DIR) / "tests/golden" / name;
+  return testing::source_folder() / "tests/golden" / name;
 }
 
 inline std::string read_bytes(const std::filesystem::path& path) {

@@ -3,6 +3,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/data/dataset.h"
+#include "support/source_folder.h"
 #include "support/test_data.h"
 
 namespace lowbit {
@@ -140,7 +141,7 @@ TEST_F(DatasetCatalogTest, ReportsEveryProblemOfADefinition) {
 }
 
 TEST(BuiltinDatasets, AreValidAndHaveATestSplitAndARemedy) {
-  const DatasetCatalog catalog({std::filesystem::path(LOWBIT_SOURCE_DIR) / "datasets"}, {});
+  const DatasetCatalog catalog({testing::source_folder() / "datasets"}, {});
   const std::vector<DatasetDefinition> all = catalog.all();
   EXPECT_GE(all.size(), 10U);
   for (const DatasetDefinition& definition : all) {
@@ -154,7 +155,7 @@ TEST(BuiltinDatasets, AreValidAndHaveATestSplitAndARemedy) {
 TEST(BuiltinDatasets, ReadTheSharedData) {
   const auto data = testing::shared_data("data");
   if (!data) GTEST_SKIP() << "no data in the test data";
-  const DatasetCatalog catalog({std::filesystem::path(LOWBIT_SOURCE_DIR) / "datasets"}, {*data});
+  const DatasetCatalog catalog({testing::source_folder() / "datasets"}, {*data});
   const auto documents = [&](const char* name, const char* split) {
     return catalog.load(catalog.find(name), split).documents.size();
   };

@@ -5,6 +5,7 @@
 
 #include "evaluation/perplexity.h"
 #include "lowbit/base/files.h"
+#include "support/source_folder.h"
 #include "support/test_data.h"
 
 namespace lowbit {
@@ -26,7 +27,7 @@ TEST(SmolLM2, HasTheKnownPerplexityOfWikitext) {
   const auto data = testing::shared_data("data");
   if (!path) GTEST_SKIP() << "no SmolLM2: run tools/quickstart, or name its GGUF in LOWBIT_TEST_SMOLLM2";
   if (!data) GTEST_SKIP() << "no wikitext2 in the test data";
-  const DatasetCatalog catalog({std::filesystem::path(LOWBIT_SOURCE_DIR) / "datasets"}, {*data});
+  const DatasetCatalog catalog({testing::source_folder() / "datasets"}, {*data});
   const auto model = Model::open(*path, {});
   const std::unique_ptr<Progress> progress = silent_progress();
   const Cancellation cancellation;

@@ -6,6 +6,7 @@
 #include "data/readers.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
+#include "support/source_folder.h"
 #include "support/test_data.h"
 
 namespace lowbit {
@@ -28,7 +29,8 @@ TEST(WikitextWords, CountPiecesBetweenWhiteSpace) {
 }
 
 TEST(WikitextDetokenizer, EqualsPythonOnWholeSplits) {
-  const Json golden = parse_json(read_file(LOWBIT_SOURCE_DIR "/tests/golden/evaluation/wikitext_pages.json"), "golden");
+  const Json golden =
+      parse_json(read_file(testing::source_folder() / "tests/golden/evaluation/wikitext_pages.json"), "golden");
   DatasetDefinition definition;
   definition.reader = RowReader::kWikitextPages;
   for (const auto& [name, expected] : golden.items()) {

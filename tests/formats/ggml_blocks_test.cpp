@@ -17,6 +17,7 @@
 #include "lowbit/containers/gguf.h"
 #include "lowbit/formats/half.h"
 #include "support/error_text.h"
+#include "support/source_folder.h"
 
 namespace lowbit {
 namespace {
@@ -135,7 +136,7 @@ TEST(GgmlBlocks, DecodeAsTheReferenceProgram) {
 }
 
 TEST(GgmlBlocks, DecodeRandomBlocksAsAnIndependentImplementation) {
-  const auto file = GgufFile::open(std::string(LOWBIT_SOURCE_DIR) + "/tests/golden/formats/ggml_blocks.gguf");
+  const auto file = GgufFile::open(testing::source_folder() / "tests/golden/formats/ggml_blocks.gguf");
   int types = 0;
   for (const TensorEntry& blocks : file->tensors()) {
     if (!blocks.name.ends_with(".blocks")) continue;
@@ -211,7 +212,7 @@ TEST(GgmlBlocks, EncodeByTheRule) {
 }
 
 TEST(GgmlBlocks, EncodeRandomRowsAsAnIndependentImplementation) {
-  const auto file = GgufFile::open(std::string(LOWBIT_SOURCE_DIR) + "/tests/golden/formats/ggml_blocks.gguf");
+  const auto file = GgufFile::open(testing::source_folder() / "tests/golden/formats/ggml_blocks.gguf");
   const TensorEntry* input = file->find("encode.values");
   ASSERT_NE(input, nullptr);
   const std::vector<float> x = decoded(StorageType::kF32, input->data);

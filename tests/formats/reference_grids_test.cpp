@@ -7,15 +7,16 @@
 #include "lowbit/formats/packing.h"
 #include "lowbit/formats/quantized_weight.h"
 #include "lowbit/tensor/factory.h"
+#include "support/source_folder.h"
 
 namespace lowbit {
 namespace {
 
-class ReferenceGrids : public testing::Test {
+class ReferenceGrids : public ::testing::Test {
  protected:
   void SetUp() override {
-    const std::string path = LOWBIT_SOURCE_DIR "/tests/golden/formats/grids.json";
-    golden_ = parse_json(read_file(path), path);
+    const std::filesystem::path path = testing::source_folder() / "tests/golden/formats/grids.json";
+    golden_ = parse_json(read_file(path), path.string());
     rows_ = golden_["rows"];
     columns_ = golden_["columns"];
     const auto values = golden_["weight"].get<std::vector<float>>();

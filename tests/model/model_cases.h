@@ -12,12 +12,13 @@
 #include "lowbit/model/model.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/parallel.h"
+#include "support/source_folder.h"
 
 namespace lowbit::testing {
 
 /// Folders made by tests/golden/model/make_models.py.
 inline std::filesystem::path golden_model(const std::string& name) {
-  return std::filesystem::path(LOWBIT_SOURCE_DIR) / "tests/golden/model" / name;
+  return testing::source_folder() / "tests/golden/model" / name;
 }
 
 inline const std::vector<std::string>& golden_models() {

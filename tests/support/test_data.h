@@ -6,6 +6,8 @@
 #include <string>
 #include <system_error>
 
+#include "support/source_folder.h"
+
 namespace lowbit::testing {
 
 /// A file or folder of the shared test data: under $LOWBIT_TEST_DATA, else under "../shared" beside the checkout.
@@ -14,7 +16,7 @@ inline std::optional<std::filesystem::path> shared_data(const std::string& relat
   const char* root = std::getenv("LOWBIT_TEST_DATA");
   const std::filesystem::path folder = root != nullptr && *root != '\0'
                                            ? std::filesystem::path(root)
-                                           : std::filesystem::path(LOWBIT_SOURCE_DIR).parent_path() / "shared";
+                                           : source_folder().parent_path() / "shared";
   std::error_code error;
   const std::filesystem::path path = folder / relative;
   if (!std::filesystem::exists(path, error)) return std::nullopt;

@@ -8,11 +8,12 @@
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
 #include "lowbit/text/tokenizer.h"
+#include "support/source_folder.h"
 
 namespace lowbit::testing {
 
 inline std::filesystem::path golden_folder() {
-  return std::filesystem::path(LOWBIT_SOURCE_DIR) / "tests" / "golden" / "text";
+  return testing::source_folder() / "tests" / "golden" / "text";
 }
 
 inline const Json& golden(const std::string& name) {

@@ -32,7 +32,12 @@ std::vector<at::Tensor> rounded_weights(const BlockContext& context, const std::
   std::vector<at::Tensor> result;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     const WeightSolver* solver = context.solver(group.linears[i]);
-    result.push_back(solver == nullptr ? weights[i] : solver->approximate(weights[i].mul(scale)).div(scale));
+    if (solver == nullptr) {
+      result.push_back(weights[i]);
+      continue;
+    }
+    result.push_back(with_context(layer_name(context, group.linears[i]),
+                                  [&] { return solver->approximate(weights[i].mul(scale)).div(scale); }));
   }
   return result;
 }

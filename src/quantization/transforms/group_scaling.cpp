@@ -1,5 +1,7 @@
 #include "quantization/transforms/group_scaling.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -99,6 +101,10 @@ void replace_weight(Block& block, LinearSlot& slot, const at::Tensor& weight) {
 }
 
 DiagonalMap scale_group(Block& block, const FusedGroup& group, const at::Tensor& scale, ScalePlace place) {
+  if (!all_finite(scale)) {
+    fail(ErrorCode::kData, "{}: the scale of '{}' is not finite, since a weight of {} holds NaN or Inf", block.name(),
+         group.name, fmt::join(group.linears, ", "));
+  }
   std::shared_ptr<const LinearExecution> scaling;
   if (place == ScalePlace::kFolded && group.producer.empty()) {
     fail(ErrorCode::kUnsupported,

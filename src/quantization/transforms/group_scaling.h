@@ -25,7 +25,7 @@ enum class Join { kMean, kMax };
 
 /// Divides the group's input by `scale` and multiplies the columns of its linears by it, so that the block's function
 /// stays what it was. `scale` is float32 [in], positive; when folded, equal on channels that belong together. Throws
-/// `kUnsupported` when something maps the input on its way to a product.
+/// `kUnsupported` when something maps the input on its way to a product, `kData` when the scale is not finite.
 DiagonalMap scale_group(Block& block, const FusedGroup& group, const at::Tensor& scale, ScalePlace place);
 
 /// The group of that name. Throws `kInternal`.

@@ -9,6 +9,7 @@
 #include "lowbit/tensor/parallel.h"
 #include "quantization/solvers/layers.h"
 #include "quantization/solvers/rtn.h"
+#include "support/source_folder.h"
 
 namespace lowbit {
 namespace {
@@ -101,7 +102,8 @@ void expect_golden(const Json& entry, const QuantizedWeight& solved) {
 }
 
 TEST(GptqSolver, EqualsAnIndependentProgramInEveryMode) {
-  const Json golden = parse_json(read_file(LOWBIT_SOURCE_DIR "/tests/golden/quantization/gptq.json"), "gptq.json");
+  const Json golden =
+      parse_json(read_file(testing::source_folder() / "tests/golden/quantization/gptq.json"), "gptq.json");
   const at::Tensor weight = scaled_integers(golden.at("weight"), golden.at("weight_unit").get<double>());
   const at::Tensor inputs = scaled_integers(golden.at("inputs"), golden.at("input_unit").get<double>());
   for (const Json& entry : golden.at("cases")) {

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "lowbit/tensor/ops.h"
 #include "quantization/small_run.h"
@@ -269,6 +271,18 @@ TEST(Awq, GivesTheSameBitsForAnyNumberOfThreads) {
     weights.push_back(joined_weights(bench.block(), bench.block().fused_groups()[2]));
   }
   EXPECT_TRUE(weights[0].equal(weights[1]));
+}
+
+TEST(Awq, NamesALayerWhoseWeightIsDamaged) {
+  const RtnSolver solver = rtn(3, 8);
+  StepBench bench = bench_of("gqa-tied-sharded", solver);
+  (void)bench.statistics("attention_input");  // activations that are not finite are refused before
+  LinearSlot& slot = bench.block().linear("self_attn.k_proj");
+  at::Tensor weight = slot.op->dense_weight().clone();
+  weight.select(0, 1).select(0, 2).fill_(std::nan(""));
+  replace_weight(bench.block(), slot, weight);
+  EXPECT_THAT(testing::error_text(ErrorCode::kData, [&] { (void)Awq({}).apply(bench); }),
+              ::testing::StartsWith("model.layers.1.self_attn.k_proj: "));
 }
 
 TEST(Awq, NeedsASolver) {

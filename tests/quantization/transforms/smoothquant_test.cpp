@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "quantization/small_run.h"
 #include "quantization/step_bench.h"
 #include "quantization/transforms/group_names.h"
@@ -133,6 +135,18 @@ TEST(SmoothQuant, RefusesAScaleThatCannotPassAMap) {
       testing::error_text(ErrorCode::kUnsupported, [&] { (void)folded.apply(bench); }),
       "model.layers.0.self_attn.q_proj: 'input scaling' maps its input, and a scale folded into 'input_layernorm' "
       "does not pass it; leave the group 'attention_input' out");
+}
+
+TEST(SmoothQuant, NamesTheLayersWhoseWeightIsDamaged) {
+  SmoothQuant step(all_groups(0.5));
+  StepBench bench = bench_of("rope-linear", step);
+  (void)bench.statistics("mlp_input");  // of the undamaged block: activations that are not finite are refused before
+  LinearSlot& slot = bench.block().linear("mlp.up_proj");
+  replace_weight(bench.block(), slot, slot.op->dense_weight().clone().fill_(std::nan("")));
+  EXPECT_EQ(
+      testing::error_text(ErrorCode::kData, [&] { (void)step.apply(bench); }),
+      "model.layers.0: the scale of 'mlp_input' is not finite, since a weight of mlp.gate_proj, mlp.up_proj holds "
+      "NaN or Inf");
 }
 
 TEST(SmoothQuant, ChecksItsGroups) {

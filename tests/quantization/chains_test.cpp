@@ -1,0 +1,97 @@
+// Recipes of several steps, from YAML to the logits of the artifact, on models with grouped queries, biases, tied heads
+// and widths that are no multiple of the group.
+#include <ATen/core/Tensor.h>
+#include <gtest/gtest.h>
+
+#include "model/model_cases.h"
+#include "quantization/small_run.h"
+
+namespace lowbit {
+namespace {
+
+class Chains : public ::testing::Test {
+ protected:
+  explicit Chains() { set_thread_count(1); }
+
+  // The relative distance of the logits from the float model's.
+  double error_of(const std::string& name, const std::string& yaml) {
+    const auto weights = open_weights(testing::golden_model(name));
+    const RuntimeReaders readers = runtime_readers(registries_);
+    const auto model =
+        Model::make(weights, std::make_unique<testing::NoTokenizer>(), {}, Model::Residency::kResident, readers);
+    CalibrationSet calibration;
+    const Random random(3, "tokens");
+    for (std::uint64_t sequence = 0; sequence < 8; ++sequence) {
+      std::vector<TokenId> ids;
+      for (std::uint64_t token = 0; token < 24; ++token) {
+        ids.push_back(static_cast<TokenId>(random.below(sequence * 24 + token, 24)));
+      }
+      calibration.sequences.push_back(std::move(ids));
+    }
+    calibration.hash = hash_of("random tokens");
+    const std::filesystem::path output = folder_ / std::to_string(runs_++);
+    const QuantizeRequest request{model, testing::recipe_of(yaml, registries_), &calibration, 0, output};
+    (void)quantize(request, *silent_progress(), Cancellation());
+    const auto quantized = Model::make(open_weights(output), nullptr, {}, Model::Residency::kStreamed, readers);
+    const at::Tensor ids = make_arange(24, DType::kInt64).unsqueeze(0);
+    const at::Tensor exact = testing::logits_of(*model, ids);
+    return testing::logits_of(*quantized, ids).sub(exact).norm().item<double>() / exact.norm().item<double>();
+  }
+
+  testing::TemporaryFolder folder_;
+  QuantizationRegistries registries_ = builtin_quantization();
+  int runs_ = 0;
+};
+
+const char* const kModels[] = {"gqa-tied-sharded", "biased-float16", "mha-untied-bfloat16"};
+
+// 6 divides neither 16 nor 20 columns.
+TEST_F(Chains, OfEightBitsStayNearTheFloatModel) {
+  for (const char* model : kModels) {
+    for (const char* yaml :
+         {"[{rtn: {bits: 8, group: -1}}, {activations: {bits: 8}}]",
+          "[{smoothquant: {}}, {rtn: {bits: 8, group: 6}}, {activations: {bits: 8, per: group, group: 6}}]",
+          "[{smoothquant: {groups: [attention_input, o_input, mlp_input, down_input]}}, {rtn: {bits: 8, group: -1}}, "
+          "{activations: {bits: 8, per: tensor}}]",
+          "[{smoothquant: {run_time: true}}, {gptq: {bits: 8, group: 6}}, {activations: {symmetry: asymmetric}}]",
+          "[{awq: {}}, {rtn: {bits: 8, group: 6}}, {activations: {bits: 8}}]",
+          "[{rtn: {bits: 8, group: -1, symmetry: sym_restricted}}, {llm_int8: {threshold: 2}}]"}) {
+      const double error = error_of(model, yaml);
+      // Inputs lose up to 1/254 of the largest one on each of the eight products in a row.
+      EXPECT_LT(error, 0.1) << model << " " << yaml;
+      EXPECT_GT(error, 0) << model << " " << yaml;
+    }
+  }
+}
+
+TEST_F(Chains, RoundInputsToFloat8BetterThanToFourBitsAndWorseThanToEight) {
+  for (const char* model : kModels) {
+    const double float8 = error_of(model, "[{rtn: {bits: 8, group: 6}}, {activations: {type: fp8}}]");
+    EXPECT_LT(float8, error_of(model, "[{rtn: {bits: 8, group: 6}}, {activations: {bits: 4}}]")) << model;
+    EXPECT_GT(float8, error_of(model, "[{rtn: {bits: 8, group: 6}}, {activations: {bits: 8}}]")) << model;
+  }
+}
+
+TEST_F(Chains, LoseMoreWithFewerBits) {
+  for (const char* model : kModels) {
+    double before = 0;
+    for (const int bits : {8, 6, 4, 2}) {
+      const double error = error_of(model, "[{smoothquant: {}}, {gptq: {bits: 8, group: 6}}, {activations: {bits: " +
+                                               std::to_string(bits) + "}}]");
+      EXPECT_GT(error, before) << model << " " << bits;
+      before = error;
+    }
+  }
+}
+
+TEST_F(Chains, MixSolversAndExecutionsByLayer) {
+  const std::string yaml =
+      "[{awq: {groups: [mlp_input, down_input]}}, {gptq: {bits: 4, group: 6}, layers: ['*.mlp.*'], overrides: "
+      "[{layers: "
+      "['*.down_proj'], bits: 8}]}, {rtn: {bits: 8, group: -1}, layers: ['*.q_proj', '*.k_proj', '*.v_proj']}, "
+      "{activations: {bits: 8}, layers: ['*.mlp.*']}, {llm_int8: {}, layers: ['*.q_proj', '*.k_proj', '*.v_proj']}]";
+  for (const char* model : kModels) EXPECT_LT(error_of(model, yaml), 0.5) << model;
+}
+
+}  // namespace
+}  // namespace lowbit
