@@ -101,8 +101,8 @@ TEST_P(OtherDevice, RunsWholeWithoutTouchingData) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Folders, OtherDevice, ::testing::ValuesIn(golden_models()), [](const auto& info) {
-  std::string name = info.param;
+INSTANTIATE_TEST_SUITE_P(Folders, OtherDevice, ::testing::ValuesIn(golden_models()), [](const auto& folder) {
+  std::string name = folder.param;
   std::erase(name, '-');
   return name;
 });

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "lowbit/base/random.h"
 #include "lowbit/tensor/factory.h"

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "quantization/small_run.h"
 #include "quantization/step_bench.h"
 #include "quantization/transforms/group_names.h"
