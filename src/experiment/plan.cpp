@@ -210,6 +210,7 @@ std::filesystem::path Store::result(const std::string& key) const { return folde
 std::filesystem::path Store::reference(const std::string& key) const { return folder_ / "references" / key; }
 std::filesystem::path Store::failure(const std::string& key) const { return folder_ / "failures" / (key + ".json"); }
 std::filesystem::path Store::log(const std::string& key) const { return folder_ / "logs" / (key + ".log"); }
+std::filesystem::path Store::unfinished() const { return folder_ / "unfinished"; }
 
 bool Store::has(const WorkItem& item) const {
   std::error_code error;

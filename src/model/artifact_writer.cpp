@@ -6,6 +6,7 @@
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
 #include "lowbit/base/log.h"
+#include "lowbit/base/work_folder.h"
 #include "lowbit/containers/safetensors.h"
 #include "lowbit/model/artifact.h"
 #include "lowbit/model/weight_source.h"
@@ -84,6 +85,7 @@ void ArtifactWriter::Data::begin() {
   }
   blocks = base->architecture().layers;
   make_folders(folder);
+  remove_abandoned_writes(folder);
   if (std::filesystem::exists(folder / kRecord)) {
     check_record();
     return;

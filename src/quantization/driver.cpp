@@ -75,6 +75,7 @@ class Driver {
     const std::unique_ptr<ProgressTask> task = progress.start("quantize", blocks, "blocks");
     finished_ = writer_.finished() ? blocks : leading_blocks();
     report_.resumed_blocks = finished_;
+    if (finished_ > 0) log::info("quantization goes on: {} of {} blocks were done before", finished_, blocks);
     if (writer_.finished()) {
       for (std::int64_t index = 0; index < blocks; ++index) add(read_block_report(request_.output, index));
     } else {
