@@ -163,6 +163,7 @@ EvaluationResult Perplexity::run(const EvaluationContext& context) const {
                           .protocol = protocol_.name,
                           .metrics = {},
                           .items = {},
+                          .consecutive = protocol_.kind != Protocol::Kind::kLmEval,
                           .facts = {}};
   for (const ScoredUnit& unit : plan.units) result.items.push_back(make_item(unit, scores));
   add_perplexity(protocol_, plan, result);
