@@ -1,4 +1,5 @@
 // Which layers' inputs each option of the driver changes, seen through the Hessians that a solver is handed.
+#include <ATen/TensorOperators.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
