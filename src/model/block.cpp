@@ -7,6 +7,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/rotary.h"
 
 namespace lowbit {
 namespace {
@@ -28,13 +29,6 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
 // [batch, tokens, heads * dim] -> [batch, heads, tokens, dim]
 at::Tensor split_heads(const at::Tensor& x, std::int64_t heads) {
   return x.view({x.size(0), x.size(1), heads, -1}).transpose(1, 2);
-}
-
-// Dimension i and i + dim / 2 turn as one pair; cos and sin are in the type of x, [tokens, dim].
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  const std::int64_t half = x.size(-1) / 2;
-  const at::Tensor turned = concatenate({x.narrow(-1, half, half).neg(), x.narrow(-1, 0, half)}, -1);
-  return x.mul(cos).add(turned.mul(sin));
 }
 
 void tell(TapSink* taps, Group group, const at::Tensor& x) {
@@ -90,8 +84,8 @@ at::Tensor Block::heads_output(const at::Tensor& x, const RopeTable& rope, KvCac
   const at::Tensor cos = to_dtype(rope.cos.narrow(0, start, x.size(1)), dtype_of(q));
   const at::Tensor sin = to_dtype(rope.sin.narrow(0, start, x.size(1)), dtype_of(q));
   const double scale = 1.0 / std::sqrt(static_cast<double>(architecture_.head_dim));
-  const at::Tensor query = rotate(q, cos, sin);
-  const at::Tensor key = rotate(k, cos, sin);
+  const at::Tensor query = rotate_pairs(q, cos, sin);
+  const at::Tensor key = rotate_pairs(k, cos, sin);
   const at::Tensor out =
       cache != nullptr ? cache->append_and_attend(query, key, v, scale, options_.deterministic)
                        : causal_attention(query, key, v, scale, architecture_.sliding_window, options_.deterministic);
@@ -101,7 +95,8 @@ at::Tensor Block::heads_output(const at::Tensor& x, const RopeTable& rope, KvCac
 at::Tensor Block::gated(const at::Tensor& x) const {
   const at::Tensor gate = linear("mlp.gate_proj").forward(x, options_.deterministic);
   const at::Tensor up = linear("mlp.up_proj").forward(x, options_.deterministic);
-  return activate(gate, architecture_.activation).mul(up);
+  const at::Tensor activated = activate(gate, architecture_.activation);
+  return options_.differentiable ? activated.mul(up) : activated.mul_(up);
 }
 
 at::Tensor Block::attention(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache, TapSink* taps) const {
