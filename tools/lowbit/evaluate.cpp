@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <stdlib.h>
 
+#include <chrono>
 #include <memory>
 
 #include "lowbit/base/error.h"
@@ -88,9 +89,12 @@ int run_evaluate(const Session& session, EvaluateArguments arguments) {
     baseline = Model::open(find_model(arguments.baseline, resources).path, arguments.compute.options(),
                            Model::Residency::kStreamed);
   }
+  Cost cost;
+  const auto start = std::chrono::steady_clock::now();
   const EvaluationResult result = run(arguments.model, false, baseline.get());
+  cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   print_result(arguments.model, result);
-  if (!arguments.json.empty()) write_file_atomically(arguments.json, evaluation_json(result, {}));
+  if (!arguments.json.empty()) write_file_atomically(arguments.json, evaluation_json(result, cost));
   return 0;
 }
 
