@@ -51,6 +51,7 @@ class Planner {
     for (std::size_t model = 0; model < experiment_.models.size(); ++model) {
       add_model(static_cast<int>(model));
     }
+    plan_.plugins = experiment_.plugins;
     return std::move(plan_);
   }
 
@@ -155,8 +156,9 @@ class Planner {
     const Hash tokenizer = model.tokenizer->fingerprint();
     const auto cached = evaluation_keys_.find({evaluation, tokenizer});
     if (cached != evaluation_keys_.end()) return cached->second;
-    const Hash key =
-        experiment_.evaluations[static_cast<std::size_t>(evaluation)].evaluation->key(*model.tokenizer, datasets_);
+    const EvaluationEntry& entry = experiment_.evaluations[static_cast<std::size_t>(evaluation)];
+    Hash key = entry.evaluation->key(*model.tokenizer, datasets_);
+    if (!entry.origin.built_in()) key = Hasher().add(key).add(entry.origin.hash).finish();
     return evaluation_keys_[{evaluation, tokenizer}] = key;
   }
 

@@ -34,6 +34,7 @@ class RecipeDecoder {
                        std::vector<ConfigNode>& echo);
   void decode_execution(const Step& step);
   void check_order(const Step& step, int rank);
+  void note_origin(const ModuleOrigin& origin);
   void refuse_layer_keys(const Step& step, std::string_view family);
   [[nodiscard]] LayerPatterns decode_patterns(const ConfigNode* layers, const ConfigNode* except);
   void decode_pattern_list(const ConfigNode* node, std::string_view key,

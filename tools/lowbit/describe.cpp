@@ -10,6 +10,7 @@ namespace {
 
 void print_module(const std::string& family, const ModuleInfo& module) {
   fmt::print("{} ({}): {}\n", module.name, family, module.summary);
+  if (!module.origin.built_in()) fmt::print("from: {} ({})\n", module.origin.text(), module.origin.hash.hex());
   if (!module.citation.empty()) fmt::print("source: {}\n", module.citation);
   if (module.fields.empty()) fmt::print("\nno options\n");
   for (const FieldDescription& field : module.fields) {
@@ -20,7 +21,7 @@ void print_module(const std::string& family, const ModuleInfo& module) {
 
 int describe(const Session& session, const std::string& name) {
   session.start();
-  const Registries registries = builtin_registries();
+  const Registries registries = session.registries();
   std::vector<std::string> names;
   for (const ModuleFamily& family : module_families(registries)) {
     for (const ModuleInfo& module : family.modules) {

@@ -41,7 +41,12 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
-std::unique_ptr<Evaluation> make_evaluation(const std::string& text) {
+struct MadeEvaluation {
+  std::unique_ptr<Evaluation> evaluation;
+  std::vector<ModuleOrigin> plugins;  // that it comes from: none or one
+};
+
+MadeEvaluation make_evaluation(const std::string& text, const Registry<Evaluation>& registry) {
   const ConfigNode node = yaml_argument(text, "--evaluation");
   if (!node.is_map() || node.entries().size() != 1) {
     fail(ErrorCode::kConfig,
@@ -50,10 +55,10 @@ std::unique_ptr<Evaluation> make_evaluation(const std::string& text) {
   }
   const auto& [key, options] = node.entries().front();
   ConfigProblems problems;
-  const Registry<Evaluation> registry = builtin_evaluations();
-  auto evaluation = registry.create(key.text(), key.mark(), options, problems);
+  MadeEvaluation made{registry.create(key.text(), key.mark(), options, problems), {}};
   problems.throw_if_any();
-  return evaluation;
+  if (const ModuleOrigin& origin = registry.origin_of(key.text()); !origin.built_in()) made.plugins.push_back(origin);
+  return made;
 }
 
 void print_result(const std::string& name, const EvaluationResult& result) {
@@ -72,7 +77,8 @@ int run_evaluate(const Session& session, EvaluateArguments arguments) {
   const auto residency = arguments.streamed ? Model::Residency::kStreamed : Model::Residency::kResident;
   const Resources resources = session.resources();
   const DatasetCatalog datasets(resources.dataset_folders(), resources.data_folders);
-  const auto evaluation = make_evaluation(arguments.evaluation);
+  const Registries registries = session.registries();
+  const MadeEvaluation made = make_evaluation(arguments.evaluation, registries.evaluations);
   const auto progress = session.progress();
   const TemporaryFolder reference;
   const auto run = [&](const std::string& name, bool is_baseline, const Model* baseline) {
@@ -80,7 +86,9 @@ int run_evaluate(const Session& session, EvaluateArguments arguments) {
     const Scorer scorer(*model, {arguments.compute.batch_tokens}, *progress, *session.cancellation);
     EvaluationContext context{scorer, datasets, 0, {}, is_baseline, baseline};
     if (!arguments.baseline.empty()) context.reference_folder = reference.path();
-    return evaluation->run(context);
+    EvaluationResult result;
+    blame_plugins(made.plugins, [&] { result = made.evaluation->run(context); });
+    return result;
   };
   std::shared_ptr<Model> baseline;
   if (!arguments.baseline.empty()) {

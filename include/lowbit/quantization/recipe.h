@@ -65,7 +65,7 @@ class Recipe {
   [[nodiscard]] const std::string& name() const { return name_; }
   /// With every default filled in; what results store and `hash` covers.
   [[nodiscard]] const ConfigNode& resolved() const { return resolved_; }
-  /// Of resolved steps and their versions.
+  /// Of resolved steps, their versions and the plugins that they come from.
   [[nodiscard]] Hash hash() const;
   /// The solver for a layer ("model.layers.3.mlp.down_proj"), or null: the layer stays float.
   [[nodiscard]] const WeightSolver* solver(std::string_view layer) const;
@@ -79,6 +79,8 @@ class Recipe {
   /// Null: a float cache.
   [[nodiscard]] const KvCacheStep* kv_cache() const { return kv_cache_.get(); }
   [[nodiscard]] const DriverOptions& driver() const { return driver_; }
+  /// The plugins that steps come from, each once, in the order of the steps.
+  [[nodiscard]] const std::vector<ModuleOrigin>& plugins() const { return plugins_; }
   /// Joined over the steps that read this stream.
   [[nodiscard]] StatisticsNeeds needs(Stream stream) const;
   /// Over both streams, as if all read the quantized one: for estimates of memory and time.
@@ -114,6 +116,7 @@ class Recipe {
   std::unique_ptr<KvCacheStep> kv_cache_;
   std::vector<std::unique_ptr<ModelStep>> model_steps_;
   std::vector<int> versions_;  // of the steps, in the order of `resolved_`
+  std::vector<ModuleOrigin> plugins_;
   DriverOptions driver_;
 };
 
