@@ -17,7 +17,7 @@ namespace lowbit LOWBIT_EXPORT {
 struct RunOptions {
   std::filesystem::path
       program;  ///< spawned for each piece of work: `program worker <run folder> <key> <failure file>`
-  std::vector<std::string> worker_arguments;              ///< passed on behind those, for example --data folders
+  std::vector<std::string> worker_arguments;              ///< passed on behind those: --data folders, --plugin files
   std::function<void(const std::string& line)> announce;  ///< told what begins and what failed; may be empty
 };
 
