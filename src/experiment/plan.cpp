@@ -203,7 +203,9 @@ const WorkItem* Plan::find(const std::string& key) const {
 }
 
 Plan make_plan(const Experiment& experiment, const Resources& resources) {
-  return Planner(experiment, resources).make();
+  Plan plan;
+  blame_plugins(experiment.plugins, [&] { plan = Planner(experiment, resources).make(); });
+  return plan;
 }
 
 Store::Store(std::filesystem::path folder) : folder_(std::move(folder)) {}

@@ -18,6 +18,10 @@ std::string names_of(const std::vector<ModuleOrigin>& plugins) {
 
 }  // namespace
 
+std::vector<ModuleOrigin> ModuleOrigin::plugins() const {
+  return built_in() ? std::vector<ModuleOrigin>() : std::vector<ModuleOrigin>{*this};
+}
+
 std::string ModuleOrigin::text(std::string_view before) const {
   return built_in() ? "" : fmt::format("{}plugin '{}' {}", before, plugin, version);
 }

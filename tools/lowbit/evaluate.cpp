@@ -55,10 +55,9 @@ MadeEvaluation make_evaluation(const std::string& text, const Registry<Evaluatio
   }
   const auto& [key, options] = node.entries().front();
   ConfigProblems problems;
-  MadeEvaluation made{registry.create(key.text(), key.mark(), options, problems), {}};
+  auto evaluation = registry.create(key.text(), key.mark(), options, problems);
   problems.throw_if_any();
-  if (const ModuleOrigin& origin = registry.origin_of(key.text()); !origin.built_in()) made.plugins.push_back(origin);
-  return made;
+  return {std::move(evaluation), registry.origin_of(key.text()).plugins()};
 }
 
 void print_result(const std::string& name, const EvaluationResult& result) {

@@ -16,6 +16,8 @@ struct ModuleOrigin {
   std::string version;  ///< of the plugin, as its author numbers it
   Hash hash;            ///< of the plugin's file: what it makes is kept under another key when it changes
   [[nodiscard]] bool built_in() const { return plugin.empty(); }
+  /// Itself if it is a plugin, else nothing.
+  [[nodiscard]] std::vector<ModuleOrigin> plugins() const;
   /// "<before>plugin 'x' 0.1.0", or nothing for what is built in.
   [[nodiscard]] std::string text(std::string_view before = "") const;
   friend bool operator==(const ModuleOrigin&, const ModuleOrigin&) = default;

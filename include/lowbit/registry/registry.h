@@ -63,17 +63,22 @@ class Registry {
   }
 
   /// Null, with the problems added, when the name is unknown or an option is wrong. `name_mark` is where the name
-  /// stands. `make` runs only on options without problems; what it throws is not caught.
+  /// stands. `make` runs only on options without problems; what it throws passes, a plugin's as `kPlugin`.
   [[nodiscard]] std::unique_ptr<Interface> create(std::string_view name, const SourceMark& name_mark,
                                                   const ConfigNode& options, ConfigProblems& problems) const {
     const Entry* entry = find(name, name_mark, problems);
-    return entry == nullptr ? nullptr : entry->make(options, problems);
+    std::unique_ptr<Interface> made;
+    if (entry != nullptr) blame_plugins(entry->info.origin.plugins(), [&] { made = entry->make(options, problems); });
+    return made;
   }
   /// The options with every default filled in; null node when there were problems.
   [[nodiscard]] ConfigNode resolve(std::string_view name, const SourceMark& name_mark, const ConfigNode& options,
                                    ConfigProblems& problems) const {
     const Entry* entry = find(name, name_mark, problems);
-    return entry == nullptr ? ConfigNode() : entry->resolve(options, problems);
+    ConfigNode resolved;
+    if (entry != nullptr)
+      blame_plugins(entry->info.origin.plugins(), [&] { resolved = entry->resolve(options, problems); });
+    return resolved;
   }
   [[nodiscard]] bool contains(std::string_view name) const { return entries_.find(name) != entries_.end(); }
   /// Where a registered module comes from. Throws `kInternal` for an unknown name.
