@@ -19,6 +19,8 @@ add_library(lowbit_compiler INTERFACE)
 target_compile_features(lowbit_compiler INTERFACE cxx_std_20)
 # Contraction of a*b+c into one rounding would make results depend on the compiler's choices.
 target_compile_options(lowbit_compiler INTERFACE -ffp-contract=off)
+# Search paths that LD_LIBRARY_PATH cannot overrule: another LibTorch there, of another version, would crash us.
+target_link_options(lowbit_compiler INTERFACE "LINKER:--disable-new-dtags")
 if(LOWBIT_DEVELOPER)
   target_compile_options(lowbit_compiler INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
     $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # GCC 12 sees overlaps in std::string that are not there

@@ -52,6 +52,7 @@ class Planner {
     for (std::size_t model = 0; model < experiment_.models.size(); ++model) {
       add_model(static_cast<int>(model));
     }
+    plan_.plugins = experiment_.plugins;
     return std::move(plan_);
   }
 
@@ -156,8 +157,9 @@ class Planner {
     const Hash tokenizer = model.tokenizer->fingerprint();
     const auto cached = evaluation_keys_.find({evaluation, tokenizer});
     if (cached != evaluation_keys_.end()) return cached->second;
-    const Hash key =
-        experiment_.evaluations[static_cast<std::size_t>(evaluation)].evaluation->key(*model.tokenizer, datasets_);
+    const EvaluationEntry& entry = experiment_.evaluations[static_cast<std::size_t>(evaluation)];
+    Hash key = entry.evaluation->key(*model.tokenizer, datasets_);
+    if (!entry.origin.built_in()) key = Hasher().add(key).add(entry.origin.hash).finish();
     return evaluation_keys_[{evaluation, tokenizer}] = key;
   }
 
@@ -202,7 +204,9 @@ const WorkItem* Plan::find(const std::string& key) const {
 }
 
 Plan make_plan(const Experiment& experiment, const Resources& resources) {
-  return Planner(experiment, resources).make();
+  Plan plan;
+  blame_plugins(experiment.plugins, [&] { plan = Planner(experiment, resources).make(); });
+  return plan;
 }
 
 Store::Store(std::filesystem::path folder) : folder_(std::move(folder)) {}

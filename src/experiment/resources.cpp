@@ -1,5 +1,7 @@
 #include "lowbit/experiment/resources.h"
 
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <system_error>
 
@@ -37,6 +39,14 @@ bool holds_shares(const fs::path& folder) {
 
 void add_share(std::vector<fs::path>& shares, const fs::path& folder) {
   if (holds_shares(folder) && std::find(shares.begin(), shares.end(), folder) == shares.end()) shares.push_back(folder);
+}
+
+// Where this code lies: liblowbit.so, also when another program uses it.
+fs::path library_file() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&find_resources), &info) == 0) return {};
+  std::error_code error;
+  return fs::canonical(info.dli_fname, error);
 }
 
 ModelDefinition load_definition(const fs::path& file) {
@@ -95,8 +105,12 @@ Resources find_resources(const std::vector<fs::path>& extra_data) {
   add_share(resources.shares, fs::current_path(error));
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   add_share(resources.shares, program.parent_path().parent_path() / "share" / "lowbit");
+  // <prefix>/lib/liblowbit.so, or a folder or two deeper where a system has one for each machine.
+  fs::path folder = library_file().parent_path();
+  for (int level = 0; level < 3; ++level)
+    add_share(resources.shares, (folder = folder.parent_path()) / "share" / "lowbit");
   // A program in build/<preset>/bin stands three folders below its sources.
-  for (fs::path folder = program.parent_path(); folder != folder.parent_path(); folder = folder.parent_path()) {
+  for (folder = program.parent_path(); folder != folder.parent_path(); folder = folder.parent_path()) {
     add_share(resources.shares, folder);
   }
   resources.data_folders = extra_data;

@@ -23,6 +23,9 @@ class Collector {
     results_.config_hash = experiment_.hash().hex();
     results_.machine = machine_facts();
     results_.build = build_facts();
+    for (const ModuleOrigin& plugin : experiment_.plugins) {
+      results_.build.emplace_back("plugin " + plugin.plugin, fmt::format("{} ({})", plugin.version, plugin.hash.hex()));
+    }
     for (const ModelEntry& entry : experiment_.models) add_model(entry);
     for (const Cell& cell : plan_.cells) add_cell(cell);
     compare_cells(experiment_, results_);

@@ -7,7 +7,7 @@
 namespace lowbit {
 namespace {
 
-constexpr int kPlanFileVersion = 1;
+constexpr int kPlanFileVersion = 2;
 
 Json item_json(const WorkItem& item) {
   return {{"kind", item.kind == WorkItem::Kind::kQuantize ? "quantize" : "evaluate"},
@@ -60,7 +60,17 @@ void write_plan(const std::filesystem::path& file, const Plan& plan) {
                      {"item", cell.item},
                      {"artifact", cell.artifact}});
   }
-  const Json json = {{"version", kPlanFileVersion}, {"items", std::move(items)}, {"cells", std::move(cells)}};
+  Json plugins = Json::array();
+  for (const ModuleOrigin& plugin : plan.plugins) {
+    plugins.push_back({{"name", plugin.plugin},
+                       {"version", plugin.version},
+                       {"hash_low", plugin.hash.low},
+                       {"hash_high", plugin.hash.high}});
+  }
+  const Json json = {{"version", kPlanFileVersion},
+                     {"plugins", std::move(plugins)},
+                     {"items", std::move(items)},
+                     {"cells", std::move(cells)}};
   write_file_atomically(file, json.dump(1) + "\n");
 }
 
@@ -76,6 +86,12 @@ Plan read_plan(const std::filesystem::path& file) {
                             cell.at("calibration").get<int>(), cell.at("evaluation").get<int>(),
                             cell.at("seed").get<std::int64_t>(), cell.at("item").get<std::string>(),
                             cell.at("artifact").get<std::string>()});
+    }
+    for (const Json& plugin : json.at("plugins")) {
+      plan.plugins.push_back(
+          {plugin.at("name").get<std::string>(),
+           plugin.at("version").get<std::string>(),
+           {plugin.at("hash_low").get<std::uint64_t>(), plugin.at("hash_high").get<std::uint64_t>()}});
     }
     return plan;
   } catch (const Json::exception& problem) {

@@ -13,7 +13,7 @@ namespace {
 struct ExperimentFields {
   std::string name;
   std::vector<std::string> models;
-  ConfigNode calibrations, recipes, evaluations, contrasts, compute;
+  ConfigNode needed, calibrations, recipes, evaluations, contrasts, compute;
   std::vector<std::int64_t> seeds = {0};
   std::string baseline = Experiment::kBaseline;
   double margin = 0;
@@ -22,6 +22,7 @@ struct ExperimentFields {
   void visit(FieldVisitor& v) {
     v.required("name");
     v.field("name", name, "short name; the run's folder is runs/<name> unless 'output' says otherwise");
+    v.field("requires", needed, "what must be loaded already: {plugins: [names]}");
     v.required("models");
     v.field("models", models, "names of configs/models, or paths of GGUF files and Hugging Face folders");
     v.field("calibrations", calibrations, "list of calibration sets");
@@ -38,6 +39,12 @@ struct ExperimentFields {
     v.field("output", output, "folder of the run; runs/<name> when empty");
     v.field("store", store, "folder of finished work, shared by experiments: artifacts and results by content");
   }
+};
+
+// What `requires` may ask for.
+struct RequiredFields {
+  std::vector<std::string> plugins;
+  void visit(FieldVisitor& v) { v.field("plugins", plugins, "names of plugins"); }
 };
 
 struct ArtifactFields {
@@ -65,6 +72,7 @@ class Decoder {
   Experiment decode() {
     decode_fields(node_, fields_, problems_);
     check_names();
+    required_plugins();
     calibrations();
     recipes();
     evaluations();
@@ -113,6 +121,28 @@ class Decoder {
     }
     experiment_.output = fields_.output.empty() ? "runs/" + fields_.name : fields_.output;
     experiment_.store = fields_.store;
+  }
+
+  // A missing plugin would show as unknown names all over the file, so it is said first and alone.
+  void required_plugins() {
+    RequiredFields required;
+    decode_fields(fields_.needed, required, problems_);
+    experiment_.required_plugins = required.plugins;
+    for (const std::string& name : required.plugins) {
+      const auto& loaded = registries_.plugins;
+      if (std::any_of(loaded.begin(), loaded.end(), [&](const auto& plugin) { return plugin.plugin == name; }))
+        continue;
+      fail(ErrorCode::kPlugin,
+           "{}: the experiment requires the plugin '{}', which is not loaded; give '--plugin <its library>' (an "
+           "experiment file loads none by itself)",
+           mark_of("requires").text(), name);
+    }
+  }
+
+  void note_origin(const ModuleOrigin& origin) {
+    std::vector<ModuleOrigin>& plugins = experiment_.plugins;
+    if (!origin.built_in() && std::find(plugins.begin(), plugins.end(), origin) == plugins.end())
+      plugins.push_back(origin);
   }
 
   void check_dataset(const std::string& name, const SourceMark& mark) {
@@ -165,7 +195,9 @@ class Decoder {
       return;
     }
     auto recipe = Recipe::decode(name, node, registries_.quantization, problems_);
-    if (recipe) experiment_.recipes.push_back({name, std::move(recipe), {}, mark});
+    if (!recipe) return;
+    for (const ModuleOrigin& plugin : recipe->plugins()) note_origin(plugin);
+    experiment_.recipes.push_back({name, std::move(recipe), {}, mark});
   }
 
   void evaluations() {
@@ -194,7 +226,9 @@ class Decoder {
         resolved_evaluations_.push_back(
             ConfigNode::map({{ConfigNode::scalar(key.text()),
                               registries_.evaluations.resolve(key.text(), key.mark(), options, problems_)}}));
-        experiment_.evaluations.push_back({key.text(), std::move(made), item.mark()});
+        const ModuleOrigin& origin = registries_.evaluations.origin_of(key.text());
+        note_origin(origin);
+        experiment_.evaluations.push_back({key.text(), std::move(made), item.mark(), origin});
       }
     }
   }
@@ -282,18 +316,23 @@ class Decoder {
                                                ? entry.recipe->resolved()
                                                : ConfigNode::map({{text("artifact"), text(entry.artifact.string())}})});
     }
-    experiment_.resolved = ConfigNode::map({{text("name"), text(experiment_.name)},
-                                            {text("models"), ConfigNode::sequence(std::move(model_names))},
-                                            {text("calibrations"), ConfigNode::sequence(std::move(calibrations))},
-                                            {text("recipes"), ConfigNode::map(std::move(recipes))},
-                                            {text("evaluations"), ConfigNode::sequence(resolved_evaluations_)},
-                                            {text("seeds"), ConfigNode::sequence(std::move(seeds))},
-                                            {text("baseline"), text(fields_.baseline)},
-                                            {text("margin"), text(fmt::format("{}", fields_.margin))},
-                                            {text("contrasts"), ConfigNode::sequence(std::move(contrasts))},
-                                            {text("compute"), echo_fields(experiment_.compute)},
-                                            {text("output"), text(experiment_.output.string())},
-                                            {text("store"), text(experiment_.store.string())}});
+    std::vector<ConfigNode::Entry> entries = {{text("name"), text(experiment_.name)},
+                                              {text("models"), ConfigNode::sequence(std::move(model_names))},
+                                              {text("calibrations"), ConfigNode::sequence(std::move(calibrations))},
+                                              {text("recipes"), ConfigNode::map(std::move(recipes))},
+                                              {text("evaluations"), ConfigNode::sequence(resolved_evaluations_)},
+                                              {text("seeds"), ConfigNode::sequence(std::move(seeds))},
+                                              {text("baseline"), text(fields_.baseline)},
+                                              {text("margin"), text(fmt::format("{}", fields_.margin))},
+                                              {text("contrasts"), ConfigNode::sequence(std::move(contrasts))},
+                                              {text("compute"), echo_fields(experiment_.compute)},
+                                              {text("output"), text(experiment_.output.string())},
+                                              {text("store"), text(experiment_.store.string())}};
+    if (!experiment_.required_plugins.empty()) {
+      entries.insert(entries.begin() + 1,
+                     {text("requires"), echo_fields(RequiredFields{experiment_.required_plugins})});
+    }
+    experiment_.resolved = ConfigNode::map(std::move(entries));
   }
 
   const ConfigNode& node_;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -19,10 +20,10 @@ using Clock = std::chrono::steady_clock;
 // Everything one piece of work needs, opened from the run's folder.
 class Worker {
  public:
-  Worker(const std::filesystem::path& folder, const std::string& key, const Resources& resources, Progress& progress,
-         const Cancellation& cancellation)
-      : registries_(builtin_registries()),
-        experiment_(decode_experiment(ConfigNode::load(folder / kResolvedConfig), registries_, resources)),
+  Worker(const std::filesystem::path& folder, const std::string& key, const Registries& registries,
+         const Resources& resources, Progress& progress, const Cancellation& cancellation)
+      : registries_(registries),
+        experiment_(decode_experiment(ConfigNode::load(folder / kResolvedConfig), registries, resources)),
         plan_(read_plan(folder / kPlanFile)),
         datasets_(resources.dataset_folders(), resources.data_folders),
         store_(experiment_.store),
@@ -31,12 +32,29 @@ class Worker {
     const WorkItem* item = plan_.find(key);
     if (item == nullptr) fail(ErrorCode::kData, "'{}' has no work item '{}'", (folder / kPlanFile).string(), key);
     item_ = *item;
+    check_plugins();
     if (experiment_.compute.threads > 0) set_thread_count(experiment_.compute.threads);
   }
 
   void run() {
     for (const std::filesystem::path& part : {store_.result("").parent_path(), store_.artifact("").parent_path()})
       make_folders(part);
+    blame_plugins(experiment_.plugins, [this] { work(); });
+  }
+
+ private:
+  // Their hashes are in the keys, under which other code would store other bits.
+  void check_plugins() const {
+    if (experiment_.plugins == plan_.plugins) return;
+    for (const ModuleOrigin& plugin : plan_.plugins) {
+      if (std::find(experiment_.plugins.begin(), experiment_.plugins.end(), plugin) != experiment_.plugins.end())
+        continue;
+      fail(ErrorCode::kPlugin, "the file of {} has changed since this run began; start the run again", plugin.text());
+    }
+    fail(ErrorCode::kPlugin, "other plugins are loaded than when this run began; start the run again");
+  }
+
+  void work() {
     const auto start = Clock::now();
     if (item_.kind == WorkItem::Kind::kQuantize) {
       const QuantizeReport report = run_quantize();
@@ -49,7 +67,6 @@ class Worker {
     }
   }
 
- private:
   static Cost cost_since(Clock::time_point start) {
     return {std::chrono::duration<double>(Clock::now() - start).count(), peak_memory_bytes(), anonymous_memory_bytes()};
   }
@@ -101,7 +118,7 @@ class Worker {
     return evaluation.run(context);
   }
 
-  Registries registries_;
+  const Registries& registries_;
   Experiment experiment_;
   Plan plan_;
   DatasetCatalog datasets_;
@@ -113,9 +130,9 @@ class Worker {
 
 }  // namespace
 
-void run_work_item(const std::filesystem::path& folder, const std::string& key, const Resources& resources,
-                   Progress& progress, const Cancellation& cancellation) {
-  Worker(folder, key, resources, progress, cancellation).run();
+void run_work_item(const std::filesystem::path& folder, const std::string& key, const Registries& registries,
+                   const Resources& resources, Progress& progress, const Cancellation& cancellation) {
+  Worker(folder, key, registries, resources, progress, cancellation).run();
 }
 
 void record_failure(const std::filesystem::path& file, int exit_status, const std::string& message) {

@@ -14,6 +14,7 @@ Hash Recipe::hash() const {
   Hasher hasher;
   hasher.add(resolved_.to_yaml());
   for (const int version : versions_) hasher.add(version);
+  for (const ModuleOrigin& plugin : plugins_) hasher.add(plugin.hash);
   return hasher.finish();
 }
 

@@ -149,6 +149,7 @@ std::unique_ptr<Interface> RecipeDecoder::make(const Registry<Interface>& regist
   if (!made) return nullptr;
   note_step(registry, step, *made, nullptr);
   echo_step(step, registry.resolve(step.name, step.mark, step.options, problems_), {}, made->version());
+  note_origin(registry.origin_of(step.name));
   return made;
 }
 
@@ -190,6 +191,7 @@ void RecipeDecoder::decode_solver(const Step& step) {
   echo_step(step, registries_.solvers.resolve(step.name, step.mark, step.options, problems_), std::move(more),
             rule.solver->version());
   note_step(registries_.solvers, step, *rule.solver, &rule.patterns);
+  note_origin(registries_.solvers.origin_of(step.name));
   recipe_->solvers_.push_back(std::move(rule));
 }
 
@@ -243,7 +245,14 @@ void RecipeDecoder::decode_execution(const Step& step) {
   echo_step(step, registries_.execution_steps.resolve(step.name, step.mark, step.options, problems_),
             echo_claims(rule.patterns), rule.execution->version());
   note_step(registries_.execution_steps, step, *rule.execution, &rule.patterns);
+  note_origin(registries_.execution_steps.origin_of(step.name));
   recipe_->executions_.push_back(std::move(rule));
+}
+
+void RecipeDecoder::note_origin(const ModuleOrigin& origin) {
+  std::vector<ModuleOrigin>& plugins = recipe_->plugins_;
+  if (origin.built_in() || std::find(plugins.begin(), plugins.end(), origin) != plugins.end()) return;
+  plugins.push_back(origin);
 }
 
 void RecipeDecoder::check_order(const Step& step, int rank) {

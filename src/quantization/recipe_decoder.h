@@ -37,6 +37,7 @@ class RecipeDecoder {
   void check_order(const Step& step, int rank);
   // Reported at the end when no solver has come.
   void need_solver(const Step& step, std::string_view why);
+  void note_origin(const ModuleOrigin& origin);
   void refuse_layer_keys(const Step& step, std::string_view family);
   [[nodiscard]] LayerPatterns decode_patterns(const ConfigNode* layers, const ConfigNode* except);
   void decode_pattern_list(const ConfigNode* node, std::string_view key,

@@ -114,21 +114,21 @@ std::span<const std::byte> bytes_of(const at::Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.const_data_ptr()), static_cast<std::size_t>(tensor.nbytes())};
 }
 
-template std::span<const float> values_of<float>(const at::Tensor&);
-template std::span<const double> values_of<double>(const at::Tensor&);
-template std::span<const std::int8_t> values_of<std::int8_t>(const at::Tensor&);
-template std::span<const std::uint8_t> values_of<std::uint8_t>(const at::Tensor&);
-template std::span<const std::int16_t> values_of<std::int16_t>(const at::Tensor&);
-template std::span<const std::int32_t> values_of<std::int32_t>(const at::Tensor&);
-template std::span<const std::int64_t> values_of<std::int64_t>(const at::Tensor&);
-template std::span<const bool> values_of<bool>(const at::Tensor&);
-template std::span<float> mutable_values_of<float>(at::Tensor&);
-template std::span<double> mutable_values_of<double>(at::Tensor&);
-template std::span<std::int8_t> mutable_values_of<std::int8_t>(at::Tensor&);
-template std::span<std::uint8_t> mutable_values_of<std::uint8_t>(at::Tensor&);
-template std::span<std::int16_t> mutable_values_of<std::int16_t>(at::Tensor&);
-template std::span<std::int32_t> mutable_values_of<std::int32_t>(at::Tensor&);
-template std::span<std::int64_t> mutable_values_of<std::int64_t>(at::Tensor&);
-template std::span<bool> mutable_values_of<bool>(at::Tensor&);
+template LOWBIT_EXPORT std::span<const float> values_of<float>(const at::Tensor&);
+template LOWBIT_EXPORT std::span<const double> values_of<double>(const at::Tensor&);
+template LOWBIT_EXPORT std::span<const std::int8_t> values_of<std::int8_t>(const at::Tensor&);
+template LOWBIT_EXPORT std::span<const std::uint8_t> values_of<std::uint8_t>(const at::Tensor&);
+template LOWBIT_EXPORT std::span<const std::int16_t> values_of<std::int16_t>(const at::Tensor&);
+template LOWBIT_EXPORT std::span<const std::int32_t> values_of<std::int32_t>(const at::Tensor&);
+template LOWBIT_EXPORT std::span<const std::int64_t> values_of<std::int64_t>(const at::Tensor&);
+template LOWBIT_EXPORT std::span<const bool> values_of<bool>(const at::Tensor&);
+template LOWBIT_EXPORT std::span<float> mutable_values_of<float>(at::Tensor&);
+template LOWBIT_EXPORT std::span<double> mutable_values_of<double>(at::Tensor&);
+template LOWBIT_EXPORT std::span<std::int8_t> mutable_values_of<std::int8_t>(at::Tensor&);
+template LOWBIT_EXPORT std::span<std::uint8_t> mutable_values_of<std::uint8_t>(at::Tensor&);
+template LOWBIT_EXPORT std::span<std::int16_t> mutable_values_of<std::int16_t>(at::Tensor&);
+template LOWBIT_EXPORT std::span<std::int32_t> mutable_values_of<std::int32_t>(at::Tensor&);
+template LOWBIT_EXPORT std::span<std::int64_t> mutable_values_of<std::int64_t>(at::Tensor&);
+template LOWBIT_EXPORT std::span<bool> mutable_values_of<bool>(at::Tensor&);
 
 }  // namespace lowbit

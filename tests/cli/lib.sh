@@ -14,6 +14,8 @@ status=0
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 cd -- "$work" || exit 1
+export XDG_CONFIG_HOME=$work/config  # no plugins of whoever runs the tests
+unset LOWBIT_CONFIG
 
 skip() {
   printf 'skipped: %s\n' "$*"

@@ -27,6 +27,7 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
   item.tokens = 123;
   plan.items.push_back(item);
   plan.cells.push_back({0, 1, 2, 3, 7, "abc", "def"});
+  plan.plugins.push_back({"mine", "1.0", {~std::uint64_t{0}, 7}});
   write_plan(scratch() / "plan.json", plan);
   const Plan read = read_plan(scratch() / "plan.json");
   ASSERT_EQ(read.items.size(), 1U);
@@ -34,6 +35,7 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
   EXPECT_EQ(read.items[0].seed, 7);
   ASSERT_EQ(read.cells.size(), 1U);
   EXPECT_EQ(read.cells[0].artifact, "def");
+  EXPECT_EQ(read.plugins, plan.plugins);
   EXPECT_NE(read.find("abc"), nullptr);
   EXPECT_EQ(read.find("zzz"), nullptr);
 }

@@ -6,10 +6,13 @@
 #include <memory>
 #include <string>
 
+#include "support/error_text.h"
+
 namespace lowbit {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::error_text;
 
 class Solver {
  public:
@@ -135,6 +138,17 @@ TEST_F(RegistryTest, RefusesASecondModuleOfTheSameName) {
     EXPECT_STREQ(error.what(), "a solver named 'rtn' is registered already");
   }
   EXPECT_EQ(solvers_.names().size(), 2U);
+}
+
+TEST_F(RegistryTest, RemembersWhereEachModuleComesFrom) {
+  const ModuleOrigin plugin{"mine", "1.0", {}};
+  solvers_.set_origin(plugin);
+  add(solvers_, "theirs");
+  EXPECT_EQ(solvers_.origin_of("theirs"), plugin);
+  EXPECT_TRUE(solvers_.origin_of("rtn").built_in());
+  EXPECT_EQ(solvers_.modules().back().origin, plugin);
+  EXPECT_EQ(error_text(ErrorCode::kPlugin, [&] { add(solvers_, "theirs"); }),
+            "a solver named 'theirs' is registered already by plugin 'mine' 1.0");
 }
 
 TEST_F(RegistryTest, DescribesItsModulesInOrder) {

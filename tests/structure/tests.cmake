@@ -6,7 +6,7 @@ foreach(module IN LISTS modules)
   get_property(closure GLOBAL PROPERTY LOWBIT_CLOSURE_${module})
   get_target_property(libraries lowbit_${module} LINK_LIBRARIES)
   set(torch "no-torch")
-  if("lowbit_torch" IN_LIST libraries)
+  if("lowbit::torch" IN_LIST libraries)
     set(torch "torch")
   endif()
   list(JOIN closure " " closure)
@@ -22,5 +22,6 @@ set_tests_properties(structure_tree structure_rules_fail_when_broken PROPERTIES 
 
 add_test(NAME structure_headers_compile_alone
   COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/structure/check_headers"
-          "${PROJECT_SOURCE_DIR}" "${module_list}" "${LOWBIT_TORCH_DIR}" "${CMAKE_CXX_COMPILER}")
+          "${PROJECT_SOURCE_DIR}" "${module_list}" "${LOWBIT_TORCH_DIR}" "${CMAKE_CXX_COMPILER}"
+          "${PROJECT_BINARY_DIR}/generated")
 set_tests_properties(structure_headers_compile_alone PROPERTIES LABELS ci)

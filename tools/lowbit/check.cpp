@@ -22,7 +22,7 @@ void add_check(CLI::App& app, Session& session) {
     session.command = [arguments, &session] {
       session.start();
       const Experiment experiment =
-          load_experiment(arguments->file, arguments->overrides, builtin_registries(), session.resources());
+          load_experiment(arguments->file, arguments->overrides, session.registries(), session.resources());
       if (arguments->resolved) {
         fmt::print("{}", experiment.resolved.to_yaml());
       } else {

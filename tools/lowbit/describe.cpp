@@ -11,6 +11,7 @@ namespace {
 
 void print_module(const std::string& family, const ModuleInfo& module) {
   fmt::print("{} ({}): {}\n", module.name, family, module.summary);
+  if (!module.origin.built_in()) fmt::print("from: {} ({})\n", module.origin.text(), module.origin.hash.hex());
   if (!module.citation.empty()) fmt::print("source: {}\n", module.citation);
   if (module.fields.empty()) fmt::print("\nno options\n");
   for (const FieldDescription& field : module.fields) {
@@ -34,7 +35,7 @@ int describe(const Session& session, const DescribeArguments& arguments) {
     fail(ErrorCode::kConfig, "'{}' behind '{}' has no meaning; did you mean 'lowbit describe recipe {}'?",
          arguments.recipe, name, arguments.recipe);
   }
-  const Registries registries = builtin_registries();
+  const Registries registries = session.registries();
   std::vector<std::string> names;
   for (const ModuleFamily& family : module_families(registries)) {
     for (const ModuleInfo& module : family.modules) {

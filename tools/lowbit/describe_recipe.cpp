@@ -62,7 +62,7 @@ std::string model_of(const ConfigNode& node, const std::string& given) {
 int describe_recipe(const Session& session, const std::string& text, const std::string& model) {
   const Resources resources = session.resources();
   const ConfigNode node = load(text, resources);
-  const QuantizationRegistries registries = builtin_quantization();
+  const QuantizationRegistries registries = session.registries().quantization;
   const std::vector<NamedSteps> recipes = recipes_in(node);
   const ModelEntry entry = find_model(model_of(node, model), resources);
   const Architecture architecture = open_weights(entry.path)->architecture();

@@ -23,7 +23,12 @@ struct EvaluateArguments {
   bool fast = false;
 };
 
-std::unique_ptr<Evaluation> make_evaluation(const std::string& text) {
+struct MadeEvaluation {
+  std::unique_ptr<Evaluation> evaluation;
+  std::vector<ModuleOrigin> plugins;  // that it comes from: none or one
+};
+
+MadeEvaluation make_evaluation(const std::string& text, const Registry<Evaluation>& registry) {
   const ConfigNode node = yaml_argument(text, "--evaluation");
   if (!node.is_map() || node.entries().size() != 1) {
     fail(ErrorCode::kConfig,
@@ -32,10 +37,9 @@ std::unique_ptr<Evaluation> make_evaluation(const std::string& text) {
   }
   const auto& [key, options] = node.entries().front();
   ConfigProblems problems;
-  const Registry<Evaluation> registry = builtin_evaluations();
   auto evaluation = registry.create(key.text(), key.mark(), options, problems);
   problems.throw_if_any();
-  return evaluation;
+  return {std::move(evaluation), registry.origin_of(key.text()).plugins()};
 }
 
 void print_result(const std::string& name, const EvaluationResult& result) {
@@ -57,8 +61,9 @@ class Evaluator {
         residency_(arguments.streamed ? Model::Residency::kStreamed : Model::Residency::kResident),
         resources_(session.resources()),
         datasets_(resources_.dataset_folders(), resources_.data_folders),
-        evaluation_(make_evaluation(arguments.evaluation)),
-        readers_(runtime_readers(builtin_quantization())),
+        registries_(session.registries()),
+        made_(make_evaluation(arguments.evaluation, registries_.evaluations)),
+        readers_(runtime_readers(registries_.quantization)),
         progress_(session.progress()) {}
 
   void run() {
@@ -84,16 +89,19 @@ class Evaluator {
   }
 
   WorkFolder& folder_for(const Model& model, const Hash& compared_with) {
+    Hasher plugins;
+    for (const ModuleOrigin& plugin : made_.plugins) plugins.add(plugin.hash);
     const Hash key = Hasher()
                          .add(model.weights().fingerprint())
                          .add(model.tokenizer().fingerprint())
-                         .add(evaluation_->key(model.tokenizer(), datasets_))
-                         .add(evaluation_->version())
+                         .add(made_.evaluation->key(model.tokenizer(), datasets_))
+                         .add(made_.evaluation->version())
                          .add(dtype_name(arguments_.compute.dtype))
                          .add(arguments_.compute.deterministic)
                          .add(cpu_capability())
                          .add(torch_version())
                          .add(compared_with)
+                         .add(plugins.finish())
                          .finish();
     folders_.push_back(std::make_unique<WorkFolder>(user_cache_folder() / "unfinished", key.hex()));
     return *folders_.back();
@@ -119,7 +127,11 @@ class Evaluator {
     options.batch_tokens = arguments_.compute.batch_tokens;
     options.work_folder = folder.path();
     const Scorer scorer(model, options, *progress_, *session_.cancellation);
-    return evaluation_->run({scorer, datasets_, 0, reference_folder_, is_baseline, baseline});
+    EvaluationResult result;
+    blame_plugins(made_.plugins, [&] {
+      result = made_.evaluation->run({scorer, datasets_, 0, reference_folder_, is_baseline, baseline});
+    });
+    return result;
   }
 
   void write_json(const EvaluationResult& result, const Cost& cost) const {
@@ -133,7 +145,8 @@ class Evaluator {
   Model::Residency residency_;
   Resources resources_;
   DatasetCatalog datasets_;
-  std::unique_ptr<Evaluation> evaluation_;
+  Registries registries_;
+  MadeEvaluation made_;
   RuntimeReaders readers_;
   std::unique_ptr<Progress> progress_;
   std::vector<std::unique_ptr<WorkFolder>> folders_;

@@ -27,7 +27,7 @@ int run_generate(const Session& session, const GenerateArguments& arguments) {
   compute.device = compute_device(arguments.device);
   compute.deterministic = compute.device.is_cpu();
   const auto model =
-      Model::open(entry.path, compute, Model::Residency::kResident, runtime_readers(builtin_quantization()));
+      Model::open(entry.path, compute, Model::Residency::kResident, runtime_readers(session.registries().quantization));
   const std::vector<TokenId> prompt = model->tokenizer().encode(arguments.prompt);
   const auto show = [](std::string_view text) {
     fmt::print("{}", text);

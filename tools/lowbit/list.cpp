@@ -22,13 +22,16 @@ void print_datasets(const Resources& resources) {
 int list(const Session& session, const std::string& family) {
   session.start();
   const Resources resources = session.resources();
-  const Registries registries = builtin_registries();
+  const Registries registries = session.registries();
   std::vector<std::string> families = {"dataset", "model"};
   for (const ModuleFamily& modules : module_families(registries)) {
     families.push_back(modules.family);
     if (modules.modules.empty() || (!family.empty() && family != modules.family)) continue;
     fmt::print("{}\n", modules.family);
-    for (const ModuleInfo& module : modules.modules) fmt::print("  {:<18} {}\n", module.name, module.summary);
+    for (const ModuleInfo& module : modules.modules) {
+      fmt::print("  {:<18} {}{}\n", module.name, module.summary,
+                 module.origin.built_in() ? "" : fmt::format(" [{}]", module.origin.text()));
+    }
   }
   if (family.empty() || family == "dataset") print_datasets(resources);
   if (family.empty() || family == "model") {

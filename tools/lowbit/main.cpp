@@ -61,6 +61,9 @@ void build_app(CLI::App& app, lowbit::cli::Session& session) {
     return fmt::format("error: {}; 'lowbit --help' and 'lowbit COMMAND --help' say what is allowed\n", problem.what());
   });
   app.fallthrough();
+  app.add_option("--plugin", session.plugins, "Shared library with further modules; may be repeated")
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_flag("-q,--quiet", session.quiet, "Only results and errors");
   app.add_flag("-v,--verbose", session.verbose, "Say what is being done");
   app.add_flag("--debug", session.debug, "Say everything");
@@ -73,6 +76,7 @@ void build_app(CLI::App& app, lowbit::cli::Session& session) {
   add_quantize(app, session);
   add_evaluate(app, session);
   add_generate(app, session);
+  add_plugin(app, session);
   add_worker(app, session);
 }
 
@@ -96,12 +100,12 @@ int report(lowbit::ErrorCode code, const char* message) {
   return lowbit::exit_code(code);
 }
 
-// The first argument that is no option names the command, since the options before it take no values. CLI11 by itself
-// says of a misspelt one only that a command is missing.
+// The first argument that is no option names the command; of the options before it only --plugin takes a value. CLI11
+// by itself says of a misspelt one only that a command is missing.
 void check_command(const CLI::App& app, int argc, char** argv) {
   char** const end = argv + argc;
-  char** const found =
-      argc < 2 ? end : std::find_if(argv + 1, end, [](const char* argument) { return *argument != '-'; });
+  char** found = std::min(argv + 1, end);
+  while (found != end && **found == '-') found += std::string_view(*found) == "--plugin" && found + 1 != end ? 2 : 1;
   if (found == end) return;
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {

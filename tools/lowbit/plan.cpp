@@ -21,7 +21,7 @@ std::string bytes(std::int64_t count) { return format_bytes(static_cast<std::uin
 int show_plan(const Session& session, const std::string& file, const std::vector<std::string>& overrides) {
   session.start();
   const Resources resources = session.resources();
-  const Experiment experiment = load_experiment(file, overrides, builtin_registries(), resources);
+  const Experiment experiment = load_experiment(file, overrides, session.registries(), resources);
   const Plan plan = make_plan(experiment, resources);
   double seconds = 0;
   std::int64_t memory = 0, disk = 0;

@@ -40,11 +40,11 @@ int run_quantize(const Session& session, const QuantizeArguments& arguments) {
   session.start();
   const Resources resources = session.resources();
   const ModelEntry entry = find_model(arguments.model, resources);
-  const QuantizationRegistries registries = builtin_quantization();
+  const Registries registries = session.registries();
   const ConfigNode node = yaml_argument(arguments.recipe, "--recipe");
   QuantizeRequest request;
-  request.recipe = decode_recipe(node, open_weights(entry.path)->architecture(), registries);
-  request.model = Model::open(entry.path, {}, Model::Residency::kStreamed, runtime_readers(registries));
+  request.recipe = decode_recipe(node, open_weights(entry.path)->architecture(), registries.quantization);
+  request.model = Model::open(entry.path, {}, Model::Residency::kStreamed, runtime_readers(registries.quantization));
   request.seed = arguments.seed;
   request.output = arguments.output;
   std::optional<CalibrationSet> calibration;
@@ -55,7 +55,8 @@ int run_quantize(const Session& session, const QuantizeArguments& arguments) {
     request.calibration = &*calibration;
   }
   const auto progress = session.progress();
-  const QuantizeReport report = quantize(request, *progress, *session.cancellation);
+  QuantizeReport report;
+  blame_plugins(request.recipe->plugins(), [&] { report = quantize(request, *progress, *session.cancellation); });
   fmt::print("{}: {} weights at {:.3f} bits each, {} on disk, {:.1f} s\n", arguments.output,
              report.size.quantized_weights, report.size.bits_per_quantized_weight,
              format_bytes(static_cast<std::uint64_t>(report.size.file_bytes)), report.seconds);

@@ -23,7 +23,7 @@ int run(const Session& session, const RunArguments& arguments) {
   const Resources resources = session.resources();
   std::vector<std::string> overrides = arguments.overrides;
   if (!arguments.output.empty()) overrides.push_back("output=" + arguments.output);
-  const Experiment experiment = load_experiment(arguments.file, overrides, builtin_registries(), resources);
+  const Experiment experiment = load_experiment(arguments.file, overrides, session.registries(), resources);
   RunOptions options;
   options.program = session.program;
   options.worker_arguments = session.child_arguments();

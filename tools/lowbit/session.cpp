@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "lowbit/base/log.h"
+#include "lowbit/plugin/load.h"
 #include "lowbit/tensor/parallel.h"
 
 namespace lowbit::cli {
@@ -14,12 +16,36 @@ void Session::start() const {
   set_log_level(debug ? LogLevel::kDebug : verbose ? LogLevel::kInfo : quiet ? LogLevel::kError : LogLevel::kWarning);
 }
 
+std::vector<std::filesystem::path> Session::plugin_files() const {
+  std::vector<std::filesystem::path> files;
+  const auto add = [&](const std::filesystem::path& file) {
+    std::error_code error;
+    std::filesystem::path absolute = std::filesystem::canonical(file, error);
+    if (error) absolute = file;  // missing, which is said when it is to be loaded, as the user wrote it
+    if (std::find(files.begin(), files.end(), absolute) == files.end()) files.push_back(std::move(absolute));
+  };
+  if (user_plugins) {
+    for (const std::filesystem::path& file : lowbit::user_plugins()) add(file);
+  }
+  for (const std::filesystem::path& file : plugins) add(file);
+  return files;
+}
+
+Registries Session::registries() const {
+  Registries registries = builtin_registries();
+  for (const std::filesystem::path& file : plugin_files()) load_plugin(file, registries);
+  return registries;
+}
+
 std::unique_ptr<Progress> Session::progress() const { return quiet ? silent_progress() : console_progress(); }
 
 std::vector<std::string> Session::child_arguments() const {
   std::vector<std::string> arguments;
   for (const std::filesystem::path& folder : data_folders) {
     arguments.insert(arguments.end(), {"--data", folder.string()});
+  }
+  for (const std::filesystem::path& file : plugin_files()) {
+    arguments.insert(arguments.end(), {"--plugin", file.string()});
   }
   if (threads > 0) arguments.insert(arguments.end(), {"--threads", std::to_string(threads)});
   if (quiet) arguments.emplace_back("--quiet");

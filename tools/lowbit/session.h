@@ -17,10 +17,12 @@ namespace lowbit::cli {
 /// What every sub-command shares: the global options and what they lead to.
 struct Session {
   std::vector<std::filesystem::path> data_folders;
+  std::vector<std::filesystem::path> plugins;
   int threads = 0;
   bool quiet = false;
   bool verbose = false;
   bool debug = false;
+  bool user_plugins = true;       ///< load those of the user's config file; a worker gets all by --plugin
   std::filesystem::path program;  ///< the running executable, for children
   const Cancellation* cancellation = nullptr;
   std::function<int()> command;  ///< set by the sub-command that was given; returns the exit status
@@ -28,7 +30,11 @@ struct Session {
   /// Applies threads and log level; call at the start of a command.
   void start() const;
   [[nodiscard]] Resources resources() const { return find_resources(data_folders); }
+  /// What is built in, then the plugins of the user's config file, then those of the command line.
+  [[nodiscard]] Registries registries() const;
   [[nodiscard]] std::unique_ptr<Progress> progress() const;
+  /// The files that `registries` loads, as absolute paths, each once.
+  [[nodiscard]] std::vector<std::filesystem::path> plugin_files() const;
   /// The global options as a child process needs them.
   [[nodiscard]] std::vector<std::string> child_arguments() const;
   /// Options that only commands which compute have.
@@ -43,6 +49,7 @@ void add_generate(CLI::App& app, Session& session);
 void add_inspect(CLI::App& app, Session& session);
 void add_list(CLI::App& app, Session& session);
 void add_plan(CLI::App& app, Session& session);
+void add_plugin(CLI::App& app, Session& session);
 void add_quantize(CLI::App& app, Session& session);
 void add_run(CLI::App& app, Session& session);
 void add_worker(CLI::App& app, Session& session);

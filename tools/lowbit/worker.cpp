@@ -20,7 +20,8 @@ int work(const Session& session, const WorkerArguments& arguments) {
   session.start();
   const auto progress = session.progress();
   try {
-    run_work_item(arguments.folder, arguments.key, session.resources(), *progress, *session.cancellation);
+    run_work_item(arguments.folder, arguments.key, session.registries(), session.resources(), *progress,
+                  *session.cancellation);
     return 0;
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInterrupted)
@@ -45,8 +46,10 @@ void add_worker(CLI::App& app, Session& session) {
   command->add_option("key", arguments->key, "Key of the work item")->required();
   command->add_option("failure", arguments->failure, "File for the reason of a failure")->required();
   session.add_compute_options(*command);
-  command->callback(
-      [arguments, &session] { session.command = [arguments, &session] { return work(session, *arguments); }; });
+  command->callback([arguments, &session] {
+    session.user_plugins = false;
+    session.command = [arguments, &session] { return work(session, *arguments); };
+  });
 }
 
 }  // namespace lowbit::cli

@@ -17,7 +17,7 @@ namespace lowbit LOWBIT_EXPORT {
 struct RunOptions {
   std::filesystem::path
       program;  ///< spawned for each piece of work: `program worker <run folder> <key> <failure file>`
-  std::vector<std::string> worker_arguments;              ///< passed on behind those, for example --data folders
+  std::vector<std::string> worker_arguments;              ///< passed on behind those: --data folders, --plugin files
   std::function<void(const std::string& line)> announce;  ///< told what begins and what failed; may be empty
 };
 
@@ -27,9 +27,10 @@ struct RunOptions {
 [[nodiscard]] Results run_experiment(const Experiment& experiment, const Resources& resources,
                                      const RunOptions& options, const Cancellation& cancellation);
 
-/// The child's side: does one piece of work of the run in `folder`. Throws what the work throws.
-void run_work_item(const std::filesystem::path& folder, const std::string& key, const Resources& resources,
-                   Progress& progress, const Cancellation& cancellation);
+/// The child's side: does one piece of work of the run in `folder`. `registries` must hold the plugins that the run was
+/// planned with. Throws what the work throws; what a plugin's module throws that is no `Error`, as `kPlugin`.
+void run_work_item(const std::filesystem::path& folder, const std::string& key, const Registries& registries,
+                   const Resources& resources, Progress& progress, const Cancellation& cancellation);
 
 /// Leaves the reason of a failure where `run_experiment` looks for it.
 void record_failure(const std::filesystem::path& file, int exit_status, const std::string& message);

@@ -18,10 +18,11 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
-/// Every name an experiment file may use.
+/// Every name an experiment file may use. Plugins add to them (lowbit/plugin/load.h).
 struct Registries {
   QuantizationRegistries quantization;
   Registry<Evaluation> evaluations{"evaluation"};
+  std::vector<ModuleOrigin> plugins;  ///< loaded, in order
 };
 [[nodiscard]] Registries builtin_registries();
 
@@ -51,6 +52,7 @@ struct EvaluationEntry {
   std::string type;
   std::shared_ptr<const Evaluation> evaluation;
   SourceMark mark;
+  ModuleOrigin origin;
 };
 
 /// Recipes, or calibration sets, whose results are compared with each other, pair by pair, besides the comparison with
@@ -74,13 +76,16 @@ struct Experiment {
   double margin = 0;  ///< as a contrast's, for the comparisons with the baseline
   std::vector<Contrast> contrasts;
   ComputeConfig compute;
-  std::filesystem::path output;  ///< the run's folder
-  std::filesystem::path store;   ///< finished work, shared by experiments
-  ConfigNode resolved;           ///< with every default and every sweep written out; decodes to the same experiment
+  std::vector<std::string> required_plugins;  ///< `requires: {plugins: [...]}`; they are loaded
+  std::vector<ModuleOrigin> plugins;          ///< those that recipes and evaluations come from, each once
+  std::filesystem::path output;               ///< the run's folder
+  std::filesystem::path store;                ///< finished work, shared by experiments
+  ConfigNode resolved;  ///< with every default and every sweep written out; decodes to the same experiment
   [[nodiscard]] Hash hash() const;
 };
 
-/// Decodes a file. `overrides` are "a.b=c" of the command line. All problems are reported together: throws `kConfig`.
+/// Decodes a file. `overrides` are "a.b=c" of the command line. All problems are reported together: throws `kConfig`;
+/// `kPlugin` when the file requires a plugin that is not among `registries.plugins`.
 [[nodiscard]] Experiment load_experiment(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                                          const Registries& registries, const Resources& resources);
 [[nodiscard]] Experiment decode_experiment(const ConfigNode& node, const Registries& registries,

@@ -46,6 +46,7 @@ struct Cell {
 struct Plan {
   std::vector<WorkItem> items;  ///< in an order that respects what needs what
   std::vector<Cell> cells;
+  std::vector<ModuleOrigin> plugins;  ///< whose modules do the work: a worker must have the very same
   [[nodiscard]] const WorkItem* find(const std::string& key) const;
 };
 

@@ -11,13 +11,14 @@ namespace lowbit LOWBIT_EXPORT {
 
 /// Where lowbit's own files (datasets/, configs/) and the user's data lie.
 struct Resources {
-  std::vector<std::filesystem::path> shares;        ///< folders that hold datasets/ and configs/
+  std::vector<std::filesystem::path> shares;        ///< folders that hold datasets/, configs/ and templates/
   std::vector<std::filesystem::path> data_folders;  ///< searched for dataset and model files, in order
   [[nodiscard]] std::vector<std::filesystem::path> dataset_folders() const;
 };
 
-/// Beside the program when it is installed (<prefix>/share/lowbit), in its source tree when it runs from a build
-/// folder, and the current folder. `extra_data` comes before the user's cache.
+/// The current folder, <prefix>/share/lowbit of an installed program or of the installed liblowbit.so that a program
+/// uses, and the source tree when the program runs from a build folder; of these, in this order, those that hold
+/// datasets/ and configs/. `extra_data` comes before the user's cache.
 [[nodiscard]] Resources find_resources(const std::vector<std::filesystem::path>& extra_data = {});
 
 /// A model as experiments and the command line name it: configs/models/<name>.yaml, or a path.

@@ -57,7 +57,7 @@ class Model {
   /// Through all blocks, for sequences that start at position 0.
   [[nodiscard]] at::Tensor run(const at::Tensor& hidden) const;
   /// Many batches through all blocks, block by block, so that a streamed model reads each block once: batches[i] is
-  /// replaced by its result. `after_block` is told when each (block, batch) is done.
+  /// replaced by its result. `after_step` is called after each (block, batch). Throws `kInterrupted` when cancelled.
   void run_batches(std::vector<at::Tensor>& batches, const Cancellation& cancellation,
                    const std::function<void()>& after_step) const;
   /// The final norm, [.., hidden] -> the same.

@@ -87,7 +87,7 @@ class Recipe {
   [[nodiscard]] const ConfigNode& resolved() const { return resolved_; }
   /// In the order in which they act, without `driver`.
   [[nodiscard]] const std::vector<RecipeStep>& steps() const { return steps_; }
-  /// Of resolved steps and their versions.
+  /// Of resolved steps, their versions and the plugins that they come from.
   [[nodiscard]] Hash hash() const;
   /// The solver for a layer ("model.layers.3.mlp.down_proj"), or null: the layer stays float.
   [[nodiscard]] const WeightSolver* solver(std::string_view layer) const;
@@ -103,6 +103,8 @@ class Recipe {
   /// What an artifact keeps of it.
   [[nodiscard]] const std::optional<RuntimeRecord>& kv_cache_record() const { return kv_cache_record_; }
   [[nodiscard]] const DriverOptions& driver() const { return driver_; }
+  /// The plugins that steps come from, each once, in the order of the steps.
+  [[nodiscard]] const std::vector<ModuleOrigin>& plugins() const { return plugins_; }
   /// Joined over the steps that read this stream.
   [[nodiscard]] StatisticsNeeds needs(Stream stream) const;
   /// Over both streams, as if all read the quantized one: for estimates of memory and time.
@@ -140,6 +142,7 @@ class Recipe {
   std::vector<std::unique_ptr<ModelStep>> model_steps_;
   std::vector<RecipeStep> steps_;
   std::vector<int> versions_;  // of the steps, in the order of `resolved_`
+  std::vector<ModuleOrigin> plugins_;
   DriverOptions driver_;
 };
 

@@ -11,6 +11,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/config/fields.h"
 #include "lowbit/config/node.h"
+#include "lowbit/registry/origin.h"
 
 namespace lowbit {
 
@@ -20,6 +21,7 @@ struct ModuleInfo {
   std::string summary;   ///< one sentence
   std::string citation;  ///< paper or format description; may be empty
   std::vector<FieldDescription> fields;
+  ModuleOrigin origin;
 };
 
 /// Names -> factories of one interface. A value that is made in `main` or a test and passed down; nothing registers
@@ -33,12 +35,18 @@ class Registry {
  public:
   explicit Registry(std::string family) : family_(std::move(family)) {}
 
+  /// What is added from now on comes from there; by default it is built in.
+  void set_origin(ModuleOrigin origin) { origin_ = std::move(origin); }
+
   /// `Options` has `visit(FieldVisitor&)`. Throws `kPlugin` when the name is taken.
   template <typename Options, typename Make>
   void add(std::string name, std::string summary, std::string citation, Make make) {
-    if (contains(name)) fail(ErrorCode::kPlugin, "a {} named '{}' is registered already", family_, name);
+    if (const auto taken = entries_.find(name); taken != entries_.end()) {
+      fail(ErrorCode::kPlugin, "a {} named '{}' is registered already{}", family_, name,
+           taken->second.info.origin.text(" by "));
+    }
     Entry entry;
-    entry.info = {name, std::move(summary), std::move(citation), describe_fields<Options>()};
+    entry.info = {name, std::move(summary), std::move(citation), describe_fields<Options>(), origin_};
     entry.make = [make](const ConfigNode& node, ConfigProblems& problems) -> std::unique_ptr<Interface> {
       Options options;
       const std::size_t before = problems.size();
@@ -55,19 +63,30 @@ class Registry {
   }
 
   /// Null, with the problems added, when the name is unknown or an option is wrong. `name_mark` is where the name
-  /// stands. `make` runs only on options without problems; what it throws is not caught.
+  /// stands. `make` runs only on options without problems; what it throws passes, a plugin's as `kPlugin`.
   [[nodiscard]] std::unique_ptr<Interface> create(std::string_view name, const SourceMark& name_mark,
                                                   const ConfigNode& options, ConfigProblems& problems) const {
     const Entry* entry = find(name, name_mark, problems);
-    return entry == nullptr ? nullptr : entry->make(options, problems);
+    std::unique_ptr<Interface> made;
+    if (entry != nullptr) blame_plugins(entry->info.origin.plugins(), [&] { made = entry->make(options, problems); });
+    return made;
   }
   /// The options with every default filled in; null node when there were problems.
   [[nodiscard]] ConfigNode resolve(std::string_view name, const SourceMark& name_mark, const ConfigNode& options,
                                    ConfigProblems& problems) const {
     const Entry* entry = find(name, name_mark, problems);
-    return entry == nullptr ? ConfigNode() : entry->resolve(options, problems);
+    ConfigNode resolved;
+    if (entry != nullptr)
+      blame_plugins(entry->info.origin.plugins(), [&] { resolved = entry->resolve(options, problems); });
+    return resolved;
   }
   [[nodiscard]] bool contains(std::string_view name) const { return entries_.find(name) != entries_.end(); }
+  /// Where a registered module comes from. Throws `kInternal` for an unknown name.
+  [[nodiscard]] const ModuleOrigin& origin_of(std::string_view name) const {
+    const auto found = entries_.find(name);
+    LOWBIT_ASSERT(found != entries_.end());
+    return found->second.info.origin;
+  }
   /// Sorted by name.
   [[nodiscard]] std::vector<ModuleInfo> modules() const {
     std::vector<ModuleInfo> result;
@@ -94,6 +113,7 @@ class Registry {
     return nullptr;
   }
   std::string family_;
+  ModuleOrigin origin_;
   std::map<std::string, Entry, std::less<>> entries_;
 };
 

@@ -1,0 +1,20 @@
+# cmake -DINCLUDE=<folder> -DVERSION=<version> -DOUTPUT=<header> -P LowbitInterface.cmake
+# A hash of the public headers without their comments and spaces: two libraries that were compiled against different
+# declarations differ in it.
+cmake_minimum_required(VERSION 3.25)
+file(GLOB_RECURSE headers RELATIVE "${INCLUDE}" "${INCLUDE}/lowbit/*.h")
+list(SORT headers)
+set(all "")
+foreach(header IN LISTS headers)
+  file(READ "${INCLUDE}/${header}" text)
+  string(REGEX REPLACE "//[^\n]*" "" text "${text}")
+  string(REGEX REPLACE "[ \t\n]+" " " text "${text}")
+  string(SHA256 hash "${text}")
+  string(APPEND all "${header} ${hash}\n")
+endforeach()
+string(SHA256 hash "${all}")
+string(SUBSTRING "${hash}" 0 16 hash)
+set(content "#pragma once\n\n// Made by the build.\n")
+string(APPEND content "#define LOWBIT_INTERFACE_VERSION \"${VERSION}\"\n#define LOWBIT_INTERFACE_HASH \"${hash}\"\n")
+file(WRITE "${OUTPUT}.new" "${content}")
+file(RENAME "${OUTPUT}.new" "${OUTPUT}")
