@@ -30,7 +30,7 @@ target_include_directories(lowbit_fuzz_readers PUBLIC
   "${PROJECT_SOURCE_DIR}/include" "${PROJECT_SOURCE_DIR}/src" "${CMAKE_CURRENT_SOURCE_DIR}")
 # -O1 -g1: the sanitizers' reports need lines, and the build has to stay short.
 target_compile_options(lowbit_fuzz_readers PUBLIC -O1 -g1 -fno-omit-frame-pointer ${fuzz_sanitizers}
-  $<TARGET_PROPERTY:lowbit_torch,INTERFACE_COMPILE_OPTIONS>)
+  $<TARGET_PROPERTY:lowbit::torch,INTERFACE_COMPILE_OPTIONS>)
 target_link_libraries(lowbit_fuzz_readers PUBLIC lowbit_compiler fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json
   yaml-cpp PkgConfig::xxhash PkgConfig::sentencepiece PkgConfig::pcre2 PkgConfig::utf8proc PkgConfig::zlib)
 target_link_options(lowbit_fuzz_readers INTERFACE ${fuzz_sanitizers} LINKER:--wrap=mmap,--wrap=munmap)
