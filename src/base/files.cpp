@@ -51,11 +51,6 @@ Descriptor open_regular(const std::filesystem::path& path, std::uint64_t& size) 
   return Descriptor(descriptor);
 }
 
-void flush_folder(const std::filesystem::path& folder) {
-  const Descriptor descriptor(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (descriptor.get() >= 0) ::fsync(descriptor.get());
-}
-
 }  // namespace
 
 MappedFile::MappedFile(std::filesystem::path path, const std::byte* data, std::size_t size)
@@ -94,48 +89,6 @@ std::string read_file(const std::filesystem::path& path, std::uint64_t limit) {
   }
   content.resize(done);
   return content;
-}
-
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
-  std::string pattern = (path_.parent_path() / ("." + path_.filename().string() + ".part-XXXXXX")).string();
-  descriptor_ = ::mkstemp(pattern.data());
-  if (descriptor_ < 0) fail(ErrorCode::kIo, "cannot write '{}': {}", path_.string(), system_message(errno));
-  temporary_ = pattern;
-  ::fchmod(descriptor_, 0644);
-}
-
-AtomicFile::~AtomicFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
-}
-
-void AtomicFile::write(const void* data, std::size_t size) {
-  const char* next = static_cast<const char*>(data);
-  while (size > 0) {
-    const ssize_t count = ::write(descriptor_, next, size);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail(ErrorCode::kIo, "cannot write '{}': {}", path_.string(), system_message(errno));
-    next += count;
-    size -= static_cast<std::size_t>(count);
-    size_ += static_cast<std::uint64_t>(count);
-  }
-}
-
-void AtomicFile::commit() {
-  if (::fsync(descriptor_) != 0) fail(ErrorCode::kIo, "cannot write '{}': {}", path_.string(), system_message(errno));
-  ::close(descriptor_);
-  descriptor_ = -1;
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    fail(ErrorCode::kIo, "cannot rename '{}' to '{}': {}", temporary_.string(), path_.string(), system_message(errno));
-  }
-  temporary_.clear();
-  flush_folder(path_.parent_path());
-}
-
-void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
-  AtomicFile file(path);
-  file.write(content);
-  file.commit();
 }
 
 void make_folders(const std::filesystem::path& path) {

@@ -65,12 +65,12 @@ void Statistics::add(const at::Tensor& x, const at::Tensor& x_float, std::int64_
   check_chunk(x, channels_, "x");
   LOWBIT_ASSERT(x_float.defined() == needs_.cross);
   if (first_row < 0) first_row = tokens_;
-  const at::Tensor rows = to_dtype(x, DType::kFloat32).contiguous();
+  const at::Tensor rows = to_dtype(x, DType::kFloat32).cpu().contiguous();
   check_finite(rows, first_row);
   if (needs_.hessian) gram_.add_(gram(rows));
   if (needs_.cross) {
     check_chunk(x_float, channels_, "x_float");
-    const at::Tensor other = to_dtype(x_float, DType::kFloat32);
+    const at::Tensor other = to_dtype(x_float, DType::kFloat32).cpu();
     check_finite(other, first_row);
     cross_.add_(cross_gram(other.sub(rows), rows));
   }

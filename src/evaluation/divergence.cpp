@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <system_error>
 
 #include "lowbit/base/error.h"
-#include "lowbit/base/files.h"
 #include "lowbit/evaluation/statistics.h"
+#include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/parallel.h"
 
@@ -23,6 +24,15 @@ std::int64_t target_count(std::span<const ScoreRequest> requests) {
   std::int64_t total = 0;
   for (const ScoreRequest& request : requests) total += target_count(request);
   return total;
+}
+
+// Of a safetensors file with the one tensor; the data behind it begins at a multiple of 8.
+std::string states_header(std::int64_t positions, std::int64_t hidden_size) {
+  std::string text =
+      fmt::format(R"({{"{}":{{"dtype":"F32","shape":[{},{}],"data_offsets":[0,{}]}}}})", kTensor, positions,
+                  hidden_size, positions * hidden_size * static_cast<std::int64_t>(sizeof(float)));
+  text.append((8 - text.size() % 8) % 8, ' ');
+  return text;
 }
 
 void add_metric(EvaluationResult& result, std::string name, const MeanEstimate& estimate,
@@ -92,24 +102,61 @@ void add_quantiles(const std::vector<std::vector<RowDivergence>>& positions, Eva
 
 }  // namespace
 
-ReferenceWriter::ReferenceWriter(const std::filesystem::path& file, std::span<const ScoreRequest> requests,
-                                 std::int64_t hidden_size) {
+ReferenceWriter::ReferenceWriter(const std::filesystem::path& file, const std::filesystem::path& work_folder,
+                                 std::span<const ScoreRequest> requests, std::int64_t hidden_size)
+    : requests_(requests), hidden_size_(hidden_size) {
   const std::int64_t positions = target_count(requests);
   const auto bytes = static_cast<std::uint64_t>(positions) * static_cast<std::uint64_t>(hidden_size) * sizeof(float);
   make_folders(file.parent_path());
-  if (const std::uint64_t room = free_disk_bytes(file.parent_path()); room < bytes) {
+  if (work_folder.empty()) own_folder_ = std::make_unique<WorkFolder>(file.parent_path(), file.stem().string());
+  const std::filesystem::path part = (own_folder_ ? own_folder_->path() : work_folder) / file.filename();
+  file_ = std::make_unique<ResumableFile>(file, part);
+  earlier_ = MappedFile::open(part);
+  in_place_ = !earlier_->bytes().empty();
+  if (const std::uint64_t room = free_disk_bytes(part.parent_path()) + earlier_->bytes().size(); room < bytes) {
     fail(ErrorCode::kIo,
          "{}: the float model's hidden states need {}, the disk has {}; lower 'limit' or set 'divergence: false'",
          file.string(), format_bytes(bytes), format_bytes(room));
   }
-  writer_ = std::make_unique<SafetensorsWriter>(
-      file, std::vector<SafetensorsWriter::Declaration>{{kTensor, StorageType::kF32, {positions, hidden_size}}});
+  // The process may have died behind the renaming and before the result was stored.
+  if (!in_place_ && std::filesystem::exists(file)) earlier_ = MappedFile::open(file);
+  const std::string header = states_header(positions, hidden_size);
+  const std::uint64_t length = header.size();
+  file_->write(&length, sizeof length);
+  file_->write(header);
+}
+
+ReferenceWriter::~ReferenceWriter() {
+  if (own_folder_) own_folder_->remove();
 }
 
 void ReferenceWriter::hidden(std::size_t, const at::Tensor& states) {
-  const at::Tensor rows = to_dtype(states, DType::kFloat32).contiguous();
+  const at::Tensor rows = to_dtype(states, DType::kFloat32).cpu().contiguous();
   const std::span<const std::byte> bytes = bytes_of(rows);
-  writer_->write(bytes.data(), bytes.size());
+  file_->write(bytes.data(), bytes.size());
+  last_ = hash_of(bytes);
+}
+
+std::vector<std::byte> ReferenceWriter::save(std::size_t) {
+  std::vector<std::byte> saved(sizeof(Hash));
+  std::memcpy(saved.data(), &last_, sizeof(Hash));
+  return saved;
+}
+
+bool ReferenceWriter::restore(std::size_t request, std::span<const std::byte> saved) {
+  const auto values = static_cast<std::size_t>(target_count(requests_[request]) * hidden_size_);
+  const std::size_t begin = file_->size();
+  const std::size_t size = values * sizeof(float);
+  if (saved.size() != sizeof(Hash) || !earlier_ || earlier_->bytes().size() < begin + size) return false;
+  const std::span<const std::byte> states = earlier_->bytes().subspan(begin, size);
+  const Hash found = hash_of(states);
+  if (std::memcmp(saved.data(), &found, sizeof(Hash)) != 0) return false;
+  if (in_place_) {
+    file_->keep(size);
+  } else {
+    file_->write(states.data(), size);
+  }
+  return true;
 }
 
 DivergenceObserver::DivergenceObserver(const std::filesystem::path& file, const Model& baseline,
@@ -142,8 +189,9 @@ DivergenceObserver::DivergenceObserver(const std::filesystem::path& file, const 
 void DivergenceObserver::logits(std::size_t request, std::int64_t first_row, const at::Tensor& rows) {
   const std::int64_t count = rows.size(0);
   const at::Tensor states =
-      to_dtype(states_.narrow(0, first_position_[request] + first_row, count), baseline_.options().dtype);
-  const at::Tensor reference = baseline_.head(states).contiguous();
+      to_place(states_.narrow(0, first_position_[request] + first_row, count), baseline_.options().dtype,
+               baseline_.options().device);
+  const at::Tensor reference = baseline_.head(states).cpu().contiguous();
   if (reference.size(1) != rows.size(1)) {
     fail(ErrorCode::kConfig,
          "perplexity: the model has {} logits, its baseline {}; set 'divergence: false' for this pair", rows.size(1),
@@ -161,6 +209,29 @@ void DivergenceObserver::logits(std::size_t request, std::int64_t first_row, con
           compare_rows(p.subspan(begin, width), q.subspan(begin, width), target);
     }
   });
+}
+
+std::vector<std::byte> DivergenceObserver::save(std::size_t request) {
+  std::vector<double> numbers;
+  for (const RowDivergence& row : positions_[request]) {
+    numbers.insert(numbers.end(), {row.kl, row.delta_p, row.reference_log_likelihood, row.same_top ? 1.0 : 0.0});
+  }
+  std::vector<std::byte> saved(numbers.size() * sizeof(double));
+  std::memcpy(saved.data(), numbers.data(), saved.size());
+  return saved;
+}
+
+bool DivergenceObserver::restore(std::size_t request, std::span<const std::byte> saved) {
+  std::vector<RowDivergence>& rows = positions_[request];
+  std::vector<double> numbers(rows.size() * 4);
+  if (saved.size() != numbers.size() * sizeof(double)) return false;
+  std::memcpy(numbers.data(), saved.data(), saved.size());
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const double* values = numbers.data() + row * 4;
+    rows[row] = {
+        .kl = values[0], .delta_p = values[1], .reference_log_likelihood = values[2], .same_top = values[3] != 0};
+  }
+  return true;
 }
 
 void add_divergence(const std::vector<std::vector<RowDivergence>>& positions, std::span<const ScoredUnit> units,

@@ -8,6 +8,9 @@
 
 #include "evaluation/logits.h"
 #include "evaluation/protocol.h"
+#include "lowbit/base/files.h"
+#include "lowbit/base/hash.h"
+#include "lowbit/base/work_folder.h"
 #include "lowbit/containers/safetensors.h"
 #include "lowbit/evaluation/evaluation.h"
 #include "lowbit/evaluation/scorer.h"
@@ -16,17 +19,27 @@ namespace lowbit {
 
 /// Keeps what the float model leaves for the comparison of others with it: its normalised final hidden states of every
 /// scored position, [positions, hidden] float32, in one safetensors file. Logits, some hundred times as large, are
-/// computed again from them.
+/// computed again from them. With a work folder the unfinished file lies there, and a later process goes on with it.
 class ReferenceWriter : public ScoreObserver {
  public:
   /// Throws `kIo` when the disk has not enough room.
-  ReferenceWriter(const std::filesystem::path& file, std::span<const ScoreRequest> requests, std::int64_t hidden_size);
+  ReferenceWriter(const std::filesystem::path& file, const std::filesystem::path& work_folder,
+                  std::span<const ScoreRequest> requests, std::int64_t hidden_size);
+  ~ReferenceWriter() override;
   void hidden(std::size_t request, const at::Tensor& states) override;
+  [[nodiscard]] std::vector<std::byte> save(std::size_t request) override;
+  [[nodiscard]] bool restore(std::size_t request, std::span<const std::byte> saved) override;
   /// The file appears under its name.
-  void finish() { writer_->finish(); }
+  void finish() { file_->commit(); }
 
  private:
-  std::unique_ptr<SafetensorsWriter> writer_;
+  std::span<const ScoreRequest> requests_;
+  std::int64_t hidden_size_;
+  std::unique_ptr<WorkFolder> own_folder_;  // where no other was given
+  std::unique_ptr<ResumableFile> file_;
+  std::shared_ptr<const MappedFile> earlier_;  // what a killed process wrote
+  bool in_place_ = false;                      // where this one writes too
+  Hash last_;                                  // of the states of the last request
 };
 
 /// Compares each position's distribution with the float model's.
@@ -35,6 +48,8 @@ class DivergenceObserver : public ScoreObserver {
   /// Throws `kData` when the reference is missing or does not fit the requests and the baseline.
   DivergenceObserver(const std::filesystem::path& file, const Model& baseline, std::span<const ScoreRequest> requests);
   void logits(std::size_t request, std::int64_t first_row, const at::Tensor& rows) override;
+  [[nodiscard]] std::vector<std::byte> save(std::size_t request) override;
+  [[nodiscard]] bool restore(std::size_t request, std::span<const std::byte> saved) override;
   /// For each request its scored positions.
   [[nodiscard]] const std::vector<std::vector<RowDivergence>>& positions() const { return positions_; }
 

@@ -136,34 +136,21 @@ Hash Perplexity::key(const Tokenizer& tokenizer, const DatasetCatalog& datasets)
       .finish();
 }
 
-namespace {
-
-// States belong to tokens: a model whose tokenizer is stored in another form but gives the same ids finds them.
-Hash requests_hash(std::span<const ScoreRequest> requests) {
-  Hasher hasher;
-  for (const ScoreRequest& request : requests) {
-    hasher.add(request.first).add_bytes(request.tokens.data(), request.tokens.size() * sizeof(TokenId));
-    hasher.add(static_cast<std::uint64_t>(request.tokens.size()));
-  }
-  return hasher.finish();
-}
-
-}  // namespace
-
 EvaluationResult Perplexity::run(const EvaluationContext& context) const {
   const Model& model = context.scorer.model();
   const Corpus text = corpus(context.datasets);
   const ProtocolPlan plan =
       plan_protocol(protocol_, text, model.tokenizer(), options_.limit, model.architecture().context);
   const bool compare = options_.divergence && !context.reference_folder.empty();
+  // States belong to tokens: a model whose tokenizer is stored in another form but gives the same ids finds them.
   const std::filesystem::path file =
-      compare ? context.reference_folder / (requests_hash(plan.requests).hex() + ".safetensors") : "";
+      compare ? context.reference_folder / (hash_of_requests(plan.requests).hex() + ".safetensors") : "";
 
   std::optional<ReferenceWriter> writer;
   std::optional<DivergenceObserver> divergence;
   ScoreObserver* observer = nullptr;
   if (compare && context.is_baseline) {
-    observer = &writer.emplace(file, plan.requests, model.architecture().hidden);
+    observer = &writer.emplace(file, context.scorer.work_folder(), plan.requests, model.architecture().hidden);
   } else if (compare) {
     LOWBIT_ASSERT(context.baseline != nullptr);
     observer = &divergence.emplace(file, *context.baseline, plan.requests);
@@ -176,6 +163,7 @@ EvaluationResult Perplexity::run(const EvaluationContext& context) const {
                           .protocol = protocol_.name,
                           .metrics = {},
                           .items = {},
+                          .consecutive = protocol_.kind != Protocol::Kind::kLmEval,
                           .facts = {}};
   for (const ScoredUnit& unit : plan.units) result.items.push_back(make_item(unit, scores));
   add_perplexity(protocol_, plan, result);

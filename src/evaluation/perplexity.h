@@ -31,7 +31,7 @@ class Perplexity : public Evaluation {
   [[nodiscard]] Hash key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const override;
   [[nodiscard]] bool needs_baseline() const override { return options_.divergence; }
   [[nodiscard]] EvaluationResult run(const EvaluationContext& context) const override;
-  [[nodiscard]] int version() const override { return 1; }
+  [[nodiscard]] int version() const override { return 2; }
 
  private:
   [[nodiscard]] Corpus corpus(const DatasetCatalog& datasets) const;

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "evaluation/logits.h"
+#include "evaluation/score_journal.h"
 #include "lowbit/base/error.h"
+#include "lowbit/base/log.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
@@ -33,8 +36,51 @@ void check_request(const ScoreRequest& request, std::size_t index, const Archite
   }
 }
 
+// Gives back what an earlier process finished, into `scores`; returns which requests are done. An observer sees
+// requests in their order, so there they are the leading ones.
+std::vector<bool> restore_finished(const ScoreJournal& journal, std::span<const ScoreRequest> requests,
+                                   ScoreObserver* observer, std::vector<Score>& scores) {
+  std::vector<bool> done(requests.size(), false);
+  for (const auto& [request, record] : journal.records()) {
+    if (request >= requests.size()) continue;
+    if (static_cast<std::int64_t>(record.score.greedy.size()) != target_count(requests[request])) continue;
+    const bool next = request == 0 || done[request - 1];
+    if (observer != nullptr && (!next || !observer->restore(request, record.observed))) break;
+    scores[request] = record.score;
+    done[request] = true;
+  }
+  const auto count = std::count(done.begin(), done.end(), true);
+  if (count > 0) log::info("scoring goes on: {} of {} requests were done before", count, requests.size());
+  return done;
+}
+
+// What is left to do, the longest first unless an observer needs the order of the requests.
+std::vector<std::size_t> open_requests(std::span<const ScoreRequest> requests, const std::vector<bool>& done,
+                                       bool in_order) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    if (!done[i]) order.push_back(i);
+  }
+  const auto length = [&](std::size_t i) { return input_length(requests[i]); };
+  if (!in_order) {
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return length(a) > length(b); });
+  }
+  return order;
+}
+
 }  // namespace
 
+Hash hash_of_requests(std::span<const ScoreRequest> requests) {
+  Hasher hasher;
+  for (const ScoreRequest& request : requests) {
+    hasher.add(request.first).add_bytes(request.tokens.data(), request.tokens.size() * sizeof(TokenId));
+    hasher.add(static_cast<std::uint64_t>(request.tokens.size()));
+  }
+  return hasher.finish();
+}
+
+std::vector<std::byte> ScoreObserver::save(std::size_t) { return {}; }
+bool ScoreObserver::restore(std::size_t, std::span<const std::byte>) { return false; }
 void ScoreObserver::hidden(std::size_t, const at::Tensor&) {}
 void ScoreObserver::logits(std::size_t, std::int64_t, const at::Tensor&) {}
 
@@ -45,13 +91,8 @@ Scorer::Scorer(const Model& model, Options options, Progress& progress, const Ca
   LOWBIT_ASSERT(options.batch_tokens > 0 && options.logit_rows > 0 && options.wave_tokens > 0);
 }
 
-std::vector<Scorer::Batch> Scorer::plan(std::span<const ScoreRequest> requests, bool in_order) const {
-  std::vector<std::size_t> order(requests.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
+std::vector<Scorer::Batch> Scorer::plan(std::span<const ScoreRequest> requests, std::vector<std::size_t> order) const {
   const auto length = [&](std::size_t i) { return input_length(requests[i]); };
-  if (!in_order) {
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return length(a) > length(b); });
-  }
   std::vector<Batch> batches;
   for (const std::size_t i : order) {
     const bool fits = !batches.empty() && length(batches.back().front()) == length(i) &&
@@ -60,6 +101,19 @@ std::vector<Scorer::Batch> Scorer::plan(std::span<const ScoreRequest> requests, 
     batches.back().push_back(i);
   }
   return batches;
+}
+
+// How many batches pass the blocks together: one, or for a streamed model as many as `wave_tokens` allow.
+std::size_t Scorer::wave_length(std::span<const ScoreRequest> requests, std::span<const Batch> batches) const {
+  if (model_.residency() != Model::Residency::kStreamed) return 1;
+  std::size_t count = 0;
+  std::int64_t tokens = 0;
+  for (const Batch& batch : batches) {
+    tokens += static_cast<std::int64_t>(batch.size()) * input_length(requests[batch.front()]);
+    if (count > 0 && tokens > options_.wave_tokens) break;
+    ++count;
+  }
+  return count;
 }
 
 std::vector<at::Tensor> Scorer::run(std::span<const ScoreRequest> requests, std::span<const Batch> wave) const {
@@ -85,7 +139,7 @@ Score Scorer::score_one(const ScoreRequest& request, std::size_t index, const at
   std::vector<RowScore> scores(static_cast<std::size_t>(targets));
   for (std::int64_t begin = 0; begin < targets; begin += options_.logit_rows) {
     const std::int64_t rows = std::min(options_.logit_rows, targets - begin);
-    const at::Tensor logits = model_.head(states.narrow(0, begin, rows)).contiguous();
+    const at::Tensor logits = model_.head(states.narrow(0, begin, rows)).cpu().contiguous();
     const std::span<const float> values = values_of<float>(logits);
     const auto width = static_cast<std::size_t>(logits.size(1));
     parallel_for(rows, 1, [&](std::int64_t from, std::int64_t to) {
@@ -112,35 +166,35 @@ Score Scorer::score_one(const ScoreRequest& request, std::size_t index, const at
 
 std::vector<Score> Scorer::score(std::span<const ScoreRequest> requests, ScoreObserver* observer) const {
   const NoGradScope no_grad;
-  std::int64_t total = 0;
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    check_request(requests[i], i, model_.architecture());
-    total += input_length(requests[i]);
+  for (std::size_t i = 0; i < requests.size(); ++i) check_request(requests[i], i, model_.architecture());
+  std::vector<Score> scores(requests.size());
+  std::optional<ScoreJournal> journal;
+  std::vector<bool> done(requests.size(), false);
+  if (!options_.work_folder.empty()) {
+    const Hash pass = hash_of_requests(requests);
+    journal.emplace(options_.work_folder / (pass.hex() + ".scores"), pass);
+    done = restore_finished(*journal, requests, observer, scores);
   }
-  const std::vector<Batch> batches = plan(requests, observer != nullptr);
-  const std::unique_ptr<ProgressTask> task = progress_.start("scoring", total, "tokens");
-  const bool streamed = model_.residency() == Model::Residency::kStreamed;
+  const std::vector<Batch> batches = plan(requests, open_requests(requests, done, observer != nullptr));
   const auto tokens_of = [&](const Batch& batch) {
     return static_cast<std::int64_t>(batch.size()) * input_length(requests[batch.front()]);
   };
-  std::vector<Score> scores(requests.size());
+  std::int64_t total = 0;
+  for (const Batch& batch : batches) total += tokens_of(batch);
+  const std::unique_ptr<ProgressTask> task = progress_.start("scoring", total, "tokens");
   for (std::size_t begin = 0; begin < batches.size();) {
     cancellation_.check();
-    std::size_t end = begin + 1;
-    for (std::int64_t tokens = tokens_of(batches[begin]); streamed && end < batches.size(); ++end) {
-      tokens += tokens_of(batches[end]);
-      if (tokens > options_.wave_tokens) break;
-    }
-    const std::span<const Batch> wave(batches.data() + begin, end - begin);
+    const std::span<const Batch> wave(batches.data() + begin, wave_length(requests, std::span(batches).subspan(begin)));
     const std::vector<at::Tensor> hidden = run(requests, wave);
     for (std::size_t b = 0; b < wave.size(); ++b) {
       for (std::size_t row = 0; row < wave[b].size(); ++row) {
         const std::size_t i = wave[b][row];
         scores[i] = score_one(requests[i], i, hidden[b].select(0, static_cast<std::int64_t>(row)), observer);
+        if (journal) journal->add(i, scores[i], observer != nullptr ? observer->save(i) : std::vector<std::byte>());
       }
       task->advance(tokens_of(wave[b]));
     }
-    begin = end;
+    begin += wave.size();
   }
   return scores;
 }

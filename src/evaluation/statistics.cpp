@@ -10,8 +10,6 @@
 namespace lowbit {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 /// The continued fraction of I_x(a, b) by Lentz's method (DLMF 8.17.22); converges fast for x < (a + 1) / (a + b + 2).
 double beta_fraction(double a, double b, double x) {
   constexpr double kTiny = 1e-300;
@@ -94,44 +92,6 @@ double student_t_quantile(double level, double degrees) {
     if (middle <= low || middle >= high) return middle;
     (student_t_two_sided_p(middle, degrees) > tail ? low : high) = middle;
   }
-}
-
-PairedDifference paired_difference(std::span<const double> a, std::span<const double> b,
-                                   std::span<const double> weights, double level) {
-  if (a.size() != b.size()) fail(ErrorCode::kData, "a paired comparison of {} with {} units", a.size(), b.size());
-  std::vector<double> differences(a.size());
-  std::transform(a.begin(), a.end(), b.begin(), differences.begin(), [](double x, double y) { return x - y; });
-  const MeanEstimate mean = weights.empty() ? mean_of(differences) : weighted_mean_of(differences, weights);
-  PairedDifference result{.difference = mean.mean, .standard_error = mean.standard_error, .n = mean.n};
-  if (mean.n == 1) {
-    result.low = -kInfinity;
-    result.high = kInfinity;
-    return result;
-  }
-  const auto degrees = static_cast<double>(mean.n - 1);
-  const double half = student_t_quantile(level, degrees) * mean.standard_error;
-  result.low = mean.mean - half;
-  result.high = mean.mean + half;
-  if (mean.mean != 0) {
-    result.p_value = mean.standard_error == 0 ? 0 : student_t_two_sided_p(mean.mean / mean.standard_error, degrees);
-  }
-  return result;
-}
-
-Verdict judge(const PairedDifference& difference, double adjusted_p, double alpha, double margin) {
-  if (adjusted_p < alpha) return Verdict::kDifferent;
-  if (!(margin > 0) || difference.n < 2) return Verdict::kUndecided;
-  const double half =
-      student_t_quantile(1 - 2 * alpha, static_cast<double>(difference.n - 1)) * difference.standard_error;
-  return std::abs(difference.difference) + half < margin ? Verdict::kEquivalent : Verdict::kUndecided;
-}
-
-double detectable_difference(const PairedDifference& difference, double alpha, double power) {
-  LOWBIT_ASSERT(alpha > 0 && alpha < 1 && power >= 0.5 && power < 1);
-  if (difference.n < 2) return kInfinity;
-  const auto degrees = static_cast<double>(difference.n - 1);
-  const double quantiles = student_t_quantile(1 - alpha, degrees) + student_t_quantile(2 * power - 1, degrees);
-  return quantiles * difference.standard_error;
 }
 
 std::vector<double> holm_adjust(std::span<const double> p_values) {

@@ -11,6 +11,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/log.h"
+#include "lowbit/base/work_folder.h"
 
 namespace lowbit {
 namespace {
@@ -53,8 +54,23 @@ class Supervisor {
                                                 store_.reference("").parent_path(), store_.failure("").parent_path()}) {
       make_folders(folder);
     }
+    remove_what_killed_runs_left();
     write_file_atomically(experiment_.output / kResolvedConfig, experiment_.resolved.to_yaml());
     write_plan(experiment_.output / kPlanFile, plan_);
+  }
+
+  // Unfinished work that goes on stays; what its process left behind after the result was stored does not.
+  void remove_what_killed_runs_left() const {
+    for (const std::filesystem::path& folder :
+         {experiment_.output, store_.result("").parent_path(), store_.failure("").parent_path()}) {
+      remove_abandoned_writes(folder);
+    }
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(store_.unfinished(), error)) {
+      const std::string name = entry.path().filename().string();
+      const WorkItem* item = plan_.find(name.substr(0, name.find('-')));
+      if (item != nullptr && item->done) WorkFolder(store_.unfinished(), item->key, {}).remove();
+    }
   }
 
   void check_disk() const {

@@ -34,6 +34,7 @@ OpenModel open_model(const std::filesystem::path& path, const ComputeConfig& com
                   .add(model.tokenizer->fingerprint())
                   .add(dtype_name(compute.dtype))
                   .add(compute.deterministic)
+                  .add(compute.device == "cpu" ? "" : compute.device)
                   .add(cpu_capability())
                   .add(torch_version())
                   .finish();
@@ -210,6 +211,7 @@ std::filesystem::path Store::result(const std::string& key) const { return folde
 std::filesystem::path Store::reference(const std::string& key) const { return folder_ / "references" / key; }
 std::filesystem::path Store::failure(const std::string& key) const { return folder_ / "failures" / (key + ".json"); }
 std::filesystem::path Store::log(const std::string& key) const { return folder_ / "logs" / (key + ".log"); }
+std::filesystem::path Store::unfinished() const { return folder_ / "unfinished"; }
 
 bool Store::has(const WorkItem& item) const {
   std::error_code error;

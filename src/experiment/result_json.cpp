@@ -86,6 +86,7 @@ std::string evaluation_json(const EvaluationResult& result, const Cost& cost) {
                      {"metrics", metrics_json(result)},
                      {"facts", facts_json(result.facts)},
                      {"cost", cost_json(cost)},
+                     {"consecutive", result.consecutive},
                      {"items", items_json(result)}};
   return json.dump(1) + "\n";
 }
@@ -103,6 +104,7 @@ std::pair<EvaluationResult, Cost> evaluation_from_json(std::string_view text, co
       result.metrics.push_back(std::move(metric));
     }
     for (const auto& [key, value] : json.at("facts").items()) result.facts.emplace_back(key, value.get<std::string>());
+    result.consecutive = json.at("consecutive").get<bool>();
     for (const Json& entry : json.at("items")) {
       EvaluationResult::Item item;
       for (const auto& [key, value] : entry.items()) {

@@ -4,13 +4,13 @@
 namespace lowbit {
 namespace {
 
-Json difference_json(const PairedDifference& difference, double adjusted_p) {
+Json difference_json(const PairedDifference& difference) {
   return {{"difference", json_number(difference.difference)},
           {"standard_error", json_number(difference.standard_error)},
+          {"degrees_of_freedom", json_number(difference.degrees)},
           {"low", json_number(difference.low)},
           {"high", json_number(difference.high)},
           {"p_value", json_number(difference.p_value)},
-          {"adjusted_p", json_number(adjusted_p)},
           {"items", difference.n}};
 }
 
@@ -25,7 +25,7 @@ Json cell_json(const CellResult& cell) {
   json["protocol"] = cell.result.protocol;
   json["metrics"] = metrics_json(cell.result);
   json["facts"] = facts_json(cell.result.facts);
-  if (cell.against_baseline) json["against_baseline"] = difference_json(*cell.against_baseline, cell.adjusted_p);
+  if (cell.against_baseline) json["against_baseline"] = difference_json(*cell.against_baseline);
   json["cost"] = cost_json(cell.cost);
   if (cell.size) {
     Json artifact = {{"bits_per_quantized_weight", json_number(cell.size->bits_per_quantized_weight)},
@@ -49,6 +49,30 @@ std::string_view verdict_name(Verdict verdict) {
   return "";
 }
 
+Json comparison_json(const Comparison& comparison) {
+  Json json = {{"model", comparison.model},
+               {"evaluation", comparison.evaluation},
+               {"first", comparison.first},
+               {"second", comparison.second},
+               {"seeds", comparison.seeds},
+               {"comparison", difference_json(comparison.difference)},
+               {"adjusted_p", json_number(comparison.adjusted_p)},
+               {"margin", comparison.margin},
+               {"adjusted_equivalence_p", json_number(comparison.adjusted_equivalence_p)},
+               {"verdict", verdict_name(comparison.verdict)},
+               {"detectable", json_number(comparison.detectable)},
+               {"scope", comparison.scope}};
+  if (!comparison.calibration.empty()) json["calibration"] = comparison.calibration;
+  if (!comparison.recipe.empty()) json["recipe"] = comparison.recipe;
+  return json;
+}
+
+Json comparisons_json(const std::vector<Comparison>& comparisons) {
+  Json list = Json::array();
+  for (const Comparison& comparison : comparisons) list.push_back(comparison_json(comparison));
+  return list;
+}
+
 }  // namespace
 
 std::string results_json(const Results& results) {
@@ -62,20 +86,6 @@ std::string results_json(const Results& results) {
   }
   Json cells = Json::array();
   for (const CellResult& cell : results.cells) cells.push_back(cell_json(cell));
-  Json contrasts = Json::array();
-  for (const ContrastResult& contrast : results.contrasts) {
-    Json entry = {{"model", contrast.model},
-                  {"evaluation", contrast.evaluation},
-                  {"first", contrast.first},
-                  {"second", contrast.second},
-                  {"seed", contrast.seed}};
-    if (!contrast.calibration.empty()) entry["calibration"] = contrast.calibration;
-    entry["comparison"] = difference_json(contrast.difference, contrast.adjusted_p);
-    entry["margin"] = contrast.margin;
-    entry["verdict"] = verdict_name(contrast.verdict);
-    entry["scope"] = contrast.scope;
-    contrasts.push_back(std::move(entry));
-  }
   const Json json = {{"schema", "lowbit-results"},
                      {"version", Results::kSchemaVersion},
                      {"experiment", results.experiment},
@@ -84,7 +94,8 @@ std::string results_json(const Results& results) {
                      {"build", facts_json(results.build)},
                      {"models", std::move(models)},
                      {"cells", std::move(cells)},
-                     {"contrasts", std::move(contrasts)}};
+                     {"against_baseline", comparisons_json(results.against_baseline)},
+                     {"contrasts", comparisons_json(results.contrasts)}};
   return json.dump(1) + "\n";
 }
 

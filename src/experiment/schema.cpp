@@ -4,6 +4,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/data/dataset.h"
 #include "lowbit/experiment/experiment.h"
+#include "lowbit/tensor/device.h"
 
 namespace lowbit {
 namespace {
@@ -15,6 +16,7 @@ struct ExperimentFields {
   ConfigNode calibrations, recipes, evaluations, contrasts, compute;
   std::vector<std::int64_t> seeds = {0};
   std::string baseline = Experiment::kBaseline;
+  double margin = 0;
   std::string output;
   std::string store = "runs/store";
   void visit(FieldVisitor& v) {
@@ -28,7 +30,10 @@ struct ExperimentFields {
     v.field("evaluations", evaluations, "list of maps, each with one evaluation's name and its options");
     v.field("seeds", seeds, "every recipe that draws or calibrates is run once a seed", {0, std::int64_t{1} << 53});
     v.field("baseline", baseline, "what every recipe is compared with; only 'float', the unquantized model");
-    v.field("contrasts", contrasts, "list of {recipes: [a, b, ...], margin: m}: further tested pairs");
+    v.field("margin", margin, "difference from the baseline that counts as none, for the verdict 'equivalent'; 0: none",
+            {0.0, 1e9});
+    v.field("contrasts", contrasts,
+            "list of {recipes: [a, b, ...], margin: m} or {calibrations: [a, b, ...]}: further tested pairs");
     v.field("compute", compute, "dtype, deterministic, memory, threads, batch_tokens");
     v.field("output", output, "folder of the run; runs/<name> when empty");
     v.field("store", store, "folder of finished work, shared by experiments: artifacts and results by content");
@@ -196,19 +201,32 @@ class Decoder {
 
   void contrasts() {
     if (!expect(fields_.contrasts, ConfigNode::Kind::kSequence, "contrasts", "a list")) return;
-    std::vector<std::string> names = {Experiment::kBaseline};
-    for (const RecipeEntry& entry : experiment_.recipes) names.push_back(entry.name);
+    std::vector<std::string> recipes = {Experiment::kBaseline};
+    for (const RecipeEntry& entry : experiment_.recipes) recipes.push_back(entry.name);
+    std::vector<std::string> calibrations;
+    for (const CalibrationOptions& options : experiment_.calibrations) calibrations.push_back(options.name);
     for (const ConfigNode& item : fields_.contrasts.items()) {
       Contrast contrast;
       decode_fields(item, contrast, problems_);
-      if (contrast.recipes.size() < 2) problems_.add(item.mark(), "a contrast needs at least two recipes");
-      for (const std::string& name : contrast.recipes) {
-        if (std::find(names.begin(), names.end(), name) == names.end()) {
-          problems_.add(item.mark(),
-                        fmt::format("a contrast names the unknown recipe '{}'{}", name, suggestion(name, names)));
-        }
+      if (contrast.recipes.empty() == contrast.calibrations.empty()) {
+        problems_.add(item.mark(), "a contrast is of 'recipes' or of 'calibrations'; give one of them");
+      } else if (contrast.recipes.size() + contrast.calibrations.size() < 2) {
+        problems_.add(item.mark(), fmt::format("a contrast needs at least two {}",
+                                               contrast.recipes.empty() ? "calibration sets" : "recipes"));
       }
+      check_contrasted(item, "recipe", contrast.recipes, recipes);
+      check_contrasted(item, "calibration set", contrast.calibrations, calibrations);
       experiment_.contrasts.push_back(std::move(contrast));
+    }
+    experiment_.margin = fields_.margin;
+  }
+
+  void check_contrasted(const ConfigNode& item, std::string_view what, const std::vector<std::string>& contrasted,
+                        const std::vector<std::string>& known) {
+    for (const std::string& name : contrasted) {
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      problems_.add(item.mark(),
+                    fmt::format("a contrast names the unknown {} '{}'{}", what, name, suggestion(name, known)));
     }
   }
 
@@ -225,10 +243,14 @@ class Decoder {
   }
 
   void check_device() const {
-    const std::string& device = experiment_.compute.device;
-    if (device == "cpu") return;
-    fail(ErrorCode::kDevice, "{}: device '{}' was asked for, and this build computes on 'cpu' only",
-         fields_.compute.mark().text(), device);
+    const ComputeConfig& compute = experiment_.compute;
+    const at::Device device =
+        with_context(fields_.compute.mark().text(), [&] { return compute_device(compute.device); });
+    if (compute.deterministic && !device.is_cpu()) {
+      fail(ErrorCode::kConfig,
+           "{}: deterministic results are promised on 'cpu' only; set 'deterministic: false' to compute on '{}'",
+           fields_.compute.mark().text(), compute.device);
+    }
   }
 
   void models() {
@@ -267,6 +289,7 @@ class Decoder {
                                             {text("evaluations"), ConfigNode::sequence(resolved_evaluations_)},
                                             {text("seeds"), ConfigNode::sequence(std::move(seeds))},
                                             {text("baseline"), text(fields_.baseline)},
+                                            {text("margin"), text(fmt::format("{}", fields_.margin))},
                                             {text("contrasts"), ConfigNode::sequence(std::move(contrasts))},
                                             {text("compute"), echo_fields(experiment_.compute)},
                                             {text("output"), text(experiment_.output.string())},
@@ -292,16 +315,16 @@ void ComputeConfig::visit(FieldVisitor& v) {
   dtype = precision == Precision::kBFloat16 ? DType::kBFloat16 : DType::kFloat32;
   v.field("deterministic", deterministic, "results do not depend on batch, threads or order");
   v.choice("memory", memory, {"resident", "streamed"}, "keep all blocks in memory, or one at a time");
-  v.field("device", device, "where to compute; this version has 'cpu'");
+  v.field("device", device, "where to compute: cpu, cuda or cuda:<number>");
   v.field("threads", threads, "threads; 0 takes one for each core", {0, 1024});
   v.field("batch_tokens", batch_tokens, "tokens of one batch", {1, std::int64_t{1} << 24});
 }
 
-ComputeOptions ComputeConfig::options() const { return {dtype, deterministic, false}; }
+ComputeOptions ComputeConfig::options() const { return {dtype, deterministic, false, compute_device(device)}; }
 
 void Contrast::visit(FieldVisitor& v) {
-  v.required("recipes");
   v.field("recipes", recipes, "names of recipes, or 'float'; every pair is compared");
+  v.field("calibrations", calibrations, "names of calibration sets; every pair is compared under each recipe");
   v.field("margin", margin, "difference that counts as none, for the verdict 'equivalent'; 0 leaves that out",
           {0.0, 1e9});
 }

@@ -37,7 +37,7 @@ ProcessEnd run_process(const std::filesystem::path& program, const std::vector<s
     if (ended < 0 && errno != EINTR)
       fail(ErrorCode::kIo, "lost the process '{}': {}", name, std::system_category().message(errno));
     if (cancellation.requested() && !handed_on) {
-      ::kill(child, SIGINT);
+      ::kill(child, SIGTERM);
       handed_on = true;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));

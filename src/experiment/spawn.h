@@ -15,7 +15,7 @@ struct ProcessEnd {
 };
 
 /// Spawns `program` (never forks: LibTorch's threads do not survive that) with our standard streams and waits for it.
-/// A cancellation is handed on as SIGINT. Throws `kIo` when it cannot be started.
+/// A cancellation is handed on as SIGTERM. Throws `kIo` when it cannot be started.
 [[nodiscard]] ProcessEnd run_process(const std::filesystem::path& program, const std::vector<std::string>& arguments,
                                      const Cancellation& cancellation);
 

@@ -7,6 +7,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/log.h"
+#include "lowbit/base/work_folder.h"
 #include "lowbit/experiment/executor.h"
 #include "lowbit/tensor/parallel.h"
 
@@ -41,8 +42,10 @@ class Worker {
       const QuantizeReport report = run_quantize();
       write_file_atomically(store_.result(item_.key), quantize_json(report, cost_since(start)));
     } else {
-      const EvaluationResult result = run_evaluation();
+      WorkFolder unfinished(store_.unfinished(), item_.key);
+      const EvaluationResult result = run_evaluation(unfinished.path());
       write_file_atomically(store_.result(item_.key), evaluation_json(result, cost_since(start)));
+      unfinished.remove();
     }
   }
 
@@ -82,7 +85,7 @@ class Worker {
     return quantize(request, progress_, cancellation_);
   }
 
-  EvaluationResult run_evaluation() {
+  EvaluationResult run_evaluation(const std::filesystem::path& work_folder) {
     const Evaluation& evaluation = *experiment_.evaluations[static_cast<std::size_t>(item_.evaluation)].evaluation;
     const std::shared_ptr<Model> model = open(evaluated_path(), residency());
     const bool is_baseline = item_.recipe < 0;
@@ -90,6 +93,7 @@ class Worker {
     if (!is_baseline && evaluation.needs_baseline()) baseline = open(base_path(), Model::Residency::kStreamed);
     Scorer::Options options;
     options.batch_tokens = experiment_.compute.batch_tokens;
+    options.work_folder = work_folder;
     const Scorer scorer(*model, options, progress_, cancellation_);
     EvaluationContext context{scorer, datasets_,   static_cast<std::uint64_t>(item_.seed),
                               {},     is_baseline, baseline.get()};

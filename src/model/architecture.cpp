@@ -36,8 +36,7 @@ void check_rope(const Architecture& a, const std::string& origin) {
   const RopeScaling& rope = a.rope_scaling;
   check_positive(origin, "rope_theta", a.rope_theta);
   check_positive(origin, "factor", rope.factor);
-  if (rope.kind == RopeScalingKind::kPerDimension)
-    check_factors(origin, "rope_freqs.weight", rope.divisors, a.head_dim / 2);
+  if (rope.kind == RopeScalingKind::kPerDimension) check_factors(origin, "divisors", rope.divisors, a.head_dim / 2);
   if (rope.kind == RopeScalingKind::kLongRope) {
     check_factors(origin, "short_factor", rope.short_factors, a.head_dim / 2);
     check_factors(origin, "long_factor", rope.long_factors, a.head_dim / 2);
@@ -60,6 +59,12 @@ void check_rope(const Architecture& a, const std::string& origin) {
   if (!std::isfinite(rope.attention_factor) || rope.attention_factor < 0) {
     fail(ErrorCode::kData, "{}: 'attention_factor' is {}, expected a positive number", origin, rope.attention_factor);
   }
+}
+
+void check_rotation(const std::string& origin, const char* what, const std::optional<RotationSpec>& spec,
+                    std::int64_t order) {
+  const std::string problem = spec ? rotation_problem(*spec, order) : "";
+  if (!problem.empty()) fail(ErrorCode::kData, "{}: the rotation of {} has {}", origin, what, problem);
 }
 
 void check_token(const Architecture& a, const std::string& origin, const char* key, std::int64_t id) {
@@ -109,6 +114,8 @@ void Architecture::check(const std::string& origin) const {
     fail(ErrorCode::kData, "{}: 'sliding_window' is {}, expected a positive number", origin, sliding_window);
   }
   check_rope(*this, origin);
+  check_rotation(origin, "queries and keys", query_key_rotation, head_dim);
+  check_rotation(origin, "the input of down_proj", down_input_rotation, intermediate);
   if (bos) check_token(*this, origin, "bos_token_id", *bos);
   for (const std::int64_t id : eos) check_token(*this, origin, "eos_token_id", id);
 }

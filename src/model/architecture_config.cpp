@@ -3,6 +3,7 @@
 #include "lowbit/model/architecture.h"
 #include "model/config_keys.h"
 #include "model/rope_config.h"
+#include "model/rotation_config.h"
 
 namespace lowbit {
 namespace {
@@ -71,11 +72,19 @@ Architecture architecture_from_config(std::string_view config_json, const std::s
   a.mlp_bias = keys.boolean("mlp_bias").value_or(false);
   a.tied_head = keys.boolean("tie_word_embeddings").value_or(false);
   read_rope(keys, a);
+  read_rotations(keys, a);
   // Llama's defaults are 1 and 2, but a file that names no tokens says nothing about its tokenizer.
   a.bos = keys.integer("bos_token_id");
   a.eos = keys.integers("eos_token_id");
   a.check(origin);
   return a;
+}
+
+std::string transformers_obstacle(const Architecture& a) {
+  if (a.rope_scaling.kind == RopeScalingKind::kPerDimension) return "rotary divisors of every dimension";
+  if (a.query_key_rotation) return "queries and keys that are rotated at run time";
+  if (a.down_input_rotation) return "an input of down_proj that is rotated at run time";
+  return "";
 }
 
 std::string config_json_of(const Architecture& a, const std::string& dtype) {
@@ -103,6 +112,7 @@ std::string config_json_of(const Architecture& a, const std::string& dtype) {
     json["rope_scaling"] = json["rope_parameters"];
     json["rope_scaling"].erase("rope_theta");
   }
+  if (const Json rotations = rotations_of(a); !rotations.empty()) json[kRotations] = rotations;
   if (a.bos) json["bos_token_id"] = *a.bos;
   if (a.eos.size() == 1) json["eos_token_id"] = a.eos.front();
   if (a.eos.size() > 1) json["eos_token_id"] = a.eos;

@@ -1,9 +1,10 @@
-#include <cstring>
+#include <cmath>
 
 #include "lowbit/base/error.h"
 #include "lowbit/containers/gguf.h"
 #include "lowbit/formats/ggml_blocks.h"
 #include "lowbit/model/architecture.h"
+#include "model/rope_recovery.h"
 
 namespace lowbit {
 namespace {
@@ -15,20 +16,29 @@ const TensorEntry& embedding_of(const GgufFile& file, const std::string& origin)
   return *entry;
 }
 
-// Llama 3's scaling comes as one divisor for each pair of dimensions.
-void read_divisors(const TensorEntry& entry, const std::string& origin, Architecture& a) {
+// Llama 3's scaling comes as one divisor for each pair of dimensions. Divisors of another origin are kept as they are.
+void read_divisors(const GgufFile& file, const TensorEntry& entry, const std::string& origin, Architecture& a) {
   if (entry.elements() != a.head_dim / 2) {
     fail(ErrorCode::kData, "{}: tensor 'rope_freqs.weight' has {} numbers, expected head_dim / 2 = {}", origin,
          entry.elements(), a.head_dim / 2);
   }
   std::vector<float> divisors(static_cast<std::size_t>(entry.elements()));
   dequantize_blocks(entry.type, entry.data, divisors);
-  a.rope_scaling.kind = RopeScalingKind::kPerDimension;
-  a.rope_scaling.divisors.assign(divisors.begin(), divisors.end());
+  for (const float divisor : divisors) {
+    if (std::isfinite(divisor) && divisor > 0) continue;
+    fail(ErrorCode::kData, "{}: 'rope_freqs.weight' is {}, expected a positive number", origin, divisor);
+  }
+  a.rope_scaling.original_context = file.integer("llama.rope.scaling.original_context_length", 0);
+  const std::vector<double> wide(divisors.begin(), divisors.end());
+  if (const auto scaling = llama3_scaling_of(wide, a)) {
+    a.rope_scaling = *scaling;
+    return;
+  }
+  a.rope_scaling = {.kind = RopeScalingKind::kPerDimension, .divisors = wide};
 }
 
 void read_scaling(const GgufFile& file, const std::string& origin, Architecture& a) {
-  if (const TensorEntry* divisors = file.find("rope_freqs.weight")) return read_divisors(*divisors, origin, a);
+  if (const TensorEntry* divisors = file.find("rope_freqs.weight")) return read_divisors(file, *divisors, origin, a);
   const bool named = file.metadata("llama.rope.scaling.type") != nullptr;
   const std::string type = named ? file.string("llama.rope.scaling.type") : "none";
   if (type == "none") return;
@@ -38,7 +48,8 @@ void read_scaling(const GgufFile& file, const std::string& origin, Architecture&
   }
   a.rope_scaling.kind = type == "linear" ? RopeScalingKind::kLinear : RopeScalingKind::kYarn;
   a.rope_scaling.factor = file.real("llama.rope.scaling.factor");
-  a.rope_scaling.original_context = file.integer("llama.rope.scaling.original_context_length", a.context);
+  a.rope_scaling.original_context =
+      type == "linear" ? a.context : file.integer("llama.rope.scaling.original_context_length", a.context);
 }
 
 void read_tokens(const GgufFile& file, Architecture& a) {
@@ -82,8 +93,9 @@ Architecture architecture_from_gguf(const GgufFile& file) {
   a.attention_bias = file.find("blk.0.attn_q.bias") != nullptr;
   a.mlp_bias = file.find("blk.0.ffn_gate.bias") != nullptr;
   a.tied_head = file.find("output.weight") == nullptr;
-  read_scaling(file, origin, a);
   read_tokens(file, a);
+  a.check(origin);  // before the scaling, whose arithmetic relies on the sizes
+  read_scaling(file, origin, a);
   a.check(origin);
   return a;
 }

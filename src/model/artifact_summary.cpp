@@ -49,6 +49,13 @@ void ArtifactSummary::add(const SafetensorsFile& shard) {
   }
 }
 
+void ArtifactSummary::add_architecture(const Architecture& architecture) {
+  const std::string reason = transformers_obstacle(architecture);
+  if (reason.empty()) return;
+  has_records_ = true;
+  if (obstacle_.empty()) obstacle_ = reason;
+}
+
 void ArtifactSummary::add_kv_cache(const RuntimeRecord& record) {
   if (!record.tensors.empty()) fail(ErrorCode::kInternal, "the KV cache's record '{}' has tensors", record.name);
   kv_cache_ = describe_record(record);

@@ -18,6 +18,7 @@ namespace lowbit {
 class ArtifactSummary {
  public:
   void add(const SafetensorsFile& shard);
+  void add_architecture(const Architecture& architecture);
   void add_kv_cache(const RuntimeRecord& record);
 
   /// config.json's `quantization_config`; null for a model with nothing quantized. Numbers and layout go into `record`.

@@ -6,6 +6,7 @@
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
 #include "lowbit/base/log.h"
+#include "lowbit/base/work_folder.h"
 #include "lowbit/containers/safetensors.h"
 #include "lowbit/model/artifact.h"
 #include "lowbit/model/weight_source.h"
@@ -15,6 +16,7 @@
 #include "model/artifact_source.h"
 #include "model/artifact_summary.h"
 #include "model/artifact_tokenizer.h"
+#include "model/rotation_config.h"
 #include "model/runtime_record.h"
 
 namespace lowbit {
@@ -62,13 +64,16 @@ struct ArtifactWriter::Data {
   std::string key;
   std::int64_t blocks = 0;
   std::string block_prefix;
+  Json config;  // the artifact's config.json without its quantization
   bool finished = false;
 
   std::filesystem::path shard_path(std::int64_t index) const {
     return folder / fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, blocks + 1);
   }
   void begin();
+  void check_folder() const;
   void check_record();
+  Json base_config() const;
   void write_record(const Json& extra) const;
   std::shared_ptr<const SafetensorsFile> open_shard(std::int64_t index) const;
   void add_plain(std::vector<Pending>& pending, std::optional<std::int64_t> block,
@@ -85,19 +90,52 @@ void ArtifactWriter::Data::begin() {
     if (const auto name = block_of(tensor.name)) block_prefix = name->prefix;
   }
   blocks = base->architecture().layers;
+  config = base_config();
   make_folders(folder);
+  remove_abandoned_writes(folder);
   if (std::filesystem::exists(folder / kRecord)) {
     check_record();
     return;
   }
+  check_folder();
+  write_record(Json::object());
+}
+
+// A run that was killed before it wrote its record leaves at most the record's temporary file.
+void ArtifactWriter::Data::check_folder() const {
+  std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    if (name == "config.json" || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")) {
-      fail(ErrorCode::kConfig, "{}: holds '{}' of another model; name an empty folder for the artifact",
-           folder.string(), name);
-    }
+    if (!name.starts_with(fmt::format(".{}.part-", kRecord))) names.push_back(name);
   }
-  write_record(Json::object());
+  if (names.empty()) return;
+  std::sort(names.begin(), names.end());
+  const std::string more = names.size() > 1 ? fmt::format(" and {} more", names.size() - 1) : "";
+  fail(ErrorCode::kConfig,
+       "{}: holds '{}'{} and no artifact that lowbit has begun; name a new or an empty folder for the artifact",
+       folder.string(), names.front(), more);
+}
+
+// The base model's own config with what model transforms have changed; checked before any work, so that the folder will
+// be read as the model that was quantized.
+Json ArtifactWriter::Data::base_config() const {
+  const Architecture& architecture = base->architecture();
+  const std::filesystem::path file = base->path() / "config.json";
+  Json result = std::filesystem::is_directory(base->path())
+                    ? parse_json(read_file(file), file.string())
+                    : parse_json(config_json_of(architecture, "float32"), "config.json");
+  if (result.contains(kBaseConfig)) result = Json(result[kBaseConfig]);
+  result.erase("quantization_config");
+  result["tie_word_embeddings"] = architecture.tied_head;
+  result.erase(kRotations);
+  if (const Json rotations = rotations_of(architecture); !rotations.empty()) result[kRotations] = rotations;
+  if (architecture_from_config(result.dump(), file.string()) != architecture) {
+    fail(ErrorCode::kUnsupported,
+         "{}: the architecture that is to be stored cannot be said in a config.json; of what a model transform may "
+         "change, the head's tying and rotations can",
+         base->path().string());
+  }
+  return result;
 }
 
 void ArtifactWriter::Data::check_record() {
@@ -136,7 +174,7 @@ void ArtifactWriter::Data::add_plain(std::vector<Pending>& pending, std::optiona
                                      const std::map<std::string, at::Tensor>& replaced,
                                      const std::set<std::string>& quantized) const {
   for (const auto& [name, tensor] : replaced) {
-    const at::Tensor values = to_dtype(tensor.detach(), DType::kFloat32).contiguous();
+    const at::Tensor values = to_dtype(tensor.detach(), DType::kFloat32).cpu().contiguous();
     pending.push_back(
         {{name, StorageType::kF32, shape_of(values)}, encode_floats(values_of<float>(values), StorageType::kF32)});
   }
@@ -183,6 +221,7 @@ void ArtifactWriter::Data::write_index() const {
 
 Json ArtifactWriter::Data::quantization_config(Json& record, const std::optional<RuntimeRecord>& kv_cache) const {
   ArtifactSummary summary;
+  summary.add_architecture(base->architecture());
   for (std::int64_t index = 0; index < blocks; ++index) summary.add(*open_shard(index));
   if (kv_cache) summary.add_kv_cache(*kv_cache);
   if (!summary.obstacle().empty()) {
@@ -195,18 +234,14 @@ Json ArtifactWriter::Data::quantization_config(Json& record, const std::optional
 }
 
 void ArtifactWriter::Data::write_config(const Json& quantization) const {
-  const std::filesystem::path file = base->path() / "config.json";
-  Json config = std::filesystem::is_directory(base->path())
-                    ? parse_json(read_file(file), file.string())
-                    : parse_json(config_json_of(base->architecture(), "float32"), "config.json");
-  config.erase("quantization_config");
+  Json stored = config;
   if (!quantization.is_null() && quantization["quant_method"] == "lowbit") {
     // transformers only warns of a quantization that it does not know and goes on with random weights; an unknown type
     // of model stops it.
-    config = {{"architectures", {"LowbitForCausalLM"}}, {"model_type", "lowbit"}, {kBaseConfig, config}};
+    stored = {{"architectures", {"LowbitForCausalLM"}}, {"model_type", "lowbit"}, {kBaseConfig, config}};
   }
-  if (!quantization.is_null()) config["quantization_config"] = quantization;
-  write_file_atomically(folder / "config.json", config.dump(2) + "\n");
+  if (!quantization.is_null()) stored["quantization_config"] = quantization;
+  write_file_atomically(folder / "config.json", stored.dump(2) + "\n");
 }
 
 ArtifactWriter::ArtifactWriter(std::filesystem::path folder, std::shared_ptr<const WeightSource> base,

@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "model/compute_options.h"
 
 namespace lowbit {
 namespace {
@@ -37,6 +39,10 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& 
   return x.mul(cos).add(turned.mul(sin));
 }
 
+std::shared_ptr<const Rotation> made(const std::optional<RotationSpec>& spec, std::int64_t order) {
+  return spec ? std::make_shared<const Rotation>(*spec, order) : nullptr;
+}
+
 void tell(TapSink* taps, Group group, const at::Tensor& x) {
   if (taps != nullptr) taps->input(kGroupNames[group], x.reshape({-1, x.size(-1)}));
 }
@@ -44,10 +50,13 @@ void tell(TapSink* taps, Group group, const at::Tensor& x) {
 }  // namespace
 
 Block::Block(const Architecture& architecture, std::int64_t index, Weights weights, ComputeOptions options)
-    : architecture_(architecture), index_(index), weights_(std::move(weights)), options_(options) {
-  if (options.dtype != DType::kFloat32 && options.dtype != DType::kBFloat16) {
-    fail(ErrorCode::kUnsupported, "models compute in float32 or bfloat16, not in {}", dtype_name(options.dtype));
-  }
+    : architecture_(architecture),
+      index_(index),
+      weights_(std::move(weights)),
+      options_(options),
+      query_key_rotation_(made(architecture.query_key_rotation, architecture.head_dim)),
+      down_input_rotation_(made(architecture.down_input_rotation, architecture.intermediate)) {
+  check_compute_options(options);
 }
 
 std::string Block::name() const { return fmt::format("model.layers.{}", index_); }
@@ -75,7 +84,10 @@ std::vector<FusedGroup> Block::fused_groups() const {
            "attention"},
           {kGroupNames[kOutputInput], {"self_attn.o_proj"}, "self_attn.v_proj", "self_attn.o_proj", repeats},
           {kGroupNames[kMlpInput], {"mlp.gate_proj", "mlp.up_proj"}, "post_attention_layernorm", "mlp"},
-          {kGroupNames[kDownInput], {"mlp.down_proj"}, "mlp.up_proj", "mlp.down_proj"}};
+          {kGroupNames[kDownInput],
+           {"mlp.down_proj"},
+           down_input_rotation_ == nullptr ? "mlp.up_proj" : "",
+           "mlp.down_proj"}};
 }
 
 at::Tensor Block::heads_output(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache) const {
@@ -87,11 +99,15 @@ at::Tensor Block::heads_output(const at::Tensor& x, const RopeTable& rope, KvCac
   if (rope.cos.size(0) < start + x.size(1)) {
     fail(ErrorCode::kInternal, "{}: rotary table of {} positions for {}", name(), rope.cos.size(0), start + x.size(1));
   }
-  const at::Tensor cos = to_dtype(rope.cos.narrow(0, start, x.size(1)), dtype_of(q));
-  const at::Tensor sin = to_dtype(rope.sin.narrow(0, start, x.size(1)), dtype_of(q));
+  const at::Tensor cos = to_place(rope.cos.narrow(0, start, x.size(1)), dtype_of(q), q.device());
+  const at::Tensor sin = to_place(rope.sin.narrow(0, start, x.size(1)), dtype_of(q), q.device());
   const double scale = 1.0 / std::sqrt(static_cast<double>(architecture_.head_dim));
-  const at::Tensor query = rotate(q, cos, sin);
-  const at::Tensor key = rotate(k, cos, sin);
+  at::Tensor query = rotate(q, cos, sin);
+  at::Tensor key = rotate(k, cos, sin);
+  if (query_key_rotation_ != nullptr) {
+    query = query_key_rotation_->apply(query);
+    key = query_key_rotation_->apply(key);
+  }
   const at::Tensor out =
       cache != nullptr ? cache->append_and_attend(query, key, v, scale, options_.deterministic)
                        : causal_attention(query, key, v, scale, architecture_.sliding_window, options_.deterministic);
@@ -101,7 +117,8 @@ at::Tensor Block::heads_output(const at::Tensor& x, const RopeTable& rope, KvCac
 at::Tensor Block::gated(const at::Tensor& x) const {
   const at::Tensor gate = linear("mlp.gate_proj").forward(x, options_.deterministic);
   const at::Tensor up = linear("mlp.up_proj").forward(x, options_.deterministic);
-  return activate(gate, architecture_.activation).mul(up);
+  const at::Tensor product = activate(gate, architecture_.activation).mul(up);
+  return down_input_rotation_ == nullptr ? product : down_input_rotation_->apply(product);
 }
 
 at::Tensor Block::attention(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache, TapSink* taps) const {

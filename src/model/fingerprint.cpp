@@ -10,6 +10,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/log.h"
+#include "lowbit/base/work_folder.h"
 
 namespace lowbit {
 namespace {
@@ -58,6 +59,7 @@ std::optional<Hash> recall(const fs::path& entry, const std::string& state) {
 void remember(const fs::path& entry, const std::string& state, const Hash& hash) {
   try {
     make_folders(entry.parent_path());
+    remove_abandoned_writes(entry.parent_path(), entry.filename().string());
     write_file_atomically(entry, fmt::format("{}\n{}\n", state, hash.hex()));
   } catch (const Error& error) {
     log::debug("fingerprint cache: {}", error.what());

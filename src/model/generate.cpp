@@ -18,7 +18,7 @@ class Decoder {
     for (std::int64_t i = 0; i < model.architecture().layers; ++i) caches_.push_back(model.make_kv_cache(i));
   }
 
-  /// Logits of the token after `ids`, [vocabulary] in float32.
+  /// Logits of the token after `ids`, [vocabulary] in float32 and in main memory.
   at::Tensor read(std::span<const TokenId> ids, const Cancellation& cancellation) {
     const std::vector<std::int64_t> wide(ids.begin(), ids.end());
     at::Tensor hidden = model_.embed(tensor_of(std::span<const std::int64_t>(wide)).unsqueeze(0));
@@ -27,7 +27,7 @@ class Decoder {
       const std::shared_ptr<Block> block = model_.block(static_cast<std::int64_t>(i));
       hidden = block->forward(hidden, model_.rope(limit_), caches_[i].get());
     }
-    return model_.logits(hidden.select(0, 0).narrow(0, hidden.size(1) - 1, 1)).select(0, 0).contiguous();
+    return model_.logits(hidden.select(0, 0).narrow(0, hidden.size(1) - 1, 1)).select(0, 0).cpu().contiguous();
   }
 
  private:

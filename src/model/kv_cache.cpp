@@ -41,7 +41,7 @@ class FloatKvCache : public KvCachePolicy {
     const std::int64_t grown = std::max(needed, 2 * capacity);
     const Shape shape{like.size(0), like.size(1), (grown + kStep - 1) / kStep * kStep, like.size(3)};
     for (at::Tensor* kept : {&keys_, &values_}) {
-      at::Tensor larger = make_empty(shape, dtype_of(like));
+      at::Tensor larger = like.new_empty(shape);
       if (length_ > 0) larger.narrow(2, 0, length_).copy_(kept->narrow(2, 0, length_));
       *kept = larger;
     }

@@ -9,10 +9,10 @@ namespace lowbit {
 namespace {
 
 LinearSlot load_linear(const WeightSource& weights, const std::string& block, const char* name, const Shape& shape,
-                       bool bias, DType dtype, const RuntimeReaders& readers) {
+                       bool bias, const ComputeOptions& options, const RuntimeReaders& readers) {
   const std::string linear = block + "." + name;
-  at::Tensor weight = load_weight(weights, linear + ".weight", shape, dtype);
-  at::Tensor offset = bias ? load_weight(weights, linear + ".bias", {shape[0]}, dtype) : at::Tensor();
+  at::Tensor weight = load_weight(weights, linear + ".weight", shape, options);
+  at::Tensor offset = bias ? load_weight(weights, linear + ".bias", {shape[0]}, options) : at::Tensor();
   LinearSlot slot{name, make_float_linear(std::move(weight), std::move(offset)), {}};
   slot.executions = with_context(fmt::format("{}: {}", weights.path().string(), linear),
                                  [&] { return make_executions(weights.executions(linear), *slot.op, readers); });
@@ -29,12 +29,11 @@ std::shared_ptr<Block> load_block(const WeightSource& weights, std::int64_t inde
   const std::int64_t q = a.heads * a.head_dim;
   const std::int64_t kv = a.kv_heads * a.head_dim;
   const auto slot = [&](const char* name, std::int64_t out, std::int64_t in, bool bias) {
-    return load_linear(weights, block, name, {out, in}, bias, options.dtype, readers);
+    return load_linear(weights, block, name, {out, in}, bias, options, readers);
   };
   Block::Weights parts;
-  parts.input_norm = load_weight(weights, block + ".input_layernorm.weight", {a.hidden}, options.dtype);
-  parts.post_attention_norm =
-      load_weight(weights, block + ".post_attention_layernorm.weight", {a.hidden}, options.dtype);
+  parts.input_norm = load_weight(weights, block + ".input_layernorm.weight", {a.hidden}, options);
+  parts.post_attention_norm = load_weight(weights, block + ".post_attention_layernorm.weight", {a.hidden}, options);
   parts.linears = {slot("self_attn.q_proj", q, a.hidden, a.attention_bias),
                    slot("self_attn.k_proj", kv, a.hidden, a.attention_bias),
                    slot("self_attn.v_proj", kv, a.hidden, a.attention_bias),

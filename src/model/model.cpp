@@ -7,6 +7,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "model/compute_options.h"
 #include "model/load_weight.h"
 
 namespace lowbit {
@@ -46,9 +47,7 @@ Model::Model(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokeni
 
 std::shared_ptr<Model> Model::make(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
                                    const ComputeOptions& options, Residency residency, RuntimeReaders readers) {
-  if (options.dtype != DType::kFloat32 && options.dtype != DType::kBFloat16) {
-    fail(ErrorCode::kUnsupported, "models compute in float32 or bfloat16, not in {}", dtype_name(options.dtype));
-  }
+  check_compute_options(options);
   const std::int64_t rows = weights->architecture().vocabulary;
   if (tokenizer && tokenizer->size() > rows) {
     fail(ErrorCode::kData, "{}: the tokenizer has {} tokens, the model's embedding only {} rows",
@@ -80,7 +79,7 @@ const Tokenizer& Model::tokenizer() const {
 const at::Tensor& Model::embedding_table() const {
   const Architecture& a = architecture();
   if (!embedding_.defined()) {
-    embedding_ = load_weight(*weights_, "model.embed_tokens.weight", {a.vocabulary, a.hidden}, options_.dtype);
+    embedding_ = load_weight(*weights_, "model.embed_tokens.weight", {a.vocabulary, a.hidden}, options_);
   }
   return embedding_;
 }
@@ -88,7 +87,7 @@ const at::Tensor& Model::embedding_table() const {
 const at::Tensor& Model::head_weight() const {
   const Architecture& a = architecture();
   if (a.tied_head) return embedding_table();
-  if (!head_.defined()) head_ = load_weight(*weights_, "lm_head.weight", {a.vocabulary, a.hidden}, options_.dtype);
+  if (!head_.defined()) head_ = load_weight(*weights_, "lm_head.weight", {a.vocabulary, a.hidden}, options_);
   return head_;
 }
 
@@ -132,7 +131,7 @@ void Model::run_batches(std::vector<at::Tensor>& batches, const Cancellation& ca
 
 at::Tensor Model::final_norm(const at::Tensor& hidden) const {
   const Architecture& a = architecture();
-  if (!final_norm_.defined()) final_norm_ = load_weight(*weights_, "model.norm.weight", {a.hidden}, options_.dtype);
+  if (!final_norm_.defined()) final_norm_ = load_weight(*weights_, "model.norm.weight", {a.hidden}, options_);
   return rms_norm(hidden, final_norm_, a.norm_eps);
 }
 
@@ -147,6 +146,7 @@ const RopeTable& Model::rope(std::int64_t length) const {
   if (fits) return rope_;
   if (!depends_on_length(architecture().rope_scaling.kind)) length = (length + kRopeStep - 1) / kRopeStep * kRopeStep;
   rope_ = make_rope_table(architecture(), length);
+  rope_ = {rope_.cos.to(options_.device), rope_.sin.to(options_.device)};
   rope_length_ = length;
   return rope_;
 }

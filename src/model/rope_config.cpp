@@ -5,6 +5,9 @@
 namespace lowbit {
 namespace {
 
+// lowbit's own name, for artifacts of GGUF files whose `rope_freqs` follow no formula.
+constexpr const char* kDivisors = "divisors";
+
 RopeScalingKind kind_named(const std::string& name, const std::string& origin) {
   if (name == "default") return RopeScalingKind::kNone;
   if (name == "linear") return RopeScalingKind::kLinear;
@@ -12,6 +15,7 @@ RopeScalingKind kind_named(const std::string& name, const std::string& origin) {
   if (name == "yarn") return RopeScalingKind::kYarn;
   if (name == "longrope" || name == "su") return RopeScalingKind::kLongRope;
   if (name == "llama3") return RopeScalingKind::kLlama3;
+  if (name == kDivisors) return RopeScalingKind::kPerDimension;
   fail(ErrorCode::kUnsupported,
        "{}: rope scaling '{}' is not known, expected default, linear, dynamic, yarn, longrope or llama3", origin, name);
 }
@@ -47,6 +51,8 @@ void read_scaling(const ConfigKeys& config, const ConfigKeys& keys, Architecture
   rope.kind = kind_named(name.value_or("default"), keys.origin());
   refuse_variants(keys);
   if (rope.kind == RopeScalingKind::kNone) return;
+  rope.divisors = keys.reals("divisors");
+  if (rope.kind == RopeScalingKind::kPerDimension) return;
   rope.original_context =
       keys.integer("original_max_position_embeddings")
           .value_or(config.integer("original_max_position_embeddings").value_or(architecture.context));
@@ -71,9 +77,9 @@ const char* name_of(RopeScalingKind kind) {
     case RopeScalingKind::kYarn: return "yarn";
     case RopeScalingKind::kLongRope: return "longrope";
     case RopeScalingKind::kLlama3: return "llama3";
-    case RopeScalingKind::kPerDimension: break;
+    case RopeScalingKind::kPerDimension: return kDivisors;
   }
-  fail(ErrorCode::kUnsupported, "rotary divisors of every dimension have no place in a config.json");
+  return "";
 }
 
 }  // namespace
@@ -95,6 +101,10 @@ Json rope_parameters_of(const Architecture& architecture) {
   const RopeScaling& rope = architecture.rope_scaling;
   Json json = {{"rope_theta", architecture.rope_theta}, {"rope_type", name_of(rope.kind)}};
   if (rope.kind == RopeScalingKind::kNone) return json;
+  if (rope.kind == RopeScalingKind::kPerDimension) {
+    json["divisors"] = rope.divisors;
+    return json;
+  }
   json["factor"] = rope.factor;
   if (rope.kind == RopeScalingKind::kLinear || rope.kind == RopeScalingKind::kDynamic) return json;
   json["original_max_position_embeddings"] = rope.original_context;

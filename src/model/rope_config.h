@@ -10,7 +10,7 @@ namespace lowbit {
 /// `kUnsupported` for an unknown kind.
 void read_rope(const ConfigKeys& config, Architecture& architecture);
 
-/// The same as one `rope_parameters` object; throws `kUnsupported` for kinds that Hugging Face's files cannot express.
+/// The same as one `rope_parameters` object; `kPerDimension` is a kind of lowbit's own, {"rope_type": "divisors"}.
 [[nodiscard]] Json rope_parameters_of(const Architecture& architecture);
 
 }  // namespace lowbit

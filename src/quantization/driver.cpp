@@ -26,7 +26,9 @@ std::shared_ptr<const WeightSource> weights_of(const QuantizeRequest& request) {
 std::string artifact_key(const QuantizeRequest& request) {
   Hasher hasher;
   hasher.add(kDriverVersion).add(request.model->weights().fingerprint()).add(request.recipe->hash()).add(request.seed);
-  hasher.add(cpu_capability()).add(torch_version());
+  const ComputeOptions& compute = request.model->options();
+  hasher.add(dtype_name(compute.dtype)).add(compute.deterministic);
+  hasher.add(compute.device.is_cpu() ? "" : compute.device.str()).add(cpu_capability()).add(torch_version());
   if (request.recipe->needs_calibration()) hasher.add(request.calibration->hash);
   return hasher.finish().hex();
 }
@@ -48,16 +50,6 @@ std::int64_t longest_sequence(const CalibrationSet& calibration) {
   return static_cast<std::int64_t>(longest);
 }
 
-// config.json of an artifact is the base model's.
-void check_architecture(const Architecture& before, const Architecture& after) {
-  if (before.tied_head != after.tied_head || before.layers != after.layers || before.hidden != after.hidden) {
-    fail(ErrorCode::kUnsupported,
-         "the recipe's model transform changes the architecture (an untied head, for example), which an artifact of "
-         "this "
-         "base model cannot express; start from a base model with an untied head");
-  }
-}
-
 class Driver {
  public:
   Driver(const QuantizeRequest& request, const Cancellation& cancellation)
@@ -65,9 +57,7 @@ class Driver {
         cancellation_(cancellation),
         weights_(weights_of(request)),
         streams_(*request.recipe, request.recipe->needs_calibration()),
-        writer_(request.output, weights_, request.model->tokenizer(), artifact_key(request)) {
-    check_architecture(request.model->architecture(), weights_->architecture());
-  }
+        writer_(request.output, weights_, request.model->tokenizer(), artifact_key(request)) {}
 
   QuantizeReport run(Progress& progress) {
     const auto start = std::chrono::steady_clock::now();
@@ -75,6 +65,7 @@ class Driver {
     const std::unique_ptr<ProgressTask> task = progress.start("quantize", blocks, "blocks");
     finished_ = writer_.finished() ? blocks : leading_blocks();
     report_.resumed_blocks = finished_;
+    if (finished_ > 0) log::info("quantization goes on: {} of {} blocks were done before", finished_, blocks);
     if (writer_.finished()) {
       for (std::int64_t index = 0; index < blocks; ++index) add(read_block_report(request_.output, index));
     } else {

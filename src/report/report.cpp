@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
 
 #include "report/rows.h"
 
@@ -24,21 +24,24 @@ std::string facts_line(const Results& results, const std::string& evaluation, bo
   return "";
 }
 
-std::string verdict_text(const ContrastResult& contrast) {
-  switch (contrast.verdict) {
+std::string verdict_text(const Comparison& comparison) {
+  switch (comparison.verdict) {
     case Verdict::kDifferent: return "different";
-    case Verdict::kEquivalent: return fmt::format("equivalent within {}", contrast.margin);
-    case Verdict::kUndecided:
-      return fmt::format("undecided (detectable: {:.3g})", 1.96 * contrast.difference.standard_error);
+    case Verdict::kEquivalent: return fmt::format("equivalent within {}", comparison.margin);
+    case Verdict::kUndecided: return fmt::format("undecided (detectable: {:.3g})", comparison.detectable);
   }
   return "";
 }
 
 Table contrast_table(const Results& results) {
-  Table table({"contrast", "evaluation", "calibration", "seed", "difference [95 %]", "adjusted p", "verdict", "scope"});
-  for (const ContrastResult& contrast : results.contrasts) {
-    table.add({fmt::format("{} - {}", contrast.first, contrast.second), contrast.evaluation,
-               contrast.calibration.empty() ? "-" : contrast.calibration, std::to_string(contrast.seed),
+  Table table({"contrast", "evaluation", "calibration", "difference [95 %]", "adjusted p", "verdict", "scope"});
+  for (const Comparison& contrast : results.contrasts) {
+    const std::string of = contrast.recipe.empty() ? "" : contrast.recipe + ": ";
+    const bool undrawn = contrast.recipe.empty() && contrast.calibration.empty();
+    table.add({fmt::format("{}{} - {}", of, contrast.first, contrast.second), contrast.evaluation,
+               !contrast.recipe.empty() ? "as named"
+               : undrawn                ? "-"
+                                        : contrast.calibration,
                fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", contrast.difference.difference, contrast.difference.low,
                            contrast.difference.high),
                fmt::format("{:.2g}", contrast.adjusted_p), verdict_text(contrast), contrast.scope});
@@ -63,18 +66,32 @@ std::vector<std::string> failure_lines(const Results& results) {
   return lines;
 }
 
-bool compares(const Results& results) {
-  for (const CellResult& cell : results.cells) {
-    if (cell.against_baseline) return true;
+// What the intervals of this report speak of.
+std::string how_to_read(const Results& results) {
+  const auto some = [&](bool sample) {
+    return std::any_of(results.against_baseline.begin(), results.against_baseline.end(), [&](const Comparison& row) {
+      return row.difference.seeds_are_a_sample == sample && !(sample == false && row.calibration.empty());
+    });
+  };
+  std::string text =
+      "Differences are paired over the evaluation's own units (windows of one text in moving blocks, documents or "
+      "items "
+      "one by one); intervals are 95 % t intervals. \"n.s.\" marks those that Holm's correction over all comparisons "
+      "with float leaves undecided, \"equiv.\" those that are inside the margin set beforehand. ";
+  if (some(true)) {
+    text += fmt::format(
+        "Rows with {} seeds and more resample seeds and units crossed: their intervals hold for further draws of the "
+        "calibration data. ",
+        kLeastSeeds);
   }
-  return false;
+  if (some(false)) {
+    text += fmt::format(
+        "Rows with fewer than {} seeds, \"(fixed)\" where there are several, describe the checkpoints that were "
+        "measured, not the method. ",
+        kLeastSeeds);
+  }
+  return text;
 }
-
-constexpr const char* kHowToRead =
-    "Differences are paired over the evaluation's own units (windows or items); intervals are 95 % paired t intervals "
-    "and "
-    "\"n.s.\" marks those that Holm's correction over all comparisons with float leaves undecided. They describe these "
-    "checkpoints on this text; a claim about a method needs several seeds.";
 
 }  // namespace
 
@@ -104,7 +121,7 @@ std::string markdown_report(const Results& results) {
     out += fmt::format("## {}\n\n{}\n\n{}\n", evaluation, facts_line(results, evaluation, false),
                        evaluation_table(results, evaluation).markdown());
   }
-  if (compares(results)) out += fmt::format("{}\n\n", kHowToRead);
+  if (!results.against_baseline.empty()) out += how_to_read(results) + "\n\n";
   if (!results.contrasts.empty()) out += "## Contrasts\n\n" + contrast_table(results).markdown() + "\n";
   out += "## What was stored and what it cost\n\n" + storage_table(results).markdown() + "\n";
   if (const auto failures = failure_lines(results); !failures.empty()) {

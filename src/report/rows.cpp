@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <set>
 
 #include "lowbit/base/files.h"
 
@@ -19,13 +20,20 @@ std::string number_text(double value) {
   return fmt::format("{:.3f}", value);
 }
 
+std::vector<const CellResult*> done_cells(const SummaryRow& row, const std::string& evaluation) {
+  std::vector<const CellResult*> cells;
+  for (const CellResult* cell : row.cells) {
+    if (!cell->failure && cell->evaluation == evaluation) cells.push_back(cell);
+  }
+  return cells;
+}
+
 // The mean of a number over the row's cells of one evaluation that were done; nothing without any.
 std::optional<double> mean_over_seeds(const SummaryRow& row, const std::string& evaluation,
                                       const std::function<std::optional<double>(const CellResult&)>& value) {
   double sum = 0;
   int count = 0;
-  for (const CellResult* cell : row.cells) {
-    if (cell->failure || cell->evaluation != evaluation) continue;
+  for (const CellResult* cell : done_cells(row, evaluation)) {
     const std::optional<double> number = value(*cell);
     if (!number) continue;
     sum += *number;
@@ -46,37 +54,85 @@ const CellResult* first_cell(const SummaryRow& row, const std::string& evaluatio
   return found == row.cells.end() ? nullptr : *found;
 }
 
-std::string headline_text(const SummaryRow& row, const std::string& evaluation) {
-  const auto value = mean_over_seeds(row, evaluation, [](const CellResult& cell) {
-    return cell.result.metrics.empty() ? std::nullopt : std::optional(cell.result.metrics.front().value);
-  });
-  if (!value) return "failed";
-  const auto error = mean_over_seeds(row, evaluation,
-                                     [](const CellResult& cell) { return cell.result.metrics.front().standard_error; });
-  return error ? fmt::format("{} ± {}", number_text(*value), number_text(*error)) : number_text(*value);
+std::optional<double> headline_of(const CellResult& cell) {
+  return cell.result.metrics.empty() ? std::nullopt : std::optional(cell.result.metrics.front().value);
 }
 
-bool is_log_perplexity(const CellResult& cell) {
-  return !cell.result.metrics.empty() && cell.result.metrics.front().name.find("perplexity") != std::string::npos;
+// Of the headline over the row's seeds; nothing below two.
+std::optional<double> spread_over_seeds(const SummaryRow& row, const std::string& evaluation) {
+  const auto mean = mean_over_seeds(row, evaluation, headline_of);
+  const auto count = static_cast<double>(done_cells(row, evaluation).size());
+  if (!mean || count < 2) return std::nullopt;
+  const auto square = mean_over_seeds(row, evaluation, [&](const CellResult& cell) {
+    const auto value = headline_of(cell);
+    return value ? std::optional((*value - *mean) * (*value - *mean)) : std::nullopt;
+  });
+  return std::sqrt(*square * count / (count - 1));
+}
+
+std::string headline_text(const SummaryRow& row, const std::string& evaluation) {
+  const auto value = mean_over_seeds(row, evaluation, headline_of);
+  if (!value) return "failed";
+  std::string text = number_text(*value);
+  const auto error = mean_over_seeds(row, evaluation,
+                                     [](const CellResult& cell) { return cell.result.metrics.front().standard_error; });
+  if (error) text += " ± " + number_text(*error);
+  const auto spread = spread_over_seeds(row, evaluation);
+  if (spread) text += ", seeds ± " + number_text(*spread);
+  return text;
+}
+
+bool is_log_perplexity(const SummaryRow& row, const std::string& evaluation) {
+  for (const CellResult* cell : done_cells(row, evaluation)) {
+    if (!cell->result.metrics.empty()) return cell->result.metrics.front().name.find("perplexity") != std::string::npos;
+  }
+  return false;
+}
+
+const Comparison* comparison_with_float(const Results& results, const SummaryRow& row, const std::string& evaluation) {
+  for (const Comparison& comparison : results.against_baseline) {
+    if (comparison.model == row.model && comparison.evaluation == evaluation && comparison.first == row.recipe &&
+        comparison.calibration == row.calibration)
+      return &comparison;
+  }
+  return nullptr;
 }
 
 // The change of the headline against float. For perplexity the paired difference is one of logarithms, so it reads as a
 // ratio.
-std::string change_text(const SummaryRow& row, const std::string& evaluation) {
-  const CellResult* cell = first_cell(row, evaluation);
-  if (cell == nullptr || cell->failure || !cell->against_baseline) return "";
-  const PairedDifference& difference = *cell->against_baseline;
+std::string change_text(const Results& results, const SummaryRow& row, const std::string& evaluation) {
+  const Comparison* comparison = comparison_with_float(results, row, evaluation);
+  if (comparison == nullptr) return "";
+  const PairedDifference& difference = comparison->difference;
+  const bool ratio = is_log_perplexity(row, evaluation);
   if (difference.n < 2) {
-    return is_log_perplexity(*cell) ? fmt::format("{:+.1f} %, one item", 100 * std::expm1(difference.difference))
-                                    : fmt::format("{:+.4f}, one item", difference.difference);
+    return ratio ? fmt::format("{:+.1f} %, one item", 100 * std::expm1(difference.difference))
+                 : fmt::format("{:+.4f}, one item", difference.difference);
   }
   std::string text =
-      is_log_perplexity(*cell)
-          ? fmt::format("{:+.1f} % [{:+.1f}, {:+.1f}]", 100 * std::expm1(difference.difference),
-                        100 * std::expm1(difference.low), 100 * std::expm1(difference.high))
-          : fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", difference.difference, difference.low, difference.high);
-  if (cell->adjusted_p >= 0.05) text += " n.s.";
+      ratio ? fmt::format("{:+.1f} % [{:+.1f}, {:+.1f}]", 100 * std::expm1(difference.difference),
+                          100 * std::expm1(difference.low), 100 * std::expm1(difference.high))
+            : fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", difference.difference, difference.low, difference.high);
+  if (comparison->verdict == Verdict::kEquivalent) text += " equiv.";
+  if (comparison->verdict == Verdict::kUndecided) text += " n.s.";
   return text;
+}
+
+bool several_seeds(const Results& results) {
+  std::set<std::int64_t> seeds;
+  for (const CellResult& cell : results.cells) {
+    if (!cell.calibration.empty()) seeds.insert(cell.seed);
+  }
+  return seeds.size() > 1;
+}
+
+// How many draws stand behind the row, and whether they speak for further ones.
+std::string seeds_text(const Results& results, const SummaryRow& row, const std::string& evaluation) {
+  if (row.calibration.empty()) return "-";
+  const Comparison* comparison = comparison_with_float(results, row, evaluation);
+  const std::size_t count = done_cells(row, evaluation).size();
+  const bool sample = comparison != nullptr && comparison->difference.seeds_are_a_sample;
+  return fmt::format("{}{}", count, sample ? "" : " (fixed)");
 }
 
 std::string optional_metric(const SummaryRow& row, const std::string& evaluation, const std::string& name, double scale,
@@ -128,18 +184,25 @@ Table evaluation_table(const Results& results, const std::string& evaluation) {
     if (cell.evaluation == evaluation && !cell.failure && !cell.result.metrics.empty())
       headline = cell.result.metrics.front().name;
   }
-  Table table(
-      {"recipe", "calibration", "bits/weight", headline + " ± s.e.", "vs float, 95 % paired", "mean KL", "same top-1"});
+  const bool seeds = several_seeds(results);
+  std::vector<std::string> heading = {
+      "recipe", "calibration", "bits/weight", headline + " ± s.e.", "vs float, 95 % paired", "mean KL", "same top-1"};
+  if (seeds) heading.insert(heading.begin() + 2, "seeds");
+  Table table(std::move(heading));
   for (const SummaryRow& row : summary_rows(results)) {
     const CellResult* cell = first_cell(row, evaluation);
     if (cell == nullptr) continue;
-    table.add({row_name(row, several_models(results)), row.calibration.empty() ? "-" : row.calibration,
-               cell->size                            ? fmt::format("{:.3f}", cell->size->bits_per_quantized_weight)
-               : row.recipe == Experiment::kBaseline ? "float"
-                                                     : "",
-               headline_text(row, evaluation), change_text(row, evaluation),
-               optional_metric(row, evaluation, "kl_mean", 1.0, "{:.4f}"),
-               optional_metric(row, evaluation, "top1_agreement", 100.0, "{:.1f} %")});
+    std::vector<std::string> line = {row_name(row, several_models(results)),
+                                     row.calibration.empty() ? "-" : row.calibration,
+                                     cell->size ? fmt::format("{:.3f}", cell->size->bits_per_quantized_weight)
+                                     : row.recipe == Experiment::kBaseline ? "float"
+                                                                           : "",
+                                     headline_text(row, evaluation),
+                                     change_text(results, row, evaluation),
+                                     optional_metric(row, evaluation, "kl_mean", 1.0, "{:.4f}"),
+                                     optional_metric(row, evaluation, "top1_agreement", 100.0, "{:.1f} %")};
+    if (seeds) line.insert(line.begin() + 2, seeds_text(results, row, evaluation));
+    table.add(std::move(line));
   }
   return table;
 }

@@ -16,9 +16,10 @@ namespace lowbit {
 namespace {
 
 // True where query row i, at position tk - tq + i, may look at key column j: bool [tq, tk].
-at::Tensor visible_mask(std::int64_t tq, std::int64_t tk, std::int64_t window) {
-  const at::Tensor keys = at::arange(tk, at::kLong).unsqueeze(0);
-  const at::Tensor queries = at::arange(tk - tq, tk, at::kLong).unsqueeze(1);
+at::Tensor visible_mask(std::int64_t tq, std::int64_t tk, std::int64_t window, at::Device device) {
+  const at::TensorOptions options = at::TensorOptions(at::kLong).device(device);
+  const at::Tensor keys = at::arange(tk, options).unsqueeze(0);
+  const at::Tensor queries = at::arange(tk - tq, tk, options).unsqueeze(1);
   at::Tensor mask = keys.le(queries);
   if (window > 0) mask = mask.logical_and(keys.gt(queries.sub(window)));
   return mask;
@@ -30,11 +31,11 @@ struct Causality {
   bool causal = false;
 };
 
-Causality causality_of(std::int64_t tq, std::int64_t tk, std::int64_t window) {
+Causality causality_of(std::int64_t tq, std::int64_t tk, std::int64_t window, at::Device device) {
   const bool window_matters = window > 0 && window < tk;
   if (!window_matters && tq == 1) return {};
   if (!window_matters && tq == tk) return {std::nullopt, true};
-  return {visible_mask(tq, tk, window), false};
+  return {visible_mask(tq, tk, window, device), false};
 }
 
 void check_shapes(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
@@ -69,8 +70,8 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
                             std::int64_t window, bool deterministic) {
   check_shapes(q, k, v);
   ensure_threads();
-  const Causality causality = causality_of(q.size(2), k.size(2), window);
-  if (!deterministic || needs_gradient({q, k, v})) return attend(q, k, v, scale, causality);
+  const Causality causality = causality_of(q.size(2), k.size(2), window, q.device());
+  if (!deterministic || needs_functional({q, k, v})) return attend(q, k, v, scale, causality);
   const std::int64_t kv_heads = k.size(1);
   const std::int64_t repeats = q.size(1) / kv_heads;
   // [batch, tq, heads, dim] in memory: the caller's next step joins the heads of a token.

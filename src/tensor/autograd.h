@@ -16,4 +16,13 @@ namespace lowbit {
   return false;
 }
 
+/// True when only functional ATen may carry out an operation on these tensors: it must be recorded, or their memory is
+/// another device's, where no pointer of ours may go.
+[[nodiscard]] inline bool needs_functional(std::initializer_list<at::Tensor> tensors) {
+  for (const at::Tensor& tensor : tensors) {
+    if (tensor.defined() && !tensor.is_cpu()) return true;
+  }
+  return needs_gradient(tensors);
+}
+
 }  // namespace lowbit

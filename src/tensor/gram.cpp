@@ -23,7 +23,7 @@ constexpr std::int64_t kBlock = 256;
 
 at::Tensor as_rows(const at::Tensor& x) {
   if (x.dim() != 2) fail(ErrorCode::kInternal, "gram: expected [tokens, n], got {}", shape_text(shape_of(x)));
-  return aligned_contiguous(x.to(at::kFloat));
+  return aligned_contiguous(x.to(at::kCPU, at::kFloat));
 }
 
 double work_of(const at::Tensor& x, const at::Tensor& y) {

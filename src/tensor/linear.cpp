@@ -141,7 +141,7 @@ at::Tensor tiled_linear(const at::Tensor& x, const at::Tensor& weight, const at:
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool deterministic) {
   check_shapes(x, weight, bias);
   ensure_threads();
-  if (!deterministic || needs_gradient({x, weight, bias})) {
+  if (!deterministic || needs_functional({x, weight, bias})) {
     return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
   }
   return tiled_linear(x, weight, bias, {kTileRows, tile_columns(weight.size(0))});

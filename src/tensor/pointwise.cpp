@@ -109,24 +109,26 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
     fail(ErrorCode::kInternal, "rms_norm: input {} of {} does not go with weight {} of {}", shape_text(shape_of(x)),
          c10::toString(x.scalar_type()), shape_text(shape_of(weight)), c10::toString(weight.scalar_type()));
   }
-  if (needs_gradient({x, weight})) return rms_norm_functional(x, weight, eps);
+  if (needs_functional({x, weight})) return rms_norm_functional(x, weight, eps);
   if (x.scalar_type() == at::kFloat) return rms_norm_rows<float>(x, weight, eps);
   if (x.scalar_type() == at::kBFloat16) return rms_norm_rows<at::BFloat16>(x, weight, eps);
   return rms_norm_functional(x, weight, eps);
 }
 
 at::Tensor silu(const at::Tensor& x) {
-  if (needs_gradient({x})) return at::silu(x);
+  if (needs_functional({x})) return at::silu(x);
   return map_parts(x, [](at::Tensor& out, const at::Tensor& in) { at::silu_out(out, in); });
 }
 
 at::Tensor gelu_tanh(const at::Tensor& x) {
-  if (needs_gradient({x})) return at::gelu(x, "tanh");
+  if (needs_functional({x})) return at::gelu(x, "tanh");
   return map_parts(x, [](at::Tensor& out, const at::Tensor& in) { at::gelu_out(out, in, "tanh"); });
 }
 
 at::Tensor relu(const at::Tensor& x) { return at::relu(x); }
 
-at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids) { return at::embedding(table, ids); }
+at::Tensor embedding(const at::Tensor& table, const at::Tensor& ids) {
+  return at::embedding(table, ids.to(table.device()));
+}
 
 }  // namespace lowbit

@@ -17,6 +17,7 @@ EvaluationResult sample_result() {
   result.protocol = "gptq-512";
   result.metrics = {{"perplexity", 12.5, 0.25, false}, {"top1_agreement", 0.9, std::nullopt, true}};
   result.items = {{"window 0", 2.5, 511, {{"kl", 0.125}}}, {"window 1", 2.25, 511, {{"kl", std::nan("")}}}};
+  result.consecutive = true;
   result.facts = {{"tokens", "1024"}};
   return result;
 }
@@ -31,6 +32,7 @@ TEST(EvaluationJson, ReadsBackWhatItWroteWithNumbersThatAreNotFinite) {
   ASSERT_EQ(read.items.size(), 2U);
   EXPECT_EQ(read.items[0].more.at("kl"), 0.125);
   EXPECT_TRUE(std::isnan(read.items[1].more.at("kl")));
+  EXPECT_TRUE(read.consecutive);
   EXPECT_EQ(read.facts, sample_result().facts);
   EXPECT_EQ(cost.peak_memory, 1000);
 }
@@ -45,32 +47,6 @@ TEST(EvaluationJson, NamesTheFileAndTheRemedyWhenDamaged) {
       EXPECT_EQ(std::string(error.what()).rfind("r.json: ", 0), 0U) << error.what();
     }
   }
-}
-
-TEST(Compare, PairsItemsByTheirIds) {
-  EvaluationResult better = sample_result();
-  for (EvaluationResult::Item& item : better.items) item.value -= 0.5;
-  const PairedDifference difference = compare(sample_result(), better);
-  EXPECT_DOUBLE_EQ(difference.difference, 0.5);
-  EXPECT_EQ(difference.n, 2);
-  better.items[1].id = "window 7";
-  EXPECT_THROW((void)compare(sample_result(), better), Error);
-  better.items.pop_back();
-  EXPECT_THROW((void)compare(sample_result(), better), Error);
-}
-
-// With n = 11 the 95 % one-sided t quantile of 10 degrees is 1.812: a difference of 0.01 with standard error 0.01
-// reaches to 0.02812.
-TEST(Verdict, FollowsMarginThenAdjustedP) {
-  PairedDifference difference;
-  difference.difference = 0.01;
-  difference.standard_error = 0.01;
-  difference.n = 11;
-  EXPECT_EQ(verdict_of(difference, 0.3, 0.0), Verdict::kUndecided);
-  EXPECT_EQ(verdict_of(difference, 0.01, 0.0), Verdict::kDifferent);
-  EXPECT_EQ(verdict_of(difference, 0.3, 0.0282), Verdict::kEquivalent);
-  EXPECT_EQ(verdict_of(difference, 0.3, 0.0281), Verdict::kUndecided);
-  EXPECT_EQ(verdict_of(difference, 0.01, 0.0281), Verdict::kDifferent);
 }
 
 TEST(QuantizeJson, AveragesOutputErrorOverLayersThatHaveOne) {

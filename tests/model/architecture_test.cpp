@@ -101,6 +101,23 @@ TEST(ArchitectureFromConfig, NamesWhatIsWrong) {
   EXPECT_EQ(error_of(with("rope_scaling", "linear")), "config.json: expected a JSON object, got \"linear\"");
   EXPECT_EQ(error_of(with("rope_theta", -1.0)), "config.json: 'rope_theta' is -1, expected a positive number");
   EXPECT_EQ(error_of(Json::array()), "config.json: expected a JSON object, got a list");
+  EXPECT_EQ(error_of(with("rope_scaling", {{"rope_type", "divisors"}, {"divisors", Json::array({1.0})}})),
+            "config.json: 'divisors' has 1 numbers, expected head_dim / 2 = 8");
+}
+
+TEST(ArchitectureFromConfig, NamesWhatIsWrongWithARotation) {
+  const auto error = [](const Json& rotation) {
+    return error_of(with("lowbit_rotations", {{"down_input", rotation}}));
+  };
+  EXPECT_EQ(
+      error({{"core", "spiral"}}),
+      "config.json: lowbit_rotations: down_input: 'core' is 'spiral', expected none, paley1, paley2 or orthonormal");
+  EXPECT_EQ(error({{"core", "none"}}), "config.json: lowbit_rotations: down_input: 'core_order' is missing");
+  EXPECT_EQ(error({{"core", "orthonormal"}, {"core_order", 1}, {"seed", -1}}),
+            "config.json: lowbit_rotations: down_input: 'seed' is -1, expected at least 0");
+  EXPECT_EQ(error({{"core", "paley1"}, {"core_order", std::int64_t{1} << 40}}),
+            "config.json: the rotation of the input of down_proj has a core of order 1099511627776, expected 1 to 512");
+  EXPECT_EQ(error("all"), "config.json: lowbit_rotations: down_input: expected a JSON object, got \"all\"");
 }
 
 TEST(ArchitectureFromConfig, RefusesNumbersThatAreNone) {

@@ -320,7 +320,59 @@ TEST_F(Artifact, RefusesAFolderOfAnotherRun) {
           ": was begun under key 'first', and this run's key is 'second'; name another folder or delete this one");
   EXPECT_THAT(
       message_of([&] { ArtifactWriter writer(folder_ / "base", base_, tokenizer_, "key"); }, ErrorCode::kConfig),
-      HasSubstr("holds 'config.json' of another model; name an empty folder"));
+      HasSubstr("holds 'config.json' and 1 more and no artifact that lowbit has begun"));
+}
+
+TEST_F(Artifact, GoesIntoNoFolderThatHoldsOtherFiles) {
+  std::filesystem::create_directory(out());
+  write_file_atomically(out() / "notes.txt", "mine");
+  const auto begin = [&] { ArtifactWriter writer(out(), base_, tokenizer_, "key"); };
+  EXPECT_EQ(message_of(begin, ErrorCode::kConfig),
+            out().string() +
+                ": holds 'notes.txt' and no artifact that lowbit has begun; name a new or an empty folder for "
+                "the artifact");
+  EXPECT_FALSE(std::filesystem::exists(out() / "lowbit.json"));
+  std::filesystem::rename(out() / "notes.txt", out() / ".lowbit.json.part-a1B2c3");  // left by a run that was killed
+  begin();
+  write_file_atomically(out() / "notes.txt", "mine");
+  begin();  // its own artifact, whatever lies beside it
+}
+
+// What a model transform may change: the head's tying and the rotations that a block carries out.
+class Changed : public SmallModel {
+ public:
+  Changed(std::filesystem::path folder, const std::function<void(Architecture&)>& change)
+      : SmallModel(std::move(folder)), changed_(SmallModel::architecture()) {
+    change(changed_);
+  }
+  const Architecture& architecture() const override { return changed_; }
+
+ private:
+  Architecture changed_;
+};
+
+TEST_F(Artifact, SaysInItsConfigWhatATransformChanged) {
+  const RotationSpec rotation = rotation_for(SmallModel::kIntermediate, 4, true);
+  base_ = std::make_shared<Changed>(folder_ / "base", [&](Architecture& a) {
+    a.query_key_rotation = rotation_for(a.head_dim, 0, false);
+    a.down_input_rotation = rotation;
+  });
+  const auto source = write(int4(4));
+  EXPECT_EQ(source->architecture(), base_->architecture());
+  EXPECT_EQ(json("lowbit.json")["layout_reason"], "queries and keys that are rotated at run time");
+  EXPECT_EQ(json("config.json")["base_config"]["lowbit_rotations"]["down_input"],
+            (Json{{"core", "paley1"}, {"core_order", 44}, {"seed", 4}, {"random_signs", true}}));
+  expect_same(*source, int4(4));
+}
+
+TEST_F(Artifact, RefusesAChangeThatAConfigCannotSay) {
+  base_ = std::make_shared<Changed>(folder_ / "base", [](Architecture& a) { a.norm_eps = 0.5; });
+  EXPECT_EQ(
+      message_of([&] { (void)write(int4(4)); }, ErrorCode::kUnsupported),
+      (folder_ / "base").string() +
+          ": the architecture that is to be stored cannot be said in a config.json; of what a model transform may "
+          "change, the head's tying and rotations can");
+  EXPECT_FALSE(std::filesystem::exists(out()));
 }
 
 TEST_F(Artifact, RefusesAWeightThatFailsItsCheck) {

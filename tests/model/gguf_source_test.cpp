@@ -1,9 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <functional>
+#include <numbers>
 
 #include "lowbit/base/error.h"
 #include "lowbit/containers/gguf_writer.h"
+#include "lowbit/model/artifact.h"
+#include "model/rope_recovery.h"
+#include "model/small_model.h"
 #include "model_cases.h"
 #include "support/test_data.h"
 
@@ -117,13 +122,116 @@ TEST(GgufSource, GivesTheTensorsOfTheFolderItWasMadeFrom) {
   }
 }
 
+// Divisors as those who convert Llama 3 write them: the published formula, in float32 throughout.
+std::vector<float> llama3_divisors(const Architecture& a, float factor, float low, float high, float original) {
+  std::vector<float> divisors;
+  for (std::int64_t i = 0; i < a.head_dim; i += 2) {
+    const float exponent = static_cast<float>(i) / static_cast<float>(a.head_dim);
+    const float frequency = 1.0F / std::pow(static_cast<float>(a.rope_theta), exponent);
+    const float wavelength = 2.0F * std::numbers::pi_v<float> / frequency;
+    const float smooth = (original / wavelength - low) / (high - low);
+    const float between = 1.0F / ((1.0F - smooth) / factor + smooth);
+    divisors.push_back(wavelength < original / high ? 1.0F : wavelength > original / low ? factor : between);
+  }
+  return divisors;
+}
+
+Architecture model_with(std::int64_t head_dim, std::int64_t context, double theta) {
+  Architecture a;
+  a.family = "llama";
+  a.head_dim = head_dim;
+  a.context = context;
+  a.rope_theta = theta;
+  return a;
+}
+
+std::optional<RopeScaling> recovered(Architecture a, const std::vector<float>& divisors, std::int64_t hint = 0) {
+  a.rope_scaling.original_context = hint;
+  return llama3_scaling_of({divisors.begin(), divisors.end()}, a);
+}
+
+TEST(RopeRecovery, FindsTheParametersOfEveryPublishedLlama3) {
+  for (const std::int64_t dim : {64, 128}) {
+    for (const float factor : {8.0F, 32.0F}) {
+      const Architecture a = model_with(dim, 131072, 500000.0);
+      const auto found = recovered(a, llama3_divisors(a, factor, 1.0F, 4.0F, 8192.0F));
+      ASSERT_TRUE(found.has_value()) << dim << " " << factor;
+      EXPECT_EQ(found->kind, RopeScalingKind::kLlama3);
+      EXPECT_EQ(found->factor, factor);
+      EXPECT_EQ(found->low_freq_factor, 1.0);
+      EXPECT_EQ(found->high_freq_factor, 4.0);
+      EXPECT_EQ(found->original_context, 8192);
+    }
+  }
+}
+
+TEST(RopeRecovery, FindsOtherParametersByTheirRatios) {
+  Architecture a = model_with(64, 65536, 250000.0);
+  const auto found = recovered(a, llama3_divisors(a, 16.0F, 2.0F, 10.0F, 8192.0F));
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->factor, 16.0);
+  EXPECT_EQ(found->original_context, 4096);  // 8192 / 2, since the low factor is taken as 1
+  EXPECT_EQ(found->high_freq_factor, 5.0);
+  // Heads of eight dimensions leave one divisor between 1 and the factor; then the file's own word decides.
+  a.head_dim = 8;
+  const std::vector<float> few = llama3_divisors(a, 8.0F, 1.0F, 4.0F, 1000.0F);
+  EXPECT_FALSE(recovered(a, few).has_value());
+  EXPECT_TRUE(recovered(a, few, 1000).has_value());
+}
+
+TEST(RopeRecovery, KeepsItsHandsOffOtherDivisors) {
+  const Architecture a = model_with(64, 131072, 500000.0);
+  const std::vector<float> exact = llama3_divisors(a, 8.0F, 1.0F, 4.0F, 8192.0F);
+  for (const std::size_t place : {std::size_t{0}, std::size_t{16}, std::size_t{31}}) {
+    std::vector<float> changed = exact;
+    changed[place] *= 1.0001F;
+    EXPECT_FALSE(recovered(a, changed).has_value()) << place;
+  }
+  EXPECT_FALSE(recovered(a, std::vector<float>(32, 1.0F)).has_value());
+}
+
 TEST(GgufSource, ReadsTheDivisorsOfLlama3) {
   const TemporaryFolder folder;
+  const auto original = open_weights(golden_model("rope-llama3"));
+  const std::vector<float> divisors = llama3_divisors(original->architecture(), 8.0F, 1.0F, 4.0F, 64.0F);
+  write_gguf(folder / "model.gguf", *original, {.divisors = divisors});
+  const auto weights = open_weights(folder / "model.gguf");
+  EXPECT_EQ(weights->architecture().rope_scaling, original->architecture().rope_scaling);
+  const at::Tensor ids = ids_tensor({{1, 5, 9, 2, 17, 23, 4, 4, 11, 0, 19, 8}});
+  EXPECT_TRUE(
+      logits_of(*Model::make(weights, nullptr, {}), ids).equal(logits_of(*Model::make(original, nullptr, {}), ids)));
+}
+
+TEST(GgufSource, KeepsDivisorsOfAnotherOriginInItsArtifact) {
+  const TemporaryFolder folder;
   const auto original = open_weights(golden_model("gqa-tied-sharded"));
-  write_gguf(folder / "model.gguf", *original, {.divisors = {1, 1, 4, 8}});
-  const Architecture a = open_weights(folder / "model.gguf")->architecture();
-  const auto inverse = rope_frequencies(a, 10).inverse;
+  const Change tokenizer{.metadata =
+                             [](std::vector<GgufItem>& items) {
+                               items.push_back({"tokenizer.ggml.model", GgufType::kString, std::string("llama")});
+                               items.push_back({"tokenizer.ggml.scores", GgufType::kF32, std::vector<double>{}});
+                             },
+                         .divisors = {1, 1, 4, 8}};
+  write_gguf(folder / "model.gguf", *original, tokenizer);
+  const auto weights = open_weights(folder / "model.gguf");
+  const auto inverse = rope_frequencies(weights->architecture(), 10).inverse;
   EXPECT_DOUBLE_EQ(inverse[2], rope_frequencies(original->architecture(), 10).inverse[2] / 4);
+
+  const NoTokenizer none;
+  ArtifactWriter writer(folder / "artifact", weights, none, "key");
+  BlockArtifact unsolved;
+  for (unsolved.index = 0; unsolved.index < 2; ++unsolved.index) writer.write_block(unsolved);
+  writer.finish("{}");
+  const auto stored = open_weights(folder / "artifact");
+  EXPECT_EQ(stored->architecture(), weights->architecture());
+  EXPECT_EQ(stored->format(), "lowbit's own layout");
+  const at::Tensor ids = ids_tensor({{1, 5, 9, 2, 17, 23}});
+  EXPECT_TRUE(
+      logits_of(*Model::make(stored, nullptr, {}), ids).equal(logits_of(*Model::make(weights, nullptr, {}), ids)));
+  const Json config = read_json(folder / "artifact" / "config.json");
+  EXPECT_EQ(config["model_type"], "lowbit");
+  EXPECT_EQ(config["base_config"]["rope_parameters"],
+            (Json{{"rope_theta", 10000.0}, {"rope_type", "divisors"}, {"divisors", {1.0, 1.0, 4.0, 8.0}}}));
+  EXPECT_EQ(read_json(folder / "artifact" / "lowbit.json")["layout_reason"], "rotary divisors of every dimension");
 }
 
 TEST(GgufSource, NamesWhatIsWrong) {

@@ -1,12 +1,14 @@
 #include <fmt/format.h>
-#include <stdlib.h>
 
 #include <memory>
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
+#include "lowbit/base/log.h"
+#include "lowbit/base/work_folder.h"
 #include "lowbit/evaluation/evaluation.h"
 #include "lowbit/experiment/results.h"
+#include "lowbit/tensor/environment.h"
 #include "session.h"
 
 namespace lowbit::cli {
@@ -18,27 +20,6 @@ struct EvaluateArguments {
   std::string dtype = "float32";
   bool streamed = false;
   bool fast = false;
-};
-
-// A folder of its own for the float model's states, gone with the object.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "lowbit-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr)
-      fail(ErrorCode::kIo, "cannot make a folder in '{}'", std::filesystem::temp_directory_path().string());
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
 };
 
 std::unique_ptr<Evaluation> make_evaluation(const std::string& text) {
@@ -65,33 +46,102 @@ void print_result(const std::string& name, const EvaluationResult& result) {
   for (const auto& [key, value] : result.facts) fmt::print("  {:<24} {}\n", key, value);
 }
 
+// Evaluates the models of one command. What a killed command finished is kept under what decides the result, so that
+// the same command goes on behind it.
+class Evaluator {
+ public:
+  Evaluator(const Session& session, const EvaluateArguments& arguments)
+      : session_(session),
+        arguments_(arguments),
+        residency_(arguments.streamed ? Model::Residency::kStreamed : Model::Residency::kResident),
+        resources_(session.resources()),
+        datasets_(resources_.dataset_folders(), resources_.data_folders),
+        evaluation_(make_evaluation(arguments.evaluation)),
+        readers_(runtime_readers(builtin_quantization())),
+        progress_(session.progress()) {}
+
+  void run() {
+    std::shared_ptr<Model> baseline;
+    if (!arguments_.baseline.empty()) {
+      print_result(arguments_.baseline, run_baseline());
+      baseline = open(arguments_.baseline, Model::Residency::kStreamed);
+    }
+    const auto model = open(arguments_.model, residency_);
+    WorkFolder& folder = folder_for(*model, baseline ? baseline_key_ : Hash());
+    const EvaluationResult result = score(*model, folder, false, baseline.get());
+    print_result(arguments_.model, result);
+    if (!arguments_.json.empty()) write_json(result);
+    for (const auto& done : folders_) done->remove();
+  }
+
+ private:
+  [[nodiscard]] std::shared_ptr<Model> open(const std::string& name, Model::Residency residency) const {
+    return Model::open(find_model(name, resources_).path, arguments_.compute.options(), residency, readers_);
+  }
+
+  WorkFolder& folder_for(const Model& model, const Hash& compared_with) {
+    const Hash key = Hasher()
+                         .add(model.weights().fingerprint())
+                         .add(model.tokenizer().fingerprint())
+                         .add(evaluation_->key(model.tokenizer(), datasets_))
+                         .add(evaluation_->version())
+                         .add(dtype_name(arguments_.compute.dtype))
+                         .add(arguments_.compute.deterministic)
+                         .add(cpu_capability())
+                         .add(torch_version())
+                         .add(compared_with)
+                         .finish();
+    folders_.push_back(std::make_unique<WorkFolder>(user_cache_folder() / "unfinished", key.hex()));
+    return *folders_.back();
+  }
+
+  EvaluationResult run_baseline() {
+    const auto model = open(arguments_.baseline, residency_);
+    baseline_key_ = model->weights().fingerprint();
+    WorkFolder& folder = folder_for(*model, hash_of("baseline"));
+    reference_folder_ = folder.path() / "reference";
+    const std::filesystem::path finished = folder.path() / "result.json";
+    if (std::filesystem::exists(finished)) {
+      log::info("{}: was done before", arguments_.baseline);
+      return evaluation_from_json(read_file(finished), finished.string()).first;
+    }
+    EvaluationResult result = score(*model, folder, true, nullptr);
+    write_file_atomically(finished, evaluation_json(result, {}));
+    return result;
+  }
+
+  EvaluationResult score(const Model& model, const WorkFolder& folder, bool is_baseline, const Model* baseline) {
+    Scorer::Options options;
+    options.batch_tokens = arguments_.compute.batch_tokens;
+    options.work_folder = folder.path();
+    const Scorer scorer(model, options, *progress_, *session_.cancellation);
+    return evaluation_->run({scorer, datasets_, 0, reference_folder_, is_baseline, baseline});
+  }
+
+  void write_json(const EvaluationResult& result) const {
+    const std::filesystem::path file = arguments_.json;
+    remove_abandoned_writes(file.parent_path(), file.filename().string());
+    write_file_atomically(file, evaluation_json(result, {}));
+  }
+
+  const Session& session_;
+  const EvaluateArguments& arguments_;
+  Model::Residency residency_;
+  Resources resources_;
+  DatasetCatalog datasets_;
+  std::unique_ptr<Evaluation> evaluation_;
+  RuntimeReaders readers_;
+  std::unique_ptr<Progress> progress_;
+  std::vector<std::unique_ptr<WorkFolder>> folders_;
+  std::filesystem::path reference_folder_;
+  Hash baseline_key_;
+};
+
 int run_evaluate(const Session& session, EvaluateArguments arguments) {
   session.start();
   arguments.compute.dtype = arguments.dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
   arguments.compute.deterministic = !arguments.fast;
-  const auto residency = arguments.streamed ? Model::Residency::kStreamed : Model::Residency::kResident;
-  const Resources resources = session.resources();
-  const DatasetCatalog datasets(resources.dataset_folders(), resources.data_folders);
-  const auto evaluation = make_evaluation(arguments.evaluation);
-  const auto progress = session.progress();
-  const TemporaryFolder reference;
-  const RuntimeReaders readers = runtime_readers(builtin_quantization());
-  const auto run = [&](const std::string& name, bool is_baseline, const Model* baseline) {
-    const auto model = Model::open(find_model(name, resources).path, arguments.compute.options(), residency, readers);
-    const Scorer scorer(*model, {arguments.compute.batch_tokens}, *progress, *session.cancellation);
-    EvaluationContext context{scorer, datasets, 0, {}, is_baseline, baseline};
-    if (!arguments.baseline.empty()) context.reference_folder = reference.path();
-    return evaluation->run(context);
-  };
-  std::shared_ptr<Model> baseline;
-  if (!arguments.baseline.empty()) {
-    print_result(arguments.baseline, run(arguments.baseline, true, nullptr));
-    baseline = Model::open(find_model(arguments.baseline, resources).path, arguments.compute.options(),
-                           Model::Residency::kStreamed, readers);
-  }
-  const EvaluationResult result = run(arguments.model, false, baseline.get());
-  print_result(arguments.model, result);
-  if (!arguments.json.empty()) write_file_atomically(arguments.json, evaluation_json(result, {}));
+  Evaluator(session, arguments).run();
   return 0;
 }
 
@@ -115,9 +165,13 @@ void add_evaluate(CLI::App& app, Session& session) {
   command->add_option("--batch-tokens", arguments->compute.batch_tokens, "Tokens of one batch")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
+  command
+      ->add_option("--device", arguments->compute.device, "Where to compute: cpu, cuda or cuda:<number> (with --fast)")
+      ->capture_default_str();
   command->add_flag("--streamed", arguments->streamed, "Keep one block of weights in memory at a time");
   command->add_flag("--fast", arguments->fast, "Let results depend on batch and threads in the last bits");
   session.add_compute_options(*command);
+  command->footer("What a killed or interrupted evaluation has scored is kept; the same command goes on behind it.");
   command->callback(
       [arguments, &session] { session.command = [arguments, &session] { return run_evaluate(session, *arguments); }; });
 }

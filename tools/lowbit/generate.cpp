@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "lowbit/model/model.h"
+#include "lowbit/tensor/device.h"
 #include "session.h"
 
 namespace lowbit::cli {
@@ -14,6 +15,7 @@ struct GenerateArguments {
   std::string prompt;
   GenerationOptions options;
   std::string dtype = "float32";
+  std::string device = "cpu";
   bool show_ids = false;
 };
 
@@ -22,6 +24,8 @@ int run_generate(const Session& session, const GenerateArguments& arguments) {
   const ModelEntry entry = find_model(arguments.model, session.resources());
   ComputeOptions compute;
   compute.dtype = arguments.dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
+  compute.device = compute_device(arguments.device);
+  compute.deterministic = compute.device.is_cpu();
   const auto model =
       Model::open(entry.path, compute, Model::Residency::kResident, runtime_readers(builtin_quantization()));
   const std::vector<TokenId> prompt = model->tokenizer().encode(arguments.prompt);
@@ -63,6 +67,8 @@ void add_generate(CLI::App& app, Session& session) {
   command->add_option("--stop", arguments->options.stop, "Stop before this text; may be repeated");
   command->add_option("--dtype", arguments->dtype, "Type to compute in")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->capture_default_str();
+  command->add_option("--device", arguments->device, "Where to compute: cpu, cuda or cuda:<number>")
       ->capture_default_str();
   command->add_flag("--ids", arguments->show_ids, "Print token ids instead of text");
   session.add_compute_options(*command);

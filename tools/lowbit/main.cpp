@@ -19,9 +19,12 @@ namespace {
 
 lowbit::Cancellation cancellation;
 
-// The first signal asks for a clean stop at the next unit of work, the second ends the program.
-void on_signal(int) {
-  if (cancellation.requested()) ::_exit(130);
+// A signal asks for a clean stop at the next unit of work; a second Ctrl-C ends the program. A run that is stopped
+// hands SIGTERM on to its worker, which on a terminal has met the Ctrl-C too.
+void on_signal(int signal) {
+  static volatile std::sig_atomic_t interrupts = 0;
+  if (signal == SIGINT && interrupts != 0) ::_exit(130);
+  if (signal == SIGINT) interrupts = 1;
   cancellation.request();
 }
 

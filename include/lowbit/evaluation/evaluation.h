@@ -28,7 +28,7 @@ struct Metric {
 /// What one evaluation measured on one model. `items` are the units that comparisons pair and resample (windows,
 /// documents, questions): `kItemVersion` names their layout.
 struct EvaluationResult {
-  static constexpr int kItemVersion = 1;
+  static constexpr int kItemVersion = 2;
   struct Item {
     std::string id;                      ///< stable across models: "window 17"
     double value = 0;                    ///< the unit's negative log-likelihood over its weight, or its score
@@ -40,6 +40,7 @@ struct EvaluationResult {
   std::string protocol;         ///< "gptq-512", never empty for a perplexity
   std::vector<Metric> metrics;  ///< the first is the headline
   std::vector<Item> items;
+  bool consecutive = false;  ///< the items follow each other in one text, so that neighbours are not independent
   std::vector<std::pair<std::string, std::string>> facts;  ///< tokens, windows, split, template version ...
 };
 

@@ -2,12 +2,15 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <vector>
 
 #include "lowbit/base/cancellation.h"
 #include "lowbit/base/export.h"
+#include "lowbit/base/hash.h"
 #include "lowbit/base/progress.h"
 #include "lowbit/model/model.h"
 
@@ -19,6 +22,9 @@ struct ScoreRequest {
   std::vector<TokenId> tokens;
   std::int64_t first = 1;
 };
+
+/// Of tokens and scored positions.
+[[nodiscard]] Hash hash_of_requests(std::span<const ScoreRequest> requests);
 
 /// Natural-log likelihood of each scored target, float64 from float32 logits, and whether it was the argmax.
 struct Score {
@@ -36,6 +42,10 @@ class ScoreObserver {
   virtual void hidden(std::size_t request, const at::Tensor& states);
   /// Logits of targets first_row, first_row + 1 ... of the request, [rows, vocabulary] float32.
   virtual void logits(std::size_t request, std::int64_t first_row, const at::Tensor& rows);
+  /// What it must remember of a request that is done, for a pass that goes on after its process was killed.
+  [[nodiscard]] virtual std::vector<std::byte> save(std::size_t request);
+  /// The same given back, in place of the calls above; false: the request must be scored again, and those behind it.
+  [[nodiscard]] virtual bool restore(std::size_t request, std::span<const std::byte> saved);
 };
 
 /// Batched scoring of one model. Batch size and order of the requests do not change a result when the model computes
@@ -48,6 +58,9 @@ class Scorer {
     std::int64_t batch_tokens = 2048;    ///< tokens of one batch; at least one sequence
     std::int64_t logit_rows = 128;       ///< rows of logits at a time
     std::int64_t wave_tokens = 1 << 16;  ///< tokens that pass a streamed model's blocks together
+    /// Where a pass keeps each request that is done and finds those of an earlier process; its model, options and data
+    /// must be the same. Empty: nowhere.
+    std::filesystem::path work_folder;
   };
   Scorer(const Model& model, Options options, Progress& progress, const Cancellation& cancellation);
 
@@ -57,12 +70,14 @@ class Scorer {
   [[nodiscard]] std::vector<Score> score(std::span<const ScoreRequest> requests,
                                          ScoreObserver* observer = nullptr) const;
   [[nodiscard]] const Model& model() const { return model_; }
+  [[nodiscard]] const std::filesystem::path& work_folder() const { return options_.work_folder; }
   [[nodiscard]] const Cancellation& cancellation() const { return cancellation_; }
   [[nodiscard]] Progress& progress() const { return progress_; }
 
  private:
   using Batch = std::vector<std::size_t>;  // requests of equal length
-  [[nodiscard]] std::vector<Batch> plan(std::span<const ScoreRequest> requests, bool in_order) const;
+  [[nodiscard]] std::vector<Batch> plan(std::span<const ScoreRequest> requests, std::vector<std::size_t> order) const;
+  [[nodiscard]] std::size_t wave_length(std::span<const ScoreRequest> requests, std::span<const Batch> batches) const;
   [[nodiscard]] std::vector<at::Tensor> run(std::span<const ScoreRequest> requests, std::span<const Batch> wave) const;
   [[nodiscard]] Score score_one(const ScoreRequest& request, std::size_t index, const at::Tensor& hidden,
                                 ScoreObserver* observer) const;

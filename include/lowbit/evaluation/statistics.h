@@ -24,17 +24,37 @@ struct MeanEstimate {
 /// what `mean_of` gives. Weights must be positive.
 [[nodiscard]] MeanEstimate weighted_mean_of(std::span<const double> values, std::span<const double> weights);
 
-/// The weighted mean of a - b over paired units, with a t interval of the given level and a two-sided p-value (n - 1
-/// degrees of freedom). Empty `weights` weigh all units alike. Throws `kData` when the lengths differ or there are no
-/// units. One unit says nothing of the error: the interval is infinite and p is 1.
+/// A mean difference with its t interval and two-sided p-value. One unit says nothing of the error: the interval is
+/// infinite and p is 1.
 struct PairedDifference {
   double difference = 0;
   double standard_error = 0;
+  double degrees = 0;  ///< of freedom
   double low = 0;
   double high = 0;
   double p_value = 1;
-  std::int64_t n = 0;
+  std::int64_t n = 0;               ///< units: windows, documents, questions
+  std::int64_t seeds = 1;           ///< results that were averaged
+  bool seeds_are_a_sample = false;  ///< the interval holds for further seeds too, not for these alone
 };
+
+/// Differences a - b of paired units, once for each seed.
+struct PairedSample {
+  std::vector<std::vector<double>> differences;  ///< [seeds][units]
+  std::vector<double> weights;                   ///< of the units; empty weighs all alike
+  bool consecutive = false;                      ///< the units follow each other in one text, so that neighbours depend
+};
+/// With fewer seeds a claim is about the checkpoints that were measured.
+inline constexpr std::int64_t kLeastSeeds = 5;
+
+/// The weighted mean over units and seeds. Its variance is that of resampling seeds and units crossed, in closed form
+/// with small-sample factors: A + B - I, where A comes from the seeds' means, B from the units' means and I, which both
+/// contain, from what neither explains (never less than A or B); degrees of freedom after Satterthwaite. Consecutive
+/// units are resampled in moving blocks of the cube root of their number (Bartlett weights). With fewer than
+/// `kLeastSeeds` seeds these are taken as they are: the variance is B. One seed and independent units give the paired t
+/// test. Throws `kData` when there are no units or lengths differ.
+[[nodiscard]] PairedDifference paired_difference(const PairedSample& sample, double level = 0.95);
+/// Of one seed and independent units.
 [[nodiscard]] PairedDifference paired_difference(std::span<const double> a, std::span<const double> b,
                                                  std::span<const double> weights, double level = 0.95);
 
@@ -47,9 +67,12 @@ struct PairedDifference {
 [[nodiscard]] double student_t_two_sided_p(double t, double degrees);
 
 enum class Verdict { kDifferent, kEquivalent, kUndecided };
-/// `adjusted_p` below `alpha`: different. Else, with a `margin` above 0 set beforehand: equivalent when two one-sided t
-/// tests at `alpha` put the difference inside -margin..margin (Schuirmann 1987). Else undecided.
-[[nodiscard]] Verdict judge(const PairedDifference& difference, double adjusted_p, double alpha, double margin);
+/// The p-value of "the difference lies outside -margin..margin": the larger of two one-sided t tests (Schuirmann 1987);
+/// 1 without a margin above 0.
+[[nodiscard]] double equivalence_p(const PairedDifference& difference, double margin);
+/// From p-values that were adjusted over the family. A difference that is inside a margin set beforehand is equivalent
+/// even when it is not zero; else it is different when it is not zero; else undecided.
+[[nodiscard]] Verdict judge(double adjusted_p, double adjusted_equivalence_p, double alpha);
 /// The smallest true difference that a two-sided test at `alpha` would find with probability `power`: the t quantiles
 /// of both, times the standard error. Infinite for one unit.
 [[nodiscard]] double detectable_difference(const PairedDifference& difference, double alpha, double power = 0.8);

@@ -53,9 +53,11 @@ struct EvaluationEntry {
   SourceMark mark;
 };
 
-/// Recipes whose results are compared with each other, pair by pair, besides the comparison with the baseline.
+/// Recipes, or calibration sets, whose results are compared with each other, pair by pair, besides the comparison with
+/// the baseline. One of the two lists is empty.
 struct Contrast {
   std::vector<std::string> recipes;
+  std::vector<std::string> calibrations;
   double margin = 0;  ///< of ln(perplexity) or of the score, for the verdict "equivalent"; 0: not tested
   void visit(FieldVisitor& v);
 };
@@ -69,6 +71,7 @@ struct Experiment {
   std::vector<RecipeEntry> recipes;
   std::vector<EvaluationEntry> evaluations;
   std::vector<std::int64_t> seeds;
+  double margin = 0;  ///< as a contrast's, for the comparisons with the baseline
   std::vector<Contrast> contrasts;
   ComputeConfig compute;
   std::filesystem::path output;  ///< the run's folder

@@ -62,6 +62,8 @@ class Store {
   [[nodiscard]] std::filesystem::path reference(const std::string& key) const;  ///< folder of float states
   [[nodiscard]] std::filesystem::path failure(const std::string& key) const;
   [[nodiscard]] std::filesystem::path log(const std::string& key) const;
+  /// Holds a folder an unfinished evaluation, by its key.
+  [[nodiscard]] std::filesystem::path unfinished() const;
   [[nodiscard]] bool has(const WorkItem& item) const;
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,22 +39,27 @@ struct CellResult {
   std::optional<StoredSize> size;
   std::optional<double> mean_output_error;
   std::int64_t event_count = 0;
-  std::optional<PairedDifference> against_baseline;  ///< of the headline's items: ln(perplexity), or the score
-  double adjusted_p = 1;                             ///< Holm over all comparisons with the baseline in this experiment
+  std::optional<PairedDifference> against_baseline;  ///< of this cell's items: ln(perplexity), or the score
 };
 
-struct ContrastResult {
-  std::string model, evaluation, calibration, first, second;
-  std::int64_t seed = 0;
+/// Two recipes, or one recipe under two calibration sets, on one model and evaluation, over all seeds that both have.
+struct Comparison {
+  std::string model, evaluation;
+  std::string calibration;    ///< of both; empty when neither has one or when two are compared
+  std::string recipe;         ///< of both, when calibration sets are compared
+  std::string first, second;  ///< what is compared: first minus second
+  std::vector<std::int64_t> seeds;
   PairedDifference difference;
-  double adjusted_p = 1;
+  double adjusted_p = 1;              ///< of "there is no difference": Holm over the family
+  double adjusted_equivalence_p = 1;  ///< of "it lies outside the margin": likewise
   double margin = 0;
   Verdict verdict = Verdict::kUndecided;
-  std::string scope;  ///< "this checkpoint only", or over how many seeds
+  double detectable = 0;  ///< the difference that would have been found with probability 0.8
+  std::string scope;      ///< "5 seeds": holds for further draws; "this checkpoint only"
 };
 
 struct Results {
-  static constexpr int kSchemaVersion = 1;
+  static constexpr int kSchemaVersion = 2;
   std::string experiment;
   std::string config_hash;
   std::vector<std::pair<std::string, std::string>> machine;  ///< CPU, cores, memory, system
@@ -64,7 +70,8 @@ struct Results {
   };
   std::vector<ModelFacts> models;
   std::vector<CellResult> cells;
-  std::vector<ContrastResult> contrasts;
+  std::vector<Comparison> against_baseline;  ///< every recipe with the float model: one family
+  std::vector<Comparison> contrasts;         ///< those that the experiment names: each a family
   [[nodiscard]] bool failed() const;
 };
 
@@ -72,11 +79,11 @@ struct Results {
 [[nodiscard]] Results collect_results(const Experiment& experiment, const Plan& plan, const Store& store);
 /// The documented form (docs/results.md).
 [[nodiscard]] std::string results_json(const Results& results);
-/// Pairs two results of the same evaluation item by item and compares them. Throws `kData` when the items differ.
+/// Pairs results of the same evaluation item by item, a pair for each seed, and compares them. Throws `kData` when the
+/// items differ.
+[[nodiscard]] PairedDifference compare(
+    std::span<const std::pair<const EvaluationResult*, const EvaluationResult*>> pairs);
 [[nodiscard]] PairedDifference compare(const EvaluationResult& result, const EvaluationResult& other);
-/// Equivalent when two one-sided tests put the difference inside a margin that was set beforehand (its 90 % interval
-/// lies within +-margin), else different when the adjusted p-value is below 0.05, else undecided.
-[[nodiscard]] Verdict verdict_of(const PairedDifference& difference, double adjusted_p, double margin);
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> machine_facts();
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> build_facts();
 

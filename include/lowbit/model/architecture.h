@@ -8,6 +8,7 @@
 
 #include "lowbit/base/export.h"
 #include "lowbit/base/hash.h"
+#include "lowbit/tensor/rotation.h"
 
 namespace lowbit LOWBIT_EXPORT {
 
@@ -28,6 +29,7 @@ struct RopeScaling {
   std::vector<double> divisors = {};       ///< kPerDimension (GGUF's rope_freqs): angle = position * inv_freq / divisor
   std::vector<double> short_factors = {};  ///< kLongRope
   std::vector<double> long_factors = {};
+  bool operator==(const RopeScaling&) const = default;
 };
 
 enum class Activation { kSilu, kGeluTanh, kRelu };
@@ -51,6 +53,9 @@ struct Architecture {
   bool mlp_bias = false;
   bool tied_head = false;
   std::int64_t sliding_window = 0;  ///< 0: none
+  // Rotations that a block carries out itself, because no weight before them can take them in (QuaRot's R3 and R4).
+  std::optional<RotationSpec> query_key_rotation;   ///< of each head's query and key, after RoPE
+  std::optional<RotationSpec> down_input_rotation;  ///< of the input of down_proj
   std::optional<std::int64_t> bos;
   std::vector<std::int64_t> eos;
 
@@ -60,13 +65,17 @@ struct Architecture {
   [[nodiscard]] std::int64_t parameters() const;
   /// Sizes positive and consistent. Throws `kData` as "<origin>: ...", naming the key.
   void check(const std::string& origin) const;
+  bool operator==(const Architecture&) const = default;
 };
 
 /// From a Hugging Face config.json. Throws `kData` naming the key, `kUnsupported` naming the architecture.
 [[nodiscard]] Architecture architecture_from_config(std::string_view config_json, const std::string& origin);
 /// From GGUF metadata.
 [[nodiscard]] Architecture architecture_from_gguf(const GgufFile& file);
-/// A config.json that `transformers` reads; `dtype` is the stored type's name ("float32").
+/// Whether `transformers` knows all of it; else the first thing that it does not, in words.
+[[nodiscard]] std::string transformers_obstacle(const Architecture& architecture);
+/// A config.json that `transformers` reads, or, where it knows no such model, only lowbit (see
+/// `transformers_obstacle`); `dtype` is the stored type's name ("float32").
 [[nodiscard]] std::string config_json_of(const Architecture& architecture, const std::string& dtype);
 
 /// inv_freq of the `head_dim / 2` pairs in float64 for a sequence of `length` positions, and the factor on cos and sin.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <cstdint>
 #include <memory>
@@ -19,9 +20,13 @@ class WeightSource;
 
 struct ComputeOptions {
   DType dtype = DType::kFloat32;  ///< kFloat32 or kBFloat16
+  /// Results do not depend on batch, threads or order. Promised on the CPU only, and refused elsewhere.
   bool deterministic = true;
   /// Functional ATen only (no in-place, no packed kernel), so that gradients flow through a block.
   bool differentiable = false;
+  /// Where weights and activations lie. Other devices than the CPU compute with LibTorch's own operators, whose bits
+  /// may change with shapes; token ids, statistics, solvers, sampling and scores stay in main memory.
+  at::Device device = at::kCPU;
 };
 
 /// Keys and values of one layer. What is kept, and in which form, is the policy's affair (float, KIVI, WKVQuant ...).
@@ -55,8 +60,9 @@ class TapSink {
 struct FusedGroup {
   std::string name;                  ///< the tap: "attention_input", "o_input", "mlp_input", "down_input"
   std::vector<std::string> linears;  ///< slot names
-  std::string
-      producer;  ///< what a scale of this input folds into: a norm ("input_layernorm") or a linear ("mlp.up_proj")
+  /// What a scale of this input folds into: a norm ("input_layernorm"), a linear ("mlp.up_proj"), or "" where a
+  /// rotation stands between (then nothing can take a scale in).
+  std::string producer;
   std::string inspected;  ///< the module whose output is the target: "attention", "mlp", or the linear itself
   /// Rows of the producer that one column of these linears comes from: 1, or the number of query heads that share a KV
   /// head when the producer is v_proj (a scale must then be equal on those columns).
@@ -112,12 +118,14 @@ class Block {
  private:
   // Normalised input -> the heads' outputs side by side, [batch, tokens, heads * head_dim].
   [[nodiscard]] at::Tensor heads_output(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache) const;
-  // Normalised input -> activation(gate) * up, [batch, tokens, intermediate].
+  // Normalised input -> activation(gate) * up, rotated where the architecture says so, [batch, tokens, intermediate].
   [[nodiscard]] at::Tensor gated(const at::Tensor& x) const;
   Architecture architecture_;
   std::int64_t index_;
   Weights weights_;
   ComputeOptions options_;
+  std::shared_ptr<const Rotation> query_key_rotation_;   // null: none
+  std::shared_ptr<const Rotation> down_input_rotation_;  // null: none
 };
 
 struct RuntimeReaders;

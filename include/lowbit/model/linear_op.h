@@ -21,7 +21,7 @@ class LinearOp {
   [[nodiscard]] virtual at::Tensor forward(const at::Tensor& x, bool deterministic) const = 0;
   [[nodiscard]] virtual std::int64_t in_features() const = 0;
   [[nodiscard]] virtual std::int64_t out_features() const = 0;
-  /// The matrix in float32, [out, in]; a packed one is unpacked.
+  /// The matrix in float32 and in main memory, [out, in]; a packed one is unpacked.
   [[nodiscard]] virtual at::Tensor dense_weight() const = 0;
   [[nodiscard]] virtual at::Tensor bias() const = 0;  ///< [out] or undefined
   [[nodiscard]] virtual std::int64_t weight_bytes() const = 0;

@@ -30,6 +30,7 @@ struct QuantizationRegistries {
   Registry<ExecutionReader> execution_readers{"execution"};  ///< by the name of `LinearExecution::record`
 };
 void register_builtin_solvers(Registry<WeightSolver>& registry);
+void register_builtin_model_transforms(QuantizationRegistries& registries);
 void register_builtin_block_steps(QuantizationRegistries& registries);
 void register_builtin_executions(QuantizationRegistries& registries);
 [[nodiscard]] QuantizationRegistries builtin_quantization();

@@ -88,8 +88,11 @@ class BlockStep {
 class ModelTransform {
  public:
   virtual ~ModelTransform() = default;
-  /// The tensor of that canonical name after the transform; `load` reads others in their original form.
+  /// The tensor of that canonical name after the transform, float32. `before` is the architecture that the transform
+  /// was given; `load` reads other tensors in their original form. The head of a model that this transform unties comes
+  /// as a copy of the embedding.
   [[nodiscard]] virtual at::Tensor rewrite(const std::string& name, const at::Tensor& tensor,
+                                           const Architecture& before,
                                            const std::function<at::Tensor(const std::string&)>& load) const = 0;
   /// What the architecture becomes (an untied head, for example).
   [[nodiscard]] virtual Architecture rewrite(const Architecture& architecture) const { return architecture; }

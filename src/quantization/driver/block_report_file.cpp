@@ -5,6 +5,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
+#include "lowbit/base/work_folder.h"
 #include "lowbit/tensor/environment.h"
 
 namespace lowbit {
@@ -59,6 +60,7 @@ void write_block_report(const std::filesystem::path& folder, std::int64_t block,
   for (std::size_t i = 0; i < report.layers.size(); ++i) layers[i]["seconds"] = report.layers[i].seconds;
   const std::filesystem::path file = file_of(folder, block);
   make_folders(file.parent_path());
+  remove_abandoned_writes(file.parent_path());
   write_file_atomically(file, Json{{"layers", layers}, {"events", json_list(report.events)}}.dump(2) + "\n");
 }
 

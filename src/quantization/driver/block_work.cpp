@@ -8,6 +8,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/log.h"
+#include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "quantization/driver/layer_error.h"
 #include "quantization/driver/step_context.h"
@@ -178,14 +179,18 @@ void BlockWork::solve_linear(LinearSlot& slot, const GroupStatistics& statistics
   artifact_.linears.insert_or_assign(slot.name, std::move(*solved));
 }
 
+at::Tensor BlockWork::for_compute(const at::Tensor& weight) const {
+  return to_place(weight, block_.options().dtype, block_.options().device);
+}
+
 // The same numbers that a reader of the artifact gets.
 void BlockWork::replace_weight(LinearSlot& slot, const QuantizedWeight& weight) {
-  slot.op = make_float_linear(to_dtype(weight.dequantize(), block_.options().dtype), slot.op->bias());
+  slot.op = make_float_linear(for_compute(weight.dequantize()), slot.op->bias());
 }
 
 void BlockWork::note_if_changed(const std::string& name, const at::Tensor& now, const at::Tensor& before) {
   if (!now.defined() || (before.defined() && now.equal(before))) return;
-  artifact_.tensors.insert_or_assign(full_name(name), to_dtype(now, DType::kFloat32).contiguous());
+  artifact_.tensors.insert_or_assign(full_name(name), to_dtype(now, DType::kFloat32).cpu().contiguous());
 }
 
 // What block steps rewrote and no solver has put on a grid.
@@ -207,7 +212,7 @@ void BlockWork::restore(const BlockArtifact& artifact) {
   artifact_ = artifact;
   const auto changed = [&](const std::string& name) -> at::Tensor {
     const auto found = artifact.tensors.find(full_name(name));
-    return found == artifact.tensors.end() ? at::Tensor() : to_dtype(found->second, block_.options().dtype);
+    return found == artifact.tensors.end() ? at::Tensor() : for_compute(found->second);
   };
   for (const char* norm : {"input_layernorm", "post_attention_layernorm"}) {
     const at::Tensor weight = changed(std::string(norm) + ".weight");
@@ -217,7 +222,7 @@ void BlockWork::restore(const BlockArtifact& artifact) {
     const at::Tensor weight = changed(slot.name + ".weight");
     const at::Tensor bias = changed(slot.name + ".bias");
     if (weight.defined() || bias.defined()) {
-      const at::Tensor dense = weight.defined() ? weight : to_dtype(slot.op->dense_weight(), block_.options().dtype);
+      const at::Tensor dense = weight.defined() ? weight : for_compute(slot.op->dense_weight());
       slot.op = make_float_linear(dense, bias.defined() ? bias : slot.op->bias());
     }
     const auto solved = artifact.linears.find(slot.name);

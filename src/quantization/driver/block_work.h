@@ -70,6 +70,7 @@ class BlockWork {
   void solve_group(const FusedGroup& group, const GroupStatistics& statistics);
   void solve_linear(LinearSlot& slot, const GroupStatistics& statistics);
   [[nodiscard]] std::optional<QuantizedWeight> take_solution(const std::string& linear);
+  [[nodiscard]] at::Tensor for_compute(const at::Tensor& weight) const;
   void replace_weight(LinearSlot& slot, const QuantizedWeight& weight);
   void note_changed_tensors();
   void note_if_changed(const std::string& name, const at::Tensor& now, const at::Tensor& before);

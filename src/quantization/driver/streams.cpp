@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 
@@ -40,8 +41,8 @@ std::vector<at::Tensor> embed_sequences(const Model& model, const WeightSource* 
   at::Tensor table;
   if (rewritten != nullptr) {
     const Architecture& architecture = rewritten->architecture();
-    table = to_dtype(rewritten->load("model.embed_tokens.weight", {architecture.vocabulary, architecture.hidden}),
-                     model.options().dtype);
+    table = to_place(rewritten->load("model.embed_tokens.weight", {architecture.vocabulary, architecture.hidden}),
+                     model.options().dtype, model.options().device);
   }
   std::vector<at::Tensor> result;
   for (const std::vector<TokenId>& sequence : calibration.sequences) {

@@ -26,6 +26,8 @@ TransformedWeights::TransformedWeights(std::shared_ptr<const WeightSource> base,
     head.name = kHead;
     tensors_.push_back(std::move(head));
   }
+  // What a transform has rewritten need not be exact in the type of the file.
+  for (StoredTensor& tensor : tensors_) tensor.type = "F32";
 }
 
 bool TransformedWeights::contains(std::string_view name) const {
@@ -42,7 +44,8 @@ at::Tensor TransformedWeights::rewritten(const std::string& name, std::size_t tr
     return base_->load(stored, found->shape);
   }
   const auto load = [&](const std::string& other) { return rewritten(other, transforms - 1); };
-  return recipe_.model_transforms()[transforms - 1]->rewrite(name, rewritten(name, transforms - 1), load);
+  return recipe_.model_transforms()[transforms - 1]->rewrite(name, rewritten(name, transforms - 1),
+                                                             architectures_[transforms - 1], load);
 }
 
 at::Tensor TransformedWeights::load(std::string_view name, const std::vector<std::int64_t>& shape) const {

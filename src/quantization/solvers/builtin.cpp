@@ -15,6 +15,7 @@ void register_builtin_solvers(Registry<WeightSolver>& registry) {
 QuantizationRegistries builtin_quantization() {
   QuantizationRegistries registries;
   register_builtin_solvers(registries.solvers);
+  register_builtin_model_transforms(registries);
   register_builtin_block_steps(registries);
   register_builtin_executions(registries);
   return registries;

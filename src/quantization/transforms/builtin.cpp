@@ -1,9 +1,17 @@
 #include "lowbit/quantization/recipe.h"
 #include "quantization/transforms/awq.h"
 #include "quantization/transforms/group_scaling.h"
+#include "quantization/transforms/quarot.h"
 #include "quantization/transforms/smoothquant.h"
 
 namespace lowbit {
+
+void register_builtin_model_transforms(QuantizationRegistries& registries) {
+  registries.model_transforms.add<QuarotOptions>(
+      "quarot", "rotates states, values and the input of down_proj, so that no channel stands out",
+      "Ashkboos et al., QuaRot, arXiv 2404.00456",
+      [](const QuarotOptions& options) { return std::make_unique<Quarot>(options); });
+}
 
 void register_builtin_block_steps(QuantizationRegistries& registries) {
   registries.block_steps.add<SmoothQuantOptions>(

@@ -106,6 +106,13 @@ DiagonalMap scale_group(Block& block, const FusedGroup& group, const at::Tensor&
          group.name, fmt::join(group.linears, ", "));
   }
   std::shared_ptr<const LinearExecution> scaling;
+  if (place == ScalePlace::kFolded && group.producer.empty()) {
+    fail(ErrorCode::kUnsupported,
+         "{}: the inputs of '{}' are rotated, and no operation before them takes in a scale; leave the group out, or "
+         "scale "
+         "at run time",
+         block.name(), group.name);
+  }
   if (place == ScalePlace::kRunTime) {
     scaling = std::make_shared<InputScaling>(scale);
   } else {

@@ -1,0 +1,18 @@
+#include "model/compute_options.h"
+
+#include "lowbit/base/error.h"
+
+namespace lowbit {
+
+void check_compute_options(const ComputeOptions& options) {
+  if (options.dtype != DType::kFloat32 && options.dtype != DType::kBFloat16) {
+    fail(ErrorCode::kUnsupported, "models compute in float32 or bfloat16, not in {}", dtype_name(options.dtype));
+  }
+  if (options.deterministic && !options.device.is_cpu()) {
+    fail(ErrorCode::kUnsupported,
+         "deterministic results are promised on 'cpu' only; set 'deterministic: false' to compute on '{}'",
+         options.device.str());
+  }
+}
+
+}  // namespace lowbit
