@@ -187,7 +187,7 @@ TEST_P(Determinism, GivenUpStaysWithinTheStatedBound) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Determinism, ::testing::Values(DType::kFloat32, DType::kBFloat16),
-                         [](const auto& info) { return std::string(dtype_name(info.param)); });
+                         [](const auto& type) { return std::string(dtype_name(type.param)); });
 
 }  // namespace
 }  // namespace lowbit

@@ -26,7 +26,12 @@ class StatisticsHash : public WeightSolver {
     needs.sample_tokens = 32;
     return needs;
   }
-  GridSpec grid() const override { return {.bits = 3, .group = 4}; }
+  GridSpec grid() const override {
+    GridSpec grid;
+    grid.bits = 3;
+    grid.group = 4;
+    return grid;
+  }
   QuantizedWeight solve(const LinearProblem& problem) const override {
     const Statistics& s = *problem.statistics;
     Hasher hasher;
@@ -116,7 +121,7 @@ TEST_P(Determinism, HoldsStatisticsForAnyThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, Determinism, ::testing::Values(DType::kFloat32, DType::kBFloat16),
-                         [](const auto& info) { return std::string(dtype_name(info.param)); });
+                         [](const auto& type) { return std::string(dtype_name(type.param)); });
 
 }  // namespace
 }  // namespace lowbit

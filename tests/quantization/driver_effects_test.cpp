@@ -1,4 +1,5 @@
 // Which layers' inputs each option of the driver changes, seen through the Hessians that a solver is handed.
+#include <ATen/TensorOperators.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -26,7 +27,12 @@ class Probe : public WeightSolver {
     needs.hessian = true;
     return needs;
   }
-  GridSpec grid() const override { return {.bits = 3, .group = 16}; }
+  GridSpec grid() const override {
+    GridSpec grid;
+    grid.bits = 3;
+    grid.group = 16;
+    return grid;
+  }
   QuantizedWeight solve(const LinearProblem& problem) const override {
     seen_[problem.layer] = problem.statistics->hessian().clone();
     return quantize_to_nearest(problem.weight, grid());

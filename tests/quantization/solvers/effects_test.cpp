@@ -163,7 +163,11 @@ TEST_P(ScalesBeforeCodes, CodesAreTheNearestOnTheStoredGrid) {
 // The test above can tell: with 8 bits some code does change when the scale is rounded.
 TEST_P(ScalesBeforeCodes, RoundingAScaleWouldChangeCodes) {
   const at::Tensor weight = normal_matrix(64, 50, "scales first");
-  GridSpec grid{.bits = 8, .symmetry = Symmetry::kSymOffset, .group = 16, .scale_type = GetParam()};
+  GridSpec grid;
+  grid.bits = 8;
+  grid.symmetry = Symmetry::kSymOffset;
+  grid.group = 16;
+  grid.scale_type = GetParam();
   const QuantizedWeight stored = round_to_nearest(weight, grid, Clip::kNone);
   grid.scale_type = ScaleType::kFloat32;
   EXPECT_FALSE(same_bits(stored.codes, round_to_nearest(weight, grid, Clip::kNone).codes));
@@ -171,7 +175,7 @@ TEST_P(ScalesBeforeCodes, RoundingAScaleWouldChangeCodes) {
 
 INSTANTIATE_TEST_SUITE_P(Types, ScalesBeforeCodes,
                          ::testing::Values(ScaleType::kFloat16, ScaleType::kBFloat16, ScaleType::kE8M0),
-                         [](const auto& info) { return std::string(scale_type_name(info.param)); });
+                         [](const auto& type) { return std::string(scale_type_name(type.param)); });
 
 }  // namespace
 }  // namespace lowbit

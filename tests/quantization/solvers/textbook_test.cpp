@@ -89,7 +89,8 @@ void expect_as_the_textbook(const GptqOptions& options, const std::string& strea
   const Textbook expected = solve_as_the_textbook(options, weight, statistics.hessian().clone());
   // Where a row was never near a threshold, float32 and float64 must choose the same code.
   EXPECT_EQ(solved.codes.ne(expected.codes).logical_and(expected.deciding).sum().item<std::int64_t>(), 0);
-  EXPECT_GT(expected.deciding.sum().item<std::int64_t>(), 16 * 37 * 3 / 4);  // most of them count
+  // Most count, though the largest weight of a symmetric group lies on a threshold by construction.
+  EXPECT_GT(expected.deciding.sum().item<std::int64_t>(), 16 * 37 / 2);
   const at::Tensor whole_rows = expected.deciding.all(1).nonzero().flatten();
   ASSERT_GT(whole_rows.numel(), 4);
   EXPECT_TRUE(
