@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "lowbit/experiment/experiment.h"
@@ -50,12 +51,39 @@ std::string value_text(const ConfigNode& value) {
   return text;
 }
 
+// More cells than anybody can run, and trees that fit into memory when all of them are written out.
+constexpr std::size_t kMostPoints = 10'000;
+constexpr std::size_t kMostNodes = 1'000'000;
+
+std::size_t count_nodes(const ConfigNode& node) {
+  std::size_t count = 1;
+  if (node.is_map()) {
+    for (const ConfigNode::Entry& entry : node.entries()) count += 1 + count_nodes(entry.value);
+  } else if (node.is_sequence()) {
+    for (const ConfigNode& item : node.items()) count += count_nodes(item);
+  }
+  return count;
+}
+
+bool are_few(const std::vector<Sweep>& sweeps, std::size_t most) {
+  std::size_t points = 1;
+  for (const Sweep& sweep : sweeps) {
+    if (sweep.values.size() > most / points) return false;
+    points *= sweep.values.size();
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, ConfigNode>> expand_sweeps(const ConfigNode& node, ConfigProblems& problems) {
   std::vector<Sweep> sweeps;
   const std::size_t problems_before = problems.size();
   find_sweeps(node, "", "", sweeps, problems);
+  const std::size_t most = std::max<std::size_t>(1, std::min(kMostPoints, kMostNodes / count_nodes(node)));
+  if (!are_few(sweeps, most)) {
+    problems.add(node.mark(), fmt::format("the sweeps in here make more than {} combinations", most));
+  }
   if (problems.size() != problems_before) return {};
   std::vector<std::pair<std::string, ConfigNode>> expanded = {{"", node}};
   for (const Sweep& sweep : sweeps) {

@@ -45,5 +45,19 @@ TEST(Sweep, RefusesOneInsideAnother) {
   EXPECT_FALSE(problems.empty());
 }
 
+TEST(Sweep, RefusesMoreCombinationsThanCanBeWrittenOut) {
+  std::string yaml = "{";
+  for (char key = 'a'; key <= 'p'; ++key) yaml += std::string(1, key) + ": {sweep: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}, ";
+  ConfigProblems problems;
+  EXPECT_TRUE(expand_sweeps(ConfigNode::parse(yaml + "}", "x.yaml"), problems).empty());
+  try {
+    problems.throw_if_any();
+    FAIL() << "expected a problem";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "x.yaml:1:1: the sweeps in here make more than 4444 combinations");
+  }
+  EXPECT_EQ(expand("{a: {sweep: [1, 2, 3]}, b: {sweep: [1, 2]}}").size(), 6U);
+}
+
 }  // namespace
 }  // namespace lowbit
