@@ -16,24 +16,34 @@ double read_number(const Json& json) {
   fail(ErrorCode::kData, "expected a number, found '{}'", text);
 }
 
+// `get` would take a number that is no integer, or none of 64 bits, for another one.
+std::int64_t read_integer(const Json& json) {
+  const bool beyond = json.is_number_unsigned() && json.get<std::uint64_t>() > std::uint64_t{INT64_MAX};
+  if (json.is_number_integer() && !beyond) return json.get<std::int64_t>();
+  fail(ErrorCode::kData, "expected a whole number, found {}", json.dump(-1, ' ', true).substr(0, 40));
+}
+
 // Runs a reader of foreign JSON; the library's exceptions become one error that names the file.
 template <typename Reader>
 auto read_checked(std::string_view text, const std::string& origin, int version, Reader&& reader) {
   const Json json = parse_json(text, origin);
   try {
-    const int found = json.at("version").get<int>();
-    if (found != version)
-      fail(ErrorCode::kData, "{}: version {}, this program reads version {}; delete it to run the work again", origin,
-           found, version);
-    return reader(json);
+    return with_context(origin, [&] {
+      const std::int64_t found = read_integer(json.at("version"));
+      if (found != version) {
+        fail(ErrorCode::kData, "version {}, this program reads version {}; delete it to run the work again", found,
+             version);
+      }
+      return reader(json);
+    });
   } catch (const Json::exception& problem) {
     fail(ErrorCode::kData, "{}: not a result of lowbit: {}; delete it to run the work again", origin, problem.what());
   }
 }
 
 Cost read_cost(const Json& json) {
-  return {read_number(json.at("seconds")), json.at("peak_memory_bytes").get<std::int64_t>(),
-          json.at("peak_anonymous_bytes").get<std::int64_t>()};
+  return {read_number(json.at("seconds")), read_integer(json.at("peak_memory_bytes")),
+          read_integer(json.at("peak_anonymous_bytes"))};
 }
 
 constexpr int kQuantizeVersion = 1;
@@ -149,15 +159,19 @@ std::string quantize_json(const QuantizeReport& report, const Cost& cost) {
 QuantizeRecord quantize_from_json(std::string_view text, const std::string& origin) {
   return read_checked(text, origin, kQuantizeVersion, [](const Json& json) {
     QuantizeRecord record;
-    record.size = {read_number(json.at("bits_per_quantized_weight")), json.at("quantized_weights").get<std::int64_t>(),
-                   json.at("file_bytes").get<std::int64_t>()};
+    record.size = {read_number(json.at("bits_per_quantized_weight")), read_integer(json.at("quantized_weights")),
+                   read_integer(json.at("file_bytes"))};
     record.cost = read_cost(json.at("cost"));
     double sum = 0;
     std::int64_t count = 0;
     for (const Json& entry : json.at("layers")) {
-      record.layers.push_back({entry.at("layer").get<std::string>(), entry.at("grid").get<std::string>(),
-                               read_number(entry.at("weight_error")), read_number(entry.at("output_error")),
-                               read_number(entry.at("seconds"))});
+      LayerReport layer;
+      layer.layer = entry.at("layer").get<std::string>();
+      layer.grid = entry.at("grid").get<std::string>();
+      layer.weight_error = read_number(entry.at("weight_error"));
+      layer.output_error = read_number(entry.at("output_error"));
+      layer.seconds = read_number(entry.at("seconds"));
+      record.layers.push_back(std::move(layer));
       if (record.layers.back().output_error < 0) continue;
       sum += record.layers.back().output_error;
       ++count;

@@ -6,6 +6,7 @@
 
 #include "experiment/result_json.h"
 #include "lowbit/base/error.h"
+#include "support/error_text.h"
 
 namespace lowbit {
 namespace {
@@ -46,6 +47,19 @@ TEST(EvaluationJson, NamesTheFileAndTheRemedyWhenDamaged) {
       EXPECT_EQ(error.code(), ErrorCode::kData);
       EXPECT_EQ(std::string(error.what()).rfind("r.json: ", 0), 0U) << error.what();
     }
+  }
+}
+
+TEST(EvaluationJson, RefusesNumbersThatNoIntegerHolds) {
+  const std::string whole = evaluation_json(sample_result(), {1.5, 1000, 500});
+  for (const char* number : {"1e300", "-1e300", "18446744073709551615", "0.5", "true"}) {
+    std::string changed = whole;
+    const std::string stated = "\"peak_memory_bytes\": 1000";
+    changed.replace(changed.find(stated), stated.size(), std::string("\"peak_memory_bytes\": ") + number);
+    EXPECT_EQ(testing::error_text(ErrorCode::kData, [&] { (void)evaluation_from_json(changed, "r.json"); })
+                  .rfind("r.json: expected a whole number, found ", 0),
+              0U)
+        << number;
   }
 }
 
