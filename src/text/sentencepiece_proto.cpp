@@ -1,7 +1,10 @@
 #include "text/sentencepiece_proto.h"
 
 #include <cstdint>
+#include <limits>
 #include <optional>
+
+#include "text/character_map.h"
 
 namespace lowbit {
 namespace {
@@ -20,7 +23,7 @@ class Reader {
   // Nothing at the end or where the bytes are no message.
   std::optional<Field> next() {
     const auto tag = varint();
-    if (!tag) return std::nullopt;
+    if (!tag || *tag > std::numeric_limits<std::uint32_t>::max()) return std::nullopt;
     Field field{*tag >> 3, 0, {}};
     switch (*tag & 7) {
       case 0: {
@@ -38,6 +41,9 @@ class Reader {
       default: return std::nullopt;
     }
   }
+
+  // Whether everything was read; false where `next` stopped at what is no field.
+  [[nodiscard]] bool done() const { return in_.empty(); }
 
  private:
   std::optional<Field> take(std::uint64_t size, Field field) {
@@ -64,6 +70,7 @@ class Reader {
 // Field numbers and defaults of sentencepiece_model.proto.
 constexpr std::uint64_t kTrainerSpec = 2;
 constexpr std::uint64_t kNormalizerSpec = 3;
+constexpr std::uint64_t kDenormalizerSpec = 5;
 constexpr std::uint64_t kModelType = 3;
 constexpr std::uint64_t kModelTypeBpe = 2;
 constexpr std::uint64_t kWhitespaceAsSuffix = 24;
@@ -71,7 +78,24 @@ constexpr std::uint64_t kCharacterMap = 2;
 constexpr std::uint64_t kRemoveExtraWhitespace = 4;
 constexpr std::uint64_t kEscapeWhitespace = 5;
 
+bool has_sound_map(std::string_view normalizer) {
+  Reader reader(normalizer);
+  while (const auto field = reader.next()) {
+    if (field->number == kCharacterMap && !is_sound_character_map(field->bytes)) return false;
+  }
+  return reader.done();
+}
+
 }  // namespace
+
+bool has_sound_character_maps(std::string_view model) {
+  Reader reader(model);
+  while (const auto field = reader.next()) {
+    const bool normalizes = field->number == kNormalizerSpec || field->number == kDenormalizerSpec;
+    if (normalizes && !has_sound_map(field->bytes)) return false;
+  }
+  return reader.done();
+}
 
 bool may_code_by_words(std::string_view model) {
   bool bpe = false;

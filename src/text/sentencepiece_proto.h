@@ -9,4 +9,8 @@ namespace lowbit {
 /// False for what is no such model.
 bool may_code_by_words(std::string_view model);
 
+/// Whether a serialized model can be read to its end, and all its character maps are sound; only such a model may be
+/// given to the library.
+bool has_sound_character_maps(std::string_view model);
+
 }  // namespace lowbit

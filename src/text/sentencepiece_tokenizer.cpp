@@ -104,8 +104,8 @@ SentencepieceTokenizer::SentencepieceTokenizer(const std::string& model, const T
 
 void SentencepieceTokenizer::load(sentencepiece::SentencePieceProcessor& processor, std::string_view model,
                                   const std::string& origin) {
-  const auto status = processor.LoadFromSerializedProto(model);
-  if (!status.ok()) fail(ErrorCode::kData, "{}: not a sentencepiece model, or a damaged one", origin);
+  if (!has_sound_character_maps(model) || !processor.LoadFromSerializedProto(model).ok())
+    fail(ErrorCode::kData, "{}: not a sentencepiece model, or a damaged one", origin);
 }
 
 void SentencepieceTokenizer::add_token(AddedToken token, const std::string& origin) {

@@ -127,6 +127,32 @@ TEST(SentencepieceTokenizer, SurvivesEveryTruncation) {
   }
 }
 
+TEST(SentencepieceTokenizer, RewritesTextsByItsCharacterMap) {
+  const auto tokenizer = load_tokenizer(testing::golden_folder() / "mapped.model");
+  for (const Json& entry : golden("mapped.json")) {
+    EXPECT_EQ(ids_of(*tokenizer, entry["text"].get<std::string>()), entry["ids"].get<Ids>()) << entry["text"];
+  }
+}
+
+// The library follows its character map without looking where it leads.
+TEST(SentencepieceTokenizer, RefusesCharacterMapsThatLeadOutside) {
+  const std::string whole = read_file(testing::golden_folder() / "mapped.model");
+  const std::size_t map = whole.find(std::string("\x12\x8D\x08", 3)) + 3;  // a field of 1037 bytes
+  ASSERT_EQ(whole.substr(map, 4), std::string("\0\x04\0\0", 4)) << "256 units of a double array";
+  const testing::TemporaryFolder folder;
+  const auto problem = [&](std::size_t at, const std::string& bytes) {
+    std::string changed = whole;
+    changed.replace(at, bytes.size(), bytes);
+    write_file_atomically(folder / "tokenizer.model", changed);
+    return error_text(ErrorCode::kData, [&] { (void)load_tokenizer(folder.path()); });
+  };
+  EXPECT_THAT(problem(map, std::string("\xFF\xFF\xFF\x7F", 4)), HasSubstr("not a sentencepiece model"));
+  EXPECT_THAT(problem(map + 4, std::string("\0\0\xFF\x7F", 4)), HasSubstr("or a damaged one")) << "the root's offset";
+  EXPECT_THAT(problem(map + 4 + 1024 + 8, "x"), HasSubstr("or a damaged one")) << "the last text has no end";
+  // A group, which the library passes over, could hide the map from the check.
+  EXPECT_THAT(problem(0, "\x0B"), HasSubstr("or a damaged one"));
+}
+
 TEST(GgufTokenizer, SentencepieceVocabularyEqualsTheLibrary) { expect_golden(*load_gguf(spm_metadata())); }
 
 TEST(GgufTokenizer, AddsBosAndPrefixUnlessTheFileSaysOtherwise) {
