@@ -1,9 +1,11 @@
 #include "text/decoder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lowbit/base/utf8.h"
 #include "text/byte_level.h"
+#include "text/growth.h"
 #include "text/normalizer.h"
 
 namespace lowbit {
@@ -12,8 +14,8 @@ namespace {
 class SequenceDecoder : public Decoder {
  public:
   explicit SequenceDecoder(std::vector<std::unique_ptr<Decoder>> steps) : steps_(std::move(steps)) {}
-  void apply(std::vector<DecodedToken>& tokens) const override {
-    for (const auto& step : steps_) step->apply(tokens);
+  void run(std::vector<DecodedToken>& tokens, std::size_t limit) const override {
+    for (const auto& step : steps_) step->run(tokens, limit);
   }
 
  private:
@@ -23,7 +25,7 @@ class SequenceDecoder : public Decoder {
 class ByteLevelDecoder : public Decoder {
  public:
   explicit ByteLevelDecoder(bool added_are_text) : added_are_text_(added_are_text) {}
-  void apply(std::vector<DecodedToken>& tokens) const override {
+  void run(std::vector<DecodedToken>& tokens, std::size_t) const override {
     std::string bytes;
     for (const DecodedToken& token : tokens) {
       if (token.added && added_are_text_) {
@@ -42,7 +44,7 @@ class ByteLevelDecoder : public Decoder {
 
 class ByteFallbackDecoder : public Decoder {
  public:
-  void apply(std::vector<DecodedToken>& tokens) const override {
+  void run(std::vector<DecodedToken>& tokens, std::size_t) const override {
     std::vector<DecodedToken> result;
     std::string bytes;
     const auto flush = [&] {
@@ -71,8 +73,11 @@ class ByteFallbackDecoder : public Decoder {
 class ReplaceDecoder : public Decoder {
  public:
   ReplaceDecoder(Regex pattern, std::string content) : pattern_(std::move(pattern)), content_(std::move(content)) {}
-  void apply(std::vector<DecodedToken>& tokens) const override {
-    for (DecodedToken& token : tokens) token.text = replace_all(pattern_, token.text, content_);
+  void run(std::vector<DecodedToken>& tokens, std::size_t limit) const override {
+    for (DecodedToken& token : tokens) {
+      token.text = replace_all(pattern_, token.text, content_, limit);
+      limit -= std::min(token.text.size(), limit);
+    }
   }
 
  private:
@@ -82,7 +87,7 @@ class ReplaceDecoder : public Decoder {
 
 class FuseDecoder : public Decoder {
  public:
-  void apply(std::vector<DecodedToken>& tokens) const override {
+  void run(std::vector<DecodedToken>& tokens, std::size_t) const override {
     std::string text;
     for (const DecodedToken& token : tokens) text += token.text;
     tokens.assign(1, {std::move(text)});
@@ -93,7 +98,7 @@ class StripDecoder : public Decoder {
  public:
   StripDecoder(std::string content, std::size_t start, std::size_t stop)
       : content_(std::move(content)), start_(start), stop_(stop) {}
-  void apply(std::vector<DecodedToken>& tokens) const override {
+  void run(std::vector<DecodedToken>& tokens, std::size_t) const override {
     for (DecodedToken& token : tokens) strip(token.text);
   }
 
@@ -120,7 +125,7 @@ class MetaspaceDecoder : public Decoder {
  public:
   MetaspaceDecoder(std::string replacement, bool drop_first)
       : replacement_(std::move(replacement)), drop_first_(drop_first) {}
-  void apply(std::vector<DecodedToken>& tokens) const override {
+  void run(std::vector<DecodedToken>& tokens, std::size_t) const override {
     bool first = true;
     for (DecodedToken& token : tokens) {
       const char* const space = first && drop_first_ ? "" : " ";
@@ -143,7 +148,7 @@ class MetaspaceDecoder : public Decoder {
 class SentencepieceDecoder : public Decoder {
  public:
   SentencepieceDecoder(std::string space, bool prefix) : space_(std::move(space)), prefix_(prefix) {}
-  void apply(std::vector<DecodedToken>& tokens) const override {
+  void run(std::vector<DecodedToken>& tokens, std::size_t) const override {
     std::string bytes;
     bool drop_space = prefix_;
     for (const DecodedToken& token : tokens) {
@@ -181,6 +186,12 @@ int hexadecimal_digit(char c) {
 }
 
 }  // namespace
+
+void Decoder::apply(std::vector<DecodedToken>& tokens) const {
+  std::size_t bytes = 0;
+  for (const DecodedToken& token : tokens) bytes += token.text.size();
+  run(tokens, growth_limit(bytes));
+}
 
 int byte_of_piece(const std::string& piece) {
   if (piece.size() != 6 || piece.compare(0, 3, "<0x") != 0 || piece[5] != '>') return -1;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,7 +18,10 @@ struct DecodedToken {
 class Decoder {
  public:
   virtual ~Decoder() = default;
-  virtual void apply(std::vector<DecodedToken>& tokens) const = 0;
+  /// Throws `kUnsupported` when the tokens' texts together grow beyond `growth_limit`.
+  void apply(std::vector<DecodedToken>& tokens) const;
+  /// The same as a step among others, in which the texts may grow to `limit` bytes.
+  virtual void run(std::vector<DecodedToken>& tokens, std::size_t limit) const = 0;
 };
 
 std::unique_ptr<Decoder> decoder_sequence(std::vector<std::unique_ptr<Decoder>> steps);

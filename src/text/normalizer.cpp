@@ -2,14 +2,19 @@
 
 #include <utility>
 
+#include "text/growth.h"
+
 namespace lowbit {
 namespace {
 
 class SequenceNormalizer : public Normalizer {
  public:
   explicit SequenceNormalizer(std::vector<std::unique_ptr<Normalizer>> steps) : steps_(std::move(steps)) {}
-  std::string apply(std::string text) const override {
-    for (const auto& step : steps_) text = step->apply(std::move(text));
+  std::string run(std::string text, std::size_t limit) const override {
+    for (const auto& step : steps_) {
+      text = step->run(std::move(text), limit);
+      check_growth(text.size(), limit);
+    }
     return text;
   }
 
@@ -20,7 +25,7 @@ class SequenceNormalizer : public Normalizer {
 class UnicodeNormalizer : public Normalizer {
  public:
   explicit UnicodeNormalizer(NormalForm form) : form_(form) {}
-  std::string apply(std::string text) const override { return normalize_unicode(text, form_); }
+  std::string run(std::string text, std::size_t) const override { return normalize_unicode(text, form_); }
 
  private:
   NormalForm form_;
@@ -28,13 +33,13 @@ class UnicodeNormalizer : public Normalizer {
 
 class LowercaseNormalizer : public Normalizer {
  public:
-  std::string apply(std::string text) const override { return to_lower(text); }
+  std::string run(std::string text, std::size_t) const override { return to_lower(text); }
 };
 
 class PrependNormalizer : public Normalizer {
  public:
   explicit PrependNormalizer(std::string prefix) : prefix_(std::move(prefix)) {}
-  std::string apply(std::string text) const override { return text.empty() ? text : prefix_ + text; }
+  std::string run(std::string text, std::size_t) const override { return text.empty() ? text : prefix_ + text; }
 
  private:
   std::string prefix_;
@@ -43,7 +48,9 @@ class PrependNormalizer : public Normalizer {
 class ReplaceNormalizer : public Normalizer {
  public:
   ReplaceNormalizer(Regex pattern, std::string content) : pattern_(std::move(pattern)), content_(std::move(content)) {}
-  std::string apply(std::string text) const override { return replace_all(pattern_, text, content_); }
+  std::string run(std::string text, std::size_t limit) const override {
+    return replace_all(pattern_, text, content_, limit);
+  }
 
  private:
   Regex pattern_;
@@ -53,7 +60,7 @@ class ReplaceNormalizer : public Normalizer {
 class StripNormalizer : public Normalizer {
  public:
   StripNormalizer(bool left, bool right) : left_(left), right_(right) {}
-  std::string apply(std::string text) const override {
+  std::string run(std::string text, std::size_t) const override {
     std::size_t begin = 0;
     std::size_t end = text.size();
     while (left_ && begin < end) {
@@ -76,7 +83,14 @@ class StripNormalizer : public Normalizer {
 
 }  // namespace
 
-std::string replace_all(const Regex& pattern, const std::string& text, const std::string& content) {
+std::string Normalizer::apply(std::string text) const {
+  const std::size_t limit = growth_limit(text.size());
+  text = run(std::move(text), limit);
+  check_growth(text.size(), limit);
+  return text;
+}
+
+std::string replace_all(const Regex& pattern, const std::string& text, const std::string& content, std::size_t limit) {
   std::vector<Range> matches;
   pattern.find_all(text, matches);
   std::string result;
@@ -84,6 +98,7 @@ std::string replace_all(const Regex& pattern, const std::string& text, const std
   for (const Range& match : matches) {
     result.append(text, end, match.begin - end).append(content);
     end = match.end;
+    check_growth(result.size(), limit);
   }
   return result.append(text, end);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,7 +14,10 @@ namespace lowbit {
 class Normalizer {
  public:
   virtual ~Normalizer() = default;
-  [[nodiscard]] virtual std::string apply(std::string text) const = 0;
+  /// Throws `kUnsupported` when the text grows beyond `growth_limit`.
+  [[nodiscard]] std::string apply(std::string text) const;
+  /// The same as a step among others, in which the text may grow to `limit` bytes.
+  [[nodiscard]] virtual std::string run(std::string text, std::size_t limit) const = 0;
 };
 
 std::unique_ptr<Normalizer> normalizer_sequence(std::vector<std::unique_ptr<Normalizer>> steps);
@@ -24,7 +28,7 @@ std::unique_ptr<Normalizer> prepend_normalizer(std::string prefix);
 std::unique_ptr<Normalizer> replace_normalizer(Regex pattern, std::string content);
 std::unique_ptr<Normalizer> strip_normalizer(bool left, bool right);
 
-/// `text` with each match replaced.
-std::string replace_all(const Regex& pattern, const std::string& text, const std::string& content);
+/// `text` with each match replaced. Throws `kUnsupported` when that takes more than `limit` bytes.
+std::string replace_all(const Regex& pattern, const std::string& text, const std::string& content, std::size_t limit);
 
 }  // namespace lowbit

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +14,9 @@ namespace lowbit {
 /// alone, those that rewrite make a new one.
 struct Pieces {
   std::string text;
-  std::vector<Range> ranges;  // never empty ones
-  bool at_start = true;       // byte 0 of `text` is where the user's input starts
+  std::vector<Range> ranges;     // never empty ones
+  bool at_start = true;          // byte 0 of `text` is where the user's input starts
+  std::size_t limit = SIZE_MAX;  // bytes that `text` may grow to
 
   [[nodiscard]] std::string_view view(const Range& range) const {
     return std::string_view(text).substr(range.begin, range.end - range.begin);

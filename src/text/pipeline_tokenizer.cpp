@@ -5,6 +5,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/utf8.h"
+#include "text/growth.h"
 #include "text/word_boundary.h"
 
 namespace lowbit {
@@ -83,7 +84,7 @@ void PipelineTokenizer::encode_segment(std::string_view text, bool at_start, boo
 
 void PipelineTokenizer::encode_plain(std::string_view text, bool at_start, WordCache& cache,
                                      std::vector<TokenId>& ids) const {
-  Pieces pieces{std::string(text), {{0, text.size()}}, at_start};
+  Pieces pieces{std::string(text), {{0, text.size()}}, at_start, growth_limit(text.size())};
   if (parts_.pre_tokenizer != nullptr) parts_.pre_tokenizer->apply(pieces);
   const auto code = [&](std::string_view word, std::vector<TokenId>& out) { parts_.model->encode(word, out); };
   const auto append = [&](std::string_view word) { cache.append(word, ids, code); };

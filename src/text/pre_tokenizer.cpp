@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "text/byte_level.h"
+#include "text/growth.h"
 #include "text/unicode.h"
 
 namespace lowbit {
@@ -24,6 +25,7 @@ void rewrite(Pieces& pieces, const std::function<void(const Range&, std::string&
   for (Range& range : pieces.ranges) {
     const std::size_t begin = text.size();
     write(range, text);
+    check_growth(text.size(), pieces.limit);
     range = {begin, text.size()};
   }
   pieces.text = std::move(text);

@@ -3,6 +3,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <array>
 
 #include "lowbit/base/error.h"
@@ -12,9 +13,17 @@ namespace lowbit {
 namespace {
 
 // A pattern of a tokenizer backtracks over one run of white space or letters at most; the text's length times a small
-// number is enough for that, while a catastrophic pattern needs powers of two.
-constexpr std::size_t kMatchSteps = 5'000'000;
+// number is enough for that, while a catastrophic pattern needs powers of two. Nearly all searches end within the quick
+// steps. Those that do not are tried again with the patient ones, but only so often a text, or a hostile pattern could
+// spend them at every byte.
+constexpr std::size_t kQuickSteps = 10'000;
+constexpr std::size_t kPatientSteps = 5'000'000;
 constexpr std::size_t kStepsPerByte = 16;
+constexpr std::size_t kBytesPerPatientSearch = 250;
+
+constexpr std::size_t patient_steps(std::size_t text_bytes) {
+  return std::min(kPatientSteps + kStepsPerByte * text_bytes, kQuickSteps * (text_bytes + 2));
+}
 constexpr std::size_t kJitStackBytes = std::size_t{16} << 20;
 constexpr std::uint32_t kHeapKibibytes = 256 * 1024;
 constexpr std::size_t kMaxPatternBytes = 64 * 1024;
@@ -48,10 +57,11 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
 
   pcre2_match_data* data() { return data_; }
-  pcre2_match_context* context_for(std::size_t text_bytes) {
-    pcre2_set_match_limit(context_, static_cast<std::uint32_t>(
-                                        std::min(kMatchSteps + kStepsPerByte * text_bytes, std::size_t{0xFFFFFFFF})));
-    return context_;
+  // Searches from `start` on and says what PCRE2 does.
+  int search(const pcre2_code* code, std::string_view text, std::size_t start, std::size_t steps) {
+    pcre2_set_match_limit(context_, static_cast<std::uint32_t>(std::min(steps, std::size_t{0xFFFFFFFF})));
+    return pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), start, PCRE2_NO_UTF_CHECK, data_,
+                       context_);
   }
 
  private:
@@ -105,13 +115,15 @@ void Regex::find_all(std::string_view text, std::vector<Range>& matches) const {
     fail(ErrorCode::kUnsupported, "{}: a text of {} bytes, at most {} are accepted at once", code_->origin, text.size(),
          kMaxTextBytes);
   }
-  auto* const context = scratch.context_for(text.size());
-  const auto* const subject = reinterpret_cast<PCRE2_SPTR>(text.data());
+  std::size_t patient_searches = 4 + text.size() / kBytesPerPatientSearch;
   const PCRE2_SIZE* const found = pcre2_get_ovector_pointer(scratch.data());
   std::size_t last_end = std::string_view::npos;
   for (std::size_t start = 0; start <= text.size();) {
-    const int status =
-        pcre2_match(code_->code, subject, text.size(), start, PCRE2_NO_UTF_CHECK, scratch.data(), context);
+    int status = scratch.search(code_->code, text, start, kQuickSteps);
+    if (status == PCRE2_ERROR_MATCHLIMIT && patient_searches > 0) {
+      --patient_searches;
+      status = scratch.search(code_->code, text, start, patient_steps(text.size()));
+    }
     if (status == PCRE2_ERROR_NOMATCH) return;
     if (status < 0) {
       fail(ErrorCode::kUnsupported, "{}: regular expression '{}' gives up at byte {} of a text: {}", code_->origin,

@@ -7,7 +7,7 @@
 namespace lowbit {
 namespace {
 
-// The largest vocabularies have some 260000 tokens; the table costs 8 bytes an id.
+// The largest vocabularies have some 260000 tokens.
 constexpr std::int64_t kMaxId = (std::int64_t{1} << 22) - 1;
 
 }  // namespace
@@ -16,23 +16,24 @@ void Vocabulary::add(std::string_view piece, std::int64_t id, std::string_view o
   if (id < 0 || id > kMaxId) {
     fail(ErrorCode::kData, "{}: token '{}' has the id {}, expected 0 to {}", origin, piece, id, kMaxId);
   }
-  const auto index = static_cast<std::size_t>(id);
-  if (index < pieces_.size() && pieces_[index] != nullptr) {
-    fail(ErrorCode::kData, "{}: tokens '{}' and '{}' have the same id {}", origin, *pieces_[index], piece, id);
+  const auto token = static_cast<TokenId>(id);
+  if (const auto taken = pieces_.find(token); taken != pieces_.end()) {
+    fail(ErrorCode::kData, "{}: tokens '{}' and '{}' have the same id {}", origin, *taken->second, piece, id);
   }
-  const auto [entry, inserted] = ids_.emplace(piece, static_cast<TokenId>(id));
+  const auto [entry, inserted] = ids_.emplace(piece, token);
   if (!inserted) {
     fail(ErrorCode::kData, "{}: token '{}' has two ids, {} and {}", origin, piece, entry->second, id);
   }
-  if (index >= pieces_.size()) pieces_.resize(index + 1, nullptr);
-  pieces_[index] = &entry->first;
+  pieces_.emplace(token, &entry->first);
+  size_ = std::max(size_, id + 1);
 }
 
 Vocabulary Vocabulary::copy() const {
   Vocabulary result;
   result.ids_ = ids_;
-  result.pieces_.resize(pieces_.size(), nullptr);
-  for (const auto& [piece, id] : result.ids_) result.pieces_[static_cast<std::size_t>(id)] = &piece;
+  result.size_ = size_;
+  result.pieces_.reserve(pieces_.size());
+  for (const auto& [piece, id] : result.ids_) result.pieces_.emplace(id, &piece);
   return result;
 }
 
@@ -49,7 +50,8 @@ const std::string* Vocabulary::piece(TokenId id) const {
   if (id < 0 || id >= size()) {
     fail(ErrorCode::kData, "token id {} is outside the vocabulary, expected 0 to {}", id, size() - 1);
   }
-  return pieces_[static_cast<std::size_t>(id)];
+  const auto found = pieces_.find(id);
+  return found == pieces_.end() ? nullptr : found->second;
 }
 
 }  // namespace lowbit

@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 #include "lowbit/text/tokenizer.h"
 
@@ -20,7 +19,7 @@ struct StringHash {
 template <typename Value>
 using StringMap = std::unordered_map<std::string, Value, StringHash, std::equal_to<>>;
 
-/// Pieces and their ids, one to one. Ids may leave gaps, within bounds that keep a hostile file from claiming memory.
+/// Pieces and their ids, one to one. Ids may leave gaps, which cost no memory: a hostile file may name any id.
 class Vocabulary {
  public:
   Vocabulary() = default;
@@ -32,7 +31,7 @@ class Vocabulary {
   void add(std::string_view piece, std::int64_t id, std::string_view origin);
 
   /// One more than the highest id.
-  [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(pieces_.size()); }
+  [[nodiscard]] std::int64_t size() const { return size_; }
   [[nodiscard]] std::optional<TokenId> find(std::string_view piece) const;
   /// Whether `test` holds for one of the pieces.
   [[nodiscard]] bool any(bool (*test)(std::string_view)) const;
@@ -41,7 +40,8 @@ class Vocabulary {
 
  private:
   StringMap<TokenId> ids_;
-  std::vector<const std::string*> pieces_;  // the keys of `ids_`, which never move
+  std::unordered_map<TokenId, const std::string*> pieces_;  // the keys of `ids_`, which never move
+  std::int64_t size_ = 0;
 };
 
 }  // namespace lowbit

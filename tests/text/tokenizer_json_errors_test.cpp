@@ -124,6 +124,47 @@ TEST(TokenizerJson, GivesUpOnACatastrophicPattern) {
       HasSubstr("gives up at byte 0 of a text: match limit exceeded"));
 }
 
+// A search may take a hundred thousand steps, but not one at each few bytes of a text.
+TEST(TokenizerJson, GivesUpOnAPatternThatIsSlowEverywhere) {
+  Json json = small();
+  json["pre_tokenizer"]["pattern"]["Regex"] = "(a|a)+b|a";
+  const auto tokenizer = load(json);
+  const std::string slow = std::string(16, 'a') + "b ";
+  EXPECT_EQ(testing::ids_of(*tokenizer, slow), (std::vector<TokenId>{}));
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += std::string(16, 'a') + "!";
+  EXPECT_THAT(error_text(ErrorCode::kUnsupported, [&] { (void)testing::ids_of(*tokenizer, text); }),
+              HasSubstr("match limit exceeded"));
+}
+
+TEST(TokenizerJson, RefusesStepsThatMultiplyATextAgainAndAgain) {
+  const auto with = [](const char* part, const char* list, const char* step, const char* text) {
+    Json json = small();
+    json[part] = {{"type", "Sequence"}, {list, Json::array()}};
+    for (int i = 0; i < 20; ++i) json[part][list].push_back(Json::parse(step));
+    return error_text(ErrorCode::kUnsupported, [&] {
+      const auto tokenizer = load(json);
+      (void)tokenizer->decode(testing::ids_of(*tokenizer, text));
+    });
+  };
+  const auto expected = HasSubstr("which is more than 64 times what it was");
+  const char* const replace = R"({"type": "Replace", "pattern": {"String": "a"}, "content": "aaaa"})";
+  EXPECT_THAT(with("normalizer", "normalizers", replace, "ab"), expected);
+  EXPECT_THAT(with("decoder", "decoders", replace, "ab"), expected);
+  const char* const bytes = R"({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false})";
+  EXPECT_THAT(with("pre_tokenizer", "pretokenizers", bytes, "\xC3\xA9"), expected);
+}
+
+TEST(TokenizerJson, TakesIdsThatAreFarApart) {
+  Json json = small();
+  json["model"]["vocab"]["ab"] = 4194303;
+  const auto tokenizer = load(json);
+  EXPECT_EQ(tokenizer->size(), 4194304);
+  EXPECT_EQ(testing::ids_of(*tokenizer, "ab"), (std::vector<TokenId>{4194303}));
+  EXPECT_EQ(tokenizer->piece(4000000), "");
+  EXPECT_EQ(tokenizer->decode(std::vector<TokenId>{0, 4000000, 4194303}), "aab");
+}
+
 TEST(TokenizerJson, SurvivesEveryTruncation) {
   const std::string whole = small().dump();
   const testing::TemporaryFolder folder;
