@@ -164,8 +164,9 @@ CompressedTensorsConfig::CompressedTensorsConfig(const Json& config, const std::
     const Json* groups = find_value(config, "config_groups");
     if (groups == nullptr || !groups->is_object())
       fail(ErrorCode::kData, "'config_groups' is missing or not an object");
-    for (const auto& [name, group] : groups->items()) {
-      with_context(name, [&] {
+    for (const auto& item : groups->items()) {
+      const Json& group = item.value();
+      with_context(item.key(), [&] {
         const std::string own = text_of(group, "format", format);
         if (own != format) fail(ErrorCode::kUnsupported, "format '{}', expected 'pack-quantized'", own);
         Group read{{}, {}, read_scheme(group)};

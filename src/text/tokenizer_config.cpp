@@ -77,7 +77,8 @@ void read_main_config(const JsonNode& node, TokenizerConfig& config) {
 
 void read_added_list(const JsonNode& node, TokenizerConfig& config) {
   if (!node.json().is_object()) node.wrong_kind("an object of tokens and ids");
-  for (const auto& [content, id] : node.json().items()) {
+  for (const auto& item : node.json().items()) {
+    const std::string& content = item.key();
     const auto same = [&](const AddedToken& token) { return token.content == content; };
     if (std::any_of(config.added.begin(), config.added.end(), same)) continue;
     AddedToken token;
