@@ -8,6 +8,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/random.h"
 #include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/gram.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
 
@@ -67,7 +68,7 @@ void Statistics::add(const at::Tensor& x, const at::Tensor& x_float, std::int64_
   if (first_row < 0) first_row = tokens_;
   const at::Tensor rows = to_dtype(x, DType::kFloat32).cpu().contiguous();
   check_finite(rows, first_row);
-  if (needs_.hessian) gram_.add_(gram(rows));
+  if (needs_.hessian) add_gram(gram_, rows);
   if (needs_.cross) {
     check_chunk(x_float, channels_, "x_float");
     const at::Tensor other = to_dtype(x_float, DType::kFloat32).cpu();
@@ -148,7 +149,9 @@ void Statistics::require(bool collected, std::string_view what) const {
 
 at::Tensor Statistics::hessian() const {
   require(needs_.hessian, "the Hessian");
-  return gram_.mul(2.0 / static_cast<double>(tokens_));
+  at::Tensor result = gram_.mul(2.0 / static_cast<double>(tokens_));
+  mirror_lower_triangle(result);
+  return result;
 }
 
 at::Tensor Statistics::cross() const {
@@ -226,7 +229,10 @@ void Statistics::apply_rotation(const at::Tensor& rotation) {
   const SingleThreadScope one_thread;  // LibTorch's float64 products may change with the number of threads
   LOWBIT_ASSERT(rotation.dim() == 2 && rotation.size(0) == channels_ && rotation.size(1) == channels_);
   const at::Tensor q = to_dtype(rotation, DType::kFloat64);
-  if (needs_.hessian) gram_ = symmetric(q.t().matmul(gram_).matmul(q));
+  if (needs_.hessian) {
+    mirror_lower_triangle(gram_);
+    gram_ = symmetric(q.t().matmul(gram_).matmul(q));
+  }
   if (needs_.cross) cross_ = q.t().matmul(cross_).matmul(q);
   if (needs_.sample_tokens > 0) {
     sample_ = to_dtype(to_dtype(sample_, DType::kFloat64).matmul(q), DType::kFloat32);

@@ -10,7 +10,7 @@ struct RowScore {
   double log_likelihood = 0;  ///< natural logarithm
   bool greedy = false;        ///< the target is the first largest logit
 };
-/// Sums in float64 in the order of the vocabulary.
+/// Sums in float64 in one order, that of sixteen interleaved sums.
 [[nodiscard]] RowScore score_row(std::span<const float> logits, std::int64_t target);
 
 /// How far the distribution q of one position lies from the reference p.

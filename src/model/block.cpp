@@ -8,6 +8,7 @@
 #include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/rotary.h"
 #include "model/compute_options.h"
 
 namespace lowbit {
@@ -30,13 +31,6 @@ at::Tensor activate(const at::Tensor& x, Activation activation) {
 // [batch, tokens, heads * dim] -> [batch, heads, tokens, dim]
 at::Tensor split_heads(const at::Tensor& x, std::int64_t heads) {
   return x.view({x.size(0), x.size(1), heads, -1}).transpose(1, 2);
-}
-
-// Dimension i and i + dim / 2 turn as one pair; cos and sin are in the type of x, [tokens, dim].
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
-  const std::int64_t half = x.size(-1) / 2;
-  const at::Tensor turned = concatenate({x.narrow(-1, half, half).neg(), x.narrow(-1, 0, half)}, -1);
-  return x.mul(cos).add(turned.mul(sin));
 }
 
 std::shared_ptr<const Rotation> made(const std::optional<RotationSpec>& spec, std::int64_t order) {
@@ -102,8 +96,8 @@ at::Tensor Block::heads_output(const at::Tensor& x, const RopeTable& rope, KvCac
   const at::Tensor cos = to_place(rope.cos.narrow(0, start, x.size(1)), dtype_of(q), q.device());
   const at::Tensor sin = to_place(rope.sin.narrow(0, start, x.size(1)), dtype_of(q), q.device());
   const double scale = 1.0 / std::sqrt(static_cast<double>(architecture_.head_dim));
-  at::Tensor query = rotate(q, cos, sin);
-  at::Tensor key = rotate(k, cos, sin);
+  at::Tensor query = rotate_pairs(q, cos, sin);
+  at::Tensor key = rotate_pairs(k, cos, sin);
   if (query_key_rotation_ != nullptr) {
     query = query_key_rotation_->apply(query);
     key = query_key_rotation_->apply(key);
@@ -117,7 +111,8 @@ at::Tensor Block::heads_output(const at::Tensor& x, const RopeTable& rope, KvCac
 at::Tensor Block::gated(const at::Tensor& x) const {
   const at::Tensor gate = linear("mlp.gate_proj").forward(x, options_.deterministic);
   const at::Tensor up = linear("mlp.up_proj").forward(x, options_.deterministic);
-  const at::Tensor product = activate(gate, architecture_.activation).mul(up);
+  const at::Tensor activated = activate(gate, architecture_.activation);
+  const at::Tensor product = options_.differentiable ? activated.mul(up) : activated.mul_(up);
   return down_input_rotation_ == nullptr ? product : down_input_rotation_->apply(product);
 }
 

@@ -1,5 +1,6 @@
+#include "lowbit/tensor/gram.h"
+
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 
 #include <algorithm>
@@ -10,7 +11,9 @@
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "tensor/aligned_buffer.h"
 #include "tensor/alignment.h"
+#include "tensor/float_panels.h"
 #include "tensor/threads.h"
 
 namespace lowbit {
@@ -20,6 +23,10 @@ namespace {
 constexpr std::int64_t kChunkRows = 512;
 // A block of the result is one thread's work: 256 KiB of float32 beside 512 KiB of float64.
 constexpr std::int64_t kBlock = 256;
+// With panels: 96 rows, whose 192 KiB of input stay in the second-level cache, by 256 columns.
+constexpr std::int64_t kUnitRows = 16 * kPanelRows;
+constexpr std::int64_t kUnitColumns = 16 * kPanelColumns;
+constexpr std::int64_t kMirrorBlock = 32;
 
 at::Tensor as_rows(const at::Tensor& x) {
   if (x.dim() != 2) fail(ErrorCode::kInternal, "gram: expected [tokens, n], got {}", shape_text(shape_of(x)));
@@ -30,52 +37,132 @@ double work_of(const at::Tensor& x, const at::Tensor& y) {
   return static_cast<double>(x.numel()) * static_cast<double>(y.size(1));
 }
 
-// Adds the products of all chunks to sums[row.., column..], in the order of the chunks.
-void run_block(const at::Tensor& x, const at::Tensor& y, at::Tensor& sums, std::int64_t row, std::int64_t column) {
-  const NoGradScope no_grad;
-  const std::int64_t rows = std::min(kBlock, x.size(1) - row);
-  const std::int64_t columns = std::min(kBlock, y.size(1) - column);
+std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// sums[row + i, column + j] += part[i, j]
+void add_part(const float* part, std::int64_t rows, std::int64_t columns, std::int64_t part_stride, double* target,
+              std::int64_t stride) {
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) target[i * stride + j] += part[i * part_stride + j];
+  }
+}
+
+// Some rows of both inputs, whose product is added to `sums` [x.size(1), y.size(1)]. With `lower`, what lies above the
+// diagonal is left undefined.
+struct Chunk {
+  at::Tensor x;  // [rows, n] float32
+  at::Tensor y;  // [rows, m]
+  bool lower;
+};
+
+void add_by_library(const Chunk& chunk, at::Tensor& sums) {
   const std::int64_t stride = sums.size(1);
-  double* target = sums.mutable_data_ptr<double>() + row * stride + column;
-  at::Tensor product = at::empty({rows, columns}, x.options());
+  double* target = sums.mutable_data_ptr<double>();
+  std::vector<std::pair<std::int64_t, std::int64_t>> blocks;
+  for (std::int64_t i = 0; i < chunk.x.size(1); i += kBlock) {
+    for (std::int64_t j = 0; j < (chunk.lower ? i + 1 : chunk.y.size(1)); j += kBlock) blocks.emplace_back(i, j);
+  }
+  for_each_unit(static_cast<std::int64_t>(blocks.size()), work_of(chunk.x, chunk.y), [&](std::int64_t unit) {
+    const NoGradScope no_grad;
+    const auto [row, column] = blocks[static_cast<std::size_t>(unit)];
+    const std::int64_t rows = std::min(kBlock, chunk.x.size(1) - row);
+    const std::int64_t columns = std::min(kBlock, chunk.y.size(1) - column);
+    const at::Tensor product = at::mm(chunk.x.narrow(1, row, rows).t(), chunk.y.narrow(1, column, columns));
+    add_part(product.const_data_ptr<float>(), rows, columns, columns, target + row * stride + column, stride);
+  });
+}
+
+using PackColumns = void (*)(const float*, std::int64_t, std::int64_t, std::int64_t, float*);
+
+AlignedBuffer pack(const at::Tensor& matrix, std::int64_t width, PackColumns pack_columns) {
+  const std::int64_t depth = matrix.size(0);
+  const std::int64_t columns = matrix.size(1);
+  const float* source = matrix.const_data_ptr<float>();
+  AlignedBuffer panels(ceil_divide(columns, width) * width * depth);
+  for_each_unit(ceil_divide(columns, width), static_cast<double>(matrix.numel()), [&](std::int64_t panel) {
+    const std::int64_t column = panel * width;
+    pack_columns(source + column, columns, std::min(width, columns - column), depth, panels.data() + column * depth);
+  });
+  return panels;
+}
+
+// Tiles begin on multiples of their height and width, so that each element is one chain over the chunk's rows.
+void add_by_panels(const Chunk& chunk, at::Tensor& sums) {
+  const AlignedBuffer left = pack(chunk.x, kPanelRows, pack_left_columns);
+  const AlignedBuffer right = pack(chunk.y, kPanelColumns, pack_right_columns);
+  const std::int64_t depth = chunk.x.size(0);
+  const std::int64_t stride = sums.size(1);
+  double* target = sums.mutable_data_ptr<double>();
+  const auto run_tile = [&](std::int64_t row, std::int64_t column) {
+    float part[kPanelRows * kPanelColumns];
+    multiply_panels({left.data() + row * depth, right.data() + column * depth, depth, part, kPanelColumns, nullptr,
+                     /*resume=*/false});
+    add_part(part, std::min(kPanelRows, chunk.x.size(1) - row), std::min(kPanelColumns, stride - column), kPanelColumns,
+             target + row * stride + column, stride);
+  };
+  const std::int64_t row_blocks = ceil_divide(chunk.x.size(1), kUnitRows);
+  const std::int64_t column_blocks = ceil_divide(stride, kUnitColumns);
+  for_each_unit(row_blocks * column_blocks, work_of(chunk.x, chunk.y), [&](std::int64_t unit) {
+    const std::int64_t row_begin = unit / column_blocks * kUnitRows;
+    const std::int64_t row_end = std::min(row_begin + kUnitRows, chunk.x.size(1));
+    const std::int64_t column_begin = unit % column_blocks * kUnitColumns;
+    for (std::int64_t c = column_begin; c < std::min(column_begin + kUnitColumns, stride); c += kPanelColumns) {
+      for (std::int64_t r = row_begin; r < row_end; r += kPanelRows) {
+        if (!chunk.lower || c < r + kPanelRows) run_tile(r, c);
+      }
+    }
+  });
+}
+
+// Adds the products of all chunks, in the order of the chunks.
+void add_products(const at::Tensor& x, const at::Tensor& y, bool lower, at::Tensor& sums) {
   for (std::int64_t begin = 0; begin < x.size(0); begin += kChunkRows) {
     const std::int64_t count = std::min(kChunkRows, x.size(0) - begin);
-    at::mm_out(product, x.narrow(0, begin, count).narrow(1, row, rows).t(),
-               y.narrow(0, begin, count).narrow(1, column, columns));
-    const float* part = product.const_data_ptr<float>();
-    for (std::int64_t i = 0; i < rows; ++i) {
-      for (std::int64_t j = 0; j < columns; ++j) target[i * stride + j] += part[i * columns + j];
+    const Chunk chunk{x.narrow(0, begin, count), y.narrow(0, begin, count), lower};
+    if (float_panels_available()) {
+      add_by_panels(chunk, sums);
+    } else {
+      add_by_library(chunk, sums);
     }
   }
 }
 
-void mirror_lower_triangle(at::Tensor& sums) {
-  const std::int64_t n = sums.size(0);
-  double* data = sums.mutable_data_ptr<double>();
-  for_each_unit((n + kBlock - 1) / kBlock, 4.0 * static_cast<double>(n) * static_cast<double>(n),
-                [&](std::int64_t block) {
-                  const std::int64_t begin = block * kBlock;
-                  for (std::int64_t i = begin; i < std::min(n, begin + kBlock); ++i) {
-                    for (std::int64_t j = i + 1; j < n; ++j) data[i * n + j] = data[j * n + i];
-                  }
-                });
+}  // namespace
+
+void mirror_lower_triangle(at::Tensor& matrix) {
+  const std::int64_t n = matrix.size(0);
+  double* data = matrix.mutable_data_ptr<double>();
+  const std::int64_t blocks = ceil_divide(n, kMirrorBlock);
+  // Square by square: a column read from top to bottom touches a cache line for each of its elements.
+  for_each_unit(blocks, 4.0 * static_cast<double>(n) * static_cast<double>(n), [&](std::int64_t block) {
+    const std::int64_t top = block * kMirrorBlock;
+    const std::int64_t bottom = std::min(n, top + kMirrorBlock);
+    for (std::int64_t left = top; left < n; left += kMirrorBlock) {
+      for (std::int64_t i = top; i < bottom; ++i) {
+        for (std::int64_t j = std::max(left, i + 1); j < std::min(n, left + kMirrorBlock); ++j) {
+          data[i * n + j] = data[j * n + i];
+        }
+      }
+    }
+  });
 }
 
-}  // namespace
+void add_gram(at::Tensor& sums, const at::Tensor& x) {
+  const NoGradScope no_grad;
+  const at::Tensor rows = as_rows(x);
+  LOWBIT_ASSERT(sums.is_contiguous() && sums.scalar_type() == at::kDouble && sums.dim() == 2 &&
+                sums.size(0) == rows.size(1) && sums.size(1) == rows.size(1));
+  if (rows.size(0) <= kChunkRows) return add_products(rows, rows, true, sums);
+  at::Tensor term = make_zeros({rows.size(1), rows.size(1)}, DType::kFloat64);
+  add_products(rows, rows, true, term);
+  sums.add_(term);
+}
 
 at::Tensor gram(const at::Tensor& x) {
   const NoGradScope no_grad;
   const at::Tensor rows = as_rows(x);
-  const std::int64_t blocks = (rows.size(1) + kBlock - 1) / kBlock;
   at::Tensor sums = make_zeros({rows.size(1), rows.size(1)}, DType::kFloat64);
-  std::vector<std::pair<std::int64_t, std::int64_t>> lower;
-  for (std::int64_t i = 0; i < blocks; ++i) {
-    for (std::int64_t j = 0; j <= i; ++j) lower.emplace_back(i, j);
-  }
-  for_each_unit(static_cast<std::int64_t>(lower.size()), work_of(rows, rows) / 2, [&](std::int64_t unit) {
-    const auto [i, j] = lower[static_cast<std::size_t>(unit)];
-    run_block(rows, rows, sums, i * kBlock, j * kBlock);
-  });
+  add_gram(sums, rows);
   mirror_lower_triangle(sums);
   return sums;
 }
@@ -87,12 +174,8 @@ at::Tensor cross_gram(const at::Tensor& x, const at::Tensor& y) {
   if (left.size(0) != right.size(0)) {
     fail(ErrorCode::kInternal, "cross_gram: {} rows against {}", left.size(0), right.size(0));
   }
-  const std::int64_t row_blocks = (left.size(1) + kBlock - 1) / kBlock;
-  const std::int64_t column_blocks = (right.size(1) + kBlock - 1) / kBlock;
   at::Tensor sums = make_zeros({left.size(1), right.size(1)}, DType::kFloat64);
-  for_each_unit(row_blocks * column_blocks, work_of(left, right), [&](std::int64_t unit) {
-    run_block(left, right, sums, unit / column_blocks * kBlock, unit % column_blocks * kBlock);
-  });
+  add_products(left, right, false, sums);
   return sums;
 }
 

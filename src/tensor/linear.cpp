@@ -17,6 +17,8 @@
 #include "lowbit/tensor/ops.h"
 #include "tensor/alignment.h"
 #include "tensor/autograd.h"
+#include "tensor/float_panels.h"
+#include "tensor/float_product.h"
 #include "tensor/threads.h"
 
 namespace lowbit {
@@ -138,12 +140,40 @@ at::Tensor tiled_linear(const at::Tensor& x, const at::Tensor& weight, const at:
   return out;
 }
 
+namespace {
+
+bool suits_panels(const at::Tensor& x, const at::Tensor& weight) {
+  return x.scalar_type() == at::kFloat && x.dim() >= 2 && x.size(-2) > 1 && weight.size(1) > 0 &&
+         float_panels_available();
+}
+
+at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  at::Tensor out = at::empty(shape, x.options().requires_grad(false));
+  if (out.numel() == 0) return out;
+  const at::Tensor rows = x.contiguous();
+  const at::Tensor matrix = weight.contiguous();
+  const at::Tensor offsets = bias.defined() ? bias.contiguous() : at::Tensor();
+  multiply(FloatProduct{.x = rows.const_data_ptr<float>(),
+                        .weight = matrix.const_data_ptr<float>(),
+                        .bias = offsets.defined() ? offsets.const_data_ptr<float>() : nullptr,
+                        .out = out.mutable_data_ptr<float>(),
+                        .rows = rows.numel() / weight.size(1),
+                        .columns = weight.size(0),
+                        .depth = weight.size(1)});
+  return out;
+}
+
+}  // namespace
+
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool deterministic) {
   check_shapes(x, weight, bias);
   ensure_threads();
   if (!deterministic || needs_functional({x, weight, bias})) {
     return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
   }
+  if (suits_panels(x, weight)) return panel_linear(x, weight, bias);
   return tiled_linear(x, weight, bias, {kTileRows, tile_columns(weight.size(0))});
 }
 

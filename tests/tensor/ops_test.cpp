@@ -8,6 +8,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/gram.h"
 #include "tensor_cases.h"
 
 namespace lowbit {
@@ -125,6 +126,17 @@ TEST(Gram, EqualsTheProductInDoublePrecisionAndIsSymmetric) {
     EXPECT_TRUE(sums.equal(sums.t()));
     const ThreadCount one(1);
     EXPECT_TRUE(gram(x).equal(sums));
+  }
+}
+
+TEST(Gram, IsAddedToALowerTriangleWithTheSameBits) {
+  for (const std::int64_t tokens : {1, 511, 512, 1100}) {
+    const at::Tensor x = random_tensor({tokens, 172}, DType::kFloat32, "x");
+    const at::Tensor before = gram(random_tensor({60, 172}, DType::kFloat32, "before"));
+    at::Tensor sums = before.clone();
+    add_gram(sums, x);
+    mirror_lower_triangle(sums);
+    EXPECT_TRUE(sums.equal(before.add(gram(x)))) << tokens;
   }
 }
 

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "lowbit/base/export.h"
+#include "lowbit/fwd.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+/// Adds `gram(x)` (lowbit/tensor/ops.h) as one term to the lower triangle, with the diagonal, of `sums` [n, n] float64;
+/// what lies above it becomes undefined, until `mirror_lower_triangle`. The bits of adding whole matrices, for less.
+void add_gram(at::Tensor& sums, const at::Tensor& x);
+/// Makes a square, contiguous float64 matrix symmetric by what lies below its diagonal.
+void mirror_lower_triangle(at::Tensor& matrix);
+
+}  // namespace LOWBIT_EXPORT

@@ -1,0 +1,116 @@
+#include "tensor/float_attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tensor/aligned_buffer.h"
+#include "tensor/float_panels.h"
+#include "tensor/softmax_columns.h"
+#include "tensor/threads.h"
+
+namespace lowbit {
+namespace {
+
+// Queries of a unit, one in each column of a panel.
+constexpr std::int64_t kQueries = kPanelColumns;
+
+std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+std::int64_t padded(std::int64_t count, std::int64_t width) { return ceil_divide(count, width) * width; }
+
+// Keys and values of one KV head as left panels: keys [keys / 6][dim][6], values [dim / 6][keys][6].
+struct PackedHead {
+  AlignedBuffer keys;
+  AlignedBuffer values;
+
+  explicit PackedHead(const FloatAttention& a)
+      : keys(padded(a.keys, kPanelRows) * a.dim), values(padded(a.dim, kPanelRows) * a.keys) {}
+  void fill(const FloatAttention& a, std::int64_t batch, std::int64_t head) {
+    for (std::int64_t key = 0; key < a.keys; key += kPanelRows) {
+      pack_left_rows(a.k.at(batch, head, key), a.k.token_stride, std::min(kPanelRows, a.keys - key), a.dim,
+                     keys.data() + key * a.dim);
+    }
+    for (std::int64_t i = 0; i < a.dim; i += kPanelRows) {
+      pack_left_columns(a.v.at(batch, head, 0) + i, a.v.token_stride, std::min(kPanelRows, a.dim - i), a.keys,
+                        values.data() + i * a.keys);
+    }
+  }
+};
+
+// Sixteen neighbouring queries of one head. Scores stand as [key][query], so that the softmax runs down the columns and
+// its result is the right side of the product with the values as it is.
+class QueryBlock {
+ public:
+  QueryBlock(const FloatAttention& attention, std::int64_t first)
+      : a_(attention),
+        first_(first),
+        count_(std::min(kQueries, attention.queries - first)),
+        position_(attention.keys - attention.queries + first),
+        end_(position_ + count_),
+        begin_(attention.window > 0
+                   ? std::max<std::int64_t>(0, position_ - attention.window + 1) / kPanelRows * kPanelRows
+                   : 0),
+        query_(kQueries * attention.dim),
+        scores_(padded(end_ - begin_, kPanelRows) * kQueries),
+        turned_(padded(attention.dim, kPanelRows) * kQueries) {}
+
+  void run(const PackedHead& head, std::int64_t batch, std::int64_t query_head) {
+    pack_right_rows(a_.q.at(batch, query_head, first_), a_.q.token_stride, count_, a_.dim, query_.data());
+    for (std::int64_t key = begin_; key < end_; key += kPanelRows) {
+      multiply_panels({head.keys.data() + key * a_.dim, query_.data(), a_.dim,
+                       scores_.data() + (key - begin_) * kQueries, kQueries, nullptr, /*resume=*/false});
+    }
+    hide();
+    float sums[kQueries];
+    softmax_columns(scores_.data(), end_ - begin_, a_.scale, sums);
+    for (std::int64_t i = 0; i < a_.dim; i += kPanelRows) {
+      multiply_panels({head.values.data() + i * a_.keys + begin_ * kPanelRows, scores_.data(), end_ - begin_,
+                       turned_.data() + i * kQueries, kQueries, nullptr, /*resume=*/false});
+    }
+    for (std::int64_t query = 0; query < count_; ++query) {
+      float* target = a_.out.at(batch, query_head, first_ + query);
+      for (std::int64_t i = 0; i < a_.dim; ++i) target[i] = turned_.data()[i * kQueries + query] / sums[query];
+    }
+  }
+
+ private:
+  // Scores of keys that a query may not see.
+  void hide() {
+    constexpr float kHidden = -std::numeric_limits<float>::infinity();
+    for (std::int64_t key = begin_; key < end_; ++key) {
+      float* row = scores_.data() + (key - begin_) * kQueries;
+      for (std::int64_t query = 0; query < count_ && position_ + query < key; ++query) row[query] = kHidden;
+      if (a_.window == 0) continue;
+      for (std::int64_t query = std::max<std::int64_t>(0, key + a_.window - position_); query < count_; ++query)
+        row[query] = kHidden;
+    }
+  }
+
+  const FloatAttention& a_;
+  std::int64_t first_, count_;
+  std::int64_t position_;  // of the first query among the keys
+  std::int64_t end_;       // one behind the last visible key
+  std::int64_t begin_;     // the first visible key, down to a panel's begin
+  AlignedBuffer query_, scores_, turned_;
+};
+
+}  // namespace
+
+void attend(const FloatAttention& a) {
+  const std::int64_t repeats = a.heads / a.kv_heads;
+  const std::int64_t blocks = ceil_divide(a.queries, kQueries);
+  const double work = 2.0 * static_cast<double>(a.batch * a.heads * a.queries) * static_cast<double>(a.keys * a.dim);
+  // A KV head at a time bounds the memory. The longest blocks come first, so that threads end together.
+  PackedHead head(a);
+  for (std::int64_t batch = 0; batch < a.batch; ++batch) {
+    for (std::int64_t kv_head = 0; kv_head < a.kv_heads; ++kv_head) {
+      head.fill(a, batch, kv_head);
+      for_each_unit(blocks * repeats, work / static_cast<double>(a.batch * a.kv_heads), [&](std::int64_t unit) {
+        const std::int64_t block = blocks - 1 - unit / repeats;
+        QueryBlock(a, block * kQueries).run(head, batch, kv_head * repeats + unit % repeats);
+      });
+    }
+  }
+}
+
+}  // namespace lowbit

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+
+namespace lowbit {
+
+/// A float32 tensor [batch, heads, tokens, dim] whose last dimension is contiguous; strides in elements.
+template <typename Number>
+struct HeadsView {
+  Number* data;
+  std::int64_t batch_stride, head_stride, token_stride;
+  [[nodiscard]] Number* at(std::int64_t batch, std::int64_t head, std::int64_t token) const {
+    return data + batch * batch_stride + head * head_stride + token * token_stride;
+  }
+};
+
+/// Causal attention as lowbit/tensor/ops.h has it, on the panels of tensor/float_panels.h. Every number of the result
+/// is made of the row's own query and the keys and values before it, in their order: scores as chains over `dim`, the
+/// softmax's sum and the weighted values as chains over the keys.
+struct FloatAttention {
+  HeadsView<const float> q, k, v;
+  HeadsView<float> out;
+  std::int64_t batch, heads, kv_heads, queries, keys, dim;
+  float scale;
+  std::int64_t window;  // 0: all keys
+};
+void attend(const FloatAttention& attention);
+
+}  // namespace lowbit

@@ -1,0 +1,174 @@
+#include "tensor/float_panels.h"
+
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define LOWBIT_AVX2 [[gnu::target("avx2,fma")]]
+#endif
+
+namespace lowbit {
+
+namespace {
+
+template <std::int64_t kWidth>
+void pack_columns(const float* columns, std::int64_t stride, std::int64_t count, std::int64_t depth, float* panel) {
+  for (std::int64_t k = 0; k < depth; ++k) {
+    float* target = panel + k * kWidth;
+    if (count == kWidth) {  // of a size that the compiler knows
+      std::memcpy(target, columns + k * stride, kWidth * sizeof(float));
+      continue;
+    }
+    for (std::int64_t c = 0; c < kWidth; ++c) target[c] = c < count ? columns[k * stride + c] : 0.0F;
+  }
+}
+
+void pack_rows_plainly(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t begin, std::int64_t end,
+                       std::int64_t width, float* panel) {
+  for (std::int64_t k = begin; k < end; ++k) {
+    for (std::int64_t r = 0; r < width; ++r) panel[k * width + r] = r < count ? rows[r * stride + k] : 0.0F;
+  }
+}
+
+}  // namespace
+
+void pack_left_columns(const float* columns, std::int64_t stride, std::int64_t count, std::int64_t depth,
+                       float* panel) {
+  pack_columns<kPanelRows>(columns, stride, count, depth, panel);
+}
+
+void pack_right_columns(const float* columns, std::int64_t stride, std::int64_t count, std::int64_t depth,
+                        float* panel) {
+  pack_columns<kPanelColumns>(columns, stride, count, depth, panel);
+}
+
+#if defined(__x86_64__)
+
+namespace {
+
+// Four elements of each of six rows, turned.
+LOWBIT_AVX2 void turn_six_by_four(const float* rows, std::int64_t stride, float* panel) {
+  __m128 a = _mm_loadu_ps(rows);
+  __m128 b = _mm_loadu_ps(rows + stride);
+  __m128 c = _mm_loadu_ps(rows + 2 * stride);
+  __m128 d = _mm_loadu_ps(rows + 3 * stride);
+  const __m128 e = _mm_loadu_ps(rows + 4 * stride);
+  const __m128 f = _mm_loadu_ps(rows + 5 * stride);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  const __m128 low = _mm_unpacklo_ps(e, f);
+  const __m128 high = _mm_unpackhi_ps(e, f);
+  _mm_storeu_ps(panel, a);
+  _mm_storel_pi(reinterpret_cast<__m64*>(panel + 4), low);
+  _mm_storeu_ps(panel + 6, b);
+  _mm_storeh_pi(reinterpret_cast<__m64*>(panel + 10), low);
+  _mm_storeu_ps(panel + 12, c);
+  _mm_storel_pi(reinterpret_cast<__m64*>(panel + 16), high);
+  _mm_storeu_ps(panel + 18, d);
+  _mm_storeh_pi(reinterpret_cast<__m64*>(panel + 22), high);
+}
+
+// Eight elements of each of eight rows, turned; the target's rows are kPanelColumns apart.
+LOWBIT_AVX2 void turn_eight_by_eight(const float* rows, std::int64_t stride, float* panel) {
+  __m256 pairs[8];
+  for (int i = 0; i < 4; ++i) {
+    const __m256 first = _mm256_loadu_ps(rows + 2 * i * stride);
+    const __m256 second = _mm256_loadu_ps(rows + (2 * i + 1) * stride);
+    pairs[2 * i] = _mm256_unpacklo_ps(first, second);
+    pairs[2 * i + 1] = _mm256_unpackhi_ps(first, second);
+  }
+  __m256 fours[8];
+  for (int half = 0; half < 2; ++half) {
+    const __m256* p = pairs + 4 * half;
+    fours[4 * half + 0] = _mm256_shuffle_ps(p[0], p[2], 0x44);
+    fours[4 * half + 1] = _mm256_shuffle_ps(p[0], p[2], 0xee);
+    fours[4 * half + 2] = _mm256_shuffle_ps(p[1], p[3], 0x44);
+    fours[4 * half + 3] = _mm256_shuffle_ps(p[1], p[3], 0xee);
+  }
+  for (int i = 0; i < 4; ++i) {
+    _mm256_storeu_ps(panel + i * kPanelColumns, _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20));
+    _mm256_storeu_ps(panel + (i + 4) * kPanelColumns, _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31));
+  }
+}
+
+}  // namespace
+
+bool float_panels_available() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !__builtin_cpu_supports("avx512f");
+}
+
+void pack_left_rows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t depth, float* panel) {
+  const std::int64_t turned = count == kPanelRows ? depth / 4 * 4 : 0;
+  for (std::int64_t k = 0; k < turned; k += 4) turn_six_by_four(rows + k, stride, panel + k * kPanelRows);
+  pack_rows_plainly(rows, stride, count, turned, depth, kPanelRows, panel);
+}
+
+void pack_right_rows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t depth, float* panel) {
+  const std::int64_t turned = count == kPanelColumns ? depth / 8 * 8 : 0;
+  for (std::int64_t k = 0; k < turned; k += 8) {
+    turn_eight_by_eight(rows + k, stride, panel + k * kPanelColumns);
+    turn_eight_by_eight(rows + 8 * stride + k, stride, panel + k * kPanelColumns + 8);
+  }
+  pack_rows_plainly(rows, stride, count, turned, depth, kPanelColumns, panel);
+}
+
+// Loops over sums are unrolled whole, or else these would live in memory.
+LOWBIT_AVX2 void multiply_panels(const PanelTile& tile) {
+  __m256 sums[kPanelRows][2];
+  const float* from = tile.resume ? tile.target : tile.start;
+  const std::int64_t from_stride = tile.resume ? tile.target_stride : 0;
+#pragma GCC unroll 6
+  for (std::int64_t r = 0; r < kPanelRows; ++r) {
+    sums[r][0] = from != nullptr ? _mm256_loadu_ps(from + r * from_stride) : _mm256_setzero_ps();
+    sums[r][1] = from != nullptr ? _mm256_loadu_ps(from + r * from_stride + 8) : _mm256_setzero_ps();
+  }
+  const float* left = tile.left;
+  const float* right = tile.right;
+  const std::int64_t depth = tile.depth;
+#pragma GCC unroll 2
+  for (std::int64_t k = 0; k < depth; ++k) {
+    const __m256 first = _mm256_load_ps(right);
+    const __m256 second = _mm256_load_ps(right + 8);
+#pragma GCC unroll 6
+    for (std::int64_t r = 0; r < kPanelRows; ++r) {
+      const __m256 factor = _mm256_broadcast_ss(left + r);
+      sums[r][0] = _mm256_fmadd_ps(factor, first, sums[r][0]);
+      sums[r][1] = _mm256_fmadd_ps(factor, second, sums[r][1]);
+    }
+    left += kPanelRows;
+    right += kPanelColumns;
+  }
+#pragma GCC unroll 6
+  for (std::int64_t r = 0; r < kPanelRows; ++r) {
+    _mm256_storeu_ps(tile.target + r * tile.target_stride, sums[r][0]);
+    _mm256_storeu_ps(tile.target + r * tile.target_stride + 8, sums[r][1]);
+  }
+}
+
+#else
+
+bool float_panels_available() { return false; }
+
+void pack_left_rows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t depth, float* panel) {
+  pack_rows_plainly(rows, stride, count, 0, depth, kPanelRows, panel);
+}
+
+void pack_right_rows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t depth, float* panel) {
+  pack_rows_plainly(rows, stride, count, 0, depth, kPanelColumns, panel);
+}
+
+void multiply_panels(const PanelTile& tile) {
+  for (std::int64_t r = 0; r < kPanelRows; ++r) {
+    for (std::int64_t c = 0; c < kPanelColumns; ++c) {
+      float* target = tile.target + r * tile.target_stride + c;
+      float sum = tile.resume ? *target : tile.start != nullptr ? tile.start[c] : 0.0F;
+      for (std::int64_t k = 0; k < tile.depth; ++k) {
+        sum = __builtin_fmaf(tile.left[k * kPanelRows + r], tile.right[k * kPanelColumns + c], sum);
+      }
+      *target = sum;
+    }
+  }
+}
+
+#endif
+
+}  // namespace lowbit

@@ -1,0 +1,126 @@
+#include "tensor/float_product.h"
+
+#include <algorithm>
+
+#include "tensor/aligned_buffer.h"
+#include "tensor/float_panels.h"
+#include "tensor/threads.h"
+
+namespace lowbit {
+namespace {
+
+// A panel of the right side, 24 KiB, stays in the first-level cache while the rows of a block, 144 KiB in the second,
+// pass by it.
+constexpr std::int64_t kDepthBlock = 384;
+constexpr std::int64_t kRowBlock = 16 * kPanelRows;
+// Columns of a unit: as many as one packing of the rows should serve, few enough for all threads to have some.
+constexpr std::int64_t kColumnBlock = 24 * kPanelColumns;
+// What is packed at a time. They bound the memory beside the operands: at depth 576, 9 MiB of rows and 14 of columns.
+constexpr std::int64_t kRowWave = 4096;
+constexpr std::int64_t kColumnWave = 6144;
+
+std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// Packed panels of a wave stand one behind the other, each over the whole depth.
+class Wave {
+ public:
+  Wave(const FloatProduct& product, const float* left, const float* right, std::int64_t row, std::int64_t rows,
+       std::int64_t column, std::int64_t columns)
+      : product_(product), left_(left), right_(right), row_(row), rows_(rows), column_(column), columns_(columns) {}
+
+  [[nodiscard]] std::int64_t units() const { return row_blocks() * ceil_divide(columns_, kColumnBlock); }
+
+  // Neighbouring units share their columns.
+  void run_unit(std::int64_t unit) const {
+    const std::int64_t row = unit % row_blocks() * kRowBlock;
+    const std::int64_t column = unit / row_blocks() * kColumnBlock;
+    const std::int64_t row_end = std::min(rows_, row + kRowBlock);
+    const std::int64_t column_end = std::min(columns_, column + kColumnBlock);
+    for (std::int64_t k = 0; k < product_.depth; k += kDepthBlock) {
+      for (std::int64_t c = column; c < column_end; c += kPanelColumns) {
+        for (std::int64_t r = row; r < row_end; r += kPanelRows) run_tile(r, c, k);
+      }
+    }
+  }
+
+ private:
+  [[nodiscard]] std::int64_t row_blocks() const { return ceil_divide(rows_, kRowBlock); }
+
+  void run_tile(std::int64_t row, std::int64_t column, std::int64_t k) const {
+    const std::int64_t rows = std::min(kPanelRows, rows_ - row);
+    const std::int64_t columns = std::min(kPanelColumns, columns_ - column);
+    PanelTile tile{};
+    tile.left = left_ + row * product_.depth + k * kPanelRows;
+    tile.right = right_ + column * product_.depth + k * kPanelColumns;
+    tile.depth = std::min(kDepthBlock, product_.depth - k);
+    tile.resume = k > 0;
+    float* target = product_.out + (row_ + row) * product_.columns + column_ + column;
+    const float* bias = product_.bias != nullptr ? product_.bias + column_ + column : nullptr;
+    if (rows == kPanelRows && columns == kPanelColumns) {
+      tile.target = target;
+      tile.target_stride = product_.columns;
+      tile.start = bias;
+      multiply_panels(tile);
+      return;
+    }
+    run_edge(tile, target, bias, rows, columns);
+  }
+
+  // A tile that sticks out runs beside the matrix.
+  void run_edge(PanelTile& tile, float* target, const float* bias, std::int64_t rows, std::int64_t columns) const {
+    float sums[kPanelRows * kPanelColumns] = {};
+    float start[kPanelColumns] = {};
+    if (bias != nullptr) std::copy_n(bias, columns, start);
+    for (std::int64_t r = 0; tile.resume && r < rows; ++r) {
+      std::copy_n(target + r * product_.columns, columns, sums + r * kPanelColumns);
+    }
+    tile.target = sums;
+    tile.target_stride = kPanelColumns;
+    tile.start = start;
+    multiply_panels(tile);
+    for (std::int64_t r = 0; r < rows; ++r) {
+      std::copy_n(sums + r * kPanelColumns, columns, target + r * product_.columns);
+    }
+  }
+
+  const FloatProduct& product_;
+  const float* left_;
+  const float* right_;
+  std::int64_t row_, rows_, column_, columns_;
+};
+
+using PackRows = void (*)(const float*, std::int64_t, std::int64_t, std::int64_t, float*);
+
+void pack(const float* matrix, std::int64_t rows, std::int64_t depth, std::int64_t width, PackRows pack_rows,
+          float* target) {
+  for_each_unit(ceil_divide(rows, width), static_cast<double>(rows) * static_cast<double>(depth),
+                [&](std::int64_t panel) {
+                  const std::int64_t row = panel * width;
+                  pack_rows(matrix + row * depth, depth, std::min(width, rows - row), depth, target + row * depth);
+                });
+}
+
+std::int64_t padded(std::int64_t count, std::int64_t width) { return ceil_divide(count, width) * width; }
+
+}  // namespace
+
+void multiply(const FloatProduct& product) {
+  const std::int64_t depth = product.depth;
+  const std::int64_t widest_rows = std::min(product.rows, kRowWave);
+  const std::int64_t widest_columns = std::min(product.columns, kColumnWave);
+  const AlignedBuffer left(padded(widest_rows, kPanelRows) * depth);
+  const AlignedBuffer right(padded(widest_columns, kPanelColumns) * depth);
+  for (std::int64_t row = 0; row < product.rows; row += kRowWave) {
+    const std::int64_t rows = std::min(kRowWave, product.rows - row);
+    pack(product.x + row * depth, rows, depth, kPanelRows, pack_left_rows, left.data());
+    for (std::int64_t column = 0; column < product.columns; column += kColumnWave) {
+      const std::int64_t columns = std::min(kColumnWave, product.columns - column);
+      pack(product.weight + column * depth, columns, depth, kPanelColumns, pack_right_rows, right.data());
+      const Wave wave(product, left.data(), right.data(), row, rows, column, columns);
+      const double work = static_cast<double>(rows) * static_cast<double>(columns) * static_cast<double>(depth);
+      for_each_unit(wave.units(), work, [&](std::int64_t unit) { wave.run_unit(unit); });
+    }
+  }
+}
+
+}  // namespace lowbit
