@@ -70,26 +70,26 @@ HeadsView<const float> view_heads(const at::Tensor& t) {
   return {t.const_data_ptr<float>(), t.stride(0), t.stride(1), t.stride(2)};
 }
 
-at::Tensor attend_on_panels(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
-                            std::int64_t window) {
+at::Tensor attend_in_float32(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
+                             std::int64_t window) {
   const NoGradScope no_grad;
   const auto rows = [](const at::Tensor& t) { return t.stride(3) == 1 ? t : t.contiguous(); };
   const at::Tensor queries = rows(q);
   const at::Tensor keys = rows(k);
   const at::Tensor values = rows(v);
   at::Tensor out = at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
-  attend({.q = view_heads(queries),
-          .k = view_heads(keys),
-          .v = view_heads(values),
-          .out = {out.mutable_data_ptr<float>(), out.stride(0), out.stride(1), out.stride(2)},
-          .batch = q.size(0),
-          .heads = q.size(1),
-          .kv_heads = k.size(1),
-          .queries = q.size(2),
-          .keys = k.size(2),
-          .dim = q.size(3),
-          .scale = static_cast<float>(scale),
-          .window = window});
+  attend_on_panels({.q = view_heads(queries),
+                    .k = view_heads(keys),
+                    .v = view_heads(values),
+                    .out = {out.mutable_data_ptr<float>(), out.stride(0), out.stride(1), out.stride(2)},
+                    .batch = q.size(0),
+                    .heads = q.size(1),
+                    .kv_heads = k.size(1),
+                    .queries = q.size(2),
+                    .keys = k.size(2),
+                    .dim = q.size(3),
+                    .scale = static_cast<float>(scale),
+                    .window = window});
   return out;
 }
 
@@ -102,7 +102,7 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   const Causality causality = causality_of(q.size(2), k.size(2), window, q.device());
   if (!deterministic || needs_functional({q, k, v})) return attend(q, k, v, scale, causality);
   if (q.scalar_type() == at::kFloat && q.numel() > 0 && float_panels_available())
-    return attend_on_panels(q, k, v, scale, window);
+    return attend_in_float32(q, k, v, scale, window);
   const std::int64_t kv_heads = k.size(1);
   const std::int64_t repeats = q.size(1) / kv_heads;
   // [batch, tq, heads, dim] in memory: the caller's next step joins the heads of a token.

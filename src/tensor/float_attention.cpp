@@ -96,7 +96,7 @@ class QueryBlock {
 
 }  // namespace
 
-void attend(const FloatAttention& a) {
+void attend_on_panels(const FloatAttention& a) {
   const std::int64_t repeats = a.heads / a.kv_heads;
   const std::int64_t blocks = ceil_divide(a.queries, kQueries);
   const double work = 2.0 * static_cast<double>(a.batch * a.heads * a.queries) * static_cast<double>(a.keys * a.dim);

@@ -24,6 +24,6 @@ struct FloatAttention {
   float scale;
   std::int64_t window;  // 0: all keys
 };
-void attend(const FloatAttention& attention);
+void attend_on_panels(const FloatAttention& attention);
 
 }  // namespace lowbit

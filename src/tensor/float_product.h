@@ -5,7 +5,7 @@
 namespace lowbit {
 
 /// out[i, j] = bias[j] + sum over k of x[i, k] * weight[j, k] in float32, as chains of fused multiply-adds in the order
-/// of k (tensor/float_panels.h). All matrices are contiguous; `bias` may be null.
+/// of k (tensor/float_panels.h). All matrices are contiguous, `depth` is at least 1, and `bias` may be null.
 struct FloatProduct {
   const float* x;       // [rows, depth]
   const float* weight;  // [columns, depth]

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <chrono>
 #include <memory>
 
 #include "lowbit/base/error.h"
@@ -68,9 +69,12 @@ class Evaluator {
     }
     const auto model = open(arguments_.model, residency_);
     WorkFolder& folder = folder_for(*model, baseline ? baseline_key_ : Hash());
+    Cost cost;
+    const auto start = std::chrono::steady_clock::now();
     const EvaluationResult result = score(*model, folder, false, baseline.get());
+    cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     print_result(arguments_.model, result);
-    if (!arguments_.json.empty()) write_json(result);
+    if (!arguments_.json.empty()) write_json(result, cost);
     for (const auto& done : folders_) done->remove();
   }
 
@@ -118,10 +122,10 @@ class Evaluator {
     return evaluation_->run({scorer, datasets_, 0, reference_folder_, is_baseline, baseline});
   }
 
-  void write_json(const EvaluationResult& result) const {
+  void write_json(const EvaluationResult& result, const Cost& cost) const {
     const std::filesystem::path file = arguments_.json;
     remove_abandoned_writes(file.parent_path(), file.filename().string());
-    write_file_atomically(file, evaluation_json(result, {}));
+    write_file_atomically(file, evaluation_json(result, cost));
   }
 
   const Session& session_;

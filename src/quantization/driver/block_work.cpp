@@ -170,9 +170,9 @@ void BlockWork::solve_linear(LinearSlot& slot, const GroupStatistics& statistics
   report.weight_error = relative_error(weight, dense);
   report.output_error = -1;
   if (seen != nullptr && seen->needs().hessian) {
-    const at::Tensor hessian = seen->hessian();
-    report.output_error = relative_output_error(weight, dense, hessian);
-    report.nearest_output_error = relative_output_error(weight, solver->approximate(weight), hessian);
+    const OutputError output_error(weight, seen->hessian());
+    report.output_error = output_error.of(dense);
+    report.nearest_output_error = output_error.of(solver->approximate(weight));
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report_.layers.push_back(std::move(report));

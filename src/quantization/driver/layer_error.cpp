@@ -34,9 +34,13 @@ double relative_error(const at::Tensor& original, const at::Tensor& solved) {
   return root_of_share(dot(difference, difference), dot(original, original));
 }
 
-double relative_output_error(const at::Tensor& original, const at::Tensor& solved, const at::Tensor& hessian) {
-  const at::Tensor h = to_dtype(hessian, DType::kFloat32).contiguous();
-  return root_of_share(weighted_norm(original.sub(solved), h), weighted_norm(original.contiguous(), h));
+OutputError::OutputError(const at::Tensor& original, const at::Tensor& hessian)
+    : original_(original.contiguous()),
+      hessian_(to_dtype(hessian, DType::kFloat32).contiguous()),
+      whole_(weighted_norm(original_, hessian_)) {}
+
+double OutputError::of(const at::Tensor& solved) const {
+  return root_of_share(weighted_norm(original_.sub(solved), hessian_), whole_);
 }
 
 }  // namespace lowbit

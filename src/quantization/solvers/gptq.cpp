@@ -15,7 +15,7 @@ namespace {
 
 // The Hessian with its dead columns settled.
 struct CleanHessian {
-  at::Tensor matrix;  // float64 [in, in], a copy
+  at::Tensor matrix;  // float64 [in, in]
   at::Tensor dead;    // bool [in]
   std::int64_t dead_count = 0;
   double mean_diagonal = 0;
@@ -23,7 +23,7 @@ struct CleanHessian {
 
 CleanHessian clean_hessian(const LinearProblem& problem, bool ref_compat) {
   CleanHessian result;
-  result.matrix = problem.statistics->hessian().clone();
+  result.matrix = problem.statistics->hessian();
   if (!all_finite(result.matrix)) {
     fail(ErrorCode::kData, "layer '{}': its calibration inputs hold NaN or Inf, so that it has no Hessian",
          problem.layer);
