@@ -31,8 +31,6 @@ constexpr std::array<float, 16> kNf4 = {
     0.7229568362236023F,
     1.0F,
 };
-constexpr std::array<float, 16> kE2m1 = {0.0F,  0.5F,  1.0F,  1.5F,  2.0F,  3.0F,  4.0F,  6.0F,
-                                         -0.0F, -0.5F, -1.0F, -1.5F, -2.0F, -3.0F, -4.0F, -6.0F};
 constexpr std::array<float, 4> kTernary = {0.0F, 1.0F, std::numeric_limits<float>::quiet_NaN(), -1.0F};
 
 // bitsandbytes' FP4 by code, in twelfths.
@@ -46,27 +44,51 @@ std::array<float, 16> make_fp4() {
   return table;
 }
 
-// OCP FP8 E4M3: bias 7, no infinities, NaN only where all exponent and mantissa bits are set.
-std::array<float, 256> make_e4m3() {
-  std::array<float, 256> table{};
-  for (int code = 0; code < 256; ++code) {
-    const int exponent = (code >> 3) & 15;
-    const int mantissa = code & 7;
-    float magnitude = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
-                                    : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
-    if ((code & 127) == 127) magnitude = std::numeric_limits<float>::quiet_NaN();
-    table[static_cast<std::size_t>(code)] = code < 128 ? magnitude : -magnitude;
+// What the codes with all exponent bits set stand for.
+enum class Special {
+  kNone,      // numbers like all others (OCP FP4, FP6)
+  kNan,       // NaN where the significand's bits are all set too (E4M3)
+  kInfinity,  // infinities and NaN, as in IEEE 754 (E5M2)
+};
+
+// OCP Microscaling formats 1.0 and OCP FP8: sign, exponent of bias 2^(e-1) - 1, significand; subnormals at exponent 0.
+std::vector<float> make_float_table(int exponent_bits, int significand_bits, Special special) {
+  const int half = 1 << (exponent_bits + significand_bits);
+  const int bias = (1 << (exponent_bits - 1)) - 1;
+  std::vector<float> table(static_cast<std::size_t>(2 * half));
+  for (int code = 0; code < half; ++code) {
+    const int exponent = code >> significand_bits;
+    const int fraction = code & ((1 << significand_bits) - 1);
+    const int integer = exponent == 0 ? fraction : fraction + (1 << significand_bits);
+    float magnitude = std::ldexp(static_cast<float>(integer), std::max(exponent, 1) - bias - significand_bits);
+    const bool last = exponent == (1 << exponent_bits) - 1;
+    if ((special == Special::kNan && code == half - 1) || (special == Special::kInfinity && last)) {
+      magnitude = std::numeric_limits<float>::quiet_NaN();
+    }
+    table[static_cast<std::size_t>(code)] = magnitude;
+    table[static_cast<std::size_t>(half + code)] = -magnitude;
   }
   return table;
 }
 
-Codebook make_codebook(std::string_view name, int bits, std::span<const float> table, bool ties_to_even) {
-  Codebook codebook{name, bits, table, ties_to_even, 0.0F, {}};
+std::vector<float> make_int8_table() {
+  std::vector<float> table;
+  for (int code = 0; code < 256; ++code) table.push_back(static_cast<float>(code < 128 ? code : code - 256) / 64.0F);
+  return table;
+}
+
+Codebook make_codebook(std::string_view name, int bits, std::span<const float> table, bool ties_to_even,
+                       int significand_bits = 0) {
+  Codebook codebook{name, bits, table, ties_to_even, 0.0F, significand_bits, {}};
+  float greatest = 0.0F;
+  float least = 0.0F;
   for (std::size_t code = 0; code < table.size(); ++code) {
     if (std::isnan(table[code])) continue;
-    codebook.largest = std::max(codebook.largest, std::abs(table[code]));
+    greatest = std::max(greatest, table[code]);
+    least = std::min(least, table[code]);
     codebook.ascending.push_back(static_cast<std::uint8_t>(code));
   }
+  codebook.largest = std::min(greatest, -least);
   auto& order = codebook.ascending;
   std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return table[a] < table[b]; });
   order.erase(std::unique(order.begin(), order.end(), [&](auto a, auto b) { return table[a] == table[b]; }),
@@ -76,10 +98,17 @@ Codebook make_codebook(std::string_view name, int bits, std::span<const float> t
 
 const std::vector<Codebook>& codebooks() {
   static const std::array<float, 16> fp4 = make_fp4();
-  static const std::array<float, 256> e4m3 = make_e4m3();
+  static const std::vector<float> e2m1 = make_float_table(2, 1, Special::kNone);
+  static const std::vector<float> e2m3 = make_float_table(2, 3, Special::kNone);
+  static const std::vector<float> e3m2 = make_float_table(3, 2, Special::kNone);
+  static const std::vector<float> e4m3 = make_float_table(4, 3, Special::kNan);
+  static const std::vector<float> e5m2 = make_float_table(5, 2, Special::kInfinity);
+  static const std::vector<float> int8 = make_int8_table();
   static const std::vector<Codebook> all = {
       make_codebook("nf4", 4, kNf4, false),        make_codebook("fp4", 4, fp4, false),
-      make_codebook("e2m1", 4, kE2m1, true),       make_codebook("e4m3", 8, e4m3, true),
+      make_codebook("e2m1", 4, e2m1, true, 1),     make_codebook("e2m3", 6, e2m3, true, 3),
+      make_codebook("e3m2", 6, e3m2, true, 2),     make_codebook("e4m3", 8, e4m3, true, 3),
+      make_codebook("e5m2", 8, e5m2, true, 2),     make_codebook("int8", 8, int8, true, 6),
       make_codebook("ternary", 2, kTernary, true),
   };
   return all;

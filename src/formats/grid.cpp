@@ -8,7 +8,8 @@
 namespace lowbit {
 namespace {
 
-constexpr std::array<std::string_view, 4> kScaleNames = {"float16", "bfloat16", "float32", "e8m0"};
+constexpr std::array<std::string_view, 5> kScaleNames = {"float16", "bfloat16", "float32", "e8m0", "e4m3"};
+constexpr std::array<std::string_view, 4> kRuleNames = {"absmax", "absmean", "floor", "even"};
 constexpr std::array<std::string_view, 4> kSymmetryNames = {"asymmetric", "sym_offset", "sym_restricted",
                                                             "sym_full_signed"};
 constexpr std::array<std::string_view, 3> kKindNames = {"integer", "offset", "codebook"};
@@ -34,6 +35,8 @@ std::string_view symmetry_name(Symmetry symmetry) { return kSymmetryNames.at(sta
 std::string_view grid_kind_name(GridKind kind) { return kKindNames.at(static_cast<std::size_t>(kind)); }
 ScaleType scale_type_named(std::string_view name) { return named<ScaleType>(name, kScaleNames, "scale type"); }
 Symmetry symmetry_named(std::string_view name) { return named<Symmetry>(name, kSymmetryNames, "symmetry"); }
+std::string_view scale_rule_name(ScaleRule rule) { return kRuleNames.at(static_cast<std::size_t>(rule)); }
+ScaleRule scale_rule_named(std::string_view name) { return named<ScaleRule>(name, kRuleNames, "scale rule"); }
 GridKind grid_kind_named(std::string_view name) { return named<GridKind>(name, kKindNames, "grid kind"); }
 
 int scale_type_bits(ScaleType type) {
@@ -41,7 +44,8 @@ int scale_type_bits(ScaleType type) {
     case ScaleType::kFloat16:
     case ScaleType::kBFloat16: return 16;
     case ScaleType::kFloat32: return 32;
-    case ScaleType::kE8M0: return 8;
+    case ScaleType::kE8M0:
+    case ScaleType::kE4M3: return 8;
   }
   fail(ErrorCode::kInternal, "unknown scale type {}", static_cast<int>(type));
 }
@@ -60,6 +64,8 @@ std::string GridSpec::text() const {
     case GridKind::kCodebook: kind_text = fmt::format("{} {}", codebook, group_text(group)); break;
   }
   if (scale_type != ScaleType::kFloat16) kind_text += fmt::format(", {} scales", scale_type_name(scale_type));
+  if (scale_rule != ScaleRule::kAbsmax) kind_text += fmt::format(" by {}", scale_rule_name(scale_rule));
+  if (nested_bits > 0) kind_text += fmt::format(", scales nested in {} bits x {}", nested_bits, nested_run);
   return kind_text;
 }
 
@@ -77,24 +83,34 @@ void GridSpec::check() const {
   } else if (kind == GridKind::kOffset && scale_type == ScaleType::kE8M0) {
     fail(ErrorCode::kConfig, "grid: scale type e8m0 holds powers of two only and cannot store real zeros");
   }
+  check_scales();
 }
 
-void GridOptions::visit(FieldVisitor& v) {
-  v.field("bits", bits, "width of a code in bits", {2, 8});
-  v.field("group", group, "input columns that share a scale; -1: one a row, 0: one a tensor", {-1, 1 << 24});
-  v.choice("symmetry", symmetry, {"asymmetric", "sym_offset", "sym_restricted", "sym_full_signed"},
-           "which range the grid covers");
-  v.choice("scale", scale, {"float16", "bfloat16", "float32", "e8m0"}, "type that scales are rounded to");
-}
-
-GridSpec GridOptions::spec() const {
-  GridSpec grid;
-  grid.bits = bits;
-  grid.group = group;
-  grid.symmetry = symmetry;
-  grid.scale_type = scale;
-  grid.check();
-  return grid;
+void GridSpec::check_scales() const {
+  const bool powers = scale_rule == ScaleRule::kFloor || scale_rule == ScaleRule::kEven;
+  if (scale_rule != ScaleRule::kAbsmax && kind != GridKind::kCodebook) {
+    fail(ErrorCode::kConfig, "grid: scale rule {} is for codebooks; integer grids follow their symmetry",
+         scale_rule_name(scale_rule));
+  }
+  if (powers && find_codebook(codebook).significand_bits == 0) {
+    fail(ErrorCode::kConfig, "grid: scale rule {} needs a floating-point codebook, and '{}' is none",
+         scale_rule_name(scale_rule), codebook);
+  }
+  if (scale_type == ScaleType::kE4M3 && (kind == GridKind::kOffset || symmetry == Symmetry::kSymFullSigned)) {
+    fail(ErrorCode::kConfig, "grid: scale type e4m3 holds positive scales only, no real zeros and no signed scales");
+  }
+  if (nested_bits == 0) return;
+  if (nested_bits < 2 || nested_bits > 8 || nested_run < 1) {
+    fail(ErrorCode::kConfig, "grid: scales nested in {} bits, runs of {} rows; expected 2 to 8 bits, at least 1 row",
+         nested_bits, nested_run);
+  }
+  if (scale_type == ScaleType::kE8M0 || scale_type == ScaleType::kE4M3 || group == 0) {
+    fail(ErrorCode::kConfig, "grid: scales of {} cannot be nested; choose float16, bfloat16 or float32 and groups",
+         group == 0 ? "a whole tensor" : scale_type_name(scale_type));
+  }
+  if (kind == GridKind::kInteger && symmetry == Symmetry::kSymFullSigned) {
+    fail(ErrorCode::kConfig, "grid: symmetry sym_full_signed has signed scales, which cannot be nested");
+  }
 }
 
 }  // namespace lowbit

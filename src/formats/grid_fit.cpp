@@ -9,6 +9,7 @@
 
 #include "formats/clip_error.h"
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/factory.h"
 
 namespace lowbit {
 namespace {
@@ -30,9 +31,26 @@ float round_to(float value) {
   return std::copysign(std::clamp(std::abs(rounded), smallest, largest), value);
 }
 
+// The nearest positive E4M3 number over the whole weight's number.
+float round_e4m3(float value, float tensor_scale) {
+  const Codebook& e4m3 = find_codebook("e4m3");
+  const float rounded = e4m3.table[nearest_code(e4m3, std::min(value * tensor_scale, e4m3.largest))];
+  return std::max(rounded, e4m3.table[1]) / tensor_scale;
+}
+
+// 2^(floor(log2 m) - floor(log2 c)), with m rounded to `significand_bits` first when these are not negative.
+float power_of_two_scale(float largest, const Codebook& codebook, int significand_bits) {
+  int exponent = std::ilogb(largest);
+  if (significand_bits >= 0) {
+    const float significand = std::ldexp(largest, -exponent);  // in [1, 2)
+    if (significand >= 2.0F - std::ldexp(1.0F, -significand_bits - 1)) ++exponent;
+  }
+  return std::ldexp(1.0F, std::clamp(exponent - std::ilogb(codebook.largest), -127, 127));
+}
+
 }  // namespace
 
-float round_scale(float value, ScaleType type) {
+float round_scale(float value, ScaleType type, float tensor_scale) {
   if (value == 0.0F) return value;
   switch (type) {
     case ScaleType::kFloat16: return round_to<c10::Half>(value);
@@ -41,6 +59,11 @@ float round_scale(float value, ScaleType type) {
     case ScaleType::kE8M0:
       if (value < 0.0F) fail(ErrorCode::kInternal, "scale {} is negative, which type e8m0 cannot hold", value);
       return round_e8m0(std::min(value, std::numeric_limits<float>::max()));
+    case ScaleType::kE4M3:
+      if (value < 0.0F)
+        fail(ErrorCode::kInternal, "scale {} is negative, which a grid with e4m3 scales has not", value);
+      if (!(tensor_scale > 0.0F)) fail(ErrorCode::kInternal, "a grid with e4m3 scales is not bound to a weight");
+      return round_e4m3(value, tensor_scale);
   }
   fail(ErrorCode::kInternal, "unknown scale type {}", static_cast<int>(type));
 }
@@ -54,12 +77,22 @@ GroupGrid::GroupGrid(const GridSpec& grid) : grid_(grid) {
 
 GroupGrid::Range GroupGrid::range_of(std::span<const float> values) const {
   Range range;  // starts at 0, so that the range always holds it
+  double sum = 0.0;
   for (const float value : values) {
     range.low = std::min(range.low, value);
     range.high = std::max(range.high, value);
+    sum += std::abs(static_cast<double>(value));
   }
-  if (range.low == 0.0F && range.high == 0.0F) range = {-1.0F, 1.0F};  // any grid will do that holds 0
+  if (range.low == 0.0F && range.high == 0.0F) {
+    // Any grid will do that holds 0: with a real zero one that begins there.
+    return {grid_.kind == GridKind::kOffset ? 0.0F : -1.0F, 1.0F};
+  }
+  if (grid_.kind == GridKind::kOffset) return offset_range(values, range);
   const float largest = std::max(-range.low, range.high);
+  if (grid_.scale_rule == ScaleRule::kAbsmean) {
+    const auto mean = static_cast<float>(sum / static_cast<double>(values.size()));
+    return {-mean, mean};
+  }
   if (codebook_ != nullptr || grid_.symmetry == Symmetry::kSymOffset || grid_.symmetry == Symmetry::kSymRestricted) {
     return {-largest, largest};
   }
@@ -70,38 +103,68 @@ GroupGrid::Range GroupGrid::range_of(std::span<const float> values) const {
   return range;
 }
 
-GroupFit GroupGrid::fit_of(const Range& range) const {
-  if (codebook_ != nullptr) return {round_scale(range.high / codebook_->largest, grid_.scale_type), 0.0F};
-  float scale = 0.0F;
-  float zero = half_;
+// A real zero need not be a code, so the range need not hold 0. It is widened until it is at least half as wide as it
+// is far from 0, which keeps zeros within -top .. 2 top, where 16 bits hold them well.
+GroupGrid::Range GroupGrid::offset_range(std::span<const float> values, const Range& with_zero) const {
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  if (*low > 0.0F) return {std::min(*low, with_zero.high / 2.0F), *high};
+  if (*high < 0.0F) return {*low, std::max(*high, with_zero.low / 2.0F)};
+  return {*low, *high};
+}
+
+float GroupGrid::scale_of(const Range& range) const {
+  if (codebook_ != nullptr) {
+    switch (grid_.scale_rule) {
+      case ScaleRule::kAbsmax:
+      case ScaleRule::kAbsmean: return range.high / codebook_->largest;
+      case ScaleRule::kFloor: return power_of_two_scale(range.high, *codebook_, -1);
+      case ScaleRule::kEven: return power_of_two_scale(range.high, *codebook_, codebook_->significand_bits);
+    }
+  }
   switch (grid_.symmetry) {
     case Symmetry::kAsymmetric:
     case Symmetry::kSymOffset: {
       const float width = range.high - range.low;
-      scale = std::isfinite(width) ? width / top_ : range.high / top_ - range.low / top_;
-      break;
+      return std::isfinite(width) ? width / top_ : range.high / top_ - range.low / top_;
     }
-    case Symmetry::kSymRestricted: scale = range.high / (half_ - 1.0F); break;
-    case Symmetry::kSymFullSigned: scale = (range.low + range.high) / -half_; break;
+    case Symmetry::kSymRestricted: return range.high / (half_ - 1.0F);
+    case Symmetry::kSymFullSigned: return (range.low + range.high) / -half_;
   }
-  // A range of denormals may give 0.
-  if (scale == 0.0F) scale = std::numeric_limits<float>::min();
-  scale = round_scale(scale, grid_.scale_type);
-  if (grid_.symmetry == Symmetry::kAsymmetric) {
-    // max with 0 first turns -0 into 0.
-    const float real_zero = std::min(std::max(0.0F, -range.low / scale), top_);
-    zero = grid_.kind == GridKind::kInteger ? std::nearbyint(real_zero)
-           : real_zero == 0.0F              ? 0.0F
-                                            : round_scale(real_zero, grid_.scale_type);
-  }
-  return {scale, zero};
+  fail(ErrorCode::kInternal, "unknown symmetry {}", static_cast<int>(grid_.symmetry));
 }
 
-GroupFit GroupGrid::fit_min_max(std::span<const float> values) const { return fit_of(range_of(values)); }
+float GroupGrid::stored_scale(float scale) const {
+  // A range of denormals may give 0.
+  if (scale == 0.0F) scale = std::numeric_limits<float>::min();
+  return grid_.nested_bits > 0 ? scale : round_scale(scale, grid_.scale_type, grid_.tensor_scale);
+}
+
+float GroupGrid::zero_for(float low, float scale) const {
+  if (codebook_ != nullptr) return 0.0F;
+  if (grid_.symmetry != Symmetry::kAsymmetric) return half_;
+  const float real_zero = -low / scale;
+  // max with 0 first turns -0 into 0.
+  if (grid_.kind == GridKind::kInteger) return std::nearbyint(std::min(std::max(0.0F, real_zero), top_));
+  const float bounded = std::clamp(real_zero, -2.0F * top_, 2.0F * top_);
+  if (bounded == 0.0F) return 0.0F;
+  return grid_.nested_bits > 0 ? bounded : round_scale(bounded, grid_.scale_type);
+}
+
+GroupFit GroupGrid::fit_of(const Range& range) const {
+  const float scale = stored_scale(scale_of(range));
+  return {scale, zero_for(range.low, scale), range.low};
+}
+
+GroupFit GroupGrid::fit_min_max(std::span<const float> values) const {
+  GroupFit fit = fit_of(range_of(values));
+  fit.empty = std::all_of(values.begin(), values.end(), [](float value) { return value == 0.0F; });
+  return fit;
+}
 
 GroupFit GroupGrid::fit_clipped(std::span<const float> values, const ClipSearch& search) const {
   const Range range = range_of(values);
-  const GroupFit whole = fit_of(range);
+  const GroupFit whole = fit_min_max(values);
+  if (whole.empty) return whole;
   const float largest = std::max(-range.low, range.high);
   // Below 2^-100 the reciprocal nears overflow; the errors are then far below any weight that matters.
   const float unit = 1.0F / std::max(largest, 0x1p-100F);
@@ -154,6 +217,37 @@ void GroupGrid::encode(std::span<const float> values, const GroupFit& fit, std::
 float GroupGrid::decode(std::uint8_t code, const GroupFit& fit) const {
   if (codebook_ != nullptr) return fit.scale * codebook_->table[code];
   return fit.scale * (static_cast<float>(code) - fit.zero);
+}
+
+NestedScales nest_values(std::span<float> values, const GridSpec& grid) {
+  const auto run = static_cast<std::size_t>(grid.nested_run);
+  const std::size_t runs = (values.size() + run - 1) / run;
+  const float top = static_cast<float>((1 << grid.nested_bits) - 1);
+  NestedScales nested;
+  nested.bits = grid.nested_bits;
+  nested.run = grid.nested_run;
+  nested.type = grid.scale_type;
+  nested.codes = make_empty({static_cast<std::int64_t>(values.size()), 1}, DType::kUInt8);
+  nested.scales = make_empty({static_cast<std::int64_t>(runs), 1}, DType::kFloat32);
+  nested.zeros = make_empty({static_cast<std::int64_t>(runs), 1}, DType::kFloat32);
+  const auto codes = mutable_values_of<std::uint8_t>(nested.codes);
+  for (std::size_t r = 0; r < runs; ++r) {
+    const auto part = values.subspan(r * run, std::min(run, values.size() - r * run));
+    const auto [low, high] = std::minmax_element(part.begin(), part.end());
+    const float largest = std::max(std::abs(*low), std::abs(*high));
+    // A floor under the scale keeps the zero within 1024, where 16 bits hold it well.
+    const float step = std::max((*high - *low) / top, largest * 0x1p-10F);
+    const float scale = step > 0.0F ? round_scale(step, grid.scale_type) : 1.0F;
+    const float zero = *low == 0.0F ? 0.0F : round_scale(-*low / scale, grid.scale_type);
+    mutable_values_of<float>(nested.scales)[r] = scale;
+    mutable_values_of<float>(nested.zeros)[r] = zero;
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      const float code = std::clamp(std::nearbyint(part[i] / scale + zero), 0.0F, top);
+      codes[r * run + i] = static_cast<std::uint8_t>(code);
+      part[i] = scale * (code - zero);
+    }
+  }
+  return nested;
 }
 
 }  // namespace lowbit

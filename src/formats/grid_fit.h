@@ -9,10 +9,12 @@
 
 namespace lowbit {
 
-/// Scale and zero of one group.
+/// Scale and zero of one group. `low` is where its range begins, for a zero that must follow another scale.
 struct GroupFit {
   float scale = 1.0F;
   float zero = 0.0F;
+  float low = 0.0F;
+  bool empty = false;  ///< all weights are 0, so that any scale would do
 };
 
 /// The arithmetic of one grid on the plain numbers of one group. All of it is float32, operation by operation, so that
@@ -26,6 +28,8 @@ class GroupGrid {
   [[nodiscard]] GroupFit fit_clipped(std::span<const float> values, const ClipSearch& search) const;
   void encode(std::span<const float> values, const GroupFit& fit, std::uint8_t* codes) const;
   [[nodiscard]] float decode(std::uint8_t code, const GroupFit& fit) const;
+  /// The zero of a group whose range begins at `low` on the scale `scale`, rounded to its storage type unless nested.
+  [[nodiscard]] float zero_for(float low, float scale) const;
 
  private:
   struct Range {
@@ -33,7 +37,10 @@ class GroupGrid {
     float high = 0.0F;
   };
   [[nodiscard]] Range range_of(std::span<const float> values) const;
+  [[nodiscard]] Range offset_range(std::span<const float> values, const Range& with_zero) const;
   [[nodiscard]] GroupFit fit_of(const Range& range) const;
+  [[nodiscard]] float scale_of(const Range& range) const;
+  [[nodiscard]] float stored_scale(float scale) const;
   [[nodiscard]] double exact_error(std::span<const float> values, const GroupFit& fit, double norm) const;
 
   GridSpec grid_;
@@ -42,7 +49,14 @@ class GroupGrid {
   float half_ = 8.0F;  // 2^(bits - 1)
 };
 
-/// `value` rounded to the storage type and back: see `round_scales`.
-[[nodiscard]] float round_scale(float value, ScaleType type);
+/// `value` rounded to the storage type and back: see `round_scales`. `tensor_scale` divides E4M3 numbers.
+[[nodiscard]] float round_scale(float value, ScaleType type, float tensor_scale = 1.0F);
+
+/// Puts scales (or zeros) of consecutive rows of one group column, runs of grid.nested_run of them, on grids of
+/// grid.nested_bits and replaces them by what their codes stand for. Positive values stay positive. The result's
+/// tensors have one column.
+[[nodiscard]] NestedScales nest_values(std::span<float> values, const GridSpec& grid);
+/// Columns side by side.
+[[nodiscard]] NestedScales join_nested(std::span<const NestedScales> columns);
 
 }  // namespace lowbit

@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <span>
+#include <vector>
 
 #include "formats/grid_fit.h"
 #include "lowbit/base/error.h"
@@ -41,6 +44,35 @@ void require_finite(std::span<const float> values, std::int64_t columns) {
   }
 }
 
+// Gives groups without a weight the least scale of their run, so that they do not widen its range.
+void settle_empty_scales(std::span<GroupFit> fits, std::size_t run) {
+  for (std::size_t first = 0; first < fits.size(); first += run) {
+    const auto part = fits.subspan(first, std::min(run, fits.size() - first));
+    float least = std::numeric_limits<float>::infinity();
+    for (const GroupFit& fit : part) {
+      if (!fit.empty) least = std::min(least, fit.scale);
+    }
+    for (GroupFit& fit : part) {
+      if (fit.empty && std::isfinite(least)) fit.scale = least;
+    }
+  }
+}
+
+// The scales of one group column, nested, and the zeros that follow from them.
+void nest_column(std::span<GroupFit> fits, const GroupGrid& group_grid, const GridSpec& grid, GroupParameters& out) {
+  settle_empty_scales(fits, static_cast<std::size_t>(grid.nested_run));
+  std::vector<float> values(fits.size());
+  std::transform(fits.begin(), fits.end(), values.begin(), [](const GroupFit& fit) { return fit.scale; });
+  out.nested_scales = nest_values(values, grid);
+  for (std::size_t row = 0; row < fits.size(); ++row) {
+    fits[row].scale = values[row];
+    values[row] = fits[row].zero = group_grid.zero_for(fits[row].low, values[row]);
+  }
+  if (grid.kind != GridKind::kOffset) return;
+  out.nested_zeros = nest_values(values, grid);
+  for (std::size_t row = 0; row < fits.size(); ++row) fits[row].zero = values[row];
+}
+
 template <typename Fit>
 GroupParameters fit_rows(const at::Tensor& weight, const GridSpec& grid, const Fit& fit) {
   const GroupGrid group_grid(grid);
@@ -49,19 +81,20 @@ GroupParameters fit_rows(const at::Tensor& weight, const GridSpec& grid, const F
   const std::int64_t columns = matrix.size(1);
   const std::span<const float> values = values_of<float>(matrix);
   require_finite(values, columns);
-  GroupParameters result{make_empty({rows}, DType::kFloat32), {}};
-  at::Tensor zeros = make_empty({rows}, DType::kFloat32);
-  const std::span<float> scale_out = mutable_values_of<float>(result.scales);
-  const std::span<float> zero_out = mutable_values_of<float>(zeros);
+  std::vector<GroupFit> fits(static_cast<std::size_t>(rows));
   parallel_for(rows, rows_per_part(columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
-      const GroupFit found =
+      fits[static_cast<std::size_t>(row)] =
           fit(group_grid, values.subspan(static_cast<std::size_t>(row * columns), static_cast<std::size_t>(columns)));
-      scale_out[static_cast<std::size_t>(row)] = found.scale;
-      zero_out[static_cast<std::size_t>(row)] = found.zero;
     }
   });
-  if (grid.kind != GridKind::kCodebook) result.zeros = zeros;
+  GroupParameters result{make_empty({rows}, DType::kFloat32), {}, {}, {}};
+  if (grid.nested_bits > 0) nest_column(fits, group_grid, grid, result);
+  if (grid.kind != GridKind::kCodebook) result.zeros = make_empty({rows}, DType::kFloat32);
+  for (std::size_t row = 0; row < fits.size(); ++row) {
+    mutable_values_of<float>(result.scales)[row] = fits[row].scale;
+    if (result.zeros.defined()) mutable_values_of<float>(result.zeros)[row] = fits[row].zero;
+  }
   return result;
 }
 
@@ -139,9 +172,85 @@ at::Tensor round_scales(const at::Tensor& scales, ScaleType type) {
   return rounded;
 }
 
+GridSpec bind_grid(const GridSpec& grid, const at::Tensor& weight) {
+  if (grid.scale_type != ScaleType::kE4M3) return grid;
+  GridSpec bound = grid;
+  const at::Tensor matrix = as_matrix(weight, DType::kFloat32);
+  float largest = 0.0F;
+  for (const float value : values_of<float>(matrix)) largest = std::max(largest, std::abs(value));
+  // The largest code of a symmetric grid, in steps.
+  const float half = static_cast<float>(1 << (grid.bits - 1));
+  float top = grid.symmetry == Symmetry::kSymRestricted ? half - 1.0F : half - 0.5F;
+  if (grid.symmetry == Symmetry::kAsymmetric) top = 2.0F * half - 1.0F;
+  if (grid.kind == GridKind::kCodebook) top = find_codebook(grid.codebook).largest;
+  const float scale = 448.0F * top / largest;
+  bound.tensor_scale = std::isfinite(scale) ? scale : 1.0F;
+  return bound;
+}
+
+namespace {
+
+// Fits of all groups, [rows, groups].
+std::vector<GroupFit> fit_groups(std::span<const float> values, std::int64_t rows, std::int64_t columns,
+                                 const GridSpec& grid, const ClipSearch* search) {
+  const GroupGrid group_grid(grid);
+  const std::int64_t groups = grid.groups(columns);
+  const std::int64_t width = grid.group > 0 ? grid.group : columns;
+  std::vector<GroupFit> fits(static_cast<std::size_t>(rows * groups));
+  if (grid.group == 0) {
+    std::fill(fits.begin(), fits.end(), fit_group(group_grid, values, search));
+    return fits;
+  }
+  parallel_for(rows, rows_per_part(columns), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      for (std::int64_t group = 0; group < groups; ++group) {
+        const auto offset = static_cast<std::size_t>(row * columns + group * width);
+        const auto count = static_cast<std::size_t>(std::min(width, columns - group * width));
+        fits[static_cast<std::size_t>(row * groups + group)] =
+            fit_group(group_grid, values.subspan(offset, count), search);
+      }
+    }
+  });
+  return fits;
+}
+
+void nest_groups(std::vector<GroupFit>& fits, std::int64_t rows, std::int64_t groups, QuantizedWeight& weight) {
+  const GroupGrid group_grid(weight.grid);
+  std::vector<NestedScales> scales;
+  std::vector<NestedScales> zeros;
+  std::vector<GroupFit> column(static_cast<std::size_t>(rows));
+  for (std::int64_t group = 0; group < groups; ++group) {
+    const auto place = [&](std::size_t row) {
+      return row * static_cast<std::size_t>(groups) + static_cast<std::size_t>(group);
+    };
+    for (std::size_t row = 0; row < column.size(); ++row) column[row] = fits[place(row)];
+    GroupParameters nested;
+    nest_column(column, group_grid, weight.grid, nested);
+    for (std::size_t row = 0; row < column.size(); ++row) fits[place(row)] = column[row];
+    scales.push_back(std::move(*nested.nested_scales));
+    if (nested.nested_zeros) zeros.push_back(std::move(*nested.nested_zeros));
+  }
+  weight.nested_scales = join_nested(scales);
+  if (!zeros.empty()) weight.nested_zeros = join_nested(zeros);
+}
+
+}  // namespace
+
+NestedScales join_nested(std::span<const NestedScales> columns) {
+  NestedScales joined = columns.front();
+  const auto join = [&](at::Tensor NestedScales::*part) {
+    std::vector<at::Tensor> parts;
+    for (const NestedScales& column : columns) parts.push_back(column.*part);
+    return concatenate(parts, 1).contiguous();
+  };
+  joined.codes = join(&NestedScales::codes);
+  joined.scales = join(&NestedScales::scales);
+  joined.zeros = join(&NestedScales::zeros);
+  return joined;
+}
+
 QuantizedWeight quantize_to_nearest(const at::Tensor& weight, const GridSpec& grid, const ClipSearch* search) {
   if (search != nullptr) check_search(*search);
-  const GroupGrid group_grid(grid);
   const at::Tensor matrix = as_matrix(weight, DType::kFloat32);
   const std::int64_t rows = matrix.size(0);
   const std::int64_t columns = matrix.size(1);
@@ -151,24 +260,25 @@ QuantizedWeight quantize_to_nearest(const at::Tensor& weight, const GridSpec& gr
   require_finite(values, columns);
 
   QuantizedWeight result;
-  result.grid = grid;
+  result.grid = bind_grid(grid, matrix);
+  std::vector<GroupFit> fits = fit_groups(values, rows, columns, result.grid, search);
+  if (grid.nested_bits > 0) nest_groups(fits, rows, groups, result);
+  const GroupGrid group_grid(result.grid);
   result.codes = make_empty({rows, columns}, DType::kUInt8);
   result.scales = make_empty({rows, groups}, DType::kFloat32);
   at::Tensor zeros = make_empty({rows, groups}, DType::kFloat32);
   const auto codes = mutable_values_of<std::uint8_t>(result.codes);
   const auto scale = mutable_values_of<float>(result.scales);
   const auto zero = mutable_values_of<float>(zeros);
-  const GroupFit whole = grid.group == 0 ? fit_group(group_grid, values, search) : GroupFit{};
   parallel_for(rows, rows_per_part(columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       for (std::int64_t group = 0; group < groups; ++group) {
-        const std::int64_t first = group * width;
-        const auto offset = static_cast<std::size_t>(row * columns + first);
-        const auto part = values.subspan(offset, static_cast<std::size_t>(std::min(width, columns - first)));
-        const GroupFit fit = grid.group == 0 ? whole : fit_group(group_grid, part, search);
-        group_grid.encode(part, fit, codes.data() + offset);
-        scale[static_cast<std::size_t>(row * groups + group)] = fit.scale;
-        zero[static_cast<std::size_t>(row * groups + group)] = fit.zero;
+        const auto offset = static_cast<std::size_t>(row * columns + group * width);
+        const auto count = static_cast<std::size_t>(std::min(width, columns - group * width));
+        const auto place = static_cast<std::size_t>(row * groups + group);
+        group_grid.encode(values.subspan(offset, count), fits[place], codes.data() + offset);
+        scale[place] = fits[place].scale;
+        zero[place] = fits[place].zero;
       }
     }
   });

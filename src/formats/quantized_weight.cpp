@@ -14,8 +14,9 @@ namespace {
 std::int64_t word_bits(std::int64_t bits) { return (bits + 31) / 32 * 32; }
 
 std::int64_t nested_bits(const NestedScales& nested, std::int64_t groups) {
-  // Codes as a bit stream a row; scales and zeros float32, one for each run and group.
-  return nested.codes.size(0) * word_bits(groups * nested.bits) + 2 * 32 * nested.scales.numel();
+  // Codes as a bit stream a row; a scale and a zero for each run and group.
+  return nested.codes.size(0) * word_bits(groups * nested.bits) +
+         std::int64_t{2} * scale_type_bits(nested.type) * nested.scales.numel();
 }
 
 void put_outliers(const SparseOutliers& outliers, at::Tensor& weight) {
@@ -47,6 +48,7 @@ void hash_nested(Hasher& hasher, const std::optional<NestedScales>& nested) {
   hash_tensor(hasher, nested->scales);
   hash_tensor(hasher, nested->zeros);
   hasher.add(nested->bits).add(nested->run);
+  if (nested->type != ScaleType::kFloat32) hasher.add(static_cast<std::int32_t>(nested->type));
 }
 
 }  // namespace
@@ -130,6 +132,7 @@ std::int64_t QuantizedWeight::stored_bits() const {
   for (const std::int32_t group : column_groups()) row_bits += bits[static_cast<std::size_t>(group)];
   std::int64_t total = out * word_bits(row_bits);
 
+  if (grid.scale_type == ScaleType::kE4M3) total += 32;  // the whole weight's scale
   const std::int64_t scale_count = grid.group == 0 ? 1 : out * groups;
   total += nested_scales ? nested_bits(*nested_scales, groups) : scale_count * scale_type_bits(grid.scale_type);
   if (grid.kind == GridKind::kOffset) {
@@ -154,6 +157,7 @@ Hash QuantizedWeight::content_hash() const {
   hasher.add(grid.text()).add(static_cast<std::int32_t>(grid.kind)).add(grid.bits);
   hasher.add(static_cast<std::int32_t>(grid.symmetry)).add(grid.codebook).add(grid.group);
   hasher.add(static_cast<std::int32_t>(grid.scale_type));
+  if (grid.scale_type == ScaleType::kE4M3) hasher.add(grid.tensor_scale);
   for (const at::Tensor* tensor : {&codes, &scales, &zeros, &group_index, &group_bits}) hash_tensor(hasher, *tensor);
   hash_nested(hasher, nested_scales);
   hash_nested(hasher, nested_zeros);

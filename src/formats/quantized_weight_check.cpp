@@ -26,10 +26,11 @@ void check_finite(const at::Tensor& tensor, const char* what) {
   }
 }
 
-void check_representable(const at::Tensor& tensor, const char* what, ScaleType type) {
+void check_representable(const at::Tensor& tensor, const char* what, ScaleType type, float tensor_scale = 1.0F) {
   const auto values = values_of<float>(tensor);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    if (round_scale(values[i], type) != values[i]) {
+    const bool signed_type = type != ScaleType::kE8M0 && type != ScaleType::kE4M3;
+    if ((!signed_type && !(values[i] > 0.0F)) || round_scale(values[i], type, tensor_scale) != values[i]) {
       fail(ErrorCode::kData, "{} hold {} at position {}, which type {} cannot store", what, values[i], i,
            scale_type_name(type));
     }
@@ -42,10 +43,16 @@ void check_nested(const NestedScales& nested, const at::Tensor& values, const ch
   if (nested.bits < 1 || nested.bits > 8)
     fail(ErrorCode::kData, "nested {} have {} bits, expected 1 to 8", what, nested.bits);
   if (nested.run < 1) fail(ErrorCode::kData, "nested {} have runs of {} rows, expected at least 1", what, nested.run);
+  if (nested.type == ScaleType::kE8M0 || nested.type == ScaleType::kE4M3) {
+    fail(ErrorCode::kData, "nested {} are of type {}, expected float16, bfloat16 or float32", what,
+         scale_type_name(nested.type));
+  }
   const std::int64_t runs = (out + nested.run - 1) / nested.run;
   require_tensor(nested.codes, "codes of nested scales", DType::kUInt8, {out, groups});
   require_tensor(nested.scales, "scales of nested scales", DType::kFloat32, {runs, groups});
   require_tensor(nested.zeros, "zeros of nested scales", DType::kFloat32, {runs, groups});
+  check_representable(nested.scales, "scales of nested scales", nested.type);
+  check_representable(nested.zeros, "zeros of nested scales", nested.type);
   for (const std::uint8_t code : values_of<std::uint8_t>(nested.codes)) {
     if ((code >> nested.bits) != 0)
       fail(ErrorCode::kData, "nested {} hold code {} on {} bits", what, code, nested.bits);
@@ -150,7 +157,12 @@ void check_weight(const QuantizedWeight& weight) {
   if (weight.nested_scales) {
     check_nested(*weight.nested_scales, weight.scales, "scales");
   } else {
-    check_representable(weight.scales, "scales", weight.grid.scale_type);
+    if (weight.grid.scale_type == ScaleType::kE4M3 &&
+        !(weight.grid.tensor_scale > 0.0F && std::isfinite(weight.grid.tensor_scale))) {
+      fail(ErrorCode::kData, "the scale of the whole weight is {}, expected a positive number",
+           weight.grid.tensor_scale);
+    }
+    check_representable(weight.scales, "scales", weight.grid.scale_type, weight.grid.tensor_scale);
   }
   check_groups(weight, shape[1]);
   check_zeros(weight, shape);

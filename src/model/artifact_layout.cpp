@@ -1,6 +1,7 @@
 #include "model/artifact_layout.h"
 
 #include "lowbit/base/error.h"
+#include "lowbit/formats/codebooks.h"
 #include "lowbit/formats/packing.h"
 #include "lowbit/tensor/factory.h"
 #include "model/artifact_numbers.h"
@@ -38,13 +39,31 @@ void store_nested(std::vector<StoredPart>& parts, const std::string& prefix, con
   const std::int64_t groups = nested.codes.size(1);
   parts.push_back(part_of(prefix + "_codes", StorageType::kI32, {rows, packed_words(groups, nested.bits)},
                           pack_rows(values_of<std::uint8_t>(nested.codes), rows, groups, nested.bits)));
-  parts.push_back(floats_part(prefix + "_scales", StorageType::kF32, nested.scales));
-  parts.push_back(floats_part(prefix + "_zeros", StorageType::kF32, nested.zeros));
+  parts.push_back(floats_part(prefix + "_scales", storage_of(nested.type), nested.scales));
+  parts.push_back(floats_part(prefix + "_zeros", storage_of(nested.type), nested.zeros));
 }
 
 // One number stands for a whole tensor.
 at::Tensor shared_number(const QuantizedWeight& weight, const at::Tensor& values) {
   return weight.grid.group == 0 ? values.narrow(0, 0, 1).view({1}) : values;
+}
+
+void store_scales(std::vector<StoredPart>& parts, const QuantizedWeight& weight) {
+  const GridSpec& grid = weight.grid;
+  if (weight.nested_scales) {
+    store_nested(parts, "weight_scale", *weight.nested_scales);
+    return;
+  }
+  at::Tensor scales = shared_number(weight, weight.scales);
+  if (grid.scale_type == ScaleType::kE4M3) {
+    scales = scales.clone();
+    const Codebook& e4m3 = find_codebook("e4m3");
+    for (float& scale : mutable_values_of<float>(scales)) {
+      scale = e4m3.table[nearest_code(e4m3, scale * grid.tensor_scale)];
+    }
+    parts.push_back(part_of("weight_global_scale", StorageType::kF32, {1}, std::vector<float>{grid.tensor_scale}));
+  }
+  parts.push_back(floats_part("weight_scale", storage_of(grid.scale_type), scales));
 }
 
 void store_integer_zeros(std::vector<StoredPart>& parts, const QuantizedWeight& weight) {
@@ -97,12 +116,12 @@ void store_outliers(std::vector<StoredPart>& parts, const QuantizedWeight& weigh
 
 const std::vector<std::string>& weight_suffixes() {
   static const std::vector<std::string> suffixes = {
-      "weight_packed",        "weight_scale",           "weight_shape",
-      "weight_zero_point",    "weight_g_idx",           "weight_group_bits",
-      "weight_scale_codes",   "weight_scale_scales",    "weight_scale_zeros",
-      "weight_zero",          "weight_zero_codes",      "weight_zero_scales",
-      "weight_zero_zeros",    "weight_outlier_offsets", "weight_outlier_columns",
-      "weight_outlier_values"};
+      "weight_packed",         "weight_scale",           "weight_shape",
+      "weight_zero_point",     "weight_g_idx",           "weight_group_bits",
+      "weight_scale_codes",    "weight_scale_scales",    "weight_scale_zeros",
+      "weight_zero",           "weight_zero_codes",      "weight_zero_scales",
+      "weight_zero_zeros",     "weight_outlier_offsets", "weight_outlier_columns",
+      "weight_outlier_values", "weight_global_scale"};
   return suffixes;
 }
 
@@ -115,12 +134,7 @@ std::vector<StoredPart> store_weight(const QuantizedWeight& weight) {
   const std::int64_t row_words = out == 0 ? 0 : static_cast<std::int64_t>(words.size()) / out;
   parts.push_back(part_of("weight_packed", StorageType::kI32, {out, row_words}, words));
   parts.push_back(part_of("weight_shape", StorageType::kI64, {2}, std::vector<std::int64_t>{out, weight.columns()}));
-  if (weight.nested_scales) {
-    store_nested(parts, "weight_scale", *weight.nested_scales);
-  } else {
-    parts.push_back(
-        floats_part("weight_scale", storage_of(weight.grid.scale_type), shared_number(weight, weight.scales)));
-  }
+  store_scales(parts, weight);
   store_zeros(parts, weight);
   if (!weight.natural_groups()) {
     parts.push_back(part_of("weight_g_idx", StorageType::kI32, {weight.columns()}, weight.column_groups()));
@@ -134,7 +148,7 @@ std::vector<StoredPart> store_weight(const QuantizedWeight& weight) {
 
 Json describe_weight(const QuantizedWeight& weight) {
   const auto nested = [](const std::optional<NestedScales>& scales) {
-    return scales ? Json{{"bits", scales->bits}, {"run", scales->run}} : Json();
+    return Json{{"bits", scales->bits}, {"run", scales->run}, {"type", scale_type_name(scales->type)}};
   };
   Json description = {{"kind", grid_kind_name(weight.grid.kind)},
                       {"bits", weight.grid.bits},
@@ -144,6 +158,11 @@ Json describe_weight(const QuantizedWeight& weight) {
     description["codebook"] = weight.grid.codebook;
   } else {
     description["symmetry"] = symmetry_name(weight.grid.symmetry);
+  }
+  if (weight.grid.scale_rule != ScaleRule::kAbsmax) description["scale_rule"] = scale_rule_name(weight.grid.scale_rule);
+  if (weight.grid.nested_bits > 0) {
+    description["nested_bits"] = weight.grid.nested_bits;
+    description["nested_run"] = weight.grid.nested_run;
   }
   if (weight.nested_scales) description["nested_scales"] = nested(weight.nested_scales);
   if (weight.nested_zeros) description["nested_zeros"] = nested(weight.nested_zeros);
@@ -167,6 +186,7 @@ std::string compressed_tensors_obstacle(const QuantizedWeight& weight) {
   const GridSpec& grid = weight.grid;
   if (grid.kind != GridKind::kInteger) return fmt::format("the grid {} is not an integer one", grid.text());
   if (grid.scale_type == ScaleType::kE8M0) return "scales are powers of two (e8m0)";
+  if (grid.scale_type == ScaleType::kE4M3) return "scales are of type e4m3 beside one of the whole weight";
   if (grid.group > 0 && weight.columns() > grid.group && weight.columns() % grid.group != 0) {
     return fmt::format("{} columns are not a multiple of the group {}", weight.columns(), grid.group);
   }

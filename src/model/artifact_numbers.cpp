@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "lowbit/base/error.h"
+#include "lowbit/formats/codebooks.h"
 #include "lowbit/tensor/factory.h"
 
 namespace lowbit {
@@ -36,6 +37,7 @@ float decode_float(const TensorEntry& entry, std::size_t index) {
     case StorageType::kF64: return static_cast<float>(read_at<double>(entry, index));
     case StorageType::kF16: return static_cast<float>(read_at<c10::Half>(entry, index));
     case StorageType::kBF16: return static_cast<float>(read_at<c10::BFloat16>(entry, index));
+    case StorageType::kF8E4M3: return find_codebook("e4m3").table[read_at<std::uint8_t>(entry, index)];
     case StorageType::kF8E8M0: {
       const auto exponent = read_at<std::uint8_t>(entry, index);
       return exponent == 255 ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0F, exponent - 127);
@@ -68,6 +70,7 @@ StorageType storage_of(ScaleType type) {
     case ScaleType::kBFloat16: return StorageType::kBF16;
     case ScaleType::kFloat32: return StorageType::kF32;
     case ScaleType::kE8M0: return StorageType::kF8E8M0;
+    case ScaleType::kE4M3: return StorageType::kF8E4M3;
   }
   fail(ErrorCode::kInternal, "unknown scale type {}", static_cast<int>(type));
 }
@@ -78,7 +81,10 @@ ScaleType scale_type_of(StorageType type) {
     case StorageType::kBF16: return ScaleType::kBFloat16;
     case StorageType::kF32: return ScaleType::kFloat32;
     case StorageType::kF8E8M0: return ScaleType::kE8M0;
-    default: fail(ErrorCode::kData, "scales have type {}, expected F16, BF16, F32 or F8_E8M0", storage_type_name(type));
+    case StorageType::kF8E4M3: return ScaleType::kE4M3;
+    default:
+      fail(ErrorCode::kData, "scales have type {}, expected F16, BF16, F32, F8_E8M0 or F8_E4M3",
+           storage_type_name(type));
   }
 }
 
@@ -100,6 +106,11 @@ std::vector<std::byte> encode_floats(std::span<const float> values, StorageType 
       const int exponent = std::ilogb(value);
       require_exact(value, std::ldexp(1.0F, exponent), type);
       put(out, i, static_cast<std::uint8_t>(exponent + 127));
+    } else if (type == StorageType::kF8E4M3) {
+      const Codebook& e4m3 = find_codebook("e4m3");
+      const std::uint8_t code = nearest_code(e4m3, value);
+      require_exact(value, e4m3.table[code], type);
+      put(out, i, code);
     } else {
       fail(ErrorCode::kInternal, "floats are not written as {}", storage_type_name(type));
     }

@@ -17,9 +17,9 @@ namespace lowbit {
 /// The inverse; throws `kData` for a type that scales cannot have.
 [[nodiscard]] ScaleType scale_type_of(StorageType type);
 
-/// Float32 values as bytes of F32, F16, BF16 or F8_E8M0, which must hold them exactly (`kInternal`).
+/// Float32 values as bytes of F32, F16, BF16, F8_E8M0 or F8_E4M3, which must hold them exactly (`kInternal`).
 [[nodiscard]] std::vector<std::byte> encode_floats(std::span<const float> values, StorageType type);
-/// A stored tensor of F32, F16, BF16, F64 or F8_E8M0 as float32. Throws `kUnsupported` for other types.
+/// A stored tensor of F32, F16, BF16, F64, F8_E8M0 or F8_E4M3 as float32. Throws `kUnsupported` for other types.
 [[nodiscard]] at::Tensor decode_floats(const TensorEntry& entry);
 /// A stored tensor as 64-bit integers. Throws `kData` for types that are no integers or exceed them.
 [[nodiscard]] std::vector<std::int64_t> decode_integers(const TensorEntry& entry);

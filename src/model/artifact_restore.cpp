@@ -1,5 +1,6 @@
 // restore_weight of artifact_layout.h: tensors of unknown origin back to a QuantizedWeight.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "lowbit/base/error.h"
@@ -77,6 +78,14 @@ NestedScales restore_nested(const Json& description, const std::string& prefix, 
   nested.codes = codes_tensor(unpack_rows(decode_words(codes), out, groups, nested.bits), {out, groups});
   const TensorEntry& scales = require_part(find, prefix + "_scales");
   const TensorEntry& zeros = require_part(find, prefix + "_zeros");
+  nested.type =
+      description.contains("type") ? scale_type_named(field<std::string>(description, "type")) : ScaleType::kFloat32;
+  for (const TensorEntry* entry : {&scales, &zeros}) {
+    if (scale_type_of(entry->type) != nested.type) {
+      fail(ErrorCode::kData, "tensor '{}' has type {}, expected {}", entry->name, storage_type_name(entry->type),
+           scale_type_name(nested.type));
+    }
+  }
   require_shape(scales, {runs, groups});
   require_shape(zeros, {runs, groups});
   nested.scales = decode_floats(scales);
@@ -90,12 +99,23 @@ at::Tensor restore_scales(const std::string& suffix, const GridSpec& grid, const
     fail(ErrorCode::kData, "tensor '{}' has type {}, expected {}", entry.name, storage_type_name(entry.type),
          scale_type_name(grid.scale_type));
   }
-  if (grid.group != 0) {
-    require_shape(entry, shape);
-    return decode_floats(entry);
+  require_shape(entry, grid.group == 0 ? Shape{1} : shape);
+  at::Tensor scales = decode_floats(entry);
+  if (grid.scale_type == ScaleType::kE4M3) {
+    for (float& scale : mutable_values_of<float>(scales)) scale /= grid.tensor_scale;
   }
+  return grid.group == 0 ? scales.view({1, 1}).expand(shape).contiguous() : scales;
+}
+
+float restore_tensor_scale(const FindPart& find) {
+  const TensorEntry& entry = require_part(find, "weight_global_scale");
   require_shape(entry, {1});
-  return decode_floats(entry).view({1, 1}).expand(shape).contiguous();
+  const at::Tensor value = decode_floats(entry);
+  const float scale = values_of<float>(value)[0];
+  if (!(scale > 0.0F && std::isfinite(scale))) {
+    fail(ErrorCode::kData, "tensor '{}' holds {}, expected a positive number", entry.name, scale);
+  }
+  return scale;
 }
 
 at::Tensor restore_integer_zeros(const QuantizedWeight& weight, const Shape& shape, const FindPart& find) {
@@ -220,6 +240,13 @@ GridSpec described_grid(const Json& description) {
   } else {
     grid.symmetry = symmetry_named(field<std::string>(description, "symmetry"));
   }
+  if (description.contains("scale_rule")) {
+    grid.scale_rule = scale_rule_named(field<std::string>(description, "scale_rule"));
+  }
+  if (description.contains("nested_bits")) {
+    grid.nested_bits = field<int>(description, "nested_bits");
+    grid.nested_run = field<std::int64_t>(description, "nested_run");
+  }
   try {
     grid.check();
   } catch (const Error& error) {
@@ -235,6 +262,7 @@ QuantizedWeight restore_weight(const Json& description, const FindPart& find) {
   const Shape groups = {shape[0], weight.grid.groups(shape[1])};
   const std::vector<std::int32_t> of_column = restore_groups(weight, shape, find);
   weight.codes = unpack_codes(weight, shape, of_column, find);
+  if (weight.grid.scale_type == ScaleType::kE4M3) weight.grid.tensor_scale = restore_tensor_scale(find);
   if (description.contains("nested_scales")) {
     weight.nested_scales = restore_nested(description["nested_scales"], "weight_scale", groups[0], groups[1], find);
     weight.scales = weight.nested_scales->dequantize();

@@ -88,7 +88,7 @@ TEST(HostileArtifact, HasEveryTensorChecked) {
       {[](Stored& s) { s.parts["weight_scale"].type = StorageType::kF16; },
        "tensor 'weight_scale' has type F16, expected float32"},
       {[](Stored& s) { s.parts["weight_scale"].type = StorageType::kI32; },
-       "scales have type I32, expected F16, BF16, F32 or F8_E8M0"},
+       "scales have type I32, expected F16, BF16, F32, F8_E8M0 or F8_E4M3"},
       {[](Stored& s) { s.parts["weight_packed"].type = StorageType::kF32; },
        "tensor 'weight_packed' has type F32, expected I32"},
       {[](Stored& s) { s.set<std::int32_t>("weight_outlier_offsets", 8, 1000); }, "does not count 2 outliers"},
@@ -120,6 +120,28 @@ TEST(HostileArtifact, HasEveryTensorChecked) {
     damage(stored);
     EXPECT_THAT(stored.read(), HasSubstr(expected));
   }
+}
+
+TEST(HostileArtifact, HasItsScalesOfTwoLevelsChecked) {
+  const at::Tensor weight = make_full({4, 32}, 0.5, DType::kFloat32);
+  const QuantizedWeight nvfp4 = quantize_to_nearest(weight, GridOptions::of(NumberFormat::kNvfp4).spec());
+  const auto read_with = [&](const std::function<void(Stored&)>& damage) {
+    Stored stored(nvfp4);
+    damage(stored);
+    return stored.read();
+  };
+  EXPECT_EQ(read_with([](Stored& s) { s.parts.erase("weight_global_scale"); }),
+            "tensor 'weight_global_scale' is missing");
+  EXPECT_EQ(read_with([](Stored& s) { s.set("weight_global_scale", 0, -1.0F); }),
+            "tensor 'weight_global_scale' holds -1, expected a positive number");
+  EXPECT_THAT(read_with([](Stored& s) { s.parts["weight_global_scale"].shape = {1, 1}; }), HasSubstr("expected [1]"));
+  EXPECT_THAT(read_with([](Stored& s) { s.set<std::uint8_t>("weight_scale", 1, 0x7F); }), HasSubstr("scales hold nan"));
+  EXPECT_THAT(read_with([](Stored& s) { s.set<std::uint8_t>("weight_scale", 1, 0x00); }),
+              HasSubstr("scales hold 0 at position 1, which type e4m3 cannot store"));
+  EXPECT_THAT(read_with([](Stored& s) { s.set<std::uint8_t>("weight_scale", 1, 0x90); }),
+              HasSubstr("which type e4m3 cannot store"));
+  EXPECT_THAT(read_with([](Stored& s) { s.description["scale_rule"] = "least"; }),
+              HasSubstr("unknown scale rule 'least'"));
 }
 
 TEST(HostileArtifact, HasItsDescriptionHeldAgainstTheCodes) {

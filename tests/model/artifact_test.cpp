@@ -120,6 +120,12 @@ TEST_F(Artifact, ReturnsTheGridsOfItsOwnLayoutBitForBit) {
       {GridKind::kCodebook, 4, Symmetry::kAsymmetric, "e2m1", 32, ScaleType::kE8M0},
       {GridKind::kCodebook, 8, Symmetry::kAsymmetric, "e4m3", -1, ScaleType::kFloat32},
       {GridKind::kInteger, 4, Symmetry::kSymOffset, "", 8, ScaleType::kE8M0},
+      {GridKind::kInteger, 4, Symmetry::kSymOffset, "", 8, ScaleType::kE4M3},
+      {GridKind::kCodebook, 6, Symmetry::kAsymmetric, "e3m2", 32, ScaleType::kE8M0, ScaleRule::kEven},
+      {GridKind::kCodebook, 4, Symmetry::kAsymmetric, "nf4", 16, ScaleType::kBFloat16, ScaleRule::kAbsmax, 8, 20},
+      {GridKind::kOffset, 3, Symmetry::kAsymmetric, "", 16, ScaleType::kFloat16, ScaleRule::kAbsmax, 3, 16},
+      GridOptions::of(NumberFormat::kNvfp4).spec(),
+      GridOptions::of(NumberFormat::kTernary).spec(),
   };
   for (const GridSpec& grid : grids) {
     std::filesystem::remove_all(out());
@@ -191,7 +197,9 @@ TEST_F(Artifact, CountsTheBitsThatItsTensorsTake) {
       {int4(0), {}},
       {{GridKind::kInteger, 3, Symmetry::kAsymmetric, "", 4, ScaleType::kFloat16}, {}},
       {{GridKind::kOffset, 3, Symmetry::kAsymmetric, "", 8, ScaleType::kFloat16}, {}},
-      {{GridKind::kCodebook, 4, Symmetry::kAsymmetric, "nf4", 16, ScaleType::kE8M0}, {}}};
+      {{GridKind::kCodebook, 4, Symmetry::kAsymmetric, "nf4", 16, ScaleType::kE8M0}, {}},
+      {{GridKind::kOffset, 3, Symmetry::kAsymmetric, "", 16, ScaleType::kFloat16, ScaleRule::kAbsmax, 3, 16}, {}},
+      {GridOptions::of(NumberFormat::kNvfp4).spec(), {}}};
   for (const auto& [reason, change] : changes()) cases.emplace_back(int4(4), change);
   for (const auto& [grid, change] : cases) {
     std::filesystem::remove_all(out());

@@ -17,10 +17,11 @@ namespace lowbit LOWBIT_EXPORT {
 /// subtraction and one product in float32, in runs of `run` consecutive rows of one group column.
 struct NestedScales {
   at::Tensor codes;   ///< uint8 [out, groups]
-  at::Tensor scales;  ///< float32 [ceil(out / run), groups]
-  at::Tensor zeros;   ///< float32 [ceil(out / run), groups]
+  at::Tensor scales;  ///< float32 [ceil(out / run), groups], representable in `type`
+  at::Tensor zeros;   ///< float32 [ceil(out / run), groups], likewise
   int bits = 3;
   std::int64_t run = 16;
+  ScaleType type = ScaleType::kFloat32;
   /// The values that the codes stand for, float32 [out, groups].
   [[nodiscard]] at::Tensor dequantize() const;
 };
@@ -88,13 +89,20 @@ struct ClipSearch;
                                                   const ClipSearch* search = nullptr);
 
 /// Scale and zero of each row's part `weight` [out, columns] on `grid`, scales rounded to their storage type.
-/// An all-zero part gets the grid of the range -1..1, which holds 0. Zeros are clamped to 0 .. 2^bits - 1. A part
-/// without negative numbers is mirrored like any other by the symmetric kinds. Both results are float32 [out]; `zeros`
-/// is undefined for kCodebook. Throws `kData` naming row and column of a weight that is not finite.
+/// An all-zero part gets the grid of the range -1..1, which holds 0. Integer zeros are clamped to 0 .. 2^bits - 1, and
+/// their range is widened to hold 0; real zeros and their range are not. A part without negative numbers is mirrored
+/// like any other by the symmetric kinds. Both results are float32 [out]; `zeros` is undefined for kCodebook. With
+/// grid.nested_bits scales and real zeros are those that `nested_scales` and `nested_zeros` (of one column) stand for:
+/// rows count in runs from the first. Throws `kData` naming row and column of a weight that is not finite.
 struct GroupParameters {
   at::Tensor scales;
   at::Tensor zeros;
+  std::optional<NestedScales> nested_scales;
+  std::optional<NestedScales> nested_zeros;
 };
+/// `grid` with what it needs to know of the whole weight: tensor_scale for scales of type e4m3, 448 over the largest
+/// scale. `fit_min_max` and `fit_clipped` see parts only and need it; `quantize_to_nearest` does it itself.
+[[nodiscard]] GridSpec bind_grid(const GridSpec& grid, const at::Tensor& weight);
 [[nodiscard]] GroupParameters fit_min_max(const at::Tensor& weight, const GridSpec& grid);
 /// The least |Q(w) - w|^norm over shrunken ranges (GPTQ's search: 1 - i/grid_steps for i below max_shrink *
 /// grid_steps); never worse than `fit_min_max` under that norm.

@@ -32,6 +32,8 @@ std::vector<std::int64_t> order_in_groups(std::vector<std::int64_t> columns, std
   return result;
 }
 
+at::Tensor order_of(const ColumnPlan& plan) { return tensor_of(std::span<const std::int64_t>(plan.column)); }
+
 }  // namespace
 
 ColumnPlan plan_columns(const at::Tensor& diagonal, std::int64_t group, ColumnOrder order, bool static_groups) {
@@ -52,6 +54,29 @@ ColumnPlan plan_columns(const at::Tensor& diagonal, std::int64_t group, ColumnOr
     plan.group.push_back(static_cast<std::int32_t>(place / width));
   }
   return plan;
+}
+
+at::Tensor in_order(const at::Tensor& matrix, const ColumnPlan& plan) {
+  if (plan.natural) return matrix;
+  const at::Tensor order = order_of(plan);
+  return matrix.index_select(0, order).index_select(1, order);
+}
+
+at::Tensor columns_in_order(const at::Tensor& matrix, const ColumnPlan& plan) {
+  return plan.natural ? matrix : matrix.index_select(1, order_of(plan));
+}
+
+at::Tensor columns_restored(const at::Tensor& matrix, const ColumnPlan& plan) {
+  return plan.natural ? matrix : matrix.index_select(1, order_of(plan).argsort());
+}
+
+at::Tensor group_index(const ColumnPlan& plan) {
+  if (!plan.groups_by_position || plan.natural) return {};
+  std::vector<std::int32_t> index(plan.column.size());
+  for (std::size_t position = 0; position < plan.column.size(); ++position) {
+    index[static_cast<std::size_t>(plan.column[position])] = plan.group[position];
+  }
+  return tensor_of(std::span<const std::int32_t>(index));
 }
 
 }  // namespace lowbit

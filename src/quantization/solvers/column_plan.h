@@ -28,4 +28,12 @@ struct ColumnPlan {
 [[nodiscard]] ColumnPlan plan_columns(const at::Tensor& diagonal, std::int64_t group, ColumnOrder order,
                                       bool static_groups);
 
+/// A square matrix with rows and columns in the order of the plan.
+[[nodiscard]] at::Tensor in_order(const at::Tensor& matrix, const ColumnPlan& plan);
+/// The columns of a matrix in the order of the plan, and back.
+[[nodiscard]] at::Tensor columns_in_order(const at::Tensor& matrix, const ColumnPlan& plan);
+[[nodiscard]] at::Tensor columns_restored(const at::Tensor& matrix, const ColumnPlan& plan);
+/// `QuantizedWeight::group_index` of the plan: undefined when columns lie in their groups in order.
+[[nodiscard]] at::Tensor group_index(const ColumnPlan& plan);
+
 }  // namespace lowbit

@@ -1,74 +1,20 @@
 #include "quantization/solvers/gptq.h"
 
-#include <algorithm>
 #include <utility>
 
-#include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
-#include "lowbit/tensor/ops.h"
+#include "quantization/solvers/asymmetry.h"
 #include "quantization/solvers/column_plan.h"
 #include "quantization/solvers/column_sweep.h"
+#include "quantization/solvers/hessian.h"
 #include "quantization/solvers/inverse_factor.h"
 
 namespace lowbit {
 namespace {
 
-// The Hessian with its dead columns settled.
-struct CleanHessian {
-  at::Tensor matrix;  // float64 [in, in]
-  at::Tensor dead;    // bool [in]
-  std::int64_t dead_count = 0;
-  double mean_diagonal = 0;
-};
-
-CleanHessian clean_hessian(const LinearProblem& problem, bool ref_compat) {
-  CleanHessian result;
-  result.matrix = problem.statistics->hessian();
-  if (!all_finite(result.matrix)) {
-    fail(ErrorCode::kData, "layer '{}': its calibration inputs hold NaN or Inf, so that it has no Hessian",
-         problem.layer);
-  }
-  at::Tensor diagonal = result.matrix.diagonal();
-  result.dead = diagonal.eq(0);
-  result.dead_count = result.dead.sum().item<std::int64_t>();
-  const auto live = static_cast<double>(diagonal.size(0) - result.dead_count);
-  double sum = 0;
-  const at::Tensor values = diagonal.contiguous();
-  for (const double value : values_of<double>(values)) sum += value;
-  result.mean_diagonal = live > 0 ? sum / live : 1.0;
-  if (ref_compat)
-    result.mean_diagonal = (sum + static_cast<double>(result.dead_count)) / static_cast<double>(diagonal.size(0));
-  diagonal.masked_fill_(result.dead, 1.0);
-  if (result.dead_count > 0 && problem.report) problem.report("dead columns", static_cast<double>(result.dead_count));
-  return result;
-}
-
-at::Tensor index_tensor(const std::vector<std::int64_t>& values) {
-  return tensor_of(std::span<const std::int64_t>(values));
-}
-
 ColumnOrder column_order(const GptqOptions& options) {
   if (options.act_order) return ColumnOrder::kByDiagonal;
   return options.act_group_aware ? ColumnOrder::kInGroups : ColumnOrder::kNatural;
-}
-
-// Parameters read off the sweep's groups, which for groups by position are neighbours in the order.
-at::Tensor group_index(const ColumnPlan& plan) {
-  std::vector<std::int32_t> index(plan.column.size());
-  for (std::size_t position = 0; position < plan.column.size(); ++position) {
-    index[static_cast<std::size_t>(plan.column[position])] = plan.group[position];
-  }
-  return tensor_of(std::span<const std::int32_t>(index));
-}
-
-void check_statistics(const LinearProblem& problem) {
-  if (problem.statistics == nullptr || problem.statistics->tokens() == 0) {
-    fail(ErrorCode::kData, "layer '{}': gptq needs calibration inputs and got none", problem.layer);
-  }
-  if (problem.statistics->channels() != problem.weight.size(1)) {
-    fail(ErrorCode::kData, "layer '{}': the weight has {} columns but its calibration inputs {} channels",
-         problem.layer, problem.weight.size(1), problem.statistics->channels());
-  }
 }
 
 }  // namespace
@@ -94,57 +40,65 @@ void GptqOptions::validate(ConfigProblems& problems, const SourceMark& mark) con
   if (static_groups && grid.group <= 0) {
     problems.add(mark, "'static_groups' needs groups; give a positive 'group' or leave it out");
   }
+  grid.validate(problems, mark);
 }
 
 StatisticsNeeds GptqSolver::needs() const {
   StatisticsNeeds needs;
   needs.hessian = true;
+  needs.cross = alpha_ > 0;
   return needs;
 }
 
+// Where the sweep takes each group's parameters from.
+void GptqSolver::set_groups(SweepRequest& request, const at::Tensor& weight) const {
+  const GridSpec& grid = request.grid;
+  request.source = options_.ref_compat ? GroupSource::kBlock : GroupSource::kFresh;
+  request.fit = [this, &grid](const at::Tensor& part, const SweepPlace&) {
+    return fit_group(part, grid, options_.clip);
+  };
+  if (!options_.static_groups && grid.group > 0) return;
+  request.source = GroupSource::kGiven;
+  QuantizedWeight rounded = round_to_nearest(weight, grid, options_.clip);
+  request.given = {rounded.scales, rounded.zeros, std::move(rounded.nested_scales), std::move(rounded.nested_zeros)};
+}
+
 QuantizedWeight GptqSolver::solve(const LinearProblem& problem) const {
-  check_weight(problem);
-  check_statistics(problem);
-  const GridSpec spec = grid();
+  check_weight(problem, grid());
+  check_statistics(problem, alpha_ > 0 ? "gptaq" : "gptq");
   const CleanHessian hessian = clean_hessian(problem, options_.ref_compat);
   at::Tensor weight = to_dtype(problem.weight, DType::kFloat32).contiguous();
   if (options_.ref_compat) weight = weight.masked_fill(hessian.dead.unsqueeze(0), 0.0);
 
   at::Tensor diagonal = hessian.matrix.diagonal().contiguous();
   if (!options_.ref_compat) diagonal = diagonal.masked_fill(hessian.dead, 0.0);  // dead columns come last
-  const ColumnPlan plan = plan_columns(diagonal, spec.group, column_order(options_), options_.static_groups);
-  const at::Tensor order = index_tensor(plan.column);
+  const ColumnPlan plan = plan_columns(diagonal, grid().group, column_order(options_), options_.static_groups);
   SweepRequest request;
   request.plan = &plan;
-  request.grid = spec;
+  request.grid = bind_grid(grid(), weight);
   request.block = options_.block_size;
   request.cancellation = problem.cancellation;
-  request.fit = [&](const at::Tensor& part) { return fit_group(part, spec, options_.clip); };
-  request.source = options_.ref_compat ? GroupSource::kBlock : GroupSource::kFresh;
-  if (options_.static_groups || spec.group <= 0) {
-    request.source = GroupSource::kGiven;
-    const QuantizedWeight rounded = round_to_nearest(weight, spec, options_.clip);
-    request.given = {rounded.scales, rounded.zeros};
+  set_groups(request, weight);
+  request.weight = columns_in_order(weight, plan);
+  const at::Tensor upper = damped_inverse_factor(in_order(hessian.matrix, plan), hessian.mean_diagonal,
+                                                 options_.damping, problem.layer, problem.report);
+  if (alpha_ > 0) {
+    const at::Tensor cross = problem.statistics->cross().masked_fill(hessian.dead.unsqueeze(0), 0.0);
+    request.carried = asymmetry_correction(in_order(cross, plan), upper, alpha_);
+    request.carry_rounded = options_.ref_compat;
   }
-  request.weight = plan.natural ? weight : weight.index_select(1, order);
-  const at::Tensor ordered =
-      plan.natural ? hessian.matrix : hessian.matrix.index_select(0, order).index_select(1, order);
-  request.upper =
-      to_dtype(damped_inverse_factor(ordered, hessian.mean_diagonal, options_.damping, problem.layer, problem.report),
-               DType::kFloat32);
+  request.upper = to_dtype(upper, DType::kFloat32);
 
-  SweepResult solved = sweep_columns(request);
-  QuantizedWeight result;
-  result.grid = spec;
-  result.codes = plan.natural ? solved.codes : solved.codes.index_select(1, order.argsort());
-  result.scales = std::move(solved.scales);
-  result.zeros = std::move(solved.zeros);
-  if (plan.groups_by_position && !plan.natural) result.group_index = group_index(plan);
-  return result;
+  return as_weight(sweep_columns(request), request);
 }
 
 at::Tensor GptqSolver::approximate(const at::Tensor& weight) const {
   return round_to_nearest(weight, grid(), options_.clip).dequantize();
+}
+
+void GptaqOptions::visit(FieldVisitor& v) {
+  gptq.visit(v);
+  v.field("alpha", alpha, "share of the difference between the streams that is made good", {0.0, 1.0});
 }
 
 }  // namespace lowbit

@@ -8,6 +8,8 @@
 
 namespace lowbit {
 
+struct SweepRequest;
+
 struct GptqOptions {
   GridOptions grid;
   Clip clip = Clip::kNone;
@@ -28,9 +30,12 @@ struct GptqOptions {
 /// reached (zero diagonal) carries no error on or off: it is rounded to nearest. `ref_compat` follows the authors'
 /// program instead: such weights become 0 and count as 1 in the mean, and a group reads its parameters from weights as
 /// of the last block boundary.
+///
+/// With `alpha` above 0 it is GPTAQ (Li et al., arXiv 2504.02692): the layer is to give, on the inputs it will see, the
+/// output that the float layer gives on the float model's inputs.
 class GptqSolver : public WeightSolver {
  public:
-  explicit GptqSolver(const GptqOptions& options) : options_(options) {}
+  explicit GptqSolver(const GptqOptions& options, double alpha = 0.0) : options_(options), alpha_(alpha) {}
   [[nodiscard]] StatisticsNeeds needs() const override;
   [[nodiscard]] GridSpec grid() const override { return options_.grid.spec(); }
   [[nodiscard]] QuantizedWeight solve(const LinearProblem& problem) const override;
@@ -38,7 +43,17 @@ class GptqSolver : public WeightSolver {
   [[nodiscard]] int version() const override { return 1; }
 
  private:
+  void set_groups(SweepRequest& request, const at::Tensor& weight) const;
+
   GptqOptions options_;
+  double alpha_;
+};
+
+struct GptaqOptions {
+  GptqOptions gptq;
+  double alpha = 0.25;  ///< the authors'; the cross term is noisy
+  void visit(FieldVisitor& v);
+  void validate(ConfigProblems& problems, const SourceMark& mark) const { gptq.validate(problems, mark); }
 };
 
 }  // namespace lowbit

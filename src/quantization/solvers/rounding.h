@@ -20,7 +20,8 @@ void visit_clip(FieldVisitor& v, Clip& clip);
 [[nodiscard]] GroupParameters fit_group(const at::Tensor& weight, const GridSpec& grid, Clip clip);
 /// Every weight to its nearest code.
 [[nodiscard]] QuantizedWeight round_to_nearest(const at::Tensor& weight, const GridSpec& grid, Clip clip);
-/// Throws `kData`, naming the layer, unless the weight is a finite float32 matrix.
-void check_weight(const LinearProblem& problem);
+/// Throws `kData`, naming the layer, unless the weight is a finite float32 matrix. Reports groups of the grid that are
+/// all zero; they get a scale that holds 0.
+void check_weight(const LinearProblem& problem, const GridSpec& grid);
 
 }  // namespace lowbit

@@ -8,7 +8,7 @@ void RtnOptions::visit(FieldVisitor& v) {
 }
 
 QuantizedWeight RtnSolver::solve(const LinearProblem& problem) const {
-  check_weight(problem);
+  check_weight(problem, grid());
   return round_to_nearest(problem.weight, grid(), options_.clip);
 }
 

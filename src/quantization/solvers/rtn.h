@@ -10,6 +10,7 @@ struct RtnOptions {
   GridOptions grid;
   Clip clip = Clip::kNone;
   void visit(FieldVisitor& v);
+  void validate(ConfigProblems& problems, const SourceMark& mark) const { grid.validate(problems, mark); }
 };
 
 /// Round to nearest: each weight by itself, without any data.

@@ -19,25 +19,8 @@ using testing::hessian_statistics;
 using testing::normal_matrix;
 using testing::row_losses;
 using testing::same_bits;
-
-struct Solved {
-  QuantizedWeight weight;
-  std::vector<SolverEvent> events;
-};
-
-Solved solve(const WeightSolver& solver, const at::Tensor& weight, const Statistics* statistics) {
-  Solved solved;
-  LinearProblem problem;
-  problem.layer = "model.layers.0.mlp.up_proj";
-  problem.weight = weight.clone();
-  problem.statistics = statistics;
-  problem.report = [&](std::string_view what, double value) {
-    solved.events.push_back({problem.layer, std::string(what), value});
-  };
-  solved.weight = solver.solve(problem);
-  solved.weight.check(problem.layer);
-  return solved;
-}
+using testing::solve;
+using testing::Solved;
 
 GptqOptions with_grid(int bits, std::int64_t group) {
   GptqOptions options;

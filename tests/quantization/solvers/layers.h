@@ -9,6 +9,7 @@
 
 #include "lowbit/base/random.h"
 #include "lowbit/calibration/statistics.h"
+#include "lowbit/quantization/solver.h"
 #include "lowbit/tensor/factory.h"
 #include "quantization/solvers/column_plan.h"
 
@@ -42,6 +43,35 @@ inline Statistics hessian_statistics(const at::Tensor& inputs) {
   Statistics statistics(inputs.size(1), needs);
   statistics.add(inputs);
   return statistics;
+}
+
+/// Of both streams, `inputs` being the quantized one.
+inline Statistics cross_statistics(const at::Tensor& inputs, const at::Tensor& float_inputs) {
+  StatisticsNeeds needs;
+  needs.hessian = needs.cross = true;
+  Statistics statistics(inputs.size(1), needs);
+  statistics.add(inputs, float_inputs);
+  return statistics;
+}
+
+struct Solved {
+  QuantizedWeight weight;
+  std::vector<SolverEvent> events;
+};
+
+/// What a solver makes of a weight, checked, with the events that it reported.
+inline Solved solve(const WeightSolver& solver, const at::Tensor& weight, const Statistics* statistics = nullptr) {
+  Solved solved;
+  LinearProblem problem;
+  problem.layer = "model.layers.0.mlp.up_proj";
+  problem.weight = weight.clone();
+  problem.statistics = statistics;
+  problem.report = [&](std::string_view what, double value) {
+    solved.events.push_back({problem.layer, std::string(what), value});
+  };
+  solved.weight = solver.solve(problem);
+  solved.weight.check(problem.layer);
+  return solved;
 }
 
 inline bool same_bits(const at::Tensor& a, const at::Tensor& b) { return a.equal(b); }

@@ -9,8 +9,6 @@
 namespace lowbit {
 namespace {
 
-using testing::hessian_statistics;
-
 // Rows of an upper bidiagonal matrix of ones. Its Gram matrix, the Cholesky factor, the inverse and all products are
 // small whole numbers over powers of two, so that no instruction set and no order of sums rounds differently.
 at::Tensor exact_inputs(std::int64_t channels) {
@@ -39,8 +37,11 @@ std::string hash_of_output(const Registry<WeightSolver>& registry, const std::st
   LinearProblem problem;
   problem.layer = "layer";
   problem.weight = exact_weight(8, 32);
-  const Statistics statistics = hessian_statistics(exact_inputs(32));
-  problem.statistics = &statistics;
+  const StatisticsNeeds needs = solver->needs();
+  Statistics statistics(32, needs);
+  const at::Tensor inputs = exact_inputs(32);
+  statistics.add(inputs, needs.cross ? (inputs * 1.5).contiguous() : at::Tensor());
+  problem.statistics = needs.any() ? &statistics : nullptr;
   problem.report = [](std::string_view, double) {};
   const QuantizedWeight solved = solver->solve(problem);
   return std::to_string(solver->version()) + " " + solved.content_hash().hex();
@@ -56,8 +57,13 @@ TEST(SolverVersion, IsRaisedWhenTheOutputChanges) {
     std::string options, version_and_hash;
   };
   const std::map<std::string, Golden> golden = {
+      {"easyquant", {"{bits: 3, group: 16}", "1 bf4201cb1a4b76f380934e4b6706275a"}},
+      {"gptaq", {"{bits: 3, group: 16, damping: 0}", "1 ae14f28df2b0af8fa94c8a77f3818c8e"}},
       {"gptq", {"{bits: 3, group: 16, damping: 0}", "1 005e305845f28643cfaf769137961784"}},
+      {"hqq", {"{bits: 3, group: 16}", "1 bbf395f01885d5e20007ea2306861913"}},
       {"rtn", {"{bits: 3, group: 16}", "1 0712ed370780e04c58972abebaa4a3e0"}},
+      {"spqr", {"{bits: 3, group: 16, damping: 0}", "1 687dc9b6437423f982f7751348a6cef5"}},
+      {"zeroquant", {"{bits: 3, group: 16}", "1 c05ea8053e11d10d0d2b0fa78ea967ad"}},
   };
   for (const std::string& name : registry.names()) {
     const auto found = golden.find(name);
