@@ -8,6 +8,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/random.h"
 #include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/gram.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
 
@@ -63,12 +64,12 @@ void Statistics::add(const at::Tensor& x, const at::Tensor& x_float, std::int64_
   if (first_row < 0) first_row = tokens_;
   const at::Tensor rows = to_dtype(x, DType::kFloat32).contiguous();
   check_finite(rows, first_row);
-  if (needs_.hessian) gram_.add_(gram(rows));
+  if (needs_.hessian) add_gram(gram_, rows);
   if (needs_.cross) {
     check_chunk(x_float, channels_, "x_float");
     const at::Tensor other = to_dtype(x_float, DType::kFloat32);
     check_finite(other, first_row);
-    cross_.add_(cross_gram(other.sub(rows), rows));
+    add_cross_gram(cross_, other.sub(rows), rows);
   }
   if (needs_.channel_range) add_ranges(rows);
   if (needs_.sample_tokens > 0) {
@@ -138,6 +139,11 @@ void Statistics::require(bool collected, std::string_view what) const {
 at::Tensor Statistics::hessian() const {
   require(needs_.hessian, "the Hessian");
   return gram_.mul(2.0 / static_cast<double>(tokens_));
+}
+
+at::Tensor Statistics::hessian_rows(std::int64_t begin, std::int64_t end) const {
+  require(needs_.hessian, "the Hessian");
+  return gram_.narrow(0, begin, end - begin).mul(2.0 / static_cast<double>(tokens_));
 }
 
 at::Tensor Statistics::cross() const {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lowbit/base/log.h"
+#include "lowbit/model/lazy_block.h"
 #include "lowbit/tensor/environment.h"
 #include "quantization/driver/block_report_file.h"
 #include "quantization/driver/block_work.h"
@@ -102,14 +103,20 @@ class Driver {
   [[nodiscard]] RopeTable start_streams() {
     if (!streams_.any()) return {};
     const bool rewritten = !request_.recipe->model_transforms().empty();
-    streams_.start(embed_sequences(*request_.model, rewritten ? weights_.get() : nullptr, *request_.calibration));
+    if (request_.memory.spill_streams) {
+      const std::int64_t elements = request_.calibration->tokens() * weights_->architecture().hidden;
+      streams_.spill(request_.output, elements, request_.model->options().dtype);
+    }
+    embed_sequences(*request_.model, rewritten ? weights_.get() : nullptr, *request_.calibration,
+                    [&](const at::Tensor& states) { streams_.add(states); });
     return make_rope_table(weights_->architecture(), longest_sequence(*request_.calibration));
   }
 
   void run_blocks(std::int64_t blocks, ProgressTask& task) {
     const RopeTable rope = start_streams();
     const std::int64_t tokens = streams_.any() ? request_.calibration->tokens() : 0;
-    const DriverRun run{*request_.recipe, streams_, rope, request_.seed, tokens, task, cancellation_};
+    const DriverRun run{*request_.recipe,           streams_, rope,         request_.seed, tokens,
+                        request_.memory.held_bytes, task,     cancellation_};
     for (std::int64_t index = 0; index < blocks; ++index) {
       cancellation_.check();
       run_block(run, index, index + 1 == blocks);
@@ -134,6 +141,9 @@ class Driver {
   }
 
   [[nodiscard]] std::shared_ptr<const Block> load(std::int64_t index) const {
+    if (!BlockWork::needs_forward(*request_.recipe, streams_)) {
+      return load_block_lazily(*weights_, index, request_.model->options());
+    }
     if (request_.recipe->model_transforms().empty()) return request_.model->block(index);
     return load_block(*weights_, index, request_.model->options());
   }

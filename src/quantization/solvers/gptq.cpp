@@ -13,33 +13,63 @@
 namespace lowbit {
 namespace {
 
-// The Hessian with its dead columns settled.
-struct CleanHessian {
-  at::Tensor matrix;  // float64 [in, in], a copy
+// So many bytes of a Hessian are looked at a time, beside the matrix that is worked on.
+constexpr std::int64_t kSliceBytes = std::int64_t{16} << 20;
+
+// `use(rows, first)` for the Hessian's rows, slice by slice.
+template <typename Use>
+void for_each_slice(const Statistics& statistics, const Use& use) {
+  const std::int64_t size = statistics.channels();
+  const std::int64_t step = std::max<std::int64_t>(1, kSliceBytes / (size * static_cast<std::int64_t>(sizeof(double))));
+  for (std::int64_t first = 0; first < size; first += step) {
+    use(statistics.hessian_rows(first, std::min(size, first + step)), first);
+  }
+}
+
+// A Hessian's diagonal with its dead columns settled.
+struct CleanDiagonal {
+  at::Tensor values;  // float64 [in], 1 where dead
   at::Tensor dead;    // bool [in]
-  std::int64_t dead_count = 0;
-  double mean_diagonal = 0;
+  double mean = 0;
 };
 
-CleanHessian clean_hessian(const LinearProblem& problem, bool ref_compat) {
-  CleanHessian result;
-  result.matrix = problem.statistics->hessian().clone();
-  if (!all_finite(result.matrix)) {
-    fail(ErrorCode::kData, "layer '{}': its calibration inputs hold NaN or Inf, so that it has no Hessian",
-         problem.layer);
-  }
-  at::Tensor diagonal = result.matrix.diagonal();
-  result.dead = diagonal.eq(0);
-  result.dead_count = result.dead.sum().item<std::int64_t>();
-  const auto live = static_cast<double>(diagonal.size(0) - result.dead_count);
+CleanDiagonal clean_diagonal(const LinearProblem& problem, bool ref_compat) {
+  CleanDiagonal result;
+  result.values = make_empty({problem.statistics->channels()}, DType::kFloat64);
+  for_each_slice(*problem.statistics, [&](const at::Tensor& rows, std::int64_t first) {
+    if (!all_finite(rows)) {
+      fail(ErrorCode::kData, "layer '{}': its calibration inputs hold NaN or Inf, so that it has no Hessian",
+           problem.layer);
+    }
+    result.values.narrow(0, first, rows.size(0)).copy_(rows.diagonal(first));
+  });
+  result.dead = result.values.eq(0);
+  const auto dead_count = result.dead.sum().item<std::int64_t>();
+  const auto live = static_cast<double>(result.values.size(0) - dead_count);
   double sum = 0;
-  const at::Tensor values = diagonal.contiguous();
-  for (const double value : values_of<double>(values)) sum += value;
-  result.mean_diagonal = live > 0 ? sum / live : 1.0;
-  if (ref_compat)
-    result.mean_diagonal = (sum + static_cast<double>(result.dead_count)) / static_cast<double>(diagonal.size(0));
-  diagonal.masked_fill_(result.dead, 1.0);
-  if (result.dead_count > 0 && problem.report) problem.report("dead columns", static_cast<double>(result.dead_count));
+  for (const double value : values_of<double>(result.values)) sum += value;
+  result.mean = live > 0 ? sum / live : 1.0;
+  if (ref_compat) result.mean = (sum + static_cast<double>(dead_count)) / static_cast<double>(result.values.size(0));
+  result.values.masked_fill_(result.dead, 1.0);
+  if (dead_count > 0 && problem.report) problem.report("dead columns", static_cast<double>(dead_count));
+  return result;
+}
+
+// A fresh Hessian with `diagonal` in place of its own, rows and columns in the order of `plan`.
+at::Tensor ordered_hessian(const Statistics& statistics, const at::Tensor& diagonal, const ColumnPlan& plan,
+                           const at::Tensor& order) {
+  at::Tensor result;
+  if (plan.natural) {
+    result = statistics.hessian();
+    result.diagonal().copy_(diagonal);
+    return result;
+  }
+  result = make_empty({statistics.channels(), statistics.channels()}, DType::kFloat64);
+  const at::Tensor place = order.argsort();
+  for_each_slice(statistics, [&](const at::Tensor& rows, std::int64_t first) {
+    result.index_copy_(0, place.narrow(0, first, rows.size(0)), rows.index_select(1, order));
+  });
+  result.diagonal().copy_(diagonal.index_select(0, order));
   return result;
 }
 
@@ -106,12 +136,12 @@ QuantizedWeight GptqSolver::solve(const LinearProblem& problem) const {
   check_weight(problem);
   check_statistics(problem);
   const GridSpec spec = grid();
-  const CleanHessian hessian = clean_hessian(problem, options_.ref_compat);
+  const CleanDiagonal hessian = clean_diagonal(problem, options_.ref_compat);
   at::Tensor weight = to_dtype(problem.weight, DType::kFloat32).contiguous();
   if (options_.ref_compat) weight = weight.masked_fill(hessian.dead.unsqueeze(0), 0.0);
 
-  at::Tensor diagonal = hessian.matrix.diagonal().contiguous();
-  if (!options_.ref_compat) diagonal = diagonal.masked_fill(hessian.dead, 0.0);  // dead columns come last
+  // Dead columns come last.
+  const at::Tensor diagonal = options_.ref_compat ? hessian.values : hessian.values.masked_fill(hessian.dead, 0.0);
   const ColumnPlan plan = plan_columns(diagonal, spec.group, column_order(options_), options_.static_groups);
   const at::Tensor order = index_tensor(plan.column);
   SweepRequest request;
@@ -127,11 +157,9 @@ QuantizedWeight GptqSolver::solve(const LinearProblem& problem) const {
     request.given = {rounded.scales, rounded.zeros};
   }
   request.weight = plan.natural ? weight : weight.index_select(1, order);
-  const at::Tensor ordered =
-      plan.natural ? hessian.matrix : hessian.matrix.index_select(0, order).index_select(1, order);
-  request.upper =
-      to_dtype(damped_inverse_factor(ordered, hessian.mean_diagonal, options_.damping, problem.layer, problem.report),
-               DType::kFloat32);
+  const auto fresh = [&] { return ordered_hessian(*problem.statistics, hessian.values, plan, order); };
+  request.upper = to_dtype(damped_inverse_factor(fresh, hessian.mean, options_.damping, problem.layer, problem.report),
+                           DType::kFloat32);
 
   SweepResult solved = sweep_columns(request);
   QuantizedWeight result;
