@@ -122,6 +122,7 @@ class Driver {
       run_block(run, index, index + 1 == blocks);
       task.advance();
     }
+    streams_.clear();
   }
 
   void run_block(const DriverRun& run, std::int64_t index, bool last) {

@@ -6,7 +6,9 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/evaluation/evaluation.h"
+#include "lowbit/experiment/plan.h"
 #include "lowbit/experiment/results.h"
+#include "lowbit/text/tokenizer.h"
 #include "session.h"
 
 namespace lowbit::cli {
@@ -69,15 +71,23 @@ int run_evaluate(const Session& session, EvaluateArguments arguments) {
   session.start();
   arguments.compute.dtype = arguments.dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
   arguments.compute.deterministic = !arguments.fast;
-  const auto residency = arguments.streamed ? Model::Residency::kStreamed : Model::Residency::kResident;
+  if (arguments.streamed) arguments.compute.memory = MemoryMode::kStreamed;
   const Resources resources = session.resources();
   const DatasetCatalog datasets(resources.dataset_folders(), resources.data_folders);
   const auto evaluation = make_evaluation(arguments.evaluation);
   const auto progress = session.progress();
   const TemporaryFolder reference;
   const auto run = [&](const std::string& name, bool is_baseline, const Model* baseline) {
-    const auto model = Model::open(find_model(name, resources).path, arguments.compute.options(), residency);
-    const Scorer scorer(*model, {arguments.compute.batch_tokens}, *progress, *session.cancellation);
+    const ModelEntry entry = find_model(name, resources);
+    const std::int64_t tokens = evaluation->tokens(*load_tokenizer(entry.path), datasets);
+    const MemoryPlacement placement =
+        place_evaluation(open_weights(entry.path)->architecture(), arguments.compute, tokens, baseline != nullptr);
+    const auto model = Model::open(entry.path, arguments.compute.options(),
+                                   placement.streamed ? Model::Residency::kStreamed : Model::Residency::kResident);
+    Scorer::Options options;
+    options.batch_tokens = arguments.compute.batch_tokens;
+    options.wave_tokens = placement.wave_tokens;
+    const Scorer scorer(*model, options, *progress, *session.cancellation);
     EvaluationContext context{scorer, datasets, 0, {}, is_baseline, baseline};
     if (!arguments.baseline.empty()) context.reference_folder = reference.path();
     return evaluation->run(context);
@@ -114,7 +124,12 @@ void add_evaluate(CLI::App& app, Session& session) {
   command->add_option("--batch-tokens", arguments->compute.batch_tokens, "Tokens of one batch")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
-  command->add_flag("--streamed", arguments->streamed, "Keep one block of weights in memory at a time");
+  command->add_flag("--streamed", arguments->streamed,
+                    "Keep one block of weights in memory at a time, even if all would fit");
+  command
+      ->add_option("--memory-limit", arguments->compute.memory_limit,
+                   "MiB to stay within, by streaming and smaller batches; by default what the machine has available")
+      ->check(CLI::Range(0, 1 << 30));
   command->add_flag("--fast", arguments->fast, "Let results depend on batch and threads in the last bits");
   session.add_compute_options(*command);
   command->callback(

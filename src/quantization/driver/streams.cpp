@@ -54,6 +54,13 @@ std::function<void(std::size_t)> Streams::release(Stream stream) const {
   return [this, stream](std::size_t sequence) { file_->release(bytes_of(inputs(stream)[sequence])); };
 }
 
+void Streams::clear() {
+  float_.clear();
+  quantized_.clear();
+  file_.reset();
+  filled_ = 0;
+}
+
 void Streams::advance(Stream stream, BlockPass& pass) {
   const NoGradScope no_gradients;
   std::vector<at::Tensor>& states = stream == Stream::kQuantized ? quantized_ : float_;

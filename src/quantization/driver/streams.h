@@ -37,6 +37,7 @@ class Streams {
   [[nodiscard]] const std::vector<at::Tensor>& inputs(Stream stream) const;
   /// To be called when a sequence of the stream is not needed for a while; empty for streams in memory.
   [[nodiscard]] std::function<void(std::size_t)> release(Stream stream) const;
+  void clear();
   /// Replaces each input of a kept stream by the pass's output, sequence by sequence.
   void advance(Stream stream, BlockPass& pass);
 
