@@ -7,7 +7,9 @@
 #include <limits>
 
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/factorization.h"
 #include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/gram.h"
 #include "tensor_cases.h"
 
 namespace lowbit {
@@ -146,6 +148,33 @@ TEST(Cholesky, InvertsAPositiveDefiniteMatrixWithTheSameBitsForAnyThreads) {
   const ThreadCount one(1);
   EXPECT_TRUE(cholesky(matrix)->equal(*factor));
   EXPECT_TRUE(cholesky_inverse(*factor).equal(inverse));
+}
+
+TEST(Gram, AddsToSumsWhatItGivesAlone) {
+  const at::Tensor x = random_tensor({1100, 300}, DType::kFloat32, "x");
+  const at::Tensor y = random_tensor({1100, 70}, DType::kFloat32, "y");
+  at::Tensor sums = gram(x.narrow(0, 0, 90));
+  const at::Tensor expected = sums.add(gram(x));
+  add_gram(sums, x);
+  EXPECT_TRUE(sums.equal(expected));
+  at::Tensor crossed = cross_gram(x.narrow(0, 0, 90), y.narrow(0, 0, 90));
+  const at::Tensor expected_crossed = crossed.add(cross_gram(x, y));
+  add_cross_gram(crossed, x, y);
+  EXPECT_TRUE(crossed.equal(expected_crossed));
+}
+
+TEST(Cholesky, HasTheSameBitsInPlaceOfItsMatrix) {
+  for (const std::int64_t size : {1, 7, 200}) {
+    const at::Tensor matrix =
+        gram(random_tensor({2 * size, size}, DType::kFloat32, "x")).add(make_eye(size, DType::kFloat64));
+    at::Tensor place = matrix.clone();
+    const void* data = place.const_data_ptr();
+    ASSERT_TRUE(cholesky_in_place(place));
+    EXPECT_EQ(place.const_data_ptr(), data);
+    EXPECT_TRUE(place.t().equal(cholesky(matrix).value()));
+  }
+  at::Tensor indefinite = make_eye(3, DType::kFloat64).mul(-1);
+  EXPECT_FALSE(cholesky_in_place(indefinite));
 }
 
 TEST(Cholesky, GivesNothingForIndefiniteAndNotFiniteMatrices) {

@@ -8,7 +8,6 @@
 #include "lowbit/evaluation/evaluation.h"
 #include "lowbit/experiment/plan.h"
 #include "lowbit/experiment/results.h"
-#include "lowbit/text/tokenizer.h"
 #include "session.h"
 
 namespace lowbit::cli {
@@ -79,9 +78,8 @@ int run_evaluate(const Session& session, EvaluateArguments arguments) {
   const TemporaryFolder reference;
   const auto run = [&](const std::string& name, bool is_baseline, const Model* baseline) {
     const ModelEntry entry = find_model(name, resources);
-    const std::int64_t tokens = evaluation->tokens(*load_tokenizer(entry.path), datasets);
-    const MemoryPlacement placement =
-        place_evaluation(open_weights(entry.path)->architecture(), arguments.compute, tokens, baseline != nullptr);
+    const MemoryPlacement placement = place_evaluation(open_weights(entry.path)->architecture(), arguments.compute,
+                                                       Scorer::Options{}.wave_tokens, baseline != nullptr);
     const auto model = Model::open(entry.path, arguments.compute.options(),
                                    placement.streamed ? Model::Residency::kStreamed : Model::Residency::kResident);
     Scorer::Options options;

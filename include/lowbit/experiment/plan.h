@@ -22,7 +22,8 @@ struct MemoryPlacement {
   bool spill_streams = false;
 };
 
-/// The same for one piece of work outside a run; `set` may be null for a recipe that needs no data.
+/// The same for one piece of work outside a run; `set` may be null for a recipe that needs no data, `tokens` more than
+/// there are.
 [[nodiscard]] MemoryPlacement place_quantization(const Architecture& architecture, const ComputeConfig& compute,
                                                  const Recipe& recipe, const CalibrationSet* set);
 [[nodiscard]] MemoryPlacement place_evaluation(const Architecture& architecture, const ComputeConfig& compute,

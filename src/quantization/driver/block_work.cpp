@@ -234,12 +234,14 @@ void BlockWork::propagate() {
   if (!run_.streams.any()) return;
   if (run_.streams.keeps_quantized()) {
     if (has_executions()) solved_pass_.reset();
-    std::optional<BlockPass> pass = std::move(solved_pass_);
-    if (!pass) pass = make_pass(block_, Stream::kQuantized);
+    std::optional<BlockPass> pass = solved_pass_ ? std::move(solved_pass_) : make_pass(block_, Stream::kQuantized);
     attach_executions(*pass);
     run_.streams.advance(Stream::kQuantized, *pass);
   }
-  if (run_.streams.keeps_float()) run_.streams.advance(Stream::kFloat, *make_pass(*original_, Stream::kFloat));
+  if (run_.streams.keeps_float()) {
+    std::optional<BlockPass> pass = make_pass(*original_, Stream::kFloat);
+    run_.streams.advance(Stream::kFloat, *pass);
+  }
 }
 
 bool BlockWork::has_executions() const {
