@@ -43,7 +43,7 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
 }
 
 TEST(PlanFile, SaysWhenItIsNoPlan) {
-  write_file_atomically(scratch() / "bad.json", "{\"version\": 1}");
+  write_file_atomically(scratch() / "bad.json", "{\"version\": 2}");
   try {
     (void)read_plan(scratch() / "bad.json");
     FAIL();
