@@ -73,7 +73,7 @@ void Statistics::add(const at::Tensor& x, const at::Tensor& x_float, std::int64_
     check_chunk(x_float, channels_, "x_float");
     const at::Tensor other = to_dtype(x_float, DType::kFloat32).cpu();
     check_finite(other, first_row);
-    cross_.add_(cross_gram(other.sub(rows), rows));
+    add_cross_gram(cross_, other.sub(rows), rows);
   }
   if (needs_.channel_range) add_ranges(rows);
   if (needs_.histogram) histogram_->add(rows);
@@ -152,6 +152,20 @@ at::Tensor Statistics::hessian() const {
   at::Tensor result = gram_.mul(2.0 / static_cast<double>(tokens_));
   mirror_lower_triangle(result);
   return result;
+}
+
+at::Tensor Statistics::hessian_rows(std::int64_t begin, std::int64_t end) const {
+  require(needs_.hessian, "the Hessian");
+  LOWBIT_ASSERT(0 <= begin && begin < end && end <= channels_);
+  const std::int64_t count = end - begin;
+  const at::Tensor own = gram_.narrow(0, begin, count);
+  at::Tensor square = own.narrow(1, begin, count).clone(at::MemoryFormat::Contiguous);
+  mirror_lower_triangle(square);
+  at::Tensor result = make_empty({count, channels_}, DType::kFloat64);
+  result.narrow(1, 0, begin).copy_(own.narrow(1, 0, begin));
+  result.narrow(1, begin, count).copy_(square);
+  result.narrow(1, end, channels_ - end).copy_(gram_.narrow(0, end, channels_ - end).narrow(1, begin, count).t());
+  return result.mul_(2.0 / static_cast<double>(tokens_));
 }
 
 at::Tensor Statistics::cross() const {

@@ -209,6 +209,7 @@ std::shared_ptr<const GgufFile> GgufFile::open(const std::filesystem::path& path
 }
 
 const std::filesystem::path& GgufFile::path() const { return data_->file->path(); }
+const std::shared_ptr<const MappedFile>& GgufFile::mapping() const { return data_->file; }
 const std::vector<TensorEntry>& GgufFile::tensors() const { return data_->tensors; }
 
 const TensorEntry* GgufFile::find(std::string_view name) const {

@@ -105,6 +105,8 @@ const std::filesystem::path& SafetensorsFile::path() const { return data_->file-
 const std::vector<TensorEntry>& SafetensorsFile::tensors() const { return data_->tensors; }
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return data_->metadata; }
 
+const std::shared_ptr<const MappedFile>& SafetensorsFile::mapping() const { return data_->file; }
+
 const TensorEntry* SafetensorsFile::find(std::string_view name) const {
   const auto found = data_->index.find(name);
   return found == data_->index.end() ? nullptr : &data_->tensors[found->second];

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "lowbit/base/error.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/evaluation/statistics.h"
 #include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
@@ -188,10 +189,10 @@ DivergenceObserver::DivergenceObserver(const std::filesystem::path& file, const 
 
 void DivergenceObserver::logits(std::size_t request, std::int64_t first_row, const at::Tensor& rows) {
   const std::int64_t count = rows.size(0);
-  const at::Tensor states =
-      to_place(states_.narrow(0, first_position_[request] + first_row, count), baseline_.options().dtype,
-               baseline_.options().device);
+  const at::Tensor stored = states_.narrow(0, first_position_[request] + first_row, count);
+  const at::Tensor states = to_place(stored, baseline_.options().dtype, baseline_.options().device);
   const at::Tensor reference = baseline_.head(states).cpu().contiguous();
+  release_resident(*file_->mapping(), bytes_of(stored));
   if (reference.size(1) != rows.size(1)) {
     fail(ErrorCode::kConfig,
          "perplexity: the model has {} logits, its baseline {}; set 'divergence: false' for this pair", rows.size(1),

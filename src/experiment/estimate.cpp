@@ -1,93 +1,117 @@
 #include "experiment/estimate.h"
 
-#include <ATen/core/Tensor.h>
-
 #include <algorithm>
-#include <chrono>
 
-#include "lowbit/tensor/factory.h"
-#include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/dtype.h"
+#include "lowbit/tensor/parallel.h"
 
 namespace lowbit {
 namespace {
 
-// LibTorch's code and its thread stacks, measured as the peak of a process that only multiplies two small matrices.
-constexpr std::int64_t kProgramMemory = std::int64_t{260} << 20;
-constexpr std::int64_t kSecondsPerOpen = 1;
+// Opening the program and its libraries, tokenizing, writing results.
+constexpr double kSecondsPerOpen = 1;
+// Attention, norms and copies on top of a forward pass's products.
+constexpr double kBesideProducts = 1.25;
+// Passes over memory that rounding, judging, packing and checking a weight take, each reading and writing four bytes:
+// an estimate from what these steps do, not a measurement.
+constexpr double kPassesPerWeight = 6;
+// A sweep's products run in a kernel of their own, at about half the speed of the library's.
+constexpr double kSweepFactor = 2;
+// Of the memory that is free when a run is planned, others may take a share before the work is done.
+constexpr double kUsableShare = 0.9;
 
-// Multiply-adds a second of the model's most common product, over about a tenth of a second.
-double measure_products(const Architecture& architecture, const ComputeConfig& compute) {
-  using Clock = std::chrono::steady_clock;
-  constexpr std::int64_t kRows = 512;
-  const std::int64_t in = std::min<std::int64_t>(architecture.hidden, 4096);
-  const std::int64_t out = std::min<std::int64_t>(architecture.intermediate, 4096);
-  const at::Tensor x = make_full({1, kRows, in}, 0.5, compute.dtype);
-  const at::Tensor weight = make_full({out, in}, 0.25, compute.dtype);
-  double best = 0;
-  const auto end = Clock::now() + std::chrono::milliseconds(100);
-  do {
-    const auto start = Clock::now();
-    (void)linear(x, weight, {}, compute.deterministic);
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    best = std::max(best, static_cast<double>(kRows * in * out) / std::max(seconds, 1e-9));
-  } while (Clock::now() < end);
-  return best;
+// Bytes that a piece of work should stay within.
+std::int64_t limit_of(const ComputeConfig& compute) {
+  if (compute.memory_limit > 0) return compute.memory_limit << 20;
+  return static_cast<std::int64_t>(kUsableShare * static_cast<double>(available_memory_bytes()));
 }
 
 }  // namespace
 
-Estimator::Estimator(const Architecture& architecture, const ComputeConfig& compute)
+MemoryPlacement place_quantization(const Architecture& architecture, const ComputeConfig& compute, const Recipe& recipe,
+                                   const CalibrationSet* set) {
+  QuantizationLoad load;
+  if (set != nullptr) load = {set->tokens(), set->options.length};
+  const MemoryModel memory(architecture, compute, resident_memory().total());
+  return memory.place_quantization(recipe, load, limit_of(compute));
+}
+
+MemoryPlacement place_evaluation(const Architecture& architecture, const ComputeConfig& compute, std::int64_t tokens,
+                                 bool compared) {
+  const MemoryModel memory(architecture, compute, resident_memory().total());
+  return memory.place_evaluation({tokens, false, compared}, limit_of(compute));
+}
+
+Estimator::Estimator(const Architecture& architecture, const ComputeConfig& compute, const MachineSpeed& speed)
     : architecture_(architecture),
       compute_(compute),
-      multiply_adds_per_second_(measure_products(architecture, compute)) {}
+      speed_(speed),
+      memory_(architecture, compute, resident_memory().total()) {}
 
-// Attention, norms and copies take about a quarter on top of the products.
-double Estimator::seconds_for(double multiply_adds) const { return 1.25 * multiply_adds / multiply_adds_per_second_; }
-
-std::int64_t Estimator::element_bytes() const { return dtype_bytes(compute_.dtype); }
-
-std::int64_t Estimator::model_memory() const {
-  const std::int64_t table = architecture_.vocabulary * architecture_.hidden * (architecture_.tied_head ? 1 : 2);
-  const std::int64_t blocks = compute_.memory == MemoryMode::kResident ? architecture_.layers : 1;
-  return kProgramMemory + (table + blocks * architecture_.block_parameters()) * element_bytes();
+double Estimator::forward_seconds(double tokens) const {
+  const auto parameters = static_cast<double>(architecture_.layers * architecture_.block_parameters());
+  return kBesideProducts * tokens * parameters / speed_.multiply_adds;
 }
 
-void Estimator::quantization(WorkItem& item, const Recipe& recipe) const {
-  const std::int64_t parameters = architecture_.layers * architecture_.block_parameters();
+// Of one linear: its inverse factor (two thirds of n^3 on one thread), the sweep, three products with the Hessian.
+double Estimator::solving_seconds(const Recipe& recipe) const {
+  const Architecture& a = architecture_;
+  const auto of_linear = [&](std::int64_t out, std::int64_t in) {
+    const auto n = static_cast<double>(in);
+    const auto weights = static_cast<double>(out) * n;
+    return 2.0 / 3.0 * n * n * n / speed_.double_multiply_adds +
+           weights * n * (kSweepFactor / 2 + 3) / speed_.multiply_adds;
+  };
+  const auto weights = static_cast<double>(a.layers * a.block_parameters());
+  const double rounding = kPassesPerWeight * 2 * sizeof(float) * weights / (speed_.bytes * thread_count());
+  if (!recipe.needs().hessian) return rounding;
+  const std::int64_t q = a.heads * a.head_dim;
+  const std::int64_t kv = a.kv_heads * a.head_dim;
+  const double block = of_linear(q, a.hidden) + 2 * of_linear(kv, a.hidden) + of_linear(a.hidden, q) +
+                       2 * of_linear(a.intermediate, a.hidden) + of_linear(a.hidden, a.intermediate);
+  return rounding + static_cast<double>(a.layers) * block;
+}
+
+void Estimator::quantization(WorkItem& item, const Recipe& recipe, std::int64_t longest_sequence) const {
+  const Architecture& a = architecture_;
+  const QuantizationLoad load{item.tokens, longest_sequence};
+  item.placement = memory_.place_quantization(recipe, load, limit_of(compute_));
+  item.peak = memory_.quantization(recipe, load, item.placement);
+  item.estimated_memory = item.peak.bytes();
+  item.estimated_seconds = kSecondsPerOpen + solving_seconds(recipe);
   const StatisticsNeeds needs = recipe.needs();
-  double multiply_adds = 0;
-  std::int64_t activations = 0;
   if (recipe.needs_calibration()) {
     const auto tokens = static_cast<double>(item.tokens);
-    multiply_adds = tokens * static_cast<double>(parameters);
-    const double squares = 3.0 * static_cast<double>(architecture_.hidden * architecture_.hidden) +
-                           static_cast<double>(architecture_.intermediate * architecture_.intermediate);
-    if (needs.hessian) multiply_adds += static_cast<double>(architecture_.layers) * squares * tokens / 2.0;
-    const std::int64_t widest = std::max(architecture_.hidden, architecture_.intermediate);
-    const std::int64_t streams = needs.cross || needs.stream == Stream::kFloat ? 2 : 1;
-    activations = item.tokens * (2 * streams * architecture_.hidden + widest) * element_bytes();
-    activations += 6 * widest * widest * static_cast<std::int64_t>(sizeof(double));
+    // States that are not held are computed again for each of the four groups.
+    const bool held = item.placement.held_bytes > 0;
+    item.estimated_seconds += forward_seconds(tokens) * (held ? 1 : 2.5);
+    if (needs.cross || recipe.needs(Stream::kFloat).any()) item.estimated_seconds += forward_seconds(tokens);
+    const auto hidden = static_cast<double>(a.hidden);
+    const auto wide = static_cast<double>(a.intermediate);
+    const double squares = static_cast<double>(a.layers) * (3 * hidden * hidden + wide * wide) / 2;
+    if (needs.hessian) item.estimated_seconds += squares * tokens / speed_.multiply_adds;
   }
-  // Each weight passes through a solver: some hundred operations, and its inverse Hessian row when it has one.
-  const double solver =
-      static_cast<double>(parameters) * (needs.hessian ? static_cast<double>(architecture_.hidden) / 2.0 : 50.0);
-  item.estimated_seconds = static_cast<double>(kSecondsPerOpen) + seconds_for(multiply_adds + solver);
-  item.estimated_memory = kProgramMemory + architecture_.block_parameters() * 4 * 3 + activations +
-                          architecture_.vocabulary * architecture_.hidden * element_bytes();
-  item.estimated_disk =
-      parameters * 5 / 8 + architecture_.vocabulary * architecture_.hidden * 4 * (architecture_.tied_head ? 1 : 2);
+  const std::int64_t table = a.vocabulary * a.hidden;
+  const std::int64_t parameters = a.layers * a.block_parameters();
+  item.estimated_disk = parameters * 5 / 8 + table * 4 * (a.tied_head ? 1 : 2);
+  if (item.placement.spill_streams) item.estimated_disk += 2 * item.tokens * a.hidden * dtype_bytes(compute_.dtype);
 }
 
-void Estimator::evaluation(WorkItem& item, bool keeps_states) const {
-  item.estimated_seconds =
-      static_cast<double>(kSecondsPerOpen) +
-      seconds_for(static_cast<double>(item.tokens) * static_cast<double>(architecture_.multiply_adds()));
-  const std::int64_t batch = std::max<std::int64_t>(compute_.batch_tokens, 1);
-  const std::int64_t activations = compute_.memory == MemoryMode::kStreamed ? item.tokens : batch;
-  item.estimated_memory =
-      model_memory() + (activations * architecture_.hidden + batch * 3 * architecture_.intermediate) * element_bytes() +
-      2 * 128 * architecture_.vocabulary * 4;
-  item.estimated_disk = keeps_states ? item.tokens * architecture_.hidden * 4 : 0;
+void Estimator::evaluation(WorkItem& item, const EvaluationKind& kind) const {
+  const EvaluationLoad load{item.tokens, kind.artifact, kind.compared};
+  item.placement = memory_.place_evaluation(load, limit_of(compute_));
+  item.peak = memory_.evaluation(load, item.placement);
+  item.estimated_memory = item.peak.bytes();
+  const Architecture& a = architecture_;
+  const auto tokens = static_cast<double>(item.tokens);
+  const auto logits = static_cast<double>(a.vocabulary * a.hidden) * tokens / speed_.multiply_adds;
+  const auto parameters = static_cast<double>(a.parameters());
+  const std::int64_t waves =
+      item.placement.streamed ? (item.tokens + item.placement.wave_tokens - 1) / item.placement.wave_tokens : 1;
+  const double reading = 2.0 * 8.0 * parameters / (speed_.bytes * thread_count());
+  item.estimated_seconds = kSecondsPerOpen + forward_seconds(tokens) + logits * (kind.compared ? 2 : 1) +
+                           reading * static_cast<double>(waves);
+  item.estimated_disk = kind.keeps_states ? item.tokens * a.hidden * 4 : 0;
 }
 
 }  // namespace lowbit

@@ -1,26 +1,37 @@
 #pragma once
 
+#include "experiment/machine.h"
+#include "experiment/memory_model.h"
 #include "lowbit/experiment/experiment.h"
 #include "lowbit/experiment/plan.h"
 
 namespace lowbit {
 
-/// Predicts what work costs from the model's shape and a short measurement of this machine's matrix products.
+[[nodiscard]] MachineSpeed measure_speed(const ComputeConfig& compute);
+
+/// What an evaluation is besides its tokens.
+struct EvaluationKind {
+  bool keeps_states = false;  ///< leaves the float model's states on the disk
+  bool compared = false;      ///< reads them, and computes the float model's head
+  bool artifact = false;      ///< of a quantized model
+};
+
+/// Predicts what work costs from the model's shape and a short measurement of this machine.
 class Estimator {
  public:
-  Estimator(const Architecture& architecture, const ComputeConfig& compute);
-  /// Both read `item.tokens` and fill in seconds, memory and disk.
-  void quantization(WorkItem& item, const Recipe& recipe) const;
-  void evaluation(WorkItem& item, bool keeps_states) const;
+  /// Takes what this process holds now for what a worker holds before its model's first weight.
+  Estimator(const Architecture& architecture, const ComputeConfig& compute, const MachineSpeed& speed);
+  /// Both read `item.tokens` and fill in placement, seconds, memory and disk.
+  void quantization(WorkItem& item, const Recipe& recipe, std::int64_t longest_sequence) const;
+  void evaluation(WorkItem& item, const EvaluationKind& kind) const;
 
  private:
-  [[nodiscard]] double seconds_for(double multiply_adds) const;
-  [[nodiscard]] std::int64_t element_bytes() const;
-  /// Program and library, embedding and head, blocks as the memory mode keeps them.
-  [[nodiscard]] std::int64_t model_memory() const;
+  [[nodiscard]] double solving_seconds(const Recipe& recipe) const;
+  [[nodiscard]] double forward_seconds(double tokens) const;
   Architecture architecture_;
   ComputeConfig compute_;
-  double multiply_adds_per_second_;
+  MachineSpeed speed_;
+  MemoryModel memory_;
 };
 
 }  // namespace lowbit

@@ -87,8 +87,8 @@ class Supervisor {
     const std::int64_t available = available_memory_bytes();
     if (available == 0 || item.estimated_memory <= available) return;
     log::warn(
-        "{} needs about {} of memory and {} are available; 'compute: {{memory: streamed}}' or fewer calibration tokens "
-        "take less",
+        "{} needs about {} of memory and {} are available; a 'compute: {{memory_limit: ...}}' or fewer calibration "
+        "tokens take less",
         item.title, format_bytes(static_cast<std::uint64_t>(item.estimated_memory)),
         format_bytes(static_cast<std::uint64_t>(available)));
   }

@@ -2,6 +2,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
 #include <string>
 
@@ -57,8 +58,36 @@ std::int64_t peak_memory_bytes() {
   return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
 }
 
-std::int64_t anonymous_memory_bytes() { return proc_kibibytes("/proc/self/status", "RssAnon"); }
+ResidentMemory resident_memory() {
+  constexpr const char* kStatus = "/proc/self/status";
+  return {proc_kibibytes(kStatus, "RssAnon"), proc_kibibytes(kStatus, "RssFile") + proc_kibibytes(kStatus, "RssShmem")};
+}
 
 std::int64_t available_memory_bytes() { return proc_kibibytes("/proc/meminfo", "MemAvailable"); }
+
+MemoryWatch::MemoryWatch()
+    : thread_([this] {
+        while (!over_) {
+          look();
+          std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
+      }) {}
+
+MemoryWatch::~MemoryWatch() {
+  over_ = true;
+  thread_.join();
+}
+
+void MemoryWatch::look() {
+  const std::int64_t now = resident_memory().anonymous;
+  std::int64_t known = peak_anonymous_;
+  while (now > known && !peak_anonymous_.compare_exchange_weak(known, now)) {
+  }
+}
+
+std::int64_t MemoryWatch::peak_anonymous() {
+  look();
+  return peak_anonymous_;
+}
 
 }  // namespace lowbit

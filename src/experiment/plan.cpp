@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "experiment/estimate.h"
+#include "experiment/machine.h"
 #include "lowbit/base/error.h"
 #include "lowbit/model/weight_source.h"
 #include "lowbit/tensor/environment.h"
@@ -46,7 +47,10 @@ class Planner {
   Planner(const Experiment& experiment, const Resources& resources)
       : experiment_(experiment),
         datasets_(resources.dataset_folders(), resources.data_folders),
-        store_(experiment.store) {}
+        store_(experiment.store),
+        speed_(measure_speed(experiment.compute)) {
+    plan_.busy = speed_.busy;
+  }
 
   Plan make() {
     for (std::size_t model = 0; model < experiment_.models.size(); ++model) {
@@ -59,7 +63,7 @@ class Planner {
  private:
   void add_model(int model) {
     const OpenModel base = open_model(experiment_.models[static_cast<std::size_t>(model)].path, experiment_.compute);
-    estimator_.emplace(base.weights->architecture(), experiment_.compute);
+    estimator_.emplace(base.weights->architecture(), experiment_.compute, speed_);
     calibrations_.clear();
     references_.clear();
     for (std::size_t e = 0; e < experiment_.evaluations.size(); ++e) add_baseline(model, static_cast<int>(e), base);
@@ -92,7 +96,7 @@ class Planner {
         Hasher().add("evaluate").add(base.key).add(evaluation_key(evaluation, base)).add(test.version()).finish().hex();
     item.title = fmt::format("evaluate {} on {}", Experiment::kBaseline, test.label());
     item.tokens = test.tokens(*base.tokenizer, datasets_);
-    estimator_->evaluation(item, test.needs_baseline());
+    estimator_->evaluation(item, {.keeps_states = test.needs_baseline()});
     references_[evaluation] = item.reference_key;
     plan_.cells.push_back({model, -1, -1, evaluation, 0, item.key, ""});
     add_item(std::move(item));
@@ -109,15 +113,17 @@ class Planner {
     Hasher key;
     key.add("quantize").add(base.key).add(entry.recipe->hash());
     item.title = fmt::format("quantize {}", entry.name);
+    std::int64_t longest = 0;
     if (calibration >= 0) {
       const CalibrationSet& set = calibration_set(calibration, seed, base);
       key.add(set.hash).add(seed);
       item.tokens = set.tokens();
+      longest = set.options.length;
       item.title += fmt::format(" (calibration {}, seed {})", set.options.name, seed);
     }
     item.key = key.finish().hex();
     item.artifact_key = item.key;
-    estimator_->quantization(item, *entry.recipe);
+    estimator_->quantization(item, *entry.recipe, longest);
     const std::string artifact = item.key;
     add_item(std::move(item));
     add_evaluations(model, recipe, calibration, seed, base, artifact);
@@ -147,7 +153,7 @@ class Planner {
       const std::string& name = experiment_.recipes[static_cast<std::size_t>(recipe)].name;
       item.title = fmt::format("evaluate {} on {}", name, test.label());
       item.tokens = test.tokens(*opened.tokenizer, datasets_);
-      estimator_->evaluation(item, false);
+      estimator_->evaluation(item, {.compared = test.needs_baseline(), .artifact = true});
       plan_.cells.push_back({model, recipe, calibration, evaluation, seed, item.key, artifact});
       add_item(std::move(item));
     }
@@ -189,6 +195,7 @@ class Planner {
   const Experiment& experiment_;
   DatasetCatalog datasets_;
   Store store_;
+  MachineSpeed speed_;
   Plan plan_;
   std::optional<Estimator> estimator_;
   std::map<std::pair<int, std::int64_t>, CalibrationSet> calibrations_;

@@ -7,7 +7,7 @@
 namespace lowbit {
 namespace {
 
-constexpr int kPlanFileVersion = 2;
+constexpr int kPlanFileVersion = 3;
 
 Json item_json(const WorkItem& item) {
   return {{"kind", item.kind == WorkItem::Kind::kQuantize ? "quantize" : "evaluate"},
@@ -23,7 +23,11 @@ Json item_json(const WorkItem& item) {
           {"tokens", item.tokens},
           {"estimated_seconds", item.estimated_seconds},
           {"estimated_memory_bytes", item.estimated_memory},
-          {"estimated_disk_bytes", item.estimated_disk}};
+          {"estimated_disk_bytes", item.estimated_disk},
+          {"streamed", item.placement.streamed},
+          {"wave_tokens", item.placement.wave_tokens},
+          {"held_bytes", item.placement.held_bytes},
+          {"spill_streams", item.placement.spill_streams}};
 }
 
 WorkItem read_item(const Json& json) {
@@ -42,6 +46,8 @@ WorkItem read_item(const Json& json) {
   item.estimated_seconds = json.at("estimated_seconds").get<double>();
   item.estimated_memory = json.at("estimated_memory_bytes").get<std::int64_t>();
   item.estimated_disk = json.at("estimated_disk_bytes").get<std::int64_t>();
+  item.placement = {json.at("streamed").get<bool>(), json.at("wave_tokens").get<std::int64_t>(),
+                    json.at("held_bytes").get<std::int64_t>(), json.at("spill_streams").get<bool>()};
   return item;
 }
 

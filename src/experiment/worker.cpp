@@ -67,16 +67,15 @@ class Worker {
     }
   }
 
-  static Cost cost_since(Clock::time_point start) {
-    return {std::chrono::duration<double>(Clock::now() - start).count(), peak_memory_bytes(), anonymous_memory_bytes()};
+  [[nodiscard]] Cost cost_since(Clock::time_point start) {
+    return {std::chrono::duration<double>(Clock::now() - start).count(), peak_memory_bytes(), watch_.peak_anonymous()};
   }
 
   [[nodiscard]] std::shared_ptr<Model> open(const std::filesystem::path& path, Model::Residency residency) const {
     return Model::open(path, experiment_.compute.options(), residency, runtime_readers(registries_.quantization));
   }
   [[nodiscard]] Model::Residency residency() const {
-    return experiment_.compute.memory == MemoryMode::kStreamed ? Model::Residency::kStreamed
-                                                               : Model::Residency::kResident;
+    return item_.placement.streamed ? Model::Residency::kStreamed : Model::Residency::kResident;
   }
   [[nodiscard]] const std::filesystem::path& base_path() const {
     return experiment_.models[static_cast<std::size_t>(item_.model)].path;
@@ -93,6 +92,7 @@ class Worker {
     request.recipe = experiment_.recipes[static_cast<std::size_t>(item_.recipe)].recipe;
     request.seed = static_cast<std::uint64_t>(item_.seed);
     request.output = store_.artifact(item_.key);
+    request.memory = {item_.placement.held_bytes, item_.placement.spill_streams};
     std::optional<CalibrationSet> calibration;
     if (item_.calibration >= 0) {
       calibration = draw_calibration(experiment_.calibrations[static_cast<std::size_t>(item_.calibration)], datasets_,
@@ -111,6 +111,7 @@ class Worker {
     Scorer::Options options;
     options.batch_tokens = experiment_.compute.batch_tokens;
     options.work_folder = work_folder;
+    options.wave_tokens = item_.placement.wave_tokens;
     const Scorer scorer(*model, options, progress_, cancellation_);
     EvaluationContext context{scorer, datasets_,   static_cast<std::uint64_t>(item_.seed),
                               {},     is_baseline, baseline.get()};
@@ -126,6 +127,7 @@ class Worker {
   Progress& progress_;
   const Cancellation& cancellation_;
   WorkItem item_;
+  MemoryWatch watch_;
 };
 
 }  // namespace

@@ -7,12 +7,14 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/model/activation_scheme.h"
 #include "lowbit/model/architecture.h"
 #include "lowbit/tensor/factory.h"
 #include "model/artifact_layout.h"
 #include "model/artifact_numbers.h"
 #include "model/compressed_tensors.h"
+#include "model/expected_tensors.h"
 #include "model/fingerprint.h"
 #include "model/runtime_record.h"
 
@@ -60,6 +62,12 @@ Json describe_foreign_input(const ActivationScheme& scheme) {
     if (scheme.symmetry == Symmetry::kAsymmetric) record["tensors"].push_back(ActivationScheme::kZero);
   }
   return Json::array({record});
+}
+
+at::Tensor read_plain(const Plain& tensor) {
+  const StorageType type = tensor.entry->type;
+  const bool common = type == StorageType::kF32 || type == StorageType::kF16 || type == StorageType::kBF16;
+  return common ? read_floats(*tensor.entry, tensor.shard->mapping()) : decode_floats(*tensor.entry);
 }
 
 class ArtifactSource : public WeightSource {
@@ -214,7 +222,7 @@ bool ArtifactSource::contains(std::string_view name) const {
 at::Tensor ArtifactSource::load(std::string_view name, const std::vector<std::int64_t>& shape) const {
   at::Tensor tensor;
   if (const auto found = plain_.find(name); found != plain_.end()) {
-    if (found->second.entry->shape == shape) return decode_floats(*found->second.entry);
+    if (found->second.entry->shape == shape) return read_plain(found->second);
     fail(ErrorCode::kData, "{}: tensor '{}' is {}, expected {}", path_.string(), name,
          shape_text(found->second.entry->shape), shape_text(shape));
   }
@@ -230,7 +238,13 @@ at::Tensor ArtifactSource::load(std::string_view name, const std::vector<std::in
 std::optional<QuantizedWeight> ArtifactSource::load_quantized(std::string_view linear) const {
   const auto found = linears_.find(linear);
   if (found == linears_.end()) return std::nullopt;
-  return restore_linear(*found->second.shard, {found->first, found->second.description});
+  const SafetensorsFile& shard = *found->second.shard;
+  std::optional<QuantizedWeight> weight = restore_linear(shard, {found->first, found->second.description});
+  for (const std::string& suffix : weight_suffixes()) {
+    if (const TensorEntry* part = shard.find(fmt::format("{}.{}", linear, suffix)))
+      release_resident(*shard.mapping(), part->data);
+  }
+  return weight;
 }
 
 std::vector<RuntimeRecord> ArtifactSource::executions(std::string_view linear) const {

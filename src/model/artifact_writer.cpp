@@ -55,6 +55,17 @@ StorageType plain_type(const std::string& type) {
   return StorageType::kF32;
 }
 
+// Encoded slice by slice, so that the table of a large vocabulary is not in memory twice.
+void write_floats(SafetensorsWriter& writer, const at::Tensor& tensor, StorageType type) {
+  constexpr std::size_t kSlice = std::size_t{1} << 20;
+  for (std::span<const float> rest = values_of<float>(tensor); !rest.empty();) {
+    const std::span<const float> slice = rest.first(std::min(kSlice, rest.size()));
+    const std::vector<std::byte> bytes = encode_floats(slice, type);
+    writer.write(bytes.data(), bytes.size());
+    rest = rest.subspan(slice.size());
+  }
+}
+
 }  // namespace
 
 struct ArtifactWriter::Data {
@@ -196,10 +207,10 @@ void ArtifactWriter::Data::write_shard(std::int64_t index, std::vector<Pending>&
   for (const std::size_t i : writer.order()) {
     Pending& tensor = pending[i];
     if (tensor.base != nullptr) {
-      const at::Tensor values = base->load(tensor.base->name, tensor.base->shape).contiguous();
-      tensor.bytes = encode_floats(values_of<float>(values), tensor.declaration.type);
+      write_floats(writer, base->load(tensor.base->name, tensor.base->shape).contiguous(), tensor.declaration.type);
+    } else {
+      writer.write(tensor.bytes.data(), tensor.bytes.size());
     }
-    writer.write(tensor.bytes.data(), tensor.bytes.size());
     tensor.bytes = {};
   }
   writer.finish();

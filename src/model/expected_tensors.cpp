@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lowbit/base/error.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/formats/ggml_blocks.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/parallel.h"
@@ -88,20 +89,57 @@ void check_tensors(const Architecture& architecture, const std::vector<StoredTen
   }
 }
 
-at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const void>& owner) {
+namespace {
+
+// So much of a file is in memory beside the values that are made of it.
+constexpr std::int64_t kSliceBytes = std::int64_t{16} << 20;
+
+// Keeps a part of a mapped file for a view of it, and lets it leave the memory when the view is gone.
+class ResidentPart {
+ public:
+  ResidentPart(std::shared_ptr<const MappedFile> file, std::span<const std::byte> part)
+      : file_(std::move(file)), part_(part) {}
+  ~ResidentPart() { release_resident(*file_, part_); }
+  ResidentPart(const ResidentPart&) = delete;
+  ResidentPart& operator=(const ResidentPart&) = delete;
+
+ private:
+  std::shared_ptr<const MappedFile> file_;
+  std::span<const std::byte> part_;
+};
+
+template <typename Element>
+std::span<Element> part_of(std::span<Element> whole, std::int64_t begin, std::int64_t end, std::int64_t size) {
+  return whole.subspan(static_cast<std::size_t>(begin * size), static_cast<std::size_t>((end - begin) * size));
+}
+
+// Blocks [first, last) of a stored tensor.
+void decode_slice(const TensorEntry& entry, std::span<float> values, std::int64_t first, std::int64_t last) {
+  const BlockSize block = block_size(entry.type);
+  const std::int64_t grain = std::max<std::int64_t>(1, (std::int64_t{1} << 16) / block.elements);
+  parallel_for(last - first, grain, [&](std::int64_t begin, std::int64_t end) {
+    dequantize_blocks(entry.type, part_of(entry.data, first + begin, first + end, block.bytes),
+                      part_of(values, first + begin, first + end, block.elements));
+  });
+}
+
+}  // namespace
+
+at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const MappedFile>& file) {
   const bool plain = reinterpret_cast<std::uintptr_t>(entry.data.data()) % sizeof(float) == 0;
-  if (entry.type == StorageType::kF32 && plain) return view_bytes(entry.data, entry.shape, DType::kFloat32, owner);
+  if (entry.type == StorageType::kF32 && plain) {
+    return view_bytes(entry.data, entry.shape, DType::kFloat32, std::make_shared<ResidentPart>(file, entry.data));
+  }
   at::Tensor out = make_empty(entry.shape, DType::kFloat32);
   const std::span<float> values = mutable_values_of<float>(out);
   const BlockSize block = block_size(entry.type);
   const std::int64_t blocks = entry.elements() / block.elements;
-  const std::int64_t grain = std::max<std::int64_t>(1, (std::int64_t{1} << 16) / block.elements);
-  parallel_for(blocks, grain, [&](std::int64_t begin, std::int64_t end) {
-    const auto part = [&](auto whole, std::int64_t size) {
-      return whole.subspan(static_cast<std::size_t>(begin * size), static_cast<std::size_t>((end - begin) * size));
-    };
-    dequantize_blocks(entry.type, part(entry.data, block.bytes), part(values, block.elements));
-  });
+  const std::int64_t slice = std::max<std::int64_t>(1, kSliceBytes / block.bytes);
+  for (std::int64_t begin = 0; begin < blocks; begin += slice) {
+    const std::int64_t end = std::min(blocks, begin + slice);
+    decode_slice(entry, values, begin, end);
+    release_resident(*file, part_of(entry.data, begin, end, block.bytes));
+  }
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lowbit/base/files.h"
 #include "lowbit/containers/tensor_entry.h"
 #include "lowbit/model/architecture.h"
 #include "lowbit/model/weight_source.h"
@@ -26,7 +27,8 @@ struct ExpectedTensor {
 void check_tensors(const Architecture& architecture, const std::vector<StoredTensor>& stored,
                    const std::string& origin);
 
-/// The values of a stored tensor in float32, [shape]; a float32 tensor is viewed, not copied, and keeps `owner` alive.
-[[nodiscard]] at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const void>& owner);
+/// The values of a tensor stored in `file` in float32, [shape]; a float32 tensor is viewed, not copied. The file's
+/// pages leave the memory as soon as they are decoded, those of a view when the view is gone.
+[[nodiscard]] at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const MappedFile>& file);
 
 }  // namespace lowbit

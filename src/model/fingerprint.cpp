@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/log.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/base/work_folder.h"
 
 namespace lowbit {
@@ -56,6 +58,19 @@ std::optional<Hash> recall(const fs::path& entry, const std::string& state) {
   }
 }
 
+// Of the whole file, of which only a slice at a time is kept in memory.
+Hash content_hash(const MappedFile& file) {
+  constexpr std::size_t kSlice = std::size_t{16} << 20;
+  Hasher hasher;
+  for (std::span<const std::byte> rest = file.bytes(); !rest.empty();) {
+    const std::span<const std::byte> slice = rest.first(std::min(kSlice, rest.size()));
+    hasher.add_bytes(slice.data(), slice.size());
+    release_resident(file, slice);
+    rest = rest.subspan(slice.size());
+  }
+  return hasher.finish();
+}
+
 void remember(const fs::path& entry, const std::string& state, const Hash& hash) {
   try {
     make_folders(entry.parent_path());
@@ -73,7 +88,7 @@ Hash file_fingerprint(const fs::path& path) {
   const fs::path entry = user_cache_folder() / "fingerprints" / hash_of(name).hex();
   const std::string state = state_of(path);
   if (const std::optional<Hash> known = recall(entry, state)) return *known;
-  const Hash hash = hash_of(MappedFile::open(path)->bytes());
+  const Hash hash = content_hash(*MappedFile::open(path));
   remember(entry, state, hash);
   return hash;
 }

@@ -137,7 +137,7 @@ at::Tensor GgufSource::load(std::string_view name, const std::vector<std::int64_
     fail(ErrorCode::kData, "{}: tensor '{}' has shape {}, expected {}", path_.string(), name,
          shape_text(found->second->shape), shape_text(shape));
   }
-  return restore_rows(name, read_floats(*found->second, file_));
+  return restore_rows(name, read_floats(*found->second, file_->mapping()));
 }
 
 Hash GgufSource::fingerprint() const {

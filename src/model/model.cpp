@@ -93,6 +93,7 @@ const at::Tensor& Model::head_weight() const {
 
 at::Tensor Model::embed(const at::Tensor& ids) const {
   check_ids(ids, architecture().vocabulary);
+  if (residency_ == Residency::kStreamed && !architecture().tied_head) head_ = at::Tensor();
   return embedding(embedding_table(), ids);
 }
 
@@ -102,6 +103,8 @@ std::shared_ptr<Block> Model::block(std::int64_t index) const {
   }
   std::shared_ptr<Block>& kept = blocks_[static_cast<std::size_t>(index)];
   if (kept) return kept;
+  // Read again when a batch is through all blocks.
+  if (residency_ == Residency::kStreamed) embedding_ = head_ = at::Tensor();
   std::shared_ptr<Block> loaded = load_block(*weights_, index, options_, readers_);
   if (residency_ == Residency::kResident) kept = loaded;
   return loaded;
@@ -136,6 +139,7 @@ at::Tensor Model::final_norm(const at::Tensor& hidden) const {
 }
 
 at::Tensor Model::head(const at::Tensor& normalised) const {
+  if (residency_ == Residency::kStreamed && !architecture().tied_head) embedding_ = at::Tensor();
   const at::Tensor logits = linear(normalised, head_weight(), at::Tensor(), options_.deterministic);
   return to_dtype(logits, DType::kFloat32);
 }

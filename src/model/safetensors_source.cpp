@@ -85,7 +85,7 @@ at::Tensor SafetensorsSource::load(std::string_view name, const std::vector<std:
     fail(ErrorCode::kData, "{}: tensor '{}' has shape {}, expected {}", path_.string(), name, shape_text(tensor->shape),
          shape_text(shape));
   }
-  return read_floats(*tensor, file);
+  return read_floats(*tensor, file->mapping());
 }
 
 Hash SafetensorsSource::fingerprint() const {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lowbit/base/log.h"
+#include "lowbit/model/lazy_block.h"
 #include "lowbit/tensor/environment.h"
 #include "quantization/driver/block_report_file.h"
 #include "quantization/driver/block_work.h"
@@ -93,20 +94,27 @@ class Driver {
   [[nodiscard]] RopeTable start_streams() {
     if (!streams_.any()) return {};
     const bool rewritten = !request_.recipe->model_transforms().empty();
-    streams_.start(embed_sequences(*request_.model, rewritten ? weights_.get() : nullptr, *request_.calibration));
+    if (request_.memory.spill_streams) {
+      const std::int64_t elements = request_.calibration->tokens() * weights_->architecture().hidden;
+      streams_.spill(request_.output, elements, request_.model->options().dtype);
+    }
+    embed_sequences(*request_.model, rewritten ? weights_.get() : nullptr, *request_.calibration,
+                    [&](const at::Tensor& states) { streams_.add(states); });
     return make_rope_table(weights_->architecture(), longest_sequence(*request_.calibration));
   }
 
   void run_blocks(std::int64_t blocks, ProgressTask& task) {
     const RopeTable rope = start_streams();
     const std::int64_t tokens = streams_.any() ? request_.calibration->tokens() : 0;
-    const DriverRun run{*request_.recipe,          streams_, rope,         request_.seed, tokens,
-                        request_.model->readers(), task,     cancellation_};
+    const DriverRun run{
+        *request_.recipe,          streams_, rope,         request_.seed, tokens, request_.memory.held_bytes,
+        request_.model->readers(), task,     cancellation_};
     for (std::int64_t index = 0; index < blocks; ++index) {
       cancellation_.check();
       run_block(run, index, index + 1 == blocks);
       task.advance();
     }
+    streams_.clear();
   }
 
   void run_block(const DriverRun& run, std::int64_t index, bool last) {
@@ -127,9 +135,15 @@ class Driver {
 
   [[nodiscard]] std::shared_ptr<const Block> load(std::int64_t index) const {
     const Model& model = *request_.model;
-    const bool rewritten = !request_.recipe->model_transforms().empty();
-    return with_input_maps(*request_.recipe, rewritten ? load_block(*weights_, index, model.options(), model.readers())
-                                                       : model.block(index));
+    std::shared_ptr<const Block> block;
+    if (!BlockWork::needs_forward(*request_.recipe, streams_)) {
+      block = load_block_lazily(*weights_, index, model.options(), model.readers());
+    } else if (request_.recipe->model_transforms().empty()) {
+      block = model.block(index);
+    } else {
+      block = load_block(*weights_, index, model.options(), model.readers());
+    }
+    return with_input_maps(*request_.recipe, std::move(block));
   }
 
   void add(const BlockReport& report) {

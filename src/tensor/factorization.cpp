@@ -1,9 +1,13 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cholesky_inverse.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
 
+#include <algorithm>
+
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/factorization.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
@@ -29,6 +33,17 @@ std::optional<at::Tensor> cholesky(const at::Tensor& matrix) {
   return factor.contiguous();
 }
 
+bool cholesky_in_place(at::Tensor& matrix) {
+  check_square(matrix, "cholesky");
+  const NoGradScope no_grad;
+  const SingleThreadScope one_thread;
+  // The symmetric matrix is its own transpose, whose columns lie one after the other, as LAPACK has them.
+  at::Tensor by_columns = matrix.t();
+  at::Tensor info = at::empty({}, matrix.options().dtype(at::kInt));
+  at::linalg_cholesky_ex_out(by_columns, info, by_columns);
+  return info.item<std::int32_t>() == 0 && all_finite(matrix);
+}
+
 at::Tensor cholesky_inverse(const at::Tensor& factor) {
   check_square(factor, "cholesky_inverse");
   const NoGradScope no_grad;
@@ -36,6 +51,15 @@ at::Tensor cholesky_inverse(const at::Tensor& factor) {
   return at::cholesky_inverse(factor).contiguous();
 }
 
-bool all_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
+// In slices: LibTorch's test makes tensors of the size of its argument.
+bool all_finite(const at::Tensor& tensor) {
+  constexpr std::int64_t kSlice = std::int64_t{1} << 20;
+  const at::Tensor flat = tensor.contiguous().view({-1});
+  for (std::int64_t begin = 0; begin < flat.numel(); begin += kSlice) {
+    const at::Tensor slice = flat.narrow(0, begin, std::min(kSlice, flat.numel() - begin));
+    if (!at::isfinite(slice).all().item<bool>()) return false;
+  }
+  return true;
+}
 
 }  // namespace lowbit

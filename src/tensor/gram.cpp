@@ -167,15 +167,24 @@ at::Tensor gram(const at::Tensor& x) {
   return sums;
 }
 
-at::Tensor cross_gram(const at::Tensor& x, const at::Tensor& y) {
+void add_cross_gram(at::Tensor& sums, const at::Tensor& x, const at::Tensor& y) {
   const NoGradScope no_grad;
   const at::Tensor left = as_rows(x);
   const at::Tensor right = as_rows(y);
   if (left.size(0) != right.size(0)) {
     fail(ErrorCode::kInternal, "cross_gram: {} rows against {}", left.size(0), right.size(0));
   }
-  at::Tensor sums = make_zeros({left.size(1), right.size(1)}, DType::kFloat64);
-  add_products(left, right, false, sums);
+  LOWBIT_ASSERT(sums.is_contiguous() && sums.scalar_type() == at::kDouble && sums.dim() == 2 &&
+                sums.size(0) == left.size(1) && sums.size(1) == right.size(1));
+  if (left.size(0) <= kChunkRows) return add_products(left, right, false, sums);
+  at::Tensor term = make_zeros({left.size(1), right.size(1)}, DType::kFloat64);
+  add_products(left, right, false, term);
+  sums.add_(term);
+}
+
+at::Tensor cross_gram(const at::Tensor& x, const at::Tensor& y) {
+  at::Tensor sums = make_zeros({x.size(-1), y.size(-1)}, DType::kFloat64);
+  add_cross_gram(sums, x, y);
   return sums;
 }
 

@@ -65,6 +65,12 @@ TEST(Statistics, EqualTheirDefinitions) {
   EXPECT_EQ(statistics.sample().size(0), 20);
 }
 
+TEST(Statistics, GiveTheHessianInSlicesToo) {
+  Statistics statistics(kChannels, {.hessian = true});
+  statistics.add(random_rows(50, 1));
+  EXPECT_TRUE(statistics.hessian_rows(3, 8).equal(statistics.hessian().narrow(0, 3, 5)));
+}
+
 TEST(Statistics, OfSingleChunksMergeToOnePassBitForBit) {
   Statistics one_pass(kChannels, kAll);
   Statistics merged(kChannels, kAll);

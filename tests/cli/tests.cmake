@@ -2,7 +2,7 @@
 # Status 77 says that data the test needs is not there; its output says which.
 function(lowbit_cli_test name label)
   add_test(NAME cli_${name}
-    COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/cli/${name}" "$<TARGET_FILE:lowbit_cli>" "${PROJECT_SOURCE_DIR}")
+    COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/cli/${name}" "$<TARGET_FILE:lowbit_cli>" "${PROJECT_SOURCE_DIR}" ${ARGN})
   set_tests_properties(cli_${name} PROPERTIES LABELS ${label} SKIP_RETURN_CODE 77)
 endfunction()
 
@@ -15,3 +15,4 @@ lowbit_cli_test(small_run ci)
 lowbit_cli_test(full_disk ci)
 lowbit_cli_test(interrupted ci)
 lowbit_cli_test(kill_campaign long)
+lowbit_cli_test(memory_plan ci "$<TARGET_FILE:lowbit_make_model>")

@@ -25,6 +25,7 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
   item.title = "quantize x";
   item.seed = 7;
   item.tokens = 123;
+  item.placement = {true, 4096, 17, true};
   plan.items.push_back(item);
   plan.cells.push_back({0, 1, 2, 3, 7, "abc", "def"});
   plan.plugins.push_back({"mine", "1.0", {~std::uint64_t{0}, 7}});
@@ -33,6 +34,9 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
   ASSERT_EQ(read.items.size(), 1U);
   EXPECT_EQ(read.items[0].kind, WorkItem::Kind::kQuantize);
   EXPECT_EQ(read.items[0].seed, 7);
+  EXPECT_TRUE(read.items[0].placement.streamed && read.items[0].placement.spill_streams);
+  EXPECT_EQ(read.items[0].placement.wave_tokens, 4096);
+  EXPECT_EQ(read.items[0].placement.held_bytes, 17);
   ASSERT_EQ(read.cells.size(), 1U);
   EXPECT_EQ(read.cells[0].artifact, "def");
   EXPECT_EQ(read.plugins, plan.plugins);
@@ -41,7 +45,7 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
 }
 
 TEST(PlanFile, SaysWhenItIsNoPlan) {
-  write_file_atomically(scratch() / "bad.json", "{\"version\": 1}");
+  write_file_atomically(scratch() / "bad.json", "{\"version\": 2}");
   try {
     (void)read_plan(scratch() / "bad.json");
     FAIL();

@@ -207,6 +207,39 @@ TEST(Driver, LeavesSkippedLayersAlone) {
   EXPECT_TRUE(stored.equal(run.model().block(0)->linear("mlp.up_proj").op->dense_weight()));
 }
 
+TEST(Driver, GivesTheSameBitsWhereverActivationsAreKept) {
+  const SmallRun run;
+  // Both streams, by a recipe without error propagation.
+  for (const std::string& yaml : {std::string(kGptq), std::string("[{gptq: {bits: 3, group: 16}}, {driver: "
+                                                                  "{propagate_quantized: false}}]")}) {
+    const std::string name = yaml == kGptq ? "propagated" : "float";
+    run.quantize(yaml, name);
+    for (const DriverMemory memory :
+         {DriverMemory{.held_bytes = 0}, DriverMemory{.held_bytes = 0, .spill_streams = true},
+          DriverMemory{.spill_streams = true}}) {
+      const std::string other = fmt::format("{}-{}-{}", name, memory.held_bytes, memory.spill_streams);
+      QuantizeRequest request = run.request(yaml, other);
+      request.memory = memory;
+      (void)quantize(request, *silent_progress(), Cancellation());
+      EXPECT_EQ(run.hashes(other), run.hashes(name)) << other;
+    }
+  }
+}
+
+TEST(Driver, RoundsTheSameWeightsOneByOneAsOfWholeBlocks) {
+  const SmallRun run;
+  run.quantize("[{rtn: {bits: 4, group: 16}}]", "alone");
+  for (const std::string& name : linear_names(run.model().architecture())) {
+    const at::Tensor weight = run.model()
+                                  .block(name.find(".1.") == std::string::npos ? 0 : 1)
+                                  ->linear(name.substr(std::string("model.layers.0.").size()))
+                                  .op->dense_weight();
+    GridSpec grid;
+    grid.group = 16;
+    EXPECT_EQ(run.layer("alone", name).content_hash(), quantize_to_nearest(weight, grid, nullptr).content_hash());
+  }
+}
+
 TEST(Driver, ReportsLessOutputErrorThanRounding) {
   const SmallRun run;
   double solved = 0;
@@ -232,10 +265,10 @@ TEST(BlockPass, GivesTheSameBitsWhetherStatesAreHeldOrComputedAgain) {
       EXPECT_TRUE(held.input(sequence, group).equal(again.input(sequence, group)));
     }
   }
-  const auto outputs = held.outputs();
   for (std::size_t sequence = 0; sequence < inputs.size(); ++sequence) {
-    EXPECT_TRUE(outputs[sequence].equal(again.output(sequence)));
-    EXPECT_TRUE(outputs[sequence].equal(block->forward(inputs[sequence], rope)));
+    const at::Tensor output = held.output(sequence);
+    EXPECT_TRUE(output.equal(again.output(sequence)));
+    EXPECT_TRUE(output.equal(block->forward(inputs[sequence], rope)));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/factorization.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/gram.h"
 #include "tensor_cases.h"
@@ -158,6 +159,31 @@ TEST(Cholesky, InvertsAPositiveDefiniteMatrixWithTheSameBitsForAnyThreads) {
   const ThreadCount one(1);
   EXPECT_TRUE(cholesky(matrix)->equal(*factor));
   EXPECT_TRUE(cholesky_inverse(*factor).equal(inverse));
+}
+
+TEST(Gram, OfTwoInputsIsAddedWithTheSameBits) {
+  for (const std::int64_t tokens : {90, 512, 1100}) {
+    const at::Tensor x = random_tensor({tokens, 300}, DType::kFloat32, "x");
+    const at::Tensor y = random_tensor({tokens, 70}, DType::kFloat32, "y");
+    at::Tensor sums = cross_gram(random_tensor({60, 300}, DType::kFloat32, "before"), y.narrow(0, 0, 60));
+    const at::Tensor expected = sums.add(cross_gram(x, y));
+    add_cross_gram(sums, x, y);
+    EXPECT_TRUE(sums.equal(expected)) << tokens;
+  }
+}
+
+TEST(Cholesky, HasTheSameBitsInPlaceOfItsMatrix) {
+  for (const std::int64_t size : {1, 7, 200}) {
+    const at::Tensor matrix =
+        gram(random_tensor({2 * size, size}, DType::kFloat32, "x")).add(make_eye(size, DType::kFloat64));
+    at::Tensor place = matrix.clone();
+    const void* data = place.const_data_ptr();
+    ASSERT_TRUE(cholesky_in_place(place));
+    EXPECT_EQ(place.const_data_ptr(), data);
+    EXPECT_TRUE(place.t().equal(cholesky(matrix).value()));
+  }
+  at::Tensor indefinite = make_eye(3, DType::kFloat64).mul(-1);
+  EXPECT_FALSE(cholesky_in_place(indefinite));
 }
 
 TEST(Cholesky, GivesNothingForIndefiniteAndNotFiniteMatrices) {

@@ -8,6 +8,7 @@
 #include "lowbit/base/log.h"
 #include "lowbit/base/work_folder.h"
 #include "lowbit/evaluation/evaluation.h"
+#include "lowbit/experiment/plan.h"
 #include "lowbit/experiment/results.h"
 #include "lowbit/tensor/environment.h"
 #include "session.h"
@@ -58,7 +59,6 @@ class Evaluator {
   Evaluator(const Session& session, const EvaluateArguments& arguments)
       : session_(session),
         arguments_(arguments),
-        residency_(arguments.streamed ? Model::Residency::kStreamed : Model::Residency::kResident),
         resources_(session.resources()),
         datasets_(resources_.dataset_folders(), resources_.data_folders),
         registries_(session.registries()),
@@ -72,11 +72,11 @@ class Evaluator {
       print_result(arguments_.baseline, run_baseline());
       baseline = open(arguments_.baseline, Model::Residency::kStreamed);
     }
-    const auto model = open(arguments_.model, residency_);
+    const auto [model, wave_tokens] = place(arguments_.model, baseline != nullptr);
     WorkFolder& folder = folder_for(*model, baseline ? baseline_key_ : Hash());
     Cost cost;
     const auto start = std::chrono::steady_clock::now();
-    const EvaluationResult result = score(*model, folder, false, baseline.get());
+    const EvaluationResult result = score(*model, wave_tokens, folder, false, baseline.get());
     cost.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     print_result(arguments_.model, result);
     if (!arguments_.json.empty()) write_json(result, cost);
@@ -86,6 +86,19 @@ class Evaluator {
  private:
   [[nodiscard]] std::shared_ptr<Model> open(const std::string& name, Model::Residency residency) const {
     return Model::open(find_model(name, resources_).path, arguments_.compute.options(), residency, readers_);
+  }
+
+  struct PlacedModel {
+    std::shared_ptr<Model> model;
+    std::int64_t wave_tokens;
+  };
+  // Resident or streamed, as memory allows.
+  [[nodiscard]] PlacedModel place(const std::string& name, bool compared) const {
+    const auto weights = open_weights(find_model(name, resources_).path);
+    const MemoryPlacement placement =
+        place_evaluation(weights->architecture(), arguments_.compute, Scorer::Options().wave_tokens, compared);
+    return {open(name, placement.streamed ? Model::Residency::kStreamed : Model::Residency::kResident),
+            placement.wave_tokens};
   }
 
   WorkFolder& folder_for(const Model& model, const Hash& compared_with) {
@@ -108,7 +121,7 @@ class Evaluator {
   }
 
   EvaluationResult run_baseline() {
-    const auto model = open(arguments_.baseline, residency_);
+    const auto [model, wave_tokens] = place(arguments_.baseline, false);
     baseline_key_ = model->weights().fingerprint();
     WorkFolder& folder = folder_for(*model, hash_of("baseline"));
     reference_folder_ = folder.path() / "reference";
@@ -117,14 +130,16 @@ class Evaluator {
       log::info("{}: was done before", arguments_.baseline);
       return evaluation_from_json(read_file(finished), finished.string()).first;
     }
-    EvaluationResult result = score(*model, folder, true, nullptr);
+    EvaluationResult result = score(*model, wave_tokens, folder, true, nullptr);
     write_file_atomically(finished, evaluation_json(result, {}));
     return result;
   }
 
-  EvaluationResult score(const Model& model, const WorkFolder& folder, bool is_baseline, const Model* baseline) {
+  EvaluationResult score(const Model& model, std::int64_t wave_tokens, const WorkFolder& folder, bool is_baseline,
+                         const Model* baseline) {
     Scorer::Options options;
     options.batch_tokens = arguments_.compute.batch_tokens;
+    options.wave_tokens = wave_tokens;
     options.work_folder = folder.path();
     const Scorer scorer(model, options, *progress_, *session_.cancellation);
     EvaluationResult result;
@@ -142,7 +157,6 @@ class Evaluator {
 
   const Session& session_;
   const EvaluateArguments& arguments_;
-  Model::Residency residency_;
   Resources resources_;
   DatasetCatalog datasets_;
   Registries registries_;
@@ -158,6 +172,7 @@ int run_evaluate(const Session& session, EvaluateArguments arguments) {
   session.start();
   arguments.compute.dtype = arguments.dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
   arguments.compute.deterministic = !arguments.fast;
+  if (arguments.streamed) arguments.compute.memory = MemoryMode::kStreamed;
   Evaluator(session, arguments).run();
   return 0;
 }
@@ -185,7 +200,12 @@ void add_evaluate(CLI::App& app, Session& session) {
   command
       ->add_option("--device", arguments->compute.device, "Where to compute: cpu, cuda or cuda:<number> (with --fast)")
       ->capture_default_str();
-  command->add_flag("--streamed", arguments->streamed, "Keep one block of weights in memory at a time");
+  command->add_flag("--streamed", arguments->streamed,
+                    "Keep one block of weights in memory at a time, even if all would fit");
+  command
+      ->add_option("--memory-limit", arguments->compute.memory_limit,
+                   "MiB to stay within, by streaming and smaller batches; by default what the machine has available")
+      ->check(CLI::Range(0, 1 << 30));
   command->add_flag("--fast", arguments->fast, "Let results depend on batch and threads in the last bits");
   session.add_compute_options(*command);
   command->footer("What a killed or interrupted evaluation has scored is kept; the same command goes on behind it.");

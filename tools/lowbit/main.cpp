@@ -154,7 +154,7 @@ int main(int argc, char** argv) {
     return report(error.code(), error.what());
   } catch (const std::bad_alloc&) {
     return report(lowbit::ErrorCode::kDevice,
-                  "out of memory; 'compute: {memory: streamed}' or fewer calibration tokens take less");
+                  "out of memory; a 'compute: {memory_limit: ...}' or fewer calibration tokens take less");
   } catch (const std::system_error& error) {
     return report(lowbit::ErrorCode::kIo, error.what());
   } catch (const std::exception& error) {

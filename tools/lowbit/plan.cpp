@@ -1,6 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "lowbit/base/files.h"
 #include "lowbit/experiment/plan.h"
@@ -18,6 +21,21 @@ std::string duration(double seconds) {
 
 std::string bytes(std::int64_t count) { return format_bytes(static_cast<std::uint64_t>(count)); }
 
+// The parts of the largest peak, largest first.
+void print_peak(const WorkItem& item) {
+  std::vector<std::pair<std::string, std::int64_t>> terms = item.peak.terms;
+  std::stable_sort(terms.begin(), terms.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::string text;
+  for (const auto& [what, size] : terms) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", bytes(size), what);
+  fmt::print("The most memory is held in '{}', {}: {}\n", item.title, item.peak.phase, text);
+}
+
+std::string where(const WorkItem& item) {
+  if (item.kind == WorkItem::Kind::kEvaluate) return item.placement.streamed ? ", streamed" : "";
+  if (item.placement.spill_streams) return ", streams in a file";
+  return item.placement.held_bytes == 0 ? ", states computed again" : "";
+}
+
 int show_plan(const Session& session, const std::string& file, const std::vector<std::string>& overrides) {
   session.start();
   const Resources resources = session.resources();
@@ -25,13 +43,15 @@ int show_plan(const Session& session, const std::string& file, const std::vector
   const Plan plan = make_plan(experiment, resources);
   double seconds = 0;
   std::int64_t memory = 0, disk = 0;
+  const WorkItem* largest = nullptr;
   std::size_t open = 0;
   fmt::print("{:>9}  {:>10}  {:>10}  {:>10}  {}\n", "tokens", "time", "memory", "disk", "work");
   for (const WorkItem& item : plan.items) {
     fmt::print("{:>9}  {:>10}  {:>10}  {:>10}  {}\n", item.tokens,
                item.done ? "done" : duration(item.estimated_seconds), bytes(item.estimated_memory),
-               bytes(item.estimated_disk), item.title);
+               bytes(item.estimated_disk), item.title + where(item));
     if (item.done) continue;
+    if (largest == nullptr || item.estimated_memory > largest->estimated_memory) largest = &item;
     ++open;
     seconds += item.estimated_seconds;
     memory = std::max(memory, item.estimated_memory);
@@ -40,6 +60,12 @@ int show_plan(const Session& session, const std::string& file, const std::vector
   fmt::print("\n{} cells from {} pieces of work, {} to do: about {}, {} of memory at the peak, {} of disk in '{}'\n",
              plan.cells.size(), plan.items.size(), open, duration(seconds), bytes(memory), bytes(disk),
              experiment.store.string());
+  if (largest != nullptr) print_peak(*largest);
+  fmt::print(
+      "Memory is meant within 15 %. Time is a rough estimate from the products measured here, for an idle machine");
+  fmt::print("{}\n", plan.busy < 1.3
+                         ? "."
+                         : fmt::format("; it is busy now, which makes it about {:.1f} times as long.", plan.busy));
   return 0;
 }
 

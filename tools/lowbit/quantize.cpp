@@ -5,6 +5,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
+#include "lowbit/experiment/plan.h"
 #include "lowbit/quantization/driver.h"
 #include "session.h"
 
@@ -14,6 +15,7 @@ namespace {
 struct QuantizeArguments {
   std::string model, recipe, calibration, output;
   std::uint64_t seed = 0;
+  ComputeConfig compute;
 };
 
 std::shared_ptr<const Recipe> decode_recipe(const ConfigNode& node, const Architecture& architecture,
@@ -54,6 +56,9 @@ int run_quantize(const Session& session, const QuantizeArguments& arguments) {
                                    request.model->tokenizer(), arguments.seed);
     request.calibration = &*calibration;
   }
+  const MemoryPlacement placement =
+      place_quantization(request.model->architecture(), arguments.compute, *request.recipe, request.calibration);
+  request.memory = {placement.held_bytes, placement.spill_streams};
   const auto progress = session.progress();
   QuantizeReport report;
   blame_plugins(request.recipe->plugins(), [&] { report = quantize(request, *progress, *session.cancellation); });
@@ -79,6 +84,10 @@ void add_quantize(CLI::App& app, Session& session) {
   command->add_option("-o,--output", arguments->output, "Folder to write; an interrupted run continues there")
       ->required();
   command->add_option("--seed", arguments->seed, "Seed of calibration and of random steps")->capture_default_str();
+  command
+      ->add_option("--memory-limit", arguments->compute.memory_limit,
+                   "MiB to stay within, by keeping less between steps; by default what the machine has available")
+      ->check(CLI::Range(0, 1 << 30));
   session.add_compute_options(*command);
   command->callback(
       [arguments, &session] { session.command = [arguments, &session] { return run_quantize(session, *arguments); }; });

@@ -56,6 +56,8 @@ class Statistics {
   // it meaningless: a rotation that of ranges, any map that of a histogram or of the ranges of chunks.
   /// 2/n sum x x^T, [channels, channels] float64 (GPTQ's Hessian).
   [[nodiscard]] at::Tensor hessian() const;
+  /// Its rows [begin, end) alone, for those who can do with a part at a time.
+  [[nodiscard]] at::Tensor hessian_rows(std::int64_t begin, std::int64_t end) const;
   /// 2/n sum (x_float - x) x^T, [channels, channels] float64 (GPTAQ's dXX).
   [[nodiscard]] at::Tensor cross() const;
   [[nodiscard]] at::Tensor channel_min() const;      ///< [channels] float32

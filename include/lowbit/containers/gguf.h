@@ -14,6 +14,8 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
+class MappedFile;
+
 /// A metadata value. Integers of all widths are int64 (u64 above its range is an error), floats double. Arrays hold
 /// one kind; nested arrays are refused.
 using GgufValue = std::variant<bool, std::int64_t, double, std::string, std::vector<bool>, std::vector<std::int64_t>,
@@ -33,6 +35,8 @@ class GgufFile {
   ~GgufFile();
 
   [[nodiscard]] const std::filesystem::path& path() const;
+  /// What the tensors' data lies in.
+  [[nodiscard]] const std::shared_ptr<const MappedFile>& mapping() const;
   [[nodiscard]] const std::vector<TensorEntry>& tensors() const;        ///< in the file's order
   [[nodiscard]] const TensorEntry* find(std::string_view name) const;   ///< null when absent
   [[nodiscard]] const GgufValue* metadata(std::string_view key) const;  ///< null when absent

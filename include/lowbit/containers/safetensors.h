@@ -13,6 +13,8 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
+class MappedFile;
+
 /// One safetensors file, memory-mapped and strictly checked (no holes, overlaps, trailing bytes, overflowing shapes,
 /// duplicate names, unknown keys). Throws `kData` as "<path>: tensor 'x': ...". The data need not be aligned to its
 /// type.
@@ -24,6 +26,8 @@ class SafetensorsFile {
   [[nodiscard]] const std::vector<TensorEntry>& tensors() const;  ///< in the order of their data
   [[nodiscard]] const TensorEntry* find(std::string_view name) const;
   [[nodiscard]] const std::map<std::string, std::string>& metadata() const;
+  /// What the tensors' data lies in.
+  [[nodiscard]] const std::shared_ptr<const MappedFile>& mapping() const;
 
  private:
   struct Data;

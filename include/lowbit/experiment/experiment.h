@@ -26,14 +26,15 @@ struct Registries {
 };
 [[nodiscard]] Registries builtin_registries();
 
-enum class MemoryMode { kResident, kStreamed };
+enum class MemoryMode { kResident, kStreamed, kAuto };
 
 /// How models are computed; the same for every cell, since it is part of what a number means.
 struct ComputeConfig {
   DType dtype = DType::kFloat32;
   bool deterministic = true;
-  MemoryMode memory = MemoryMode::kResident;
-  int threads = 0;  ///< 0: one for each core
+  MemoryMode memory = MemoryMode::kAuto;
+  std::int64_t memory_limit = 0;  ///< MiB that a piece of work should stay within; 0: what the machine has available
+  int threads = 0;                ///< 0: one for each core
   std::string device = "cpu";
   std::int64_t batch_tokens = 2048;
   void visit(FieldVisitor& v);

@@ -3,13 +3,38 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lowbit/base/export.h"
 #include "lowbit/base/hash.h"
 #include "lowbit/experiment/experiment.h"
+#include "lowbit/quantization/driver.h"
 
 namespace lowbit LOWBIT_EXPORT {
+
+/// Where a piece of work keeps what it computes with. Decided when the run is planned, by the experiment's memory mode
+/// and limit; it changes no bit of a result.
+struct MemoryPlacement {
+  bool streamed = false;                                ///< evaluations: one block of weights at a time
+  std::int64_t wave_tokens = 1 << 16;                   ///< tokens that pass a streamed model's blocks together
+  std::int64_t held_bytes = DriverMemory{}.held_bytes;  ///< quantizations: see `DriverMemory`
+  bool spill_streams = false;
+};
+
+/// The same for one piece of work outside a run; `set` may be null for a recipe that needs no data, `tokens` more than
+/// there are.
+[[nodiscard]] MemoryPlacement place_quantization(const Architecture& architecture, const ComputeConfig& compute,
+                                                 const Recipe& recipe, const CalibrationSet* set);
+[[nodiscard]] MemoryPlacement place_evaluation(const Architecture& architecture, const ComputeConfig& compute,
+                                               std::int64_t tokens, bool compared);
+
+/// What a process holds in the phase in which it holds most.
+struct MemoryPeak {
+  std::string phase;
+  std::vector<std::pair<std::string, std::int64_t>> terms;  ///< what for, and bytes
+  [[nodiscard]] std::int64_t bytes() const;
+};
 
 /// One piece of work: making an artifact, or running one evaluation on one model. Done once for all cells that share
 /// it; its key decides whether the store has it already.
@@ -28,8 +53,10 @@ struct WorkItem {
   std::int64_t tokens = 0;    ///< to be run through the model
   double estimated_seconds = 0;
   std::int64_t estimated_memory = 0;  ///< bytes at the peak
-  std::int64_t estimated_disk = 0;    ///< bytes written
-  bool done = false;                  ///< the store has it
+  MemoryPeak peak;                    ///< what they are for; not kept in plan files
+  MemoryPlacement placement;
+  std::int64_t estimated_disk = 0;  ///< bytes written
+  bool done = false;                ///< the store has it
 };
 
 /// A point of the grid: which items it needs.
@@ -47,6 +74,8 @@ struct Plan {
   std::vector<WorkItem> items;  ///< in an order that respects what needs what
   std::vector<Cell> cells;
   std::vector<ModuleOrigin> plugins;  ///< whose modules do the work: a worker must have the very same
+  /// How busy the machine was while it was measured: elapsed over used time of the cores; 1 on an idle one.
+  double busy = 1;
   [[nodiscard]] const WorkItem* find(const std::string& key) const;
 };
 

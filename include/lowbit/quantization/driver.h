@@ -16,12 +16,22 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
+/// Where activations are kept between two uses. It changes time and memory, and no bit of the result.
+struct DriverMemory {
+  /// While a block's states of all sequences take no more than this, they are kept between its groups of linears;
+  /// otherwise each is computed again from the block's start.
+  std::int64_t held_bytes = std::int64_t{2} << 30;
+  /// The streams lie in a file of the output's folder instead of in memory.
+  bool spill_streams = false;
+};
+
 struct QuantizeRequest {
   std::shared_ptr<const Model> model;
   std::shared_ptr<const Recipe> recipe;
   const CalibrationSet* calibration = nullptr;  ///< may be null when the recipe needs none
   std::uint64_t seed = 0;
   std::filesystem::path output;  ///< the artifact's folder
+  DriverMemory memory = {};
 };
 
 /// How far one solved layer is from the original.

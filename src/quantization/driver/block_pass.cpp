@@ -1,8 +1,11 @@
 #include "quantization/driver/block_pass.h"
 
 #include <optional>
+#include <utility>
 
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/device.h"
+#include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 
 namespace lowbit {
@@ -21,13 +24,15 @@ std::int64_t state_bytes(const Block& block, const std::vector<at::Tensor>& inpu
 }  // namespace
 
 BlockPass::BlockPass(const Block& block, const std::vector<at::Tensor>& inputs, const RopeTable& rope,
-                     const Cancellation& cancellation, std::int64_t held_bytes)
+                     const Cancellation& cancellation, std::int64_t held_bytes,
+                     std::function<void(std::size_t)> after_read)
     : block_(block),
       inputs_(inputs),
       rope_(rope),
       cancellation_(cancellation),
       groups_(block.fused_groups()),
       held_(state_bytes(block, inputs) <= held_bytes),
+      after_read_(std::move(after_read)),
       states_(held_ ? inputs.size() : 0) {}
 
 at::Tensor BlockPass::input(std::size_t sequence, std::size_t group) {
@@ -46,21 +51,17 @@ at::Tensor BlockPass::output(std::size_t sequence) {
   return result;
 }
 
-std::vector<at::Tensor> BlockPass::outputs() {
-  std::vector<at::Tensor> result;
-  for (std::size_t sequence = 0; sequence < sequences(); ++sequence) result.push_back(output(sequence));
-  return result;
-}
-
 void BlockPass::advance(State& state, std::size_t sequence, std::size_t group) {
   cancellation_.check();
   const NoGradScope no_gradients;
   if (!state.begun) {
-    state.block = block_.begin(inputs_[sequence]);
+    const at::Tensor& input = inputs_[sequence];  // on the disk, or where the block computes
+    state.block = block_.begin(to_place(input, dtype_of(input), block_.options().device));
     state.begun = true;
   }
   LOWBIT_ASSERT(state.group <= group);
   for (; state.group < group; ++state.group) block_.step(state.block, state.group, rope_);
+  if (after_read_) after_read_(sequence);
 }
 
 Statistics collect_statistics(BlockPass& pass, BlockPass* other, std::size_t group, const StatisticsNeeds& needs) {

@@ -3,31 +3,32 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "lowbit/base/cancellation.h"
 #include "lowbit/calibration/statistics.h"
 #include "lowbit/model/block.h"
+#include "lowbit/quantization/driver.h"
 
 namespace lowbit {
 
 /// One block's forward pass over many sequences, group of linears by group: for each sequence the input of a group may
 /// be asked for, groups in rising order. Weights of a group may be replaced until a later group's input is asked for.
-/// While all sequences' states fit into `kHeldBytes` they are kept between groups; else each is computed again from the
+/// While all sequences' states fit into `held_bytes` they are kept between groups; else each is computed again from the
 /// start.
 class BlockPass {
  public:
-  static constexpr std::int64_t kHeldBytes = std::int64_t{2} << 30;
-  /// `inputs` [1, tokens, hidden] each; all arguments must outlive the pass.
+  /// `inputs` [1, tokens, hidden] each; all arguments must outlive the pass. `after_read` is told each time when a
+  /// sequence's input is no longer needed for the moment.
   BlockPass(const Block& block, const std::vector<at::Tensor>& inputs, const RopeTable& rope,
-            const Cancellation& cancellation, std::int64_t held_bytes = kHeldBytes);
+            const Cancellation& cancellation, std::int64_t held_bytes = DriverMemory{}.held_bytes,
+            std::function<void(std::size_t sequence)> after_read = {});
 
   /// What the products of the group see, behind executions that map the input: [tokens, in].
   [[nodiscard]] at::Tensor input(std::size_t sequence, std::size_t group);
-  /// [1, tokens, hidden], after all groups.
+  /// [1, tokens, hidden], after all groups. The pass is over for this sequence, whose input may then be replaced.
   [[nodiscard]] at::Tensor output(std::size_t sequence);
-  /// Of all sequences; the pass is over then.
-  [[nodiscard]] std::vector<at::Tensor> outputs();
   [[nodiscard]] std::size_t sequences() const { return inputs_.size(); }
 
  private:
@@ -44,6 +45,7 @@ class BlockPass {
   const Cancellation& cancellation_;
   std::vector<FusedGroup> groups_;
   bool held_;
+  std::function<void(std::size_t)> after_read_;
   std::vector<State> states_;
 };
 

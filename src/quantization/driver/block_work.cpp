@@ -16,13 +16,20 @@
 namespace lowbit {
 
 BlockWork::BlockWork(const DriverRun& run, std::shared_ptr<const Block> original)
-    : run_(run), original_(std::move(original)), block_(*original_), transformed_(*original_) {
-  artifact_.index = original_->index();
+    : run_(run), original_(std::move(original)), block_(*original_) {
+  artifact_.index = block_.index();
+  if (!needs_original(run.recipe, run.streams)) original_.reset();
 }
 
-std::string BlockWork::full_name(std::string_view linear) const {
-  return fmt::format("{}.{}", original_->name(), linear);
+bool BlockWork::needs_original(const Recipe& recipe, const Streams& streams) {
+  return streams.keeps_float() || !recipe.block_steps().empty();
 }
+
+bool BlockWork::needs_forward(const Recipe& recipe, const Streams& streams) {
+  return streams.any() || !recipe.block_steps().empty();
+}
+
+std::string BlockWork::full_name(std::string_view linear) const { return fmt::format("{}.{}", block_.name(), linear); }
 
 void BlockWork::add_event(const SolverEvent& event) {
   log::info("{}: {} ({})", event.layer, event.what, event.value);
@@ -31,13 +38,14 @@ void BlockWork::add_event(const SolverEvent& event) {
 
 void BlockWork::solve() {
   if (!run_.recipe.block_steps().empty()) apply_block_steps();
-  transformed_ = block_;
+  if (run_.streams.keeps_float()) transformed_ = block_;
   if (run_.recipe.driver().true_sequential) {
     solve_in_order();
   } else {
     solve_at_once();
   }
-  note_changed_tensors();
+  transformed_.reset();
+  if (!run_.recipe.block_steps().empty()) note_changed_tensors();
   attach_roundings();
   for (const LinearSlot& slot : block_.linears()) {
     for (const auto& execution : slot.executions) artifact_.executions[slot.name].push_back(execution->record());
@@ -75,7 +83,8 @@ void BlockWork::apply_block_steps() {
 std::optional<BlockPass> BlockWork::make_pass(const Block& block, Stream stream) const {
   const bool kept = stream == Stream::kQuantized ? run_.streams.any() : run_.streams.keeps_float();
   if (!kept) return std::nullopt;
-  return std::optional<BlockPass>(std::in_place, block, run_.streams.inputs(stream), run_.rope, run_.cancellation);
+  return std::optional<BlockPass>(std::in_place, block, run_.streams.inputs(stream), run_.rope, run_.cancellation,
+                                  run_.held_bytes, run_.streams.release(stream));
 }
 
 std::vector<StatisticsNeeds> BlockWork::solver_needs(const FusedGroup& group) const {
@@ -103,7 +112,7 @@ BlockWork::GroupStatistics BlockWork::collect(BlockPass* quantized, BlockPass* r
 
 void BlockWork::solve_in_order() {
   std::optional<BlockPass> pass = make_pass(block_, Stream::kQuantized);
-  std::optional<BlockPass> reference = make_pass(transformed_, Stream::kFloat);
+  std::optional<BlockPass> reference = make_pass(transformed_ ? *transformed_ : block_, Stream::kFloat);
   const std::vector<FusedGroup> groups = block_.fused_groups();
   for (std::size_t g = 0; g < groups.size(); ++g) {
     solve_group(groups[g],
@@ -116,8 +125,8 @@ void BlockWork::solve_at_once() {
   std::vector<GroupStatistics> statistics;
   const std::vector<FusedGroup> groups = block_.fused_groups();
   {
-    std::optional<BlockPass> pass = make_pass(transformed_, Stream::kQuantized);
-    std::optional<BlockPass> reference = make_pass(transformed_, Stream::kFloat);
+    std::optional<BlockPass> pass = make_pass(block_, Stream::kQuantized);
+    std::optional<BlockPass> reference = make_pass(block_, Stream::kFloat);
     for (std::size_t g = 0; g < groups.size(); ++g) {
       statistics.push_back(
           collect(pass ? &*pass : nullptr, reference ? &*reference : nullptr, g, solver_needs(groups[g])));
@@ -161,16 +170,16 @@ void BlockWork::solve_linear(LinearSlot& slot, const GroupStatistics& statistics
     solved = solver->solve(problem);
   }
   solved->check(layer);
-  replace_weight(slot, *solved);
+  const at::Tensor dense = solved->dequantize();
+  if (needs_forward(run_.recipe, run_.streams)) replace_weight(slot, dense);
 
   LayerReport report;
   report.layer = layer;
   report.grid = solved->grid.text();
-  const at::Tensor dense = solved->dequantize();
   report.weight_error = relative_error(weight, dense);
   report.output_error = -1;
   if (seen != nullptr && seen->needs().hessian) {
-    const OutputError output_error(weight, seen->hessian());
+    const OutputError output_error(weight, *seen);
     report.output_error = output_error.of(dense);
     report.nearest_output_error = output_error.of(solver->approximate(weight));
   }
@@ -184,8 +193,8 @@ at::Tensor BlockWork::for_compute(const at::Tensor& weight) const {
 }
 
 // The same numbers that a reader of the artifact gets.
-void BlockWork::replace_weight(LinearSlot& slot, const QuantizedWeight& weight) {
-  slot.op = make_float_linear(for_compute(weight.dequantize()), slot.op->bias());
+void BlockWork::replace_weight(LinearSlot& slot, const at::Tensor& dense) {
+  slot.op = make_float_linear(for_compute(dense), slot.op->bias());
 }
 
 void BlockWork::note_if_changed(const std::string& name, const at::Tensor& now, const at::Tensor& before) {
@@ -226,7 +235,7 @@ void BlockWork::restore(const BlockArtifact& artifact) {
       slot.op = make_float_linear(dense, bias.defined() ? bias : slot.op->bias());
     }
     const auto solved = artifact.linears.find(slot.name);
-    if (solved != artifact.linears.end()) replace_weight(slot, solved->second);
+    if (solved != artifact.linears.end()) replace_weight(slot, solved->second.dequantize());
     const auto records = artifact.executions.find(slot.name);
     slot.executions = records == artifact.executions.end() ? decltype(slot.executions)()
                                                            : make_executions(records->second, *slot.op, run_.readers);
@@ -236,12 +245,12 @@ void BlockWork::restore(const BlockArtifact& artifact) {
 void BlockWork::propagate() {
   if (!run_.streams.any()) return;
   if (run_.streams.keeps_quantized()) {
-    std::optional<BlockPass> pass = std::move(solved_pass_);
-    if (!pass) pass.emplace(block_, run_.streams.inputs(Stream::kQuantized), run_.rope, run_.cancellation);
-    run_.streams.set(Stream::kQuantized, pass->outputs());
+    std::optional<BlockPass> pass = solved_pass_ ? std::move(solved_pass_) : make_pass(block_, Stream::kQuantized);
+    run_.streams.advance(Stream::kQuantized, *pass);
   }
   if (run_.streams.keeps_float()) {
-    run_.streams.set(Stream::kFloat, make_pass(*original_, Stream::kFloat)->outputs());
+    std::optional<BlockPass> pass = make_pass(*original_, Stream::kFloat);
+    run_.streams.advance(Stream::kFloat, *pass);
   }
 }
 
@@ -267,9 +276,7 @@ bool BlockWork::has_roundings() const {
 void BlockWork::attach_roundings() {
   if (!has_roundings()) return;
   solved_pass_.reset();
-  if (run_.streams.any()) {
-    solved_pass_.emplace(block_, run_.streams.inputs(Stream::kQuantized), run_.rope, run_.cancellation);
-  }
+  if (std::optional<BlockPass> pass = make_pass(block_, Stream::kQuantized)) solved_pass_.emplace(std::move(*pass));
   const std::vector<FusedGroup> groups = block_.fused_groups();
   for (std::size_t g = 0; g < groups.size(); ++g) attach_roundings(groups[g], g);
 }

@@ -20,7 +20,8 @@ struct DriverRun {
   Streams& streams;
   const RopeTable& rope;
   std::uint64_t seed;
-  std::int64_t tokens;  ///< of the calibration set
+  std::int64_t tokens;      ///< of the calibration set
+  std::int64_t held_bytes;  ///< of a block's states, see `DriverMemory`
   const RuntimeReaders& readers;
   ProgressTask& progress;
   const Cancellation& cancellation;
@@ -39,6 +40,8 @@ struct BlockReport {
 class BlockWork {
  public:
   BlockWork(const DriverRun& run, std::shared_ptr<const Block> original);
+  /// False: weights are only rounded, and never multiplied with anything.
+  [[nodiscard]] static bool needs_forward(const Recipe& recipe, const Streams& streams);
 
   /// Steps, solvers and what rounds the inputs of products; afterwards `artifact` and `report` are whole.
   void solve();
@@ -52,6 +55,7 @@ class BlockWork {
   [[nodiscard]] const Block& block() const { return block_; }
 
  private:
+  [[nodiscard]] static bool needs_original(const Recipe& recipe, const Streams& streams);
   struct GroupStatistics {
     std::optional<Statistics> of_float;
     std::optional<Statistics> of_quantized;
@@ -71,7 +75,7 @@ class BlockWork {
   void solve_linear(LinearSlot& slot, const GroupStatistics& statistics);
   [[nodiscard]] std::optional<QuantizedWeight> take_solution(const std::string& linear);
   [[nodiscard]] at::Tensor for_compute(const at::Tensor& weight) const;
-  void replace_weight(LinearSlot& slot, const QuantizedWeight& weight);
+  void replace_weight(LinearSlot& slot, const at::Tensor& dense);
   void note_changed_tensors();
   void note_if_changed(const std::string& name, const at::Tensor& now, const at::Tensor& before);
   [[nodiscard]] bool has_roundings() const;
@@ -81,10 +85,10 @@ class BlockWork {
   void add_event(const SolverEvent& event);
 
   const DriverRun& run_;
-  std::shared_ptr<const Block> original_;
-  Block block_;        // under work; tensors are replaced, never written into
-  Block transformed_;  // as the block steps left it, unsolved: the float stream's reference for the solvers
-  std::optional<BlockPass> solved_pass_;  // of the quantized stream, when it went along with the work
+  std::shared_ptr<const Block> original_;  // null when nobody needs it, so that solved weights take its weights' place
+  Block block_;                            // under work; tensors are replaced, never written into
+  std::optional<Block> transformed_;       // as the block steps left it: the float stream's reference for the solvers
+  std::optional<BlockPass> solved_pass_;   // of the quantized stream, when it went along with the work
   BlockArtifact artifact_;
   BlockReport report_;
 };

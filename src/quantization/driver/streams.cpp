@@ -1,7 +1,7 @@
 #include "quantization/driver/streams.h"
 
 #include <algorithm>
-#include <utility>
+#include <span>
 
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/device.h"
@@ -21,9 +21,27 @@ Streams::Streams(const Recipe& recipe, bool with_data) {
   keep_float_ = of_float.any() || of_quantized.cross || inputs || !propagate;
 }
 
-void Streams::start(std::vector<at::Tensor> embedded) {
-  if (keep_quantized_) quantized_ = embedded;
-  if (keep_float_) float_ = std::move(embedded);
+void Streams::spill(const std::filesystem::path& folder, std::int64_t elements, DType type) {
+  LOWBIT_ASSERT(float_.empty() && quantized_.empty());
+  const std::int64_t streams = (keep_float_ ? 1 : 0) + (keep_quantized_ ? 1 : 0);
+  file_ = SpillFile::make(folder, static_cast<std::size_t>(streams * elements * dtype_bytes(type)));
+}
+
+at::Tensor Streams::keep(const at::Tensor& states) {
+  if (!file_) return states;
+  const auto bytes = static_cast<std::size_t>(states.nbytes());
+  LOWBIT_ASSERT(filled_ + bytes <= file_->bytes().size());
+  const std::span<std::byte> place = file_->bytes().subspan(filled_, bytes);
+  filled_ += bytes;
+  at::Tensor kept = view_bytes(place, shape_of(states), dtype_of(states), file_);
+  kept.copy_(states);
+  file_->release(place);
+  return kept;
+}
+
+void Streams::add(const at::Tensor& embedded) {
+  if (keep_quantized_) quantized_.push_back(keep(embedded));
+  if (keep_float_) float_.push_back(keep(embedded));
 }
 
 const std::vector<at::Tensor>& Streams::inputs(Stream stream) const {
@@ -32,25 +50,44 @@ const std::vector<at::Tensor>& Streams::inputs(Stream stream) const {
   return quantized ? quantized_ : float_;
 }
 
-void Streams::set(Stream stream, std::vector<at::Tensor> outputs) {
-  (stream == Stream::kQuantized ? quantized_ : float_) = std::move(outputs);
+std::function<void(std::size_t)> Streams::release(Stream stream) const {
+  if (!file_) return {};
+  return [this, stream](std::size_t sequence) { file_->release(bytes_of(inputs(stream)[sequence])); };
 }
 
-std::vector<at::Tensor> embed_sequences(const Model& model, const WeightSource* rewritten,
-                                        const CalibrationSet& calibration) {
+void Streams::clear() {
+  float_.clear();
+  quantized_.clear();
+  file_.reset();
+  filled_ = 0;
+}
+
+void Streams::advance(Stream stream, BlockPass& pass) {
+  const NoGradScope no_gradients;
+  std::vector<at::Tensor>& states = stream == Stream::kQuantized ? quantized_ : float_;
+  for (std::size_t sequence = 0; sequence < states.size(); ++sequence) {
+    if (!file_) {
+      states[sequence] = pass.output(sequence);
+      continue;
+    }
+    states[sequence].copy_(pass.output(sequence));
+    file_->release(bytes_of(states[sequence]));
+  }
+}
+
+void embed_sequences(const Model& model, const WeightSource* rewritten, const CalibrationSet& calibration,
+                     const std::function<void(const at::Tensor&)>& take) {
   at::Tensor table;
   if (rewritten != nullptr) {
     const Architecture& architecture = rewritten->architecture();
     table = to_place(rewritten->load("model.embed_tokens.weight", {architecture.vocabulary, architecture.hidden}),
                      model.options().dtype, model.options().device);
   }
-  std::vector<at::Tensor> result;
   for (const std::vector<TokenId>& sequence : calibration.sequences) {
     const std::vector<std::int64_t> ids(sequence.begin(), sequence.end());
     const at::Tensor row = tensor_of(std::span<const std::int64_t>(ids)).unsqueeze(0);
-    result.push_back(rewritten != nullptr ? embedding(table, row) : model.embed(row));
+    take(rewritten != nullptr ? embedding(table, row) : model.embed(row));
   }
-  return result;
 }
 
 }  // namespace lowbit

@@ -37,8 +37,8 @@ at::Tensor asymmetry_correction(const at::Tensor& cross, const at::Tensor& upper
     const UpdateShape shape{end, end - begin, size - begin, size, size, size};
     subtract_products(p + begin, d + begin, ut + begin * size + begin, shape);
   });
-  const at::Tensor triangle = product.triu(1).contiguous();
-  const double* t = values_of<double>(triangle).data();
+  product.triu_(1);
+  const double* t = values_of<double>(product).data();
 
   // Rows from `begin` on have nothing before column `begin` in the triangle.
   at::Tensor result = make_zeros({size, size}, DType::kFloat64);
@@ -47,7 +47,7 @@ at::Tensor asymmetry_correction(const at::Tensor& cross, const at::Tensor& upper
     const UpdateShape shape{end - begin, size - begin, size - begin, size, size, size};
     subtract_products(r + begin * size + begin, t + begin * size + begin, u + begin * size + begin, shape);
   });
-  return to_dtype(result.mul(alpha).triu(1), DType::kFloat32).contiguous();
+  return to_dtype(result.mul_(alpha).triu_(1), DType::kFloat32).contiguous();
 }
 
 }  // namespace lowbit

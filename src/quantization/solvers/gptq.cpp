@@ -66,12 +66,12 @@ void GptqSolver::set_groups(SweepRequest& request, const at::Tensor& weight) con
 QuantizedWeight GptqSolver::solve(const LinearProblem& problem) const {
   check_weight(problem, grid());
   check_statistics(problem, alpha_ > 0 ? "gptaq" : "gptq");
-  const CleanHessian hessian = clean_hessian(problem, options_.ref_compat);
+  const CleanDiagonal hessian = clean_diagonal(problem, options_.ref_compat);
   at::Tensor weight = to_dtype(problem.weight, DType::kFloat32).contiguous();
   if (options_.ref_compat) weight = weight.masked_fill(hessian.dead.unsqueeze(0), 0.0);
 
-  at::Tensor diagonal = hessian.matrix.diagonal().contiguous();
-  if (!options_.ref_compat) diagonal = diagonal.masked_fill(hessian.dead, 0.0);  // dead columns come last
+  // Dead columns come last.
+  const at::Tensor diagonal = options_.ref_compat ? hessian.values : hessian.values.masked_fill(hessian.dead, 0.0);
   const ColumnPlan plan = plan_columns(diagonal, grid().group, column_order(options_), options_.static_groups);
   SweepRequest request;
   request.plan = &plan;
@@ -80,14 +80,16 @@ QuantizedWeight GptqSolver::solve(const LinearProblem& problem) const {
   request.cancellation = problem.cancellation;
   set_groups(request, weight);
   request.weight = columns_in_order(weight, plan);
-  const at::Tensor upper = damped_inverse_factor(in_order(hessian.matrix, plan), hessian.mean_diagonal,
-                                                 options_.damping, problem.layer, problem.report);
+  const auto fresh = [&] { return ordered_hessian(*problem.statistics, hessian.values, plan); };
+  at::Tensor upper = damped_inverse_factor(fresh, hessian.mean, options_.damping, problem.layer, problem.report);
   if (alpha_ > 0) {
-    const at::Tensor cross = problem.statistics->cross().masked_fill(hessian.dead.unsqueeze(0), 0.0);
-    request.carried = asymmetry_correction(in_order(cross, plan), upper, alpha_);
+    at::Tensor cross = problem.statistics->cross().masked_fill_(hessian.dead.unsqueeze(0), 0.0);
+    cross = in_order(cross, plan);
+    request.carried = asymmetry_correction(cross, upper, alpha_);
     request.carry_rounded = options_.ref_compat;
   }
   request.upper = to_dtype(upper, DType::kFloat32);
+  upper.reset();  // a matrix of this size is not kept for nothing
 
   return as_weight(sweep_columns(request), request);
 }

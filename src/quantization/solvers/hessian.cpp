@@ -1,30 +1,68 @@
 #include "quantization/solvers/hessian.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 
 namespace lowbit {
 
-CleanHessian clean_hessian(const LinearProblem& problem, bool count_dead) {
-  CleanHessian result;
-  result.matrix = problem.statistics->hessian();
-  if (!all_finite(result.matrix)) {
-    fail(ErrorCode::kData, "layer '{}': its calibration inputs hold NaN or Inf, so that it has no Hessian",
-         problem.layer);
+namespace {
+
+// So many bytes of a Hessian are looked at a time, beside the matrix that is worked on.
+constexpr std::int64_t kSliceBytes = std::int64_t{16} << 20;
+
+// `use(rows, first)` for the Hessian's rows, slice by slice.
+template <typename Use>
+void for_each_slice(const Statistics& statistics, const Use& use) {
+  const std::int64_t size = statistics.channels();
+  const std::int64_t step = std::max<std::int64_t>(1, kSliceBytes / (size * static_cast<std::int64_t>(sizeof(double))));
+  for (std::int64_t first = 0; first < size; first += step) {
+    use(statistics.hessian_rows(first, std::min(size, first + step)), first);
   }
-  at::Tensor diagonal = result.matrix.diagonal();
-  result.dead = diagonal.eq(0);
-  result.dead_count = result.dead.sum().item<std::int64_t>();
-  const auto live = static_cast<double>(diagonal.size(0) - result.dead_count);
+}
+
+}  // namespace
+
+CleanDiagonal clean_diagonal(const LinearProblem& problem, bool count_dead) {
+  CleanDiagonal result;
+  result.values = make_empty({problem.statistics->channels()}, DType::kFloat64);
+  for_each_slice(*problem.statistics, [&](const at::Tensor& rows, std::int64_t first) {
+    if (!all_finite(rows)) {
+      fail(ErrorCode::kData, "layer '{}': its calibration inputs hold NaN or Inf, so that it has no Hessian",
+           problem.layer);
+    }
+    result.values.narrow(0, first, rows.size(0)).copy_(rows.diagonal(first));
+  });
+  result.dead = result.values.eq(0);
+  const auto dead_count = result.dead.sum().item<std::int64_t>();
+  const auto live = static_cast<double>(result.values.size(0) - dead_count);
   double sum = 0;
-  const at::Tensor values = diagonal.contiguous();
-  for (const double value : values_of<double>(values)) sum += value;
-  result.mean_diagonal = live > 0 ? sum / live : 1.0;
-  if (count_dead)
-    result.mean_diagonal = (sum + static_cast<double>(result.dead_count)) / static_cast<double>(diagonal.size(0));
-  diagonal.masked_fill_(result.dead, 1.0);
-  if (result.dead_count > 0 && problem.report) problem.report("dead columns", static_cast<double>(result.dead_count));
+  for (const double value : values_of<double>(result.values)) sum += value;
+  result.mean = live > 0 ? sum / live : 1.0;
+  if (count_dead) result.mean = (sum + static_cast<double>(dead_count)) / static_cast<double>(result.values.size(0));
+  result.values.masked_fill_(result.dead, 1.0);
+  if (dead_count > 0 && problem.report) problem.report("dead columns", static_cast<double>(dead_count));
+  return result;
+}
+
+at::Tensor ordered_hessian(const Statistics& statistics, const at::Tensor& diagonal, const ColumnPlan& plan) {
+  at::Tensor result;
+  if (plan.natural) {
+    result = statistics.hessian();
+    result.diagonal().copy_(diagonal);
+    return result;
+  }
+  result = make_empty({statistics.channels(), statistics.channels()}, DType::kFloat64);
+  const at::Tensor order = tensor_of(std::span<const std::int64_t>(plan.column));
+  const at::Tensor place = order.argsort();
+  for_each_slice(statistics, [&](const at::Tensor& rows, std::int64_t first) {
+    result.index_copy_(0, place.narrow(0, first, rows.size(0)), rows.index_select(1, order));
+  });
+  result.diagonal().copy_(diagonal.index_select(0, order));
   return result;
 }
 

@@ -160,9 +160,9 @@ StatisticsNeeds SpqrSolver::needs() const {
 QuantizedWeight SpqrSolver::solve(const LinearProblem& problem) const {
   check_weight(problem, grid());
   check_statistics(problem, "spqr");
-  const CleanHessian hessian = clean_hessian(problem, false);
+  const CleanDiagonal hessian = clean_diagonal(problem, false);
   const at::Tensor weight = to_dtype(problem.weight, DType::kFloat32).contiguous();
-  const at::Tensor diagonal = hessian.matrix.diagonal().masked_fill(hessian.dead, 0.0).contiguous();
+  const at::Tensor diagonal = hessian.values.masked_fill(hessian.dead, 0.0);
   const ColumnPlan plan = plan_columns(diagonal, options_.group,
                                        options_.act_order ? ColumnOrder::kByDiagonal : ColumnOrder::kNatural, false);
   SweepRequest request;
@@ -170,8 +170,8 @@ QuantizedWeight SpqrSolver::solve(const LinearProblem& problem) const {
   request.grid = grid();
   request.cancellation = problem.cancellation;
   request.weight = columns_in_order(weight, plan);
-  request.upper = to_dtype(damped_inverse_factor(in_order(hessian.matrix, plan), hessian.mean_diagonal,
-                                                 options_.damping, problem.layer, problem.report),
+  const auto fresh = [&] { return ordered_hessian(*problem.statistics, hessian.values, plan); };
+  request.upper = to_dtype(damped_inverse_factor(fresh, hessian.mean, options_.damping, problem.layer, problem.report),
                            DType::kFloat32);
   OutlierSweep sweep(request.weight, diagonal_of(request.upper), request.grid, options_.outlier_threshold);
   request.fit = [&](const at::Tensor& part, const SweepPlace& place) { return sweep.fit(part, place); };

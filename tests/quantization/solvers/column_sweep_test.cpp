@@ -86,10 +86,11 @@ TEST(DampedInverseFactor, RaisesDampingUntilTheMatrixIsDefinite) {
   // Eigenvalues 3 and -0.1, mean diagonal 1.45: the share must exceed 0.1 / 1.45 = 0.069.
   const at::Tensor matrix = matrix_of({{1.45, 1.55}, {1.55, 1.45}});
   std::vector<double> raised;
-  const at::Tensor u = damped_inverse_factor(matrix, 1.45, 0.001, "layer", [&](std::string_view what, double value) {
-    EXPECT_EQ(what, "damping raised");
-    raised.push_back(value);
-  });
+  const at::Tensor u = damped_inverse_factor([&] { return matrix.clone(); }, 1.45, 0.001, "layer",
+                                             [&](std::string_view what, double value) {
+                                               EXPECT_EQ(what, "damping raised");
+                                               raised.push_back(value);
+                                             });
   EXPECT_EQ(raised, (std::vector<double>{0.01, 0.1}));
   const at::Tensor damped = matrix + make_eye(2, DType::kFloat64) * 0.145;
   EXPECT_TRUE(u.t().matmul(u).matmul(damped).allclose(make_eye(2, DType::kFloat64), 0, 1e-10));
@@ -98,7 +99,7 @@ TEST(DampedInverseFactor, RaisesDampingUntilTheMatrixIsDefinite) {
 TEST(DampedInverseFactor, NamesTheLayerWhenNothingHelps) {
   const at::Tensor matrix = matrix_of({{1, 5}, {5, 1}});
   try {
-    (void)damped_inverse_factor(matrix, 1.0, 0.0, "model.layers.3.mlp.up_proj", {});
+    (void)damped_inverse_factor([&] { return matrix.clone(); }, 1.0, 0.0, "model.layers.3.mlp.up_proj", {});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kData);

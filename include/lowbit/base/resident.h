@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "lowbit/base/export.h"
+#include "lowbit/base/files.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+/// Says that this part of a file was read and will hardly be read again soon: its pages leave the process's resident
+/// memory, and come back from the system's cache when they are touched all the same. Views stay valid.
+void release_resident(const MappedFile& file, std::span<const std::byte> part) noexcept;
+
+}  // namespace LOWBIT_EXPORT

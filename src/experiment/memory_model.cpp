@@ -1,0 +1,250 @@
+#include "experiment/memory_model.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace lowbit {
+namespace {
+
+using Terms = std::vector<std::pair<std::string, std::int64_t>>;
+
+constexpr std::int64_t kFloat = sizeof(float);
+constexpr std::int64_t kDouble = sizeof(double);
+// A file's part that is decoded at a time, and other buffers of fixed size.
+constexpr std::int64_t kBuffers = std::int64_t{24} << 20;
+// Rows of logits that are made at a time.
+constexpr std::int64_t kLogitRows = 128;
+// Rows of a Hessian that are narrowed at a time when a solved weight is judged.
+constexpr std::int64_t kErrorRows = 384;
+// Rows whose products are added to a Hessian at a time; more are summed up in a matrix of their own first.
+constexpr std::int64_t kGramRows = 512;
+
+std::int64_t sum_of(const Terms& terms) {
+  std::int64_t sum = 0;
+  for (const auto& [what, bytes] : terms) sum += bytes;
+  return sum;
+}
+
+// What a weight of so many elements takes on its grid while it is in memory: a byte a code, float32 scale and zero.
+std::int64_t codes_of(std::int64_t elements, std::int64_t rows, const GridSpec& grid) {
+  const std::int64_t groups = grid.group > 0 ? elements / grid.group : rows;
+  return elements + 2 * kFloat * groups;
+}
+
+// The same packed for the disk.
+std::int64_t packed(std::int64_t elements, std::int64_t rows, const GridSpec& grid) {
+  return elements * grid.bits / 8 + (codes_of(elements, rows, grid) - elements) / 2;
+}
+
+}  // namespace
+
+struct MemoryModel::Linear {
+  std::string name;
+  std::int64_t out;
+  std::int64_t in;
+  [[nodiscard]] std::int64_t elements() const { return out * in; }
+};
+
+// Keeps the phase that takes most.
+class MemoryModel::Phases {
+ public:
+  explicit Phases(std::int64_t baseline) : baseline_(baseline) {}
+  void add(const char* phase, Terms terms) {
+    terms.insert(terms.begin(), {"program and libraries", baseline_});
+    terms.emplace_back("buffers", kBuffers);
+    std::erase_if(terms, [](const auto& term) { return term.second == 0; });
+    if (sum_of(terms) > peak_.bytes()) peak_ = {phase, std::move(terms)};
+  }
+  [[nodiscard]] const MemoryPeak& peak() const { return peak_; }
+
+ private:
+  std::int64_t baseline_;
+  MemoryPeak peak_;
+};
+
+std::int64_t MemoryPeak::bytes() const { return sum_of(terms); }
+
+MemoryModel::MemoryModel(const Architecture& architecture, const ComputeConfig& compute, std::int64_t baseline)
+    : architecture_(architecture), compute_(compute), baseline_(baseline), element_(dtype_bytes(compute.dtype)) {}
+
+std::vector<MemoryModel::Linear> MemoryModel::linears() const {
+  const Architecture& a = architecture_;
+  const std::int64_t q = a.heads * a.head_dim;
+  const std::int64_t kv = a.kv_heads * a.head_dim;
+  return {{"self_attn.q_proj", q, a.hidden},           {"self_attn.k_proj", kv, a.hidden},
+          {"self_attn.v_proj", kv, a.hidden},          {"self_attn.o_proj", a.hidden, q},
+          {"mlp.gate_proj", a.intermediate, a.hidden}, {"mlp.up_proj", a.intermediate, a.hidden},
+          {"mlp.down_proj", a.hidden, a.intermediate}};
+}
+
+std::int64_t MemoryModel::table() const { return architecture_.vocabulary * architecture_.hidden * element_; }
+
+// Weights are decoded to float32 first.
+std::int64_t MemoryModel::table_while_read() const {
+  return table() + (element_ < kFloat ? architecture_.vocabulary * architecture_.hidden * kFloat : 0);
+}
+
+// Gate, up, the activated gate and their product beside input and residual; or the heads' inputs, turned and joined.
+std::int64_t MemoryModel::forward_step(std::int64_t tokens) const {
+  const Architecture& a = architecture_;
+  const std::int64_t q = a.heads * a.head_dim;
+  const std::int64_t kv = a.kv_heads * a.head_dim;
+  return tokens * element_ * std::max(2 * a.hidden + 4 * a.intermediate, 2 * a.hidden + 5 * q + 3 * kv);
+}
+
+MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlacement& placement) const {
+  const Architecture& a = architecture_;
+  const std::int64_t batch = std::min(load.tokens, std::max<std::int64_t>(compute_.batch_tokens, 1));
+  const std::int64_t wave = placement.streamed ? std::min(load.tokens, std::max(placement.wave_tokens, batch)) : batch;
+  const std::int64_t hidden = wave * a.hidden * element_;
+  const std::int64_t tables = table() * (a.tied_head ? 1 : 2);
+  const std::int64_t block = a.block_parameters() * element_;
+  const std::int64_t kept = placement.streamed ? 0 : a.layers * block + tables;
+  const std::int64_t widest = a.hidden * a.intermediate;
+  // Codes as they are unpacked, beside the packed words and, where weights are not float32, the decoded matrix.
+  const std::int64_t unpacking = (load.artifact ? widest * 11 / 4 : 0) + (element_ < kFloat ? widest * kFloat : 0);
+  const std::int64_t logits = kLogitRows * a.vocabulary * (kFloat + (element_ < kFloat ? element_ : 0));
+  Phases phases(baseline_);
+  phases.add("embedding", {{"blocks", placement.streamed ? 0 : kept - tables},
+                           {"embedding and head", placement.streamed ? table_while_read() : tables},
+                           {"hidden states", hidden}});
+  phases.add("blocks", {{placement.streamed ? "one block" : "blocks", placement.streamed ? block : a.layers * block},
+                        {"embedding and head", kept > 0 ? tables : 0},
+                        {"hidden states", hidden},
+                        {"activations of a batch", std::max(forward_step(batch), unpacking)}});
+  phases.add("logits", {{"blocks", kept > 0 ? a.layers * block : 0},
+                        {"embedding and head", placement.streamed ? table_while_read() : tables},
+                        {"the float model's head", load.compared ? table_while_read() : 0},
+                        {"hidden states", hidden + batch * a.hidden * element_},
+                        {"logits", logits * (load.compared ? 2 : 1)}});
+  return phases.peak();
+}
+
+MemoryPeak MemoryModel::quantization(const Recipe& recipe, const QuantizationLoad& load,
+                                     const MemoryPlacement& placement) const {
+  Phases phases(baseline_);
+  const bool forward = recipe.needs_calibration() || !recipe.block_steps().empty();
+  if (forward) {
+    add_solving(phases, recipe, load, placement);
+  } else {
+    add_rounding(phases, recipe);
+  }
+  phases.add("writing the embedding", {{"embedding", architecture_.vocabulary * architecture_.hidden * kFloat}});
+  std::int64_t steps = 0;
+  for (const auto& step : recipe.model_steps()) steps = std::max(steps, step->memory(architecture_));
+  phases.add("model steps", {{"model steps", steps}});
+  return phases.peak();
+}
+
+// Weights on their own: each is read when its turn comes.
+void MemoryModel::add_rounding(Phases& phases, const Recipe& recipe) const {
+  std::int64_t codes = 0;
+  std::int64_t on_disk = 0;
+  for (const Linear& linear : linears()) {
+    const WeightSolver* solver = recipe.solver("model.layers.0." + linear.name);
+    if (solver == nullptr) continue;
+    const std::int64_t weight = linear.elements() * kFloat;
+    codes += codes_of(linear.elements(), linear.out, solver->grid());
+    on_disk += packed(linear.elements(), linear.out, solver->grid());
+    phases.add("rounding", {{"copies of a weight", 2 * weight + (element_ < kFloat ? weight / 2 : 0)},
+                            {"codes of the block", codes}});
+  }
+  phases.add("writing", {{"codes of the block", codes}, {"packed block", on_disk}});
+}
+
+void MemoryModel::add_solving(Phases& phases, const Recipe& recipe, const QuantizationLoad& load,
+                              const MemoryPlacement& placement) const {
+  const Architecture& a = architecture_;
+  const StatisticsNeeds of_float = recipe.needs(Stream::kFloat);
+  const StatisticsNeeds needs = recipe.needs();
+  const bool steps = !recipe.block_steps().empty();
+  const bool float_stream = of_float.any() || needs.cross || steps || !recipe.driver().propagate_quantized;
+  const bool quantized_stream = recipe.driver().propagate_quantized && (needs.any() || steps);
+  const std::int64_t streams = (float_stream ? 1 : 0) + (quantized_stream ? 1 : 0);
+  const std::int64_t passes = float_stream && quantized_stream && (of_float.any() || needs.cross) ? 2 : 1;
+  const std::int64_t stream_bytes =
+      placement.spill_streams ? load.longest * a.hidden * element_ : load.tokens * a.hidden * element_ * streams;
+  const std::int64_t states = load.tokens * (a.hidden + std::max(a.hidden, a.intermediate)) * element_;
+  const std::int64_t held = states <= placement.held_bytes ? states * passes : 0;
+  const std::int64_t block = a.block_parameters() * element_;
+  phases.add("embedding", {{"embedding", table_while_read()}, {"streams", stream_bytes}});
+  std::int64_t codes = 0;
+  std::int64_t on_disk = 0;
+  std::int64_t solved = 0;  // what solved weights take beside the originals, where these are kept
+  for (const Linear& linear : linears()) {
+    const Terms shared = {{"one block", block + (float_stream ? solved : 0)},
+                          {"streams", stream_bytes},
+                          {"states between groups", held},
+                          {"codes of the block", codes}};
+    const auto with = [&](Terms terms) {
+      terms.insert(terms.begin(), shared.begin(), shared.end());
+      return terms;
+    };
+    const WeightSolver* solver = recipe.solver("model.layers.0." + linear.name);
+    if (solver == nullptr) continue;
+    const std::int64_t weight = linear.elements() * kFloat;
+    const std::int64_t square = linear.in * linear.in;
+    const bool hessian = solver->needs().hessian;
+    const bool crossed = solver->needs().cross;
+    const std::int64_t own = codes_of(linear.elements(), linear.out, solver->grid());
+    const std::int64_t statistics = square * kDouble * ((hessian ? 1 : 0) + (crossed ? 1 : 0));
+    const std::int64_t as_float = element_ < kFloat ? weight : 0;
+    const std::int64_t term = statistics > 0 && load.longest > kGramRows ? square * kDouble : 0;
+    phases.add("statistics", with({{"Hessian", statistics},
+                                   {"a sequence's share of it", term},
+                                   {"activations of a sequence", forward_step(load.longest)}}));
+    if (hessian) {
+      phases.add("inverting", with({{"Hessian", statistics},
+                                    {"its inverse factor", square * (kDouble + kFloat)},
+                                    {"copies of the weight", weight + as_float}}));
+    }
+    // The cross term, two products of it with the factor, the factor's transpose, and the result in float32.
+    if (crossed) {
+      phases.add("correcting for the streams' difference", with({{"Hessian", statistics},
+                                                                 {"its inverse factor", square * kDouble},
+                                                                 {"correction", square * (4 * kDouble + kFloat)},
+                                                                 {"copies of the weight", weight + as_float}}));
+    }
+    phases.add("solving", with({{"Hessian", statistics},
+                                {"its inverse factor", hessian ? square * kFloat * (crossed ? 2 : 1) : 0},
+                                {"copies of the weight", 2 * weight + as_float},
+                                {"codes", own}}));
+    phases.add("judging", with({{"Hessian", statistics},
+                                {"its float32 copy", hessian ? (square + kErrorRows * linear.in * 2) * kFloat : 0},
+                                {"copies of the weight", weight * (hessian ? 5 : 2) - (element_ < kFloat ? 0 : weight)},
+                                {"codes", own}}));
+    codes += own;
+    on_disk += packed(linear.elements(), linear.out, solver->grid());
+    solved += linear.elements() * element_;
+  }
+  phases.add("writing", {{"one block", block + (float_stream ? solved : 0)},
+                         {"streams", stream_bytes},
+                         {"states between groups", held},
+                         {"codes of the block", codes},
+                         {"packed block", on_disk}});
+}
+
+MemoryPlacement MemoryModel::place_evaluation(const EvaluationLoad& load, std::int64_t limit) const {
+  MemoryPlacement placement;
+  const bool may_stay = compute_.memory != MemoryMode::kStreamed;
+  const bool must_stay = compute_.memory == MemoryMode::kResident;
+  if (must_stay || (may_stay && evaluation(load, placement).bytes() <= limit)) return placement;
+  placement.streamed = true;
+  while (placement.wave_tokens > compute_.batch_tokens && evaluation(load, placement).bytes() > limit) {
+    placement.wave_tokens /= 2;
+  }
+  return placement;
+}
+
+MemoryPlacement MemoryModel::place_quantization(const Recipe& recipe, const QuantizationLoad& load,
+                                                std::int64_t limit) const {
+  MemoryPlacement placement;
+  placement.streamed = true;
+  const auto fits = [&] { return quantization(recipe, load, placement).bytes() <= limit; };
+  if (fits()) return placement;
+  placement.held_bytes = 0;
+  if (!fits()) placement.spill_streams = true;
+  return placement;
+}
+
+}  // namespace lowbit

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lowbit/experiment/experiment.h"
+#include "lowbit/experiment/plan.h"
+
+namespace lowbit {
+
+/// What an evaluation's memory depends on, besides model and `ComputeConfig`.
+struct EvaluationLoad {
+  std::int64_t tokens = 0;
+  bool artifact = false;  ///< weights are unpacked from codes
+  bool compared = false;  ///< with the float model's states and head
+};
+
+/// What a quantization's memory depends on, besides model, recipe and `ComputeConfig`.
+struct QuantizationLoad {
+  std::int64_t tokens = 0;   ///< of the calibration set
+  std::int64_t longest = 0;  ///< tokens of its longest sequence
+};
+
+/// Predicts the most that a piece of work's process holds, from terms that mirror what the code allocates in each of
+/// its phases: whoever lets a phase hold more adds the term here, and tests compare the sums with measured processes.
+class MemoryModel {
+ public:
+  /// `baseline`: what the process holds before a model's first weight is read.
+  MemoryModel(const Architecture& architecture, const ComputeConfig& compute, std::int64_t baseline);
+
+  [[nodiscard]] MemoryPeak evaluation(const EvaluationLoad& load, const MemoryPlacement& placement) const;
+  [[nodiscard]] MemoryPeak quantization(const Recipe& recipe, const QuantizationLoad& load,
+                                        const MemoryPlacement& placement) const;
+
+  /// The fastest placement whose peak stays within `limit` bytes, or the smallest one when none does.
+  [[nodiscard]] MemoryPlacement place_evaluation(const EvaluationLoad& load, std::int64_t limit) const;
+  [[nodiscard]] MemoryPlacement place_quantization(const Recipe& recipe, const QuantizationLoad& load,
+                                                   std::int64_t limit) const;
+
+ private:
+  struct Linear;
+  class Phases;
+  [[nodiscard]] std::vector<Linear> linears() const;
+  [[nodiscard]] std::int64_t table() const;
+  [[nodiscard]] std::int64_t table_while_read() const;
+  [[nodiscard]] std::int64_t forward_step(std::int64_t tokens) const;
+  void add_solving(Phases& phases, const Recipe& recipe, const QuantizationLoad& load,
+                   const MemoryPlacement& placement) const;
+  void add_rounding(Phases& phases, const Recipe& recipe) const;
+  Architecture architecture_;
+  ComputeConfig compute_;
+  std::int64_t baseline_;
+  std::int64_t element_;  // bytes of an activation or weight
+};
+
+}  // namespace lowbit

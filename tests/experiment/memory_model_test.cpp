@@ -1,0 +1,99 @@
+#include "experiment/memory_model.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace lowbit {
+namespace {
+
+constexpr std::int64_t kMiB = std::int64_t{1} << 20;
+constexpr std::int64_t kBaseline = 200 * kMiB;
+constexpr EvaluationLoad kLoad{.tokens = 1 << 17};
+
+Architecture shape(std::int64_t layers) {
+  Architecture a;
+  a.hidden = 1024;
+  a.intermediate = 2816;
+  a.layers = layers;
+  a.heads = a.kv_heads = 16;
+  a.head_dim = 64;
+  a.vocabulary = 8192;
+  a.context = 2048;
+  return a;
+}
+
+MemoryModel model(std::int64_t layers, MemoryMode mode = MemoryMode::kAuto) {
+  ComputeConfig compute;
+  compute.memory = mode;
+  return {shape(layers), compute, kBaseline};
+}
+
+std::shared_ptr<const Recipe> recipe(const std::string& yaml) {
+  static const QuantizationRegistries registries = builtin_quantization();
+  ConfigProblems problems;
+  auto result = Recipe::decode("test", ConfigNode::parse(yaml, "x.yaml"), registries, problems);
+  problems.throw_if_any();
+  return result;
+}
+
+TEST(MemoryModel, OfAStreamedModelDoesNotGrowWithItsBlocks) {
+  const MemoryPlacement streamed{.streamed = true};
+  EXPECT_EQ(model(8).evaluation(kLoad, streamed).bytes(), model(64).evaluation(kLoad, streamed).bytes());
+  EXPECT_LT(model(8).evaluation(kLoad, {}).bytes(), model(64).evaluation(kLoad, {}).bytes());
+  for (const char* yaml : {"[{rtn: {bits: 4}}]", "[{gptq: {bits: 4}}]"}) {
+    const QuantizationLoad load{.tokens = 8192, .longest = 512};
+    EXPECT_EQ(model(8).quantization(*recipe(yaml), load, streamed).bytes(),
+              model(64).quantization(*recipe(yaml), load, streamed).bytes());
+  }
+}
+
+TEST(MemoryModel, NamesEveryByteOfItsPeak) {
+  const MemoryPeak peak = model(8).evaluation(kLoad, {});
+  EXPECT_EQ(peak.phase, "blocks");
+  EXPECT_EQ(peak.bytes(), std::accumulate(peak.terms.begin(), peak.terms.end(), std::int64_t{0},
+                                          [](std::int64_t sum, const auto& term) { return sum + term.second; }));
+  // 8 blocks of 4 x 1024^2 + 3 x 1024 x 2816 weights and 2 x 1024 of the norms, in float32.
+  const std::int64_t blocks = std::int64_t{8} * (4 * 1024 * 1024 + 3 * 1024 * 2816 + 2 * 1024) * 4;
+  EXPECT_NE(std::find(peak.terms.begin(), peak.terms.end(), std::pair(std::string("blocks"), blocks)),
+            peak.terms.end());
+}
+
+TEST(MemoryModel, StreamsAnEvaluationThatDoesNotFitAndThenMakesWavesSmaller) {
+  const MemoryModel memory = model(64);
+  EXPECT_FALSE(memory.place_evaluation(kLoad, 16384 * kMiB).streamed);
+  const MemoryPlacement streamed = memory.place_evaluation(kLoad, 1024 * kMiB);
+  EXPECT_TRUE(streamed.streamed);
+  EXPECT_EQ(streamed.wave_tokens, 1 << 16);
+  const MemoryPlacement small = memory.place_evaluation(kLoad, 450 * kMiB);
+  EXPECT_LT(small.wave_tokens, 1 << 16);
+  EXPECT_LE(memory.evaluation(kLoad, small).bytes(), 450 * kMiB);
+  EXPECT_EQ(memory.place_evaluation(kLoad, 0).wave_tokens, ComputeConfig().batch_tokens);
+}
+
+TEST(MemoryModel, DoesWhatTheModeSaysWhateverTheLimit) {
+  EXPECT_FALSE(model(64, MemoryMode::kResident).place_evaluation(kLoad, 0).streamed);
+  EXPECT_TRUE(model(64, MemoryMode::kStreamed).place_evaluation(kLoad, std::int64_t{1} << 50).streamed);
+}
+
+TEST(MemoryModel, ComputesStatesAgainBeforeItSpillsStreams) {
+  const auto gptq = recipe("[{gptq: {bits: 4, group: 64}}]");
+  const QuantizationLoad load{.tokens = 65536, .longest = 512};
+  const MemoryModel memory = model(8);
+  const MemoryPlacement ample = memory.place_quantization(*gptq, load, 16384 * kMiB);
+  EXPECT_GT(ample.held_bytes, 0);
+  EXPECT_FALSE(ample.spill_streams);
+  const std::int64_t most = memory.quantization(*gptq, load, ample).bytes();
+  const MemoryPlacement less = memory.place_quantization(*gptq, load, most - 1);
+  EXPECT_EQ(less.held_bytes, 0);
+  EXPECT_FALSE(less.spill_streams);
+  const MemoryPlacement least =
+      memory.place_quantization(*gptq, load, memory.quantization(*gptq, load, less).bytes() - 1);
+  EXPECT_TRUE(least.spill_streams);
+  // A stream of 65536 tokens of 1024 numbers is 256 MiB, of which one sequence stays.
+  EXPECT_LE(memory.quantization(*gptq, load, least).bytes(),
+            memory.quantization(*gptq, load, less).bytes() - 250 * kMiB);
+}
+
+}  // namespace
+}  // namespace lowbit
