@@ -240,6 +240,21 @@ TEST(Driver, RoundsTheSameWeightsOneByOneAsOfWholeBlocks) {
   }
 }
 
+TEST(Driver, KeepsWhatRunsAroundProductsWhenWeightsAreOnlyRounded) {
+  const SmallRun run;
+  run.quantize("[{rtn: {bits: 8, group: -1}}, {activations: {bits: 8}}]", "first");
+  QuantizeRequest request = run.request("[{rtn: {bits: 4, group: 16}}]", "second");
+  request.model = Model::make(run.artifact("first"), std::make_unique<testing::NoTokenizer>(), {},
+                              Model::Residency::kStreamed, runtime_readers(run.registries));
+  (void)quantize(request, *silent_progress(), Cancellation());
+  const auto second = run.artifact("second");
+  for (const std::string& name : linear_names(run.model().architecture())) {
+    EXPECT_EQ(second->load_quantized(name)->grid.bits, 4) << name;
+    ASSERT_EQ(second->executions(name).size(), 1U) << name;
+    EXPECT_EQ(second->executions(name)[0].name, run.artifact("first")->executions(name)[0].name);
+  }
+}
+
 TEST(Driver, ReportsLessOutputErrorThanRounding) {
   const SmallRun run;
   double solved = 0;
