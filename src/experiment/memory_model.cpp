@@ -84,12 +84,13 @@ std::int64_t MemoryModel::table_while_read() const {
   return table() + (element_ < kFloat ? architecture_.vocabulary * architecture_.hidden * kFloat : 0);
 }
 
-// Gate, up, the activated gate and their product beside input and residual; or the heads' inputs, turned and joined.
+// Gate, up and the activated gate, in whose place their product is made, beside input and residual; or the heads'
+// inputs, turned and joined.
 std::int64_t MemoryModel::forward_step(std::int64_t tokens) const {
   const Architecture& a = architecture_;
   const std::int64_t q = a.heads * a.head_dim;
   const std::int64_t kv = a.kv_heads * a.head_dim;
-  return tokens * element_ * std::max(2 * a.hidden + 4 * a.intermediate, 2 * a.hidden + 5 * q + 3 * kv);
+  return tokens * element_ * std::max(2 * a.hidden + 3 * a.intermediate, 2 * a.hidden + 5 * q + 3 * kv);
 }
 
 MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlacement& placement) const {
