@@ -102,7 +102,7 @@ TEST(Precision, OfNormsAndEmbeddingsIsFloat32) {
       to_dtype(x, DType::kFloat64) * (to_dtype(x, DType::kFloat64).square().mean(-1, true) + 1e-5).rsqrt();
   EXPECT_TRUE(
       to_dtype(rms_norm(x, make_full({8}, 1.0, DType::kFloat32), 1e-5), DType::kFloat64).allclose(expected, 5e-7, 0));
-  EXPECT_TRUE(embedding(x, make_arange(3, DType::kInt64)).equal(x));
+  EXPECT_TRUE(lowbit::embedding(x, make_arange(3, DType::kInt64)).equal(x));
 }
 
 }  // namespace
