@@ -41,7 +41,7 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
 }
 
 TEST(PlanFile, SaysWhenItIsNoPlan) {
-  write_file_atomically(scratch() / "bad.json", "{\"version\": 1}");
+  write_file_atomically(scratch() / "bad.json", "{\"version\": 2}");
   try {
     (void)read_plan(scratch() / "bad.json");
     FAIL();
@@ -71,7 +71,7 @@ TEST(RunProcess, TellsStatusFromSignal) {
 TEST(RunProcess, HandsACancellationOn) {
   Cancellation cancellation;
   cancellation.request();
-  EXPECT_EQ(run_process("/bin/sleep", {"60"}, cancellation).signal, SIGINT);
+  EXPECT_EQ(run_process("/bin/sleep", {"60"}, cancellation).signal, SIGTERM);
 }
 
 }  // namespace
