@@ -69,20 +69,28 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
+std::size_t common_beginning(std::string_view a, std::string_view b) {
+  return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+}
+
 }  // namespace
 
 std::optional<std::string> nearest_name(std::string_view word, const std::vector<std::string>& candidates) {
   std::optional<std::string> best;
   std::size_t best_distance = 0;
+  std::size_t best_beginning = 0;  // decides between equal distances
   for (const std::string& candidate : candidates) {
     const std::size_t longer = std::max(word.size(), candidate.size());
     const std::size_t limit = std::max<std::size_t>(longer / 3, 1);
     if (longer - std::min(word.size(), candidate.size()) > limit) continue;
     const std::size_t distance = edit_distance(lower_case(word), lower_case(candidate));
     // A distance of the whole length means that nothing is shared.
-    if (distance > limit || distance >= longer || (best && distance >= best_distance)) continue;
+    if (distance > limit || distance >= longer) continue;
+    const std::size_t beginning = common_beginning(lower_case(word), lower_case(candidate));
+    if (best && (distance > best_distance || (distance == best_distance && beginning <= best_beginning))) continue;
     best = candidate;
     best_distance = distance;
+    best_beginning = beginning;
   }
   return best;
 }

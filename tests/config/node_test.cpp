@@ -229,6 +229,7 @@ TEST(ParseOverride, ExplainsWhatIsExpected) {
 TEST(NearestName, CountsASwapOfNeighboursAsOneStep) {
   EXPECT_EQ(nearest_name("rnt", {"gptq", "rtn"}), "rtn");
   EXPECT_EQ(nearest_name("gruop_size", {"bits", "group_size"}), "group_size");
+  EXPECT_EQ(nearest_name("gptqq", {"gptaq", "gptq"}), "gptq");  // both one step away: the longer common beginning
   EXPECT_EQ(nearest_name("dampnig", {"damping", "dampening"}), "damping");
 }
 

@@ -75,7 +75,7 @@ TEST(RunProcess, TellsStatusFromSignal) {
 TEST(RunProcess, HandsACancellationOn) {
   Cancellation cancellation;
   cancellation.request();
-  EXPECT_EQ(run_process("/bin/sleep", {"60"}, cancellation).signal, SIGINT);
+  EXPECT_EQ(run_process("/bin/sleep", {"60"}, cancellation).signal, SIGTERM);
 }
 
 }  // namespace

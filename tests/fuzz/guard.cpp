@@ -1,5 +1,4 @@
 // The entry point that libFuzzer and our own driver share: runs a target under its bounds.
-#include <sanitizer/allocator_interface.h>
 #include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -10,6 +9,13 @@
 #include <typeinfo>
 
 #include "fuzz/fuzz.h"
+
+// From sanitizer/allocator_interface.h, a header that GCC's runtime of the same functions comes without.
+extern "C" {
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void*, std::size_t),
+                                              void (*on_free)(const volatile void*));
+std::size_t __sanitizer_get_allocated_size(const volatile void* pointer);
+}
 
 namespace lowbit::fuzzing {
 namespace {
@@ -28,7 +34,7 @@ void count_allocation(const volatile void*, std::size_t size) {
 
 void count_release(const volatile void* pointer) {
   if (!counting || pointer == nullptr) return;
-  live_bytes -= static_cast<std::int64_t>(__sanitizer_get_allocated_size(const_cast<const void*>(pointer)));
+  live_bytes -= static_cast<std::int64_t>(__sanitizer_get_allocated_size(pointer));
 }
 
 void run(const Target& reader, std::string_view input) {

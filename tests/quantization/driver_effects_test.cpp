@@ -141,33 +141,5 @@ TEST_F(DriverEffects, PropagatedErrorAddsEnergyToTheInputsOfLaterBlocks) {
   }
 }
 
-// A solver that follows the propagated stream repairs what the blocks before it broke: on the calibration text the
-// whole quantized model ends nearer to the float one than with blocks solved on inputs they never get.
-TEST_F(DriverEffects, PropagationBringsTheWholeModelNearer) {
-  const SmallRun run;
-  const auto distance = [&](const std::string& driver, const std::string& output) {
-    (void)run.quantize("[" + driver + "{gptq: {bits: 2, group: 16}}]", output);
-    double sum = 0;
-    for (const auto& sequence : run.calibration().sequences) {
-      const std::vector<std::int64_t> ids(sequence.begin(), sequence.end());
-      at::Tensor exact = run.model().embed(tensor_of(std::span<const std::int64_t>(ids)).unsqueeze(0));
-      at::Tensor solved = exact;
-      const RopeTable rope = make_rope_table(run.model().architecture(), exact.size(1));
-      for (std::int64_t index = 0; index < 2; ++index) {
-        exact = run.model().block(index)->forward(exact, rope);
-        Block block = *run.model().block(index);
-        for (LinearSlot& slot : block.linears()) {
-          const std::string name = "model.layers." + std::to_string(index) + "." + slot.name;
-          slot.op = make_float_linear(run.layer(output, name).dequantize(), {});
-        }
-        solved = block.forward(solved, rope);
-      }
-      sum += (exact - solved).square().sum().item<double>();
-    }
-    return sum;
-  };
-  EXPECT_LT(distance("", "propagated"), distance("{driver: {propagate_quantized: false}}, ", "float-stream"));
-}
-
 }  // namespace
 }  // namespace lowbit

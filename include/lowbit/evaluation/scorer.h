@@ -60,7 +60,7 @@ class Scorer {
     std::int64_t wave_tokens = 1 << 16;  ///< tokens that pass a streamed model's blocks together
     /// Where a pass keeps each request that is done and finds those of an earlier process; its model, options and data
     /// must be the same. Empty: nowhere.
-    std::filesystem::path work_folder;
+    std::filesystem::path work_folder = {};
   };
   Scorer(const Model& model, Options options, Progress& progress, const Cancellation& cancellation);
 
