@@ -279,7 +279,7 @@ TEST_P(EverySolver, SurvivesChannelsWithoutInputAndTooFewTokens) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Registered, EverySolver, ::testing::ValuesIn(registry().names()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& named) { return named.param; });
 
 }  // namespace
 }  // namespace lowbit

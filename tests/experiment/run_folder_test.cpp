@@ -45,7 +45,7 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
 }
 
 TEST(PlanFile, SaysWhenItIsNoPlan) {
-  write_file_atomically(scratch() / "bad.json", "{\"version\": 2}");
+  write_file_atomically(scratch() / "bad.json", "{\"version\": 3}");
   try {
     (void)read_plan(scratch() / "bad.json");
     FAIL();

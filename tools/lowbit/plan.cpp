@@ -62,7 +62,8 @@ int show_plan(const Session& session, const std::string& file, const std::vector
              experiment.store.string());
   if (largest != nullptr) print_peak(*largest);
   fmt::print(
-      "Memory is meant within 15 %. Time is a rough estimate from the products measured here, for an idle machine");
+      "Memory is an estimate (small models were seen to take up to a quarter less). Time is a rough estimate from the "
+      "products measured here, for an idle machine");
   fmt::print("{}\n", plan.busy < 1.3
                          ? "."
                          : fmt::format("; it is busy now, which makes it about {:.1f} times as long.", plan.busy));

@@ -35,7 +35,9 @@ struct UnitLayer {
     request.source = GroupSource::kGiven;
     request.block = block;
     request.given = {make_full({weight.size(0), 1}, 1.0, DType::kFloat32),
-                     make_full({weight.size(0), 1}, 1 << (bits - 1), DType::kFloat32)};
+                     make_full({weight.size(0), 1}, 1 << (bits - 1), DType::kFloat32),
+                     {},
+                     {}};
     return sweep_columns(request);
   }
   [[nodiscard]] at::Tensor decoded(const at::Tensor& codes) const {

@@ -61,7 +61,8 @@ Textbook solve_as_the_textbook(const GptqOptions& options, const at::Tensor& wei
       zeros.select(1, group).copy_(fit.zeros);
       fitted[static_cast<std::size_t>(group)] = true;
     }
-    const GroupParameters parameters{result.scales.select(1, group).contiguous(), zeros.select(1, group).contiguous()};
+    const GroupParameters parameters{
+        result.scales.select(1, group).contiguous(), zeros.select(1, group).contiguous(), {}, {}};
     const at::Tensor now = to_dtype(w.select(1, column), DType::kFloat32).unsqueeze(1).contiguous();
     const at::Tensor code = encode_columns(now, parameters, grid);
     const at::Tensor steps = w.select(1, column) / parameters.scales;
