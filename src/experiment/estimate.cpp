@@ -1,5 +1,7 @@
 #include "experiment/estimate.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include "lowbit/tensor/dtype.h"
@@ -26,19 +28,25 @@ std::int64_t limit_of(const ComputeConfig& compute) {
   return static_cast<std::int64_t>(kUsableShare * static_cast<double>(available_memory_bytes()));
 }
 
+// What a process holds before a model's first weight is read, without what earlier work freed and the heap still keeps.
+std::int64_t baseline() {
+  ::malloc_trim(0);
+  return resident_memory().total();
+}
+
 }  // namespace
 
 MemoryPlacement place_quantization(const Architecture& architecture, const ComputeConfig& compute, const Recipe& recipe,
                                    const CalibrationSet* set) {
   QuantizationLoad load;
   if (set != nullptr) load = {set->tokens(), set->options.length};
-  const MemoryModel memory(architecture, compute, resident_memory().total());
+  const MemoryModel memory(architecture, compute, baseline());
   return memory.place_quantization(recipe, load, limit_of(compute));
 }
 
 MemoryPlacement place_evaluation(const Architecture& architecture, const ComputeConfig& compute, std::int64_t tokens,
                                  bool compared) {
-  const MemoryModel memory(architecture, compute, resident_memory().total());
+  const MemoryModel memory(architecture, compute, baseline());
   return memory.place_evaluation({tokens, false, compared}, limit_of(compute));
 }
 
@@ -46,7 +54,7 @@ Estimator::Estimator(const Architecture& architecture, const ComputeConfig& comp
     : architecture_(architecture),
       compute_(compute),
       speed_(speed),
-      memory_(architecture, compute, resident_memory().total()) {}
+      memory_(architecture, compute, baseline()) {}
 
 double Estimator::forward_seconds(double tokens) const {
   const auto parameters = static_cast<double>(architecture_.layers * architecture_.block_parameters());
