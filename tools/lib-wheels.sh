@@ -77,9 +77,13 @@ fetch_wheels() {
   rm -rf -- "$temporary"
 }
 
-# take_out <wheel name> <version> <into> <patterns...>
+# take_out <wheel name> <version> <into, a folder of this process's own> <patterns...>
+# Without a standard input unzip asks nobody whether to go on with a full disk. What it wrote goes, to leave room.
 take_out() {
   local wheel
   wheel=$(wheel_path "$1" "$2")
-  unzip -q -o "$wheel" "${@:4}" -d "$3" || die "'$wheel' could not be unpacked into '$3'; is the disk full?"
+  if ! unzip -q -o "$wheel" "${@:4}" -d "$3" </dev/null; then
+    rm -rf -- "$3"
+    die "'$wheel' could not be unpacked into '$3'; is the disk full? Make room and run this again"
+  fi
 }
