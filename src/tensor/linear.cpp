@@ -143,8 +143,36 @@ at::Tensor tiled_linear(const at::Tensor& x, const at::Tensor& weight, const at:
 namespace {
 
 bool suits_panels(const at::Tensor& x, const at::Tensor& weight) {
-  return x.scalar_type() == at::kFloat && x.dim() >= 2 && x.size(-2) > 1 && weight.size(1) > 0 &&
-         float_panels_available();
+  return (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && x.dim() >= 2 && x.size(-2) > 1 &&
+         weight.size(1) > 0 && float_panels_available();
+}
+
+// All of float32, rows of `out` as many numbers apart as its stride says.
+void multiply_floats(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  multiply(FloatProduct{.x = x.const_data_ptr<float>(),
+                        .weight = weight.const_data_ptr<float>(),
+                        .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr,
+                        .out = out.mutable_data_ptr<float>(),
+                        .rows = x.size(0),
+                        .columns = weight.size(0),
+                        .depth = weight.size(1)});
+}
+
+// Processors without AVX-512 have no products of bfloat16, and LibTorch's replacement takes eight times as long as
+// float32, in which every product of two bfloat16 numbers is exact. So they are widened, a slice of the weight at a
+// time.
+void multiply_widened(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  constexpr std::int64_t kElements = std::int64_t{1} << 19;
+  const at::Tensor wide = x.to(at::kFloat);
+  const at::Tensor wide_bias = bias.defined() ? bias.to(at::kFloat) : at::Tensor();
+  const std::int64_t step = std::max<std::int64_t>(kElements / weight.size(1), 1);
+  for (std::int64_t first = 0; first < weight.size(0); first += step) {
+    const std::int64_t count = std::min(step, weight.size(0) - first);
+    const at::Tensor part = at::empty({wide.size(0), count}, wide.options().requires_grad(false));
+    multiply_floats(part, wide, weight.narrow(0, first, count).to(at::kFloat).contiguous(),
+                    bias.defined() ? wide_bias.narrow(0, first, count) : wide_bias);
+    out.narrow(1, first, count).copy_(part);
+  }
 }
 
 at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
@@ -152,16 +180,13 @@ at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at:
   shape.back() = weight.size(0);
   at::Tensor out = at::empty(shape, x.options().requires_grad(false));
   if (out.numel() == 0) return out;
-  const at::Tensor rows = x.contiguous();
-  const at::Tensor matrix = weight.contiguous();
+  const at::Tensor rows = x.contiguous().view({-1, weight.size(1)});
   const at::Tensor offsets = bias.defined() ? bias.contiguous() : at::Tensor();
-  multiply(FloatProduct{.x = rows.const_data_ptr<float>(),
-                        .weight = matrix.const_data_ptr<float>(),
-                        .bias = offsets.defined() ? offsets.const_data_ptr<float>() : nullptr,
-                        .out = out.mutable_data_ptr<float>(),
-                        .rows = rows.numel() / weight.size(1),
-                        .columns = weight.size(0),
-                        .depth = weight.size(1)});
+  if (x.scalar_type() == at::kFloat) {
+    multiply_floats(out, rows, weight.contiguous(), offsets);
+  } else {
+    multiply_widened(out.view({-1, weight.size(0)}), rows, weight, offsets);
+  }
   return out;
 }
 
@@ -170,10 +195,12 @@ at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at:
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool deterministic) {
   check_shapes(x, weight, bias);
   ensure_threads();
-  if (!deterministic || needs_functional({x, weight, bias})) {
+  const bool functional = needs_functional({x, weight, bias});
+  const bool panels = !functional && suits_panels(x, weight);
+  if (functional || !(deterministic || (panels && x.scalar_type() == at::kBFloat16))) {
     return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
   }
-  if (suits_panels(x, weight)) return panel_linear(x, weight, bias);
+  if (panels) return panel_linear(x, weight, bias);
   return tiled_linear(x, weight, bias, {kTileRows, tile_columns(weight.size(0))});
 }
 
