@@ -156,7 +156,7 @@ void ArtifactWriter::Data::check_record() {
   if (found != key) {
     fail(ErrorCode::kConfig,
          "{}: was begun under key {}, and this run's key is '{}'; name another folder or delete this one",
-         folder.string(), found.is_string() ? "'" + found.get<std::string>() + "'" : found.dump(), key);
+         folder.string(), found.is_string() ? fmt::format("'{}'", found.get<std::string>()) : found.dump(), key);
   }
   finished = record.value("finished", Json()) == true;
 }
