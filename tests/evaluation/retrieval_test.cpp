@@ -79,7 +79,7 @@ TEST_F(RetrievalTestCase, MeasuresRecallAndTheAnswersLoss) {
   const Cancellation cancellation;
   const Scorer scorer(*model, {}, *progress, cancellation);
   const Retrieval retrieval({{.length = 200, .tests = 3}});
-  const EvaluationResult result = retrieval.run({.scorer = scorer, .datasets = catalog});
+  const EvaluationResult result = retrieval.run({.scorer = scorer, .datasets = catalog, .reference_folder = {}});
   EXPECT_EQ(result.label, "retrieval 200");
   EXPECT_TRUE(retrieval.uses_cache());
   ASSERT_GE(result.metrics.size(), 3U);

@@ -40,7 +40,7 @@ class KvCacheOfARealModel : public ::testing::Test {
     const Cancellation cancellation;
     const Scorer scorer(model, {}, *progress, cancellation);
     const DatasetCatalog datasets({}, {});
-    return evaluation.run({.scorer = scorer, .datasets = datasets});
+    return evaluation.run({.scorer = scorer, .datasets = datasets, .reference_folder = {}});
   }
   // The logarithm of the perplexity, and the bits that a number took in the cache.
   std::pair<double, double> loss(const Model& model, std::int64_t prefill) const {

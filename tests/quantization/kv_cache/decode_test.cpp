@@ -105,6 +105,15 @@ TEST_F(DecodeTest, DoesNotDependOnBatchOrResidency) {
   }
 }
 
+TEST_F(DecodeTest, StandsBehindRotatedQueriesAndKeys) {
+  const std::string weights = "{quarot: {queries_keys: true}}, {rtn: {bits: 8, group: 4}}";
+  const at::Tensor expected = decoded(*quantized("[" + weights + "]", "rotated"), 10).hidden;
+  const auto model = quantized("[" + weights + ", {kv_cache: {bits: 8, group: -1}}]", "both");
+  const double error = difference(decoded(*model, 10).hidden, expected);
+  EXPECT_GT(error, 0);
+  EXPECT_LT(error, 0.02);
+}
+
 TEST_F(DecodeTest, NearsTheFloatCacheAsBitsGrow) {
   const at::Tensor expected = decoded(run_.model(), 10).hidden;
   double last = 1;
