@@ -17,7 +17,7 @@ struct RoundedSide {
 
   /// Of the first `length` tokens, so many are rounded before the next comes.
   [[nodiscard]] std::int64_t rounded(std::int64_t length) const;
-  /// "int2 asymmetric, 32 tokens of a channel to a scale, in blocks of 128 tokens".
+  /// "int2 asymmetric, 32 tokens of a channel to a scale, rounded in blocks of 128 tokens".
   [[nodiscard]] std::string text() const;
 };
 

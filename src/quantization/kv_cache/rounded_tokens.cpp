@@ -22,6 +22,10 @@ struct Extremes {
   float most = -std::numeric_limits<float>::infinity();
 };
 
+[[noreturn]] void refuse_overflow() {
+  fail(ErrorCode::kData, "KV cache: a key or value is not finite; the model's numbers overflow or are damaged");
+}
+
 }  // namespace
 
 double KvRounding::bits_per_number(std::int64_t channels) const {
@@ -30,6 +34,7 @@ double KvRounding::bits_per_number(std::int64_t channels) const {
 }
 
 float StoredScales::add(float number) {
+  if (!std::isfinite(number)) refuse_overflow();
   if (type_ == ScaleType::kFloat32) {
     floats_.push_back(number);
     return number;
@@ -53,17 +58,18 @@ float StoredScales::operator[](std::size_t index) const {
 std::int64_t RoundedTokens::row_words() const { return packed_words(row(), rounding_.bits); }
 
 void RoundedTokens::set_shape(const at::Tensor& x) {
-  if (sequences_.empty()) {
-    heads_ = x.size(1);
-    channels_ = x.size(3);
-    const bool of_tokens = rounding_.groups == KvRounding::Groups::kOfTokens;
-    const std::int64_t width = of_tokens ? 1 : rounding_.group > 0 ? rounding_.group : channels_;
-    const std::int64_t of_head = (channels_ + width - 1) / width;
-    for (std::int64_t i = 0; i < row(); ++i) group_of_.push_back(i / channels_ * of_head + i % channels_ / width);
-    groups_ = heads_ * of_head;
-    const StoredScales none(rounding_.scale);
-    sequences_.assign(static_cast<std::size_t>(x.size(0)), {{}, none, none});
-  }
+  heads_ = x.size(1);
+  channels_ = x.size(3);
+  const bool of_tokens = rounding_.groups == KvRounding::Groups::kOfTokens;
+  const std::int64_t width = of_tokens ? 1 : rounding_.group > 0 ? rounding_.group : channels_;
+  const std::int64_t of_head = (channels_ + width - 1) / width;
+  for (std::int64_t i = 0; i < row(); ++i) group_of_.push_back(i / channels_ * of_head + i % channels_ / width);
+  groups_ = heads_ * of_head;
+  const StoredScales none(rounding_.scale);
+  sequences_.assign(static_cast<std::size_t>(x.size(0)), {{}, none, none});
+}
+
+void RoundedTokens::check_shape(const at::Tensor& x) const {
   if (x.size(0) != static_cast<std::int64_t>(sequences_.size()) || x.size(1) != heads_ || x.size(3) != channels_ ||
       x.size(2) % run() != 0) {
     fail(ErrorCode::kInternal, "KV cache: tokens of shape {} follow {} sequences of {} heads of {} in runs of {}",
@@ -74,10 +80,9 @@ void RoundedTokens::set_shape(const at::Tensor& x) {
 void RoundedTokens::append(const at::Tensor& x) {
   const std::int64_t tokens = x.size(2);
   if (tokens == 0) return;
-  set_shape(x);
-  if (!all_finite(x)) {
-    fail(ErrorCode::kData, "KV cache: a key or value is not finite; the model's numbers overflow or are damaged");
-  }
+  if (sequences_.empty()) set_shape(x);
+  check_shape(x);
+  if (!all_finite(x)) refuse_overflow();
   const at::Tensor numbers = x.contiguous();
   const float* data = values_of<float>(numbers).data();
   for (std::size_t s = 0; s < sequences_.size(); ++s) {

@@ -73,6 +73,7 @@ class RoundedTokens {
   [[nodiscard]] std::int64_t row() const { return heads_ * channels_; }
   [[nodiscard]] std::int64_t row_words() const;
   void set_shape(const at::Tensor& x);
+  void check_shape(const at::Tensor& x) const;
   void encode_run(const float* x, std::int64_t head_stride, Sequence& sequence);
   void decode_run(const Sequence& sequence, std::int64_t run, float* out, std::int64_t head_stride) const;
 

@@ -155,6 +155,14 @@ TEST(RoundedTokens, RefuseNumbersThatTheyCannotHold) {
   EXPECT_EQ(error_text(ErrorCode::kData, [&] { (void)rounded(-x, {.bits = 4, .group = 8}); }),
             "KV cache: -100000 is too large for a scale in float16; set 'scale: float32'");
   EXPECT_NO_THROW((void)rounded(x, {.bits = 4, .group = 8, .scale = ScaleType::kBFloat16}));
+  for (const double value : {std::nan(""), 3e38}) {  // with -3e38 a spread of more than float32 holds
+    at::Tensor y = x.clone();
+    y.select(3, 2).fill_(value);
+    y.select(3, 3).fill_(-3e38);
+    EXPECT_EQ(
+        error_text(ErrorCode::kData, [&] { (void)rounded(y, {.bits = 4, .group = 8, .scale = ScaleType::kFloat32}); }),
+        "KV cache: a key or value is not finite; the model's numbers overflow or are damaged");
+  }
   x.select(3, 2).fill_(std::nan(""));
   EXPECT_EQ(error_text(ErrorCode::kData, [&] { (void)rounded(x, {.bits = 4, .group = 8}); }),
             "KV cache: a key or value is not finite; the model's numbers overflow or are damaged");
