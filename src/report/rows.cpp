@@ -171,6 +171,11 @@ std::string cache_text(const SummaryRow& row, const std::string& evaluation) {
   return "";
 }
 
+// A recipe may leave all weights float and round something else.
+std::string weight_bits_text(const StoredSize& size) {
+  return size.quantized_weights == 0 ? "float" : fmt::format("{:.3f}", size.bits_per_quantized_weight);
+}
+
 std::string seconds_text(double seconds) { return fmt::format("{:.1f} s", seconds); }
 
 }  // namespace
@@ -220,7 +225,7 @@ Table evaluation_table(const Results& results, const std::string& evaluation) {
     if (cell == nullptr) continue;
     std::vector<std::string> line = {row_name(row, several_models(results)),
                                      row.calibration.empty() ? "-" : row.calibration,
-                                     cell->size ? fmt::format("{:.3f}", cell->size->bits_per_quantized_weight)
+                                     cell->size                            ? weight_bits_text(*cell->size)
                                      : row.recipe == Experiment::kBaseline ? "float"
                                                                            : "",
                                      headline_text(row, evaluation),
@@ -242,8 +247,7 @@ Table storage_table(const Results& results) {
     if (found == row.cells.end()) continue;
     const CellResult& cell = **found;
     table.add({row_name(row, several_models(results)), row.calibration.empty() ? "-" : row.calibration,
-               fmt::format("{:.3f}", cell.size->bits_per_quantized_weight),
-               format_bytes(static_cast<std::uint64_t>(cell.size->file_bytes)),
+               weight_bits_text(*cell.size), format_bytes(static_cast<std::uint64_t>(cell.size->file_bytes)),
                cell.mean_output_error ? fmt::format("{:.4f}", *cell.mean_output_error) : "-",
                std::to_string(cell.event_count), seconds_text(cell.quantize_cost.seconds),
                format_bytes(static_cast<std::uint64_t>(cell.quantize_cost.peak_memory))});
