@@ -5,6 +5,7 @@
 #include <numbers>
 #include <optional>
 
+#include "evaluation/cache_use.h"
 #include "evaluation/divergence.h"
 #include "lowbit/base/error.h"
 #include "lowbit/evaluation/statistics.h"
@@ -92,26 +93,40 @@ void PerplexityOptions::visit(FieldVisitor& v) {
   v.field("protocol", protocol,
           "how the text is cut and scored: gptq-<length>, llama.cpp-<length>, lm-eval, lm-eval-wikitext");
   v.field("limit", limit, "only the first so many windows or documents; 0: all", {0, std::int64_t{1} << 40});
+  v.field(
+      "prefill", prefill,
+      "tokens of a window that are read at once; the others are read one at a time from the KV cache, and scored. 0: "
+      "no cache",
+      {0, std::int64_t{1} << 24});
   v.field("divergence", divergence, "where there is a baseline, also compare each prediction with the float model's");
 }
 
 void PerplexityOptions::validate(ConfigProblems& problems, const SourceMark& mark) const {
-  if (!parse_protocol(protocol)) {
+  const std::optional<Protocol> known = parse_protocol(protocol);
+  if (!known) {
     problems.add(mark, fmt::format("unknown protocol '{}'; known: {}", protocol, known_protocols()));
+  } else if (prefill > 0 && known->kind == Protocol::Kind::kLmEval) {
+    problems.add(mark, fmt::format("'prefill' has no meaning for protocol '{}', whose documents are shorter and longer "
+                                   "than any; take 'gptq-<length>' or 'llama.cpp-<length>'",
+                                   protocol));
+  } else if (prefill > 0 && prefill + 2 > known->length) {
+    problems.add(mark, fmt::format("'prefill' is {}, expected at most {}, so that protocol '{}' has a token to predict "
+                                   "from the cache",
+                                   prefill, known->length - 2, protocol));
   }
 }
 
 Perplexity::Perplexity(PerplexityOptions options) : options_(std::move(options)) {
   const std::optional<Protocol> protocol = parse_protocol(options_.protocol);
   LOWBIT_ASSERT(protocol.has_value());
-  protocol_ = *protocol;
+  protocol_ = with_prefill(*protocol, options_.prefill);
 }
 
 std::string Perplexity::label() const {
   const bool is_path = options_.dataset.find('/') != std::string::npos;
   std::string text = is_path ? std::filesystem::path(options_.dataset).stem().string() : options_.dataset;
   if (options_.split != "test") text += " " + options_.split;
-  return text + " " + options_.protocol;
+  return text + " " + protocol_.name;
 }
 
 Corpus Perplexity::corpus(const DatasetCatalog& datasets) const {
@@ -125,8 +140,9 @@ std::int64_t Perplexity::tokens(const Tokenizer& tokenizer, const DatasetCatalog
 void Perplexity::check(const Architecture& architecture) const { check_window(protocol_, architecture.context); }
 
 Hash Perplexity::key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {
-  return Hasher()
-      .add("perplexity")
+  Hasher hasher;
+  if (options_.prefill > 0) hasher.add("prefill").add(options_.prefill);
+  return hasher.add("perplexity")
       .add(version())
       .add(options_.protocol)
       .add(options_.limit)
@@ -171,6 +187,7 @@ EvaluationResult Perplexity::run(const EvaluationContext& context) const {
   if (protocol_.kind == Protocol::Kind::kLlamaCpp) {
     result.facts.emplace_back("uncertainty over tokens", token_uncertainty(scores, result.metrics.front().value));
   }
+  add_cache_use(plan.requests, scores, model, result);
   if (divergence) add_divergence(divergence->positions(), plan.units, result);
   return result;
 }

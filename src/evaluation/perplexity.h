@@ -13,6 +13,7 @@ struct PerplexityOptions {
   std::string split = "test";
   std::string protocol = "gptq-2048";
   std::int64_t limit = 0;
+  std::int64_t prefill = 0;
   bool divergence = true;
 
   void visit(FieldVisitor& v);
@@ -30,6 +31,7 @@ class Perplexity : public Evaluation {
   void check(const Architecture& architecture) const override;
   [[nodiscard]] Hash key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const override;
   [[nodiscard]] bool needs_baseline() const override { return options_.divergence; }
+  [[nodiscard]] bool uses_cache() const override { return options_.prefill > 0; }
   [[nodiscard]] EvaluationResult run(const EvaluationContext& context) const override;
   [[nodiscard]] int version() const override { return 2; }
 

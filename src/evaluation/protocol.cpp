@@ -70,6 +70,8 @@ ProtocolPlan plan_windows(const Protocol& protocol, const Corpus& corpus, const 
       request.first = protocol.length / 2 + 1;
       if (tokenizer.adds_bos()) request.tokens.front() = tokenizer.bos().value();
     }
+    request.prefill = protocol.prefill;
+    if (protocol.prefill > 0) request.first = std::max(request.first, protocol.prefill + 1);
     if (request.first >= protocol.length) {
       fail(ErrorCode::kConfig, "perplexity: protocol '{}' scores no token of such short windows", protocol.name);
     }
@@ -123,6 +125,13 @@ std::optional<Protocol> parse_protocol(std::string_view name) {
 std::string known_protocols() {
   return "'gptq-<length>', 'llama.cpp-<length>', 'lm-eval', 'lm-eval-<length>', 'lm-eval-wikitext', "
          "'lm-eval-wikitext-<length>', with a length from 2";
+}
+
+Protocol with_prefill(Protocol protocol, std::int64_t prefill) {
+  if (prefill == 0) return protocol;
+  protocol.prefill = prefill;
+  protocol.name += fmt::format(" prefill-{}", prefill);
+  return protocol;
 }
 
 std::int64_t ProtocolPlan::read_tokens() const {

@@ -30,6 +30,9 @@ struct Protocol {
   Kind kind = Kind::kGptq;
   std::int64_t length = 0;  ///< tokens that a window reads; 0 (kLmEval only): the model's context
   bool detokenize = false;  ///< undo WikiText's tokenization before scoring; words and bytes stay the original's
+  /// Of windows (kGptq, kLlamaCpp): so many tokens are read at once, the others one at a time from the cache, and only
+  /// tokens that were predicted so are scored. 0: the window is read at once.
+  std::int64_t prefill = 0;
 };
 
 /// Nothing for an unknown name.
@@ -64,6 +67,9 @@ struct ProtocolPlan {
 /// the token before it, and the last is extended to the left so that it reads `length` tokens too.
 [[nodiscard]] std::vector<ScoreRequest> rolling_windows(const std::vector<TokenId>& ids, TokenId prefix,
                                                         std::int64_t length);
+
+/// The same protocol behind a prefill, which its name then says.
+[[nodiscard]] Protocol with_prefill(Protocol protocol, std::int64_t prefill);
 
 /// Throws `kConfig` when a window is longer than the model's context (0: unknown).
 void check_window(const Protocol& protocol, std::int64_t context);

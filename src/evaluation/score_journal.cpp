@@ -18,9 +18,10 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-// A file is: kMagic, the hash of the pass, records. A record is: request, number of targets, bytes observed (64 bits
-// each), the log-likelihoods (float64), a byte a target (was it the argmax), what was observed, the hash of all that.
-constexpr std::string_view kMagic = "lowbit scores 1\n";
+// A file is: kMagic, the hash of the pass, records. A record is: request, number of targets, bytes observed, bytes of
+// the caches (64 bits each), the log-likelihoods (float64), a byte a target (was it the argmax), what was observed, the
+// hash of all that.
+constexpr std::string_view kMagic = "lowbit scores 2\n";
 
 template <typename T>
 void put(Bytes& bytes, const T* values, std::size_t count) {
@@ -74,7 +75,8 @@ std::optional<NumberedRecord> read_record(Reader& reader, std::span<const std::b
   const auto request = reader.number();
   const auto targets = reader.number();
   const auto observed_size = reader.number();
-  if (!observed_size || *targets > reader.left() / (sizeof(double) + 1)) return std::nullopt;
+  const auto cache_bytes = reader.number();
+  if (!cache_bytes || *targets > reader.left() / (sizeof(double) + 1)) return std::nullopt;
   const auto likelihoods = reader.take(*targets * sizeof(double));
   const auto greedy = reader.take(*targets);
   const auto observed = reader.take(*observed_size);
@@ -83,6 +85,7 @@ std::optional<NumberedRecord> read_record(Reader& reader, std::span<const std::b
   const auto high = reader.number();
   if (!observed || !high || hash_of(bytes.subspan(begin, end - begin)) != Hash{*low, *high}) return std::nullopt;
   NumberedRecord result{.request = *request, .record = {}};
+  result.record.score.cache_bytes = static_cast<std::int64_t>(*cache_bytes);
   result.record.score.log_likelihood.resize(*targets);
   std::memcpy(result.record.score.log_likelihood.data(), likelihoods->data(), likelihoods->size());
   for (const std::byte flag : *greedy) result.record.score.greedy.push_back(flag != std::byte{0});
@@ -127,6 +130,7 @@ void ScoreJournal::add(std::size_t request, const Score& score, std::span<const 
   put(bytes, request);
   put(bytes, score.log_likelihood.size());
   put(bytes, observed.size());
+  put(bytes, static_cast<std::uint64_t>(score.cache_bytes));
   put(bytes, score.log_likelihood.data(), score.log_likelihood.size());
   for (const bool greedy : score.greedy) bytes.push_back(std::byte{greedy});
   put(bytes, observed.data(), observed.size());

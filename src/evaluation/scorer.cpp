@@ -24,6 +24,7 @@ std::int64_t target_count(const ScoreRequest& request) {
 
 void check_request(const ScoreRequest& request, std::size_t index, const Architecture& architecture) {
   LOWBIT_ASSERT(request.first >= 1 && target_count(request) >= 1);
+  LOWBIT_ASSERT(request.prefill >= 0 && request.prefill <= input_length(request));
   if (input_length(request) > architecture.context) {
     fail(ErrorCode::kData, "request {}: {} tokens are read, the model's context is {}", index, input_length(request),
          architecture.context);
@@ -75,6 +76,7 @@ Hash hash_of_requests(std::span<const ScoreRequest> requests) {
   for (const ScoreRequest& request : requests) {
     hasher.add(request.first).add_bytes(request.tokens.data(), request.tokens.size() * sizeof(TokenId));
     hasher.add(static_cast<std::uint64_t>(request.tokens.size()));
+    if (request.prefill > 0) hasher.add("prefill").add(request.prefill);
   }
   return hasher.finish();
 }
@@ -93,9 +95,12 @@ Scorer::Scorer(const Model& model, Options options, Progress& progress, const Ca
 
 std::vector<Scorer::Batch> Scorer::plan(std::span<const ScoreRequest> requests, std::vector<std::size_t> order) const {
   const auto length = [&](std::size_t i) { return input_length(requests[i]); };
+  const auto alike = [&](std::size_t a, std::size_t b) {
+    return length(a) == length(b) && requests[a].prefill == requests[b].prefill;
+  };
   std::vector<Batch> batches;
   for (const std::size_t i : order) {
-    const bool fits = !batches.empty() && length(batches.back().front()) == length(i) &&
+    const bool fits = !batches.empty() && alike(batches.back().front(), i) &&
                       static_cast<std::int64_t>(batches.back().size() + 1) * length(i) <= options_.batch_tokens;
     if (!fits) batches.emplace_back();
     batches.back().push_back(i);
@@ -116,7 +121,8 @@ std::size_t Scorer::wave_length(std::span<const ScoreRequest> requests, std::spa
   return count;
 }
 
-std::vector<at::Tensor> Scorer::run(std::span<const ScoreRequest> requests, std::span<const Batch> wave) const {
+std::vector<Scorer::BatchStates> Scorer::run(std::span<const ScoreRequest> requests,
+                                             std::span<const Batch> wave) const {
   std::vector<at::Tensor> hidden;
   for (const Batch& batch : wave) {
     const std::int64_t length = input_length(requests[batch.front()]);
@@ -127,8 +133,22 @@ std::vector<at::Tensor> Scorer::run(std::span<const ScoreRequest> requests, std:
     const at::Tensor input = tensor_of(std::span<const std::int64_t>(ids));
     hidden.push_back(model_.embed(input.view({static_cast<std::int64_t>(batch.size()), length})));
   }
-  model_.run_batches(hidden, cancellation_, [] {});
-  return hidden;
+  std::vector<BatchStates> states;
+  if (requests[wave.front().front()].prefill == 0) {
+    model_.run_batches(hidden, cancellation_, [] {});
+    for (at::Tensor& batch : hidden) states.push_back({std::move(batch), 0});
+    return states;
+  }
+  std::vector<DecodedBatch> decoded;
+  for (std::size_t b = 0; b < wave.size(); ++b) {
+    decoded.push_back({std::move(hidden[b]), requests[wave[b].front()].prefill, 0});
+  }
+  model_.decode_batches(decoded, cancellation_);
+  for (DecodedBatch& batch : decoded) {
+    const std::int64_t of_sequence = batch.cache_bytes / batch.hidden.size(0);
+    states.push_back({std::move(batch.hidden), of_sequence});
+  }
+  return states;
 }
 
 Score Scorer::score_one(const ScoreRequest& request, std::size_t index, const at::Tensor& hidden,
@@ -166,7 +186,10 @@ Score Scorer::score_one(const ScoreRequest& request, std::size_t index, const at
 
 std::vector<Score> Scorer::score(std::span<const ScoreRequest> requests, ScoreObserver* observer) const {
   const NoGradScope no_grad;
-  for (std::size_t i = 0; i < requests.size(); ++i) check_request(requests[i], i, model_.architecture());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    check_request(requests[i], i, model_.architecture());
+    LOWBIT_ASSERT((requests[i].prefill > 0) == (requests.front().prefill > 0));
+  }
   std::vector<Score> scores(requests.size());
   std::optional<ScoreJournal> journal;
   std::vector<bool> done(requests.size(), false);
@@ -185,11 +208,12 @@ std::vector<Score> Scorer::score(std::span<const ScoreRequest> requests, ScoreOb
   for (std::size_t begin = 0; begin < batches.size();) {
     cancellation_.check();
     const std::span<const Batch> wave(batches.data() + begin, wave_length(requests, std::span(batches).subspan(begin)));
-    const std::vector<at::Tensor> hidden = run(requests, wave);
+    const std::vector<BatchStates> states = run(requests, wave);
     for (std::size_t b = 0; b < wave.size(); ++b) {
       for (std::size_t row = 0; row < wave[b].size(); ++row) {
         const std::size_t i = wave[b][row];
-        scores[i] = score_one(requests[i], i, hidden[b].select(0, static_cast<std::int64_t>(row)), observer);
+        scores[i] = score_one(requests[i], i, states[b].hidden.select(0, static_cast<std::int64_t>(row)), observer);
+        scores[i].cache_bytes = states[b].cache_bytes;
         if (journal) journal->add(i, scores[i], observer != nullptr ? observer->save(i) : std::vector<std::byte>());
       }
       task->advance(tokens_of(wave[b]));

@@ -14,6 +14,7 @@ struct EvaluationKind {
   bool keeps_states = false;  ///< leaves the float model's states on the disk
   bool compared = false;      ///< reads them, and computes the float model's head
   bool artifact = false;      ///< of a quantized model
+  bool cached = false;        ///< tokens are read from a KV cache
 };
 
 /// Predicts what work costs from the model's shape and a short measurement of this machine.

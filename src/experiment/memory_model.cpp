@@ -104,6 +104,9 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   const std::int64_t widest = a.hidden * a.intermediate;
   // Codes as they are unpacked, beside the packed words and, where weights are not float32, the decoded matrix.
   const std::int64_t unpacking = (load.artifact ? widest * 11 / 4 : 0) + (element_ < kFloat ? widest * kFloat : 0);
+  // Keys and values of one layer: as the cache keeps them at most, laid out for attention in both forms, and as float32
+  // on their way there.
+  const std::int64_t cache = load.cached ? batch * 2 * a.kv_heads * a.head_dim * (3 * element_ + kFloat) : 0;
   const std::int64_t logits = kLogitRows * a.vocabulary * (kFloat + (element_ < kFloat ? element_ : 0));
   Phases phases(baseline_);
   phases.add("embedding", {{"blocks", placement.streamed ? 0 : kept - tables},
@@ -112,7 +115,7 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   phases.add("blocks", {{placement.streamed ? "one block" : "blocks", placement.streamed ? block : a.layers * block},
                         {"embedding and head", kept > 0 ? tables : 0},
                         {"hidden states", hidden},
-                        {"activations of a batch", std::max(forward_step(batch), unpacking)}});
+                        {"activations of a batch", std::max(forward_step(batch) + cache, unpacking)}});
   phases.add("logits", {{"blocks", kept > 0 ? a.layers * block : 0},
                         {"embedding and head", placement.streamed ? table_while_read() : tables},
                         {"the float model's head", load.compared ? table_while_read() : 0},

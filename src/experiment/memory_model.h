@@ -14,6 +14,7 @@ struct EvaluationLoad {
   std::int64_t tokens = 0;
   bool artifact = false;  ///< weights are unpacked from codes
   bool compared = false;  ///< with the float model's states and head
+  bool cached = false;    ///< tokens are read from a KV cache
 };
 
 /// What a quantization's memory depends on, besides model, recipe and `ComputeConfig`.

@@ -96,7 +96,7 @@ class Planner {
         Hasher().add("evaluate").add(base.key).add(evaluation_key(evaluation, base)).add(test.version()).finish().hex();
     item.title = fmt::format("evaluate {} on {}", Experiment::kBaseline, test.label());
     item.tokens = test.tokens(*base.tokenizer, datasets_);
-    estimator_->evaluation(item, {.keeps_states = test.needs_baseline()});
+    estimator_->evaluation(item, {.keeps_states = test.needs_baseline(), .cached = test.uses_cache()});
     references_[evaluation] = item.reference_key;
     plan_.cells.push_back({model, -1, -1, evaluation, 0, item.key, ""});
     add_item(std::move(item));
@@ -153,7 +153,7 @@ class Planner {
       const std::string& name = experiment_.recipes[static_cast<std::size_t>(recipe)].name;
       item.title = fmt::format("evaluate {} on {}", name, test.label());
       item.tokens = test.tokens(*opened.tokenizer, datasets_);
-      estimator_->evaluation(item, {.compared = test.needs_baseline(), .artifact = true});
+      estimator_->evaluation(item, {.compared = test.needs_baseline(), .artifact = true, .cached = test.uses_cache()});
       plan_.cells.push_back({model, recipe, calibration, evaluation, seed, item.key, artifact});
       add_item(std::move(item));
     }

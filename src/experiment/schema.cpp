@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "experiment/cache_use.h"
 #include "lowbit/base/error.h"
 #include "lowbit/data/dataset.h"
 #include "lowbit/experiment/experiment.h"
@@ -80,6 +81,7 @@ class Decoder {
     decode_fields(fields_.compute, experiment_.compute, problems_);
     problems_.throw_if_any();
     needs_calibration();
+    check_cache_use(experiment_, problems_);
     check_device();
     models();
     problems_.throw_if_any();

@@ -64,6 +64,13 @@ const LinearSlot& Block::linear(std::string_view name) const {
 
 LinearSlot& Block::linear(std::string_view name) { return const_cast<LinearSlot&>(std::as_const(*this).linear(name)); }
 
+bool Block::mixes_tokens() const {
+  return std::any_of(weights_.linears.begin(), weights_.linears.end(), [](const LinearSlot& slot) {
+    return std::any_of(slot.executions.begin(), slot.executions.end(),
+                       [](const auto& execution) { return execution->mixes_tokens(); });
+  });
+}
+
 at::Tensor& Block::norm(std::string_view name) {
   if (name == "input_layernorm") return weights_.input_norm;
   if (name == "post_attention_layernorm") return weights_.post_attention_norm;

@@ -29,9 +29,15 @@ class FloatKvCache : public KvCachePolicy {
     return causal_attention(q, keys_.narrow(2, 0, length_), values_.narrow(2, 0, length_), scale, window_,
                             deterministic);
   }
+  // Nothing happens to a token after it was read, so that those behind it may come with it.
+  at::Tensor append_and_attend_each(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
+                                    bool deterministic) override {
+    return append_and_attend(q, k, v, scale, deterministic);
+  }
   std::int64_t length() const override { return length_; }
   std::int64_t bytes() const override {
-    return keys_.defined() ? static_cast<std::int64_t>(keys_.nbytes() + values_.nbytes()) : 0;
+    if (!keys_.defined()) return 0;
+    return 2 * keys_.size(0) * keys_.size(1) * length_ * keys_.size(3) * keys_.element_size();
   }
 
  private:

@@ -8,6 +8,8 @@
 namespace lowbit {
 namespace {
 
+constexpr std::string_view kCacheFamily = "KV cache step";
+
 using Count = std::pair<std::string, std::int64_t>;
 
 void count(std::vector<Count>& counts, const std::string& what) {
@@ -93,6 +95,7 @@ std::string explain_recipe(const Recipe& recipe, const Architecture& architectur
     if (step.by_layer) line("layers", layers_text(step.patterns, names, architecture.layers));
     if (step.family == "solver") line("grids", grids_text(recipe, step.patterns, names));
     if (step.needs.any()) line("reads", needs_text(step.needs));
+    if (step.family == kCacheFamily) line("keeps", recipe.kv_cache()->text(architecture));
   }
   std::vector<Count> floats;
   for (const std::string& name : names) {

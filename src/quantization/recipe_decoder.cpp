@@ -119,6 +119,7 @@ void RecipeDecoder::decode_step(const Step& step) {
     refuse_layer_keys(step, registries_.kv_cache_steps.family());
     if (recipe_->kv_cache_)
       problems_.add(step.mark, fmt::format("'{}' is a second KV cache step; a recipe has one", step.name));
+    recipe_->kv_cache_mark_ = step.mark;
     recipe_->kv_cache_ = make(registries_.kv_cache_steps, step);
     if (recipe_->kv_cache_) {
       ConfigNode settings = registries_.kv_cache_steps.resolve(step.name, step.mark, step.options, problems_);

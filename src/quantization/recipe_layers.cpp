@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "lowbit/base/error.h"
 #include "lowbit/model/architecture.h"
 #include "lowbit/quantization/recipe.h"
 
@@ -92,6 +93,16 @@ void check_rule(const Rule& rule, const std::vector<std::string>& names, ConfigP
   check_patterns(rule.patterns.except, names, "layer", names, problems);
 }
 
+void check_cache(const KvCacheStep& step, const Architecture& architecture, const SourceMark& mark,
+                 ConfigProblems& problems) {
+  try {
+    step.check(architecture);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kConfig) throw;
+    problems.add(mark, error.what());
+  }
+}
+
 }  // namespace
 
 bool LayerPatterns::claims(std::string_view layer) const {
@@ -132,6 +143,7 @@ void Recipe::check_layers(const Architecture& architecture, ConfigProblems& prob
     }
   }
   check_double_claims(roundings, names, problems);
+  if (kv_cache_) check_cache(*kv_cache_, architecture, kv_cache_mark_, problems);
 }
 
 // Two pointers and the place behind the last star: no recursion, at most |pattern| * |name| steps.

@@ -17,6 +17,7 @@ std::string facts_line(const Results& results, const std::string& evaluation, bo
     std::string line = cell.result.protocol.empty() ? "" : "protocol " + cell.result.protocol;
     for (const auto& [key, value] : cell.result.facts) {
       if (brief && (key == "corpus" || key == "dataset" || key == "window length")) continue;
+      if (key == kCacheFact) continue;  // each row's own
       line += fmt::format("{}{} {}", line.empty() ? "" : ", ", key, value);
     }
     return line;

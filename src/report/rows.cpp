@@ -147,6 +147,35 @@ std::string row_name(const SummaryRow& row, bool several_models) {
 
 bool several_models(const Results& results) { return results.models.size() > 1; }
 
+const std::string* cache_fact(const CellResult& cell) {
+  const auto& facts = cell.result.facts;
+  const auto found =
+      std::find_if(facts.begin(), facts.end(), [](const auto& fact) { return fact.first == kCacheFact; });
+  return found == facts.end() ? nullptr : &found->second;
+}
+
+bool tells_of_caches(const Results& results, const std::string& evaluation) {
+  return std::any_of(results.cells.begin(), results.cells.end(), [&](const CellResult& cell) {
+    return cell.evaluation == evaluation && !cell.failure && cache_fact(cell) != nullptr;
+  });
+}
+
+// Bits that a number took in the cache; or that the model's own cache was not read from, so that the row shows nothing
+// of what it does.
+std::string cache_text(const SummaryRow& row, const std::string& evaluation) {
+  const std::string bits = optional_metric(row, evaluation, "cache_bits", 1.0, "{:.2f} bits");
+  if (!bits.empty()) return bits;
+  for (const CellResult* cell : done_cells(row, evaluation)) {
+    if (const std::string* fact = cache_fact(*cell)) return *fact;
+  }
+  return "";
+}
+
+// A recipe may leave all weights float and round something else.
+std::string weight_bits_text(const StoredSize& size) {
+  return size.quantized_weights == 0 ? "float" : fmt::format("{:.3f}", size.bits_per_quantized_weight);
+}
+
 std::string seconds_text(double seconds) { return fmt::format("{:.1f} s", seconds); }
 
 }  // namespace
@@ -188,13 +217,15 @@ Table evaluation_table(const Results& results, const std::string& evaluation) {
   std::vector<std::string> heading = {
       "recipe", "calibration", "bits/weight", headline + " ± s.e.", "vs float, 95 % paired", "mean KL", "same top-1"};
   if (seeds) heading.insert(heading.begin() + 2, "seeds");
+  const bool caches = tells_of_caches(results, evaluation);
+  if (caches) heading.emplace_back("cache");
   Table table(std::move(heading));
   for (const SummaryRow& row : summary_rows(results)) {
     const CellResult* cell = first_cell(row, evaluation);
     if (cell == nullptr) continue;
     std::vector<std::string> line = {row_name(row, several_models(results)),
                                      row.calibration.empty() ? "-" : row.calibration,
-                                     cell->size ? fmt::format("{:.3f}", cell->size->bits_per_quantized_weight)
+                                     cell->size                            ? weight_bits_text(*cell->size)
                                      : row.recipe == Experiment::kBaseline ? "float"
                                                                            : "",
                                      headline_text(row, evaluation),
@@ -202,6 +233,7 @@ Table evaluation_table(const Results& results, const std::string& evaluation) {
                                      optional_metric(row, evaluation, "kl_mean", 1.0, "{:.4f}"),
                                      optional_metric(row, evaluation, "top1_agreement", 100.0, "{:.1f} %")};
     if (seeds) line.insert(line.begin() + 2, seeds_text(results, row, evaluation));
+    if (caches) line.push_back(cache_text(row, evaluation));
     table.add(std::move(line));
   }
   return table;
@@ -215,8 +247,7 @@ Table storage_table(const Results& results) {
     if (found == row.cells.end()) continue;
     const CellResult& cell = **found;
     table.add({row_name(row, several_models(results)), row.calibration.empty() ? "-" : row.calibration,
-               fmt::format("{:.3f}", cell.size->bits_per_quantized_weight),
-               format_bytes(static_cast<std::uint64_t>(cell.size->file_bytes)),
+               weight_bits_text(*cell.size), format_bytes(static_cast<std::uint64_t>(cell.size->file_bytes)),
                cell.mean_output_error ? fmt::format("{:.4f}", *cell.mean_output_error) : "-",
                std::to_string(cell.event_count), seconds_text(cell.quantize_cost.seconds),
                format_bytes(static_cast<std::uint64_t>(cell.quantize_cost.peak_memory))});

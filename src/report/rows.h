@@ -20,6 +20,8 @@ struct SummaryRow {
 [[nodiscard]] Table evaluation_table(const Results& results, const std::string& evaluation);
 /// Bits per weight really stored, file size, time and peak memory of quantizing.
 [[nodiscard]] Table storage_table(const Results& results);
+/// The fact that says who kept a cell's keys and values (evaluation/cache_use.h).
+inline constexpr const char* kCacheFact = "cache";
 [[nodiscard]] const Metric* find_metric(const EvaluationResult& result, const std::string& name);
 
 }  // namespace lowbit

@@ -3,11 +3,14 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
+#include <algorithm>
 #include <optional>
+#include <span>
 
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/two_form_attention.h"
 #include "tensor/alignment.h"
 #include "tensor/autograd.h"
 #include "tensor/float_attention.h"
@@ -70,13 +73,24 @@ HeadsView<const float> view_heads(const at::Tensor& t) {
   return {t.const_data_ptr<float>(), t.stride(0), t.stride(1), t.stride(2)};
 }
 
+// A form whose `count` is empty is not looked at.
+struct OldTensor {
+  at::Tensor data;
+  std::span<const std::int64_t> count;
+};
+
 at::Tensor attend_in_float32(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
-                             std::int64_t window) {
+                             std::int64_t window, const OldTensor& old_k = {}, const OldTensor& old_v = {}) {
   const NoGradScope no_grad;
-  const auto rows = [](const at::Tensor& t) { return t.stride(3) == 1 ? t : t.contiguous(); };
+  const auto rows = [](const at::Tensor& t) { return !t.defined() || t.stride(3) == 1 ? t : t.contiguous(); };
   const at::Tensor queries = rows(q);
   const at::Tensor keys = rows(k);
   const at::Tensor values = rows(v);
+  const at::Tensor old_keys = rows(old_k.data);
+  const at::Tensor old_values = rows(old_v.data);
+  const auto old_form = [](const at::Tensor& data, std::span<const std::int64_t> count) {
+    return data.defined() ? OldForm{view_heads(data), count.data()} : OldForm{};
+  };
   at::Tensor out = at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
   attend_on_panels({.q = view_heads(queries),
                     .k = view_heads(keys),
@@ -89,11 +103,40 @@ at::Tensor attend_in_float32(const at::Tensor& q, const at::Tensor& k, const at:
                     .keys = k.size(2),
                     .dim = q.size(3),
                     .scale = static_cast<float>(scale),
-                    .window = window});
+                    .window = window,
+                    .old_k = old_form(old_keys, old_k.count),
+                    .old_v = old_form(old_values, old_v.count)});
   return out;
 }
 
+void check_forms(const at::Tensor& q, const TwoForms& forms) {
+  const bool fits = forms.recent.sizes() == forms.old.sizes() &&
+                    static_cast<std::int64_t>(forms.old_count.size()) == q.size(2) &&
+                    std::is_sorted(forms.old_count.begin(), forms.old_count.end());
+  if (!fits) {
+    fail(ErrorCode::kInternal,
+         "attention: forms {} and {} of keys or values, and {} counts for {} queries, do not go "
+         "together",
+         shape_text(shape_of(forms.recent)), shape_text(shape_of(forms.old)), forms.old_count.size(), q.size(2));
+  }
+}
+
 }  // namespace
+
+bool two_form_attention_available(const at::Tensor& q) {
+  return !needs_functional({q}) && q.scalar_type() == at::kFloat && q.numel() > 0 && float_panels_available();
+}
+
+at::Tensor two_form_attention(const at::Tensor& q, const TwoForms& keys, const TwoForms& values, double scale,
+                              std::int64_t window) {
+  check_shapes(q, keys.recent, values.recent);
+  check_forms(q, keys);
+  check_forms(q, values);
+  LOWBIT_ASSERT(two_form_attention_available(q));
+  ensure_threads();
+  return attend_in_float32(q, keys.recent, values.recent, scale, window, {keys.old, keys.old_count},
+                           {values.old, values.old_count});
+}
 
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                             std::int64_t window, bool deterministic) {

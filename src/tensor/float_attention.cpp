@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "tensor/aligned_buffer.h"
 #include "tensor/float_panels.h"
@@ -25,15 +26,30 @@ struct PackedHead {
 
   explicit PackedHead(const FloatAttention& a)
       : keys(padded(a.keys, kPanelRows) * a.dim), values(padded(a.dim, kPanelRows) * a.keys) {}
-  void fill(const FloatAttention& a, std::int64_t batch, std::int64_t head) {
+  void fill(const FloatAttention& a, const HeadsView<const float>& k, const HeadsView<const float>& v,
+            std::int64_t batch, std::int64_t head) {
     for (std::int64_t key = 0; key < a.keys; key += kPanelRows) {
-      pack_left_rows(a.k.at(batch, head, key), a.k.token_stride, std::min(kPanelRows, a.keys - key), a.dim,
+      pack_left_rows(k.at(batch, head, key), k.token_stride, std::min(kPanelRows, a.keys - key), a.dim,
                      keys.data() + key * a.dim);
     }
     for (std::int64_t i = 0; i < a.dim; i += kPanelRows) {
-      pack_left_columns(a.v.at(batch, head, 0) + i, a.v.token_stride, std::min(kPanelRows, a.dim - i), a.keys,
+      pack_left_columns(v.at(batch, head, 0) + i, v.token_stride, std::min(kPanelRows, a.dim - i), a.keys,
                         values.data() + i * a.keys);
     }
+  }
+};
+
+// Both forms of a head, or the only one.
+struct PackedForms {
+  PackedHead recent;
+  std::optional<PackedHead> old;
+
+  explicit PackedForms(const FloatAttention& a) : recent(a) {
+    if (a.old_k.count != nullptr) old.emplace(a);
+  }
+  void fill(const FloatAttention& a, std::int64_t batch, std::int64_t head) {
+    recent.fill(a, a.k, a.v, batch, head);
+    if (old) old->fill(a, a.old_k.data, a.old_v.data, batch, head);
   }
 };
 
@@ -54,19 +70,13 @@ class QueryBlock {
         scores_(padded(end_ - begin_, kPanelRows) * kQueries),
         turned_(padded(attention.dim, kPanelRows) * kQueries) {}
 
-  void run(const PackedHead& head, std::int64_t batch, std::int64_t query_head) {
+  void run(const PackedForms& head, std::int64_t batch, std::int64_t query_head) {
     pack_right_rows(a_.q.at(batch, query_head, first_), a_.q.token_stride, count_, a_.dim, query_.data());
-    for (std::int64_t key = begin_; key < end_; key += kPanelRows) {
-      multiply_panels({head.keys.data() + key * a_.dim, query_.data(), a_.dim,
-                       scores_.data() + (key - begin_) * kQueries, kQueries, nullptr, /*resume=*/false});
-    }
+    score(head);
     hide();
     float sums[kQueries];
     softmax_columns(scores_.data(), end_ - begin_, a_.scale, sums);
-    for (std::int64_t i = 0; i < a_.dim; i += kPanelRows) {
-      multiply_panels({head.values.data() + i * a_.keys + begin_ * kPanelRows, scores_.data(), end_ - begin_,
-                       turned_.data() + i * kQueries, kQueries, nullptr, /*resume=*/false});
-    }
+    weigh(head);
     for (std::int64_t query = 0; query < count_; ++query) {
       float* target = a_.out.at(batch, query_head, first_ + query);
       for (std::int64_t i = 0; i < a_.dim; ++i) target[i] = turned_.data()[i * kQueries + query] / sums[query];
@@ -74,6 +84,77 @@ class QueryBlock {
   }
 
  private:
+  // Keys that all queries of the block see in the old form, and the first that all see in the recent one.
+  struct Border {
+    std::int64_t low, high;
+  };
+  [[nodiscard]] Border border(const OldForm& form) const {
+    if (form.count == nullptr) return {begin_, begin_};
+    const auto inside = [&](std::int64_t key) { return std::clamp(key, begin_, end_); };
+    return {inside(form.count[first_]), inside(form.count[first_ + count_ - 1])};
+  }
+
+  void score_panel(const PackedHead& form, std::int64_t key, float* target) const {
+    multiply_panels(
+        {form.keys.data() + key * a_.dim, query_.data(), a_.dim, target, kQueries, nullptr, /*resume=*/false});
+  }
+
+  void score(const PackedForms& head) {
+    const Border border = this->border(a_.old_k);
+    for (std::int64_t key = begin_; key < end_; key += kPanelRows) {
+      float* target = scores_.data() + (key - begin_) * kQueries;
+      if (key >= border.high) {
+        score_panel(head.recent, key, target);
+      } else if (key + kPanelRows <= border.low) {
+        score_panel(*head.old, key, target);
+      } else {
+        alignas(32) float old[kPanelRows * kQueries];
+        score_panel(head.recent, key, target);
+        score_panel(*head.old, key, old);
+        for (std::int64_t row = 0; row < kPanelRows; ++row) {
+          for (std::int64_t query = 0; query < count_; ++query) {
+            if (key + row < a_.old_k.count[first_ + query])
+              target[row * kQueries + query] = old[row * kQueries + query];
+          }
+        }
+      }
+    }
+  }
+
+  // Adds to the output what keys begin .. end - 1 bring, whose weights stand one behind the other.
+  void add_values(const PackedHead& form, std::int64_t begin, std::int64_t end, const float* weights, bool resume) {
+    for (std::int64_t i = 0; i < a_.dim; i += kPanelRows) {
+      multiply_panels({form.values.data() + i * a_.keys + begin * kPanelRows, weights, end - begin,
+                       turned_.data() + i * kQueries, kQueries, nullptr, resume});
+    }
+  }
+
+  // Where the queries' forms differ, each key is added in both, with a weight of 0 in the one that a query does not
+  // see: that leaves its sum as it was, so that every query's is one chain over the keys in their order.
+  void weigh(const PackedForms& head) {
+    const Border border = this->border(a_.old_v);
+    const auto weights = [&](std::int64_t key) { return scores_.data() + (key - begin_) * kQueries; };
+    if (border.low > begin_) add_values(*head.old, begin_, border.low, weights(begin_), /*resume=*/false);
+    if (border.high > border.low) {
+      const std::int64_t rows = border.high - border.low;
+      AlignedBuffer old(rows * kQueries);
+      for (std::int64_t row = 0; row < rows; ++row) {
+        float* recent = weights(border.low + row);
+        for (std::int64_t query = 0; query < kQueries; ++query) {
+          const std::int64_t seen = std::min(query, count_ - 1);
+          const bool is_old = border.low + row < a_.old_v.count[first_ + seen];
+          old.data()[row * kQueries + query] = is_old ? recent[query] : 0.0F;
+          if (is_old) recent[query] = 0.0F;
+        }
+      }
+      add_values(*head.old, border.low, border.high, old.data(), border.low > begin_);
+      add_values(head.recent, border.low, border.high, weights(border.low), /*resume=*/true);
+    }
+    if (end_ > border.high) {
+      add_values(head.recent, border.high, end_, weights(border.high), border.high > begin_);
+    }
+  }
+
   // Scores of keys that a query may not see.
   void hide() {
     constexpr float kHidden = -std::numeric_limits<float>::infinity();
@@ -101,7 +182,7 @@ void attend_on_panels(const FloatAttention& a) {
   const std::int64_t blocks = ceil_divide(a.queries, kQueries);
   const double work = 2.0 * static_cast<double>(a.batch * a.heads * a.queries) * static_cast<double>(a.keys * a.dim);
   // A KV head at a time bounds the memory. The longest blocks come first, so that threads end together.
-  PackedHead head(a);
+  PackedForms head(a);
   for (std::int64_t batch = 0; batch < a.batch; ++batch) {
     for (std::int64_t kv_head = 0; kv_head < a.kv_heads; ++kv_head) {
       head.fill(a, batch, kv_head);

@@ -14,6 +14,13 @@ struct HeadsView {
   }
 };
 
+/// Another form of the keys or values: query i sees it before position count[i], which never falls. A null `count`: no
+/// query does.
+struct OldForm {
+  HeadsView<const float> data{};
+  const std::int64_t* count = nullptr;
+};
+
 /// Causal attention as lowbit/tensor/ops.h has it, on the panels of tensor/float_panels.h. Every number of the result
 /// is made of the row's own query and the keys and values before it, in their order: scores as chains over `dim`, the
 /// softmax's sum and the weighted values as chains over the keys.
@@ -23,6 +30,7 @@ struct FloatAttention {
   std::int64_t batch, heads, kv_heads, queries, keys, dim;
   float scale;
   std::int64_t window;  // 0: all keys
+  OldForm old_k{}, old_v{};
 };
 void attend_on_panels(const FloatAttention& attention);
 

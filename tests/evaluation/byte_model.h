@@ -16,12 +16,13 @@ namespace lowbit::testing {
 /// `noise`, and the head multiplied by `head`: 0 makes every prediction uniform.
 class ByteModelSource : public WeightSource {
  public:
-  ByteModelSource(double noise, double head) : noise_(noise), head_(head) {
+  ByteModelSource(double noise, double head, std::int64_t context = 64) : noise_(noise), head_(head) {
     architecture_ = architecture_from_config(
         R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 32, "intermediate_size": 48,
             "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 257,
             "max_position_embeddings": 64, "rms_norm_eps": 1e-05, "tie_word_embeddings": false, "hidden_act": "silu"})",
         "byte model");
+    architecture_.context = context;
   }
   const Architecture& architecture() const override { return architecture_; }
   const std::vector<StoredTensor>& tensors() const override { return tensors_; }

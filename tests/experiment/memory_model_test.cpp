@@ -48,6 +48,14 @@ TEST(MemoryModel, OfAStreamedModelDoesNotGrowWithItsBlocks) {
   }
 }
 
+// Keys and values of 16 heads of 64 channels: as kept, laid out in both forms, and on their way; 4 bytes each.
+TEST(MemoryModel, CountsTheCacheOfOneLayerThatTokensAreReadFrom) {
+  EvaluationLoad cached = kLoad;
+  cached.cached = true;
+  EXPECT_EQ(model(8).evaluation(cached, {}).bytes() - model(8).evaluation(kLoad, {}).bytes(),
+            ComputeConfig().batch_tokens * 2 * 16 * 64 * 4 * 4);
+}
+
 TEST(MemoryModel, NamesEveryByteOfItsPeak) {
   const MemoryPeak peak = model(8).evaluation(kLoad, {});
   EXPECT_EQ(peak.phase, "blocks");

@@ -96,7 +96,8 @@ class Evaluator {
   [[nodiscard]] PlacedModel place(const std::string& name, bool compared) const {
     const auto weights = open_weights(find_model(name, resources_).path);
     const MemoryPlacement placement =
-        place_evaluation(weights->architecture(), arguments_.compute, Scorer::Options().wave_tokens, compared);
+        place_evaluation(weights->architecture(), arguments_.compute, Scorer::Options().wave_tokens, compared,
+                         made_.evaluation->uses_cache());
     return {open(name, placement.streamed ? Model::Residency::kStreamed : Model::Residency::kResident),
             placement.wave_tokens};
   }

@@ -73,6 +73,9 @@ class Evaluation {
   /// Whether the float model must have been run first, with the same `reference_folder`, when the experiment has a
   /// baseline; without one the evaluation measures what it can.
   [[nodiscard]] virtual bool needs_baseline() const { return false; }
+  /// Whether tokens are read from the model's caches. Elsewhere what a recipe does to them cannot be seen, and a recipe
+  /// with a KV cache step whose experiment has no such evaluation is a mistake.
+  [[nodiscard]] virtual bool uses_cache() const { return false; }
   [[nodiscard]] virtual EvaluationResult run(const EvaluationContext& context) const = 0;
   [[nodiscard]] virtual int version() const = 0;
 };

@@ -21,6 +21,9 @@ namespace lowbit LOWBIT_EXPORT {
 struct ScoreRequest {
   std::vector<TokenId> tokens;
   std::int64_t first = 1;
+  /// 0: all tokens are read at once, and no cache is used. Else so many are, and the others one at a time from the
+  /// caches that the model makes (`Model::decode_batches`). All requests of a pass have a prefill, or none.
+  std::int64_t prefill = 0;
 };
 
 /// Of tokens and scored positions.
@@ -30,6 +33,7 @@ struct ScoreRequest {
 struct Score {
   std::vector<double> log_likelihood;
   std::vector<bool> greedy;
+  std::int64_t cache_bytes = 0;  ///< that the request's tokens took in the caches of all layers; 0 without a prefill
   [[nodiscard]] double sum() const;
 };
 
@@ -78,7 +82,12 @@ class Scorer {
   using Batch = std::vector<std::size_t>;  // requests of equal length
   [[nodiscard]] std::vector<Batch> plan(std::span<const ScoreRequest> requests, std::vector<std::size_t> order) const;
   [[nodiscard]] std::size_t wave_length(std::span<const ScoreRequest> requests, std::span<const Batch> batches) const;
-  [[nodiscard]] std::vector<at::Tensor> run(std::span<const ScoreRequest> requests, std::span<const Batch> wave) const;
+  // Hidden states of a batch, and the bytes that each of its sequences took in the caches.
+  struct BatchStates {
+    at::Tensor hidden;
+    std::int64_t cache_bytes = 0;
+  };
+  [[nodiscard]] std::vector<BatchStates> run(std::span<const ScoreRequest> requests, std::span<const Batch> wave) const;
   [[nodiscard]] Score score_one(const ScoreRequest& request, std::size_t index, const at::Tensor& hidden,
                                 ScoreObserver* observer) const;
 

@@ -37,7 +37,12 @@ class KvCachePolicy {
   /// for the queries [batch, heads, tokens, head_dim] of the same tokens, in decode order.
   [[nodiscard]] virtual at::Tensor append_and_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                                      double scale, bool deterministic) = 0;
+  /// The same tokens one at a time: each finds the cache as the token before it left it. Whoever overrides this does at
+  /// once what so many calls with one token do.
+  [[nodiscard]] virtual at::Tensor append_and_attend_each(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                                          double scale, bool deterministic);
   [[nodiscard]] virtual std::int64_t length() const = 0;
+  /// Of what is kept of the tokens, without room for further ones.
   [[nodiscard]] virtual std::int64_t bytes() const = 0;
 };
 [[nodiscard]] std::unique_ptr<KvCachePolicy> make_float_kv_cache(std::int64_t window);
@@ -105,6 +110,8 @@ class Block {
   [[nodiscard]] std::string name() const;
   [[nodiscard]] const Architecture& architecture() const { return architecture_; }
   [[nodiscard]] const ComputeOptions& options() const { return options_; }
+  /// Whether any of its linears does (`LinearExecution::mixes_tokens`).
+  [[nodiscard]] bool mixes_tokens() const;
   /// In the order in which a forward pass meets them, so that solving them one after the other is true-sequential.
   [[nodiscard]] std::vector<FusedGroup> fused_groups() const;
   [[nodiscard]] std::vector<LinearSlot>& linears() { return weights_.linears; }

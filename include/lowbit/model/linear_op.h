@@ -49,6 +49,9 @@ class LinearExecution {
   [[nodiscard]] virtual at::Tensor run(const at::Tensor& x, const LinearOp& product, bool deterministic) const {
     return product.forward(map_input(x), deterministic);
   }
+  /// True when what a token becomes depends on the tokens that are computed with it, so that tokens computed together
+  /// are not those computed one by one.
+  [[nodiscard]] virtual bool mixes_tokens() const { return false; }
   [[nodiscard]] virtual RuntimeRecord record() const = 0;
   [[nodiscard]] virtual std::string text() const = 0;
 };

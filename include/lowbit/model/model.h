@@ -19,6 +19,13 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
+/// Sequences of equal length on their way through the blocks, read as in generation.
+struct DecodedBatch {
+  at::Tensor hidden;             ///< [batch, tokens, hidden], replaced by the result
+  std::int64_t prefill = 0;      ///< tokens that are read at once; the others follow one at a time
+  std::int64_t cache_bytes = 0;  ///< of all layers and sequences when the last token was read
+};
+
 /// A decoder-only language model, opened lazily: embedding, head and blocks are read when first used. One thread at a
 /// time may use it; its computations run on all threads of the pool.
 ///
@@ -60,6 +67,10 @@ class Model {
   /// replaced by its result. `after_step` is called after each (block, batch). Throws `kInterrupted` when cancelled.
   void run_batches(std::vector<at::Tensor>& batches, const Cancellation& cancellation,
                    const std::function<void()>& after_step) const;
+  /// Likewise, but in decode order: behind its prefill each token sees what the caches of this model (`make_kv_cache`)
+  /// have kept of those before it. A layer reads all tokens before the next layer reads the first, which changes no
+  /// operand, since the tokens are given; so only one layer's caches are in memory.
+  void decode_batches(std::span<DecodedBatch> batches, const Cancellation& cancellation) const;
   /// The final norm, [.., hidden] -> the same.
   [[nodiscard]] at::Tensor final_norm(const at::Tensor& hidden) const;
   /// Logits of already normalised rows [.., n, hidden] in float32, [.., n, vocabulary]. Cut n to bound memory. With

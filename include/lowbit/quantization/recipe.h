@@ -33,6 +33,7 @@ void register_builtin_solvers(Registry<WeightSolver>& registry);
 void register_builtin_model_transforms(QuantizationRegistries& registries);
 void register_builtin_block_steps(QuantizationRegistries& registries);
 void register_builtin_executions(QuantizationRegistries& registries);
+void register_builtin_kv_cache_steps(QuantizationRegistries& registries);
 [[nodiscard]] QuantizationRegistries builtin_quantization();
 /// What opens artifacts whose products or caches are run by something registered here. `registries` are copied.
 [[nodiscard]] RuntimeReaders runtime_readers(const QuantizationRegistries& registries);
@@ -79,7 +80,7 @@ class Recipe {
   [[nodiscard]] static std::shared_ptr<const Recipe> decode(const std::string& name, const ConfigNode& node,
                                                             const QuantizationRegistries& registries,
                                                             ConfigProblems& problems);
-  /// The parts that need layer names: patterns that match nothing, layers claimed twice.
+  /// The parts that need a model: patterns that match nothing, layers claimed twice, a cache that does not suit its heads.
   void check_layers(const Architecture& architecture, ConfigProblems& problems) const;
 
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -139,6 +140,7 @@ class Recipe {
   std::vector<ExecutionRule> executions_;
   std::unique_ptr<KvCacheStep> kv_cache_;
   std::optional<RuntimeRecord> kv_cache_record_;
+  SourceMark kv_cache_mark_;
   std::vector<std::unique_ptr<ModelStep>> model_steps_;
   std::vector<RecipeStep> steps_;
   std::vector<int> versions_;  // of the steps, in the order of `resolved_`

@@ -130,6 +130,13 @@ class ExecutionReader {
 class KvCacheStep {
  public:
   virtual ~KvCacheStep() = default;
+  /// Throws `kConfig` when it cannot keep the keys and values of such a model.
+  virtual void check(const Architecture& architecture) const { (void)architecture; }
+  /// What it keeps, in words, for `lowbit describe recipe`; may be empty.
+  [[nodiscard]] virtual std::string text(const Architecture& architecture) const {
+    (void)architecture;
+    return {};
+  }
   [[nodiscard]] virtual std::unique_ptr<KvCachePolicy> make(const Architecture& architecture,
                                                             std::int64_t layer) const = 0;
   [[nodiscard]] virtual int version() const = 0;

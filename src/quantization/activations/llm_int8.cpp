@@ -16,6 +16,7 @@ class Decomposition : public LinearExecution {
   at::Tensor run(const at::Tensor& x, const LinearOp& product, bool deterministic) const override {
     return product.forward(decompose_input(x, options_), deterministic);
   }
+  bool mixes_tokens() const override { return options_.columns == LlmInt8Options::Columns::kSequence; }
   RuntimeRecord record() const override { return {LlmInt8Options::kRecordName, echo_fields(options_), {}}; }
   std::string text() const override {
     return fmt::format("int8 per token, columns above {} apart", options_.threshold);

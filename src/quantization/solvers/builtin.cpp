@@ -39,6 +39,7 @@ QuantizationRegistries builtin_quantization() {
   register_builtin_model_transforms(registries);
   register_builtin_block_steps(registries);
   register_builtin_executions(registries);
+  register_builtin_kv_cache_steps(registries);
   return registries;
 }
 
