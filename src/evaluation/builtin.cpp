@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "evaluation/multiple_choice.h"
 #include "evaluation/perplexity.h"
 #include "lowbit/evaluation/evaluation.h"
 
@@ -10,6 +11,10 @@ void register_builtin_evaluations(Registry<Evaluation>& registry) {
       "perplexity", "perplexity by a named protocol, with the divergence from the float model's predictions",
       "protocols: Frantar et al. 2023 (GPTQ, arXiv 2210.17323); llama.cpp; EleutherAI lm-evaluation-harness",
       [](const PerplexityOptions& options) { return std::make_unique<Perplexity>(options); });
+  registry.add<MultipleChoiceOptions>(
+      "multiple_choice", "questions with answers to choose from, each scored by its likelihood",
+      "EleutherAI lm-evaluation-harness",
+      [](const MultipleChoiceOptions& options) { return std::make_unique<MultipleChoice>(options); });
 }
 
 Registry<Evaluation> builtin_evaluations() {
