@@ -39,7 +39,8 @@ void read_json_lines(std::string_view text, std::string_view origin, Rows& out) 
 /// Walks down `keys`, whose values are lists (or one object), and hands the fields met on the way to the rows below.
 class JsonRows {
  public:
-  JsonRows(std::vector<std::string> keys, Rows& out) : keys_(std::move(keys)), out_(out) {}
+  JsonRows(std::vector<std::string> keys, std::string_view origin, Rows& out)
+      : keys_(std::move(keys)), origin_(origin), out_(out) {}
 
   void walk(const Json& value, std::size_t depth, const Json& inherited, const std::string& where) {
     if (value.is_array()) {
@@ -49,7 +50,7 @@ class JsonRows {
       return;
     }
     if (!value.is_object()) {
-      out_.problems.push_back({where, fmt::format("expected a JSON object, found {}", value.type_name())});
+      problem(where, fmt::format("expected a JSON object, found {}", value.type_name()));
       return;
     }
     Json columns = inherited;
@@ -58,20 +59,25 @@ class JsonRows {
       if (is_row || name != keys_[depth]) columns[name] = field;
     }
     if (is_row) {
-      out_.rows.push_back({.columns = std::move(columns), .where = where, .group = {}, .number = 0});
+      out_.rows.push_back({.columns = std::move(columns), .where = place(where), .group = {}, .number = 0});
       return;
     }
     const auto below = value.find(keys_[depth]);
     if (below == value.end()) {
-      out_.problems.push_back(
-          {where, fmt::format("has no '{}', where the definition says its rows are", keys_[depth])});
+      problem(where, fmt::format("has no '{}', where the definition says its rows are", keys_[depth]));
       return;
     }
-    walk(*below, depth + 1, columns, fmt::format("{}.{}", where, keys_[depth]));
+    walk(*below, depth + 1, columns, where.empty() ? keys_[depth] : where + "." + keys_[depth]);
   }
 
  private:
+  [[nodiscard]] std::string place(const std::string& where) const { return fmt::format("{}: {}", origin_, where); }
+  void problem(const std::string& where, std::string message) {
+    out_.problems.push_back({place(where), std::move(message)});
+  }
+
   std::vector<std::string> keys_;
+  std::string_view origin_;
   Rows& out_;
 };
 
@@ -160,8 +166,7 @@ Rows read_rows(const DatasetDefinition& definition, std::string_view text, std::
   switch (definition.reader) {
     case RowReader::kJsonl: read_json_lines(text, origin, out); break;
     case RowReader::kJson:
-      JsonRows(split_path(definition.rows), out)
-          .walk(parse_json(text, origin), 0, Json::object(), fmt::format("{}: ", origin));
+      JsonRows(split_path(definition.rows), origin, out).walk(parse_json(text, origin), 0, Json::object(), "");
       break;
     case RowReader::kCsv:
     case RowReader::kTsv: read_table_rows(definition, text, origin, out); break;
