@@ -210,7 +210,7 @@ TEST_F(ExamplesTest, CalibrateAsQuestionsWithTheirAnswers) {
   EXPECT_THAT(catalog_.load(sums(), "train").documents, ElementsAre("Q: 0+0\nA: 0", "Q: 0+1\nA: 1"));
   write("data/train.jsonl", "{}");
   EXPECT_EQ(error_text(ErrorCode::kData, [&] { (void)catalog_.load(sums(), "train"); }),
-            "dataset 'sums': train.jsonl:1: the row has no column 'q'; known: ");
+            "dataset 'sums': train.jsonl:1: the row has no column 'q'");
 }
 
 TEST_F(ExamplesTest, RefuseTasksThatDoNotFitTogether) {

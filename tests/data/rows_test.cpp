@@ -63,7 +63,7 @@ TEST(Rows, ReadJsonLinesAndNameTheBrokenOnes) {
   const Rows rows = read({RowReader::kJsonl}, "{\"a\":1}\n\n[1]\n{\"a\":\n{\"b\":\"\xff\"}\n{\"a\":2}");
   EXPECT_THAT(dumped(rows), ElementsAre("f:1 {\"a\":1}", "f:6 {\"a\":2}"));
   EXPECT_THAT(problems(rows),
-              ElementsAre("f:3 expected a JSON object, found array", "f:4 not JSON: not valid JSON at byte 5",
+              ElementsAre("f:3 expected a JSON object, found array", "f:4 not JSON: not valid JSON at byte 6",
                           "f:5 not valid UTF-8 at byte 6 of the row"));
 }
 
