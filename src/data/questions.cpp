@@ -25,7 +25,8 @@ std::vector<std::string> texts_of(const std::vector<TaskEntry>& entries, const T
       const Json items = template_list(*entry.each, scope);
       for (std::size_t i = 0; i < items.size(); ++i) {
         const Json variables = loop_variables("item", items, i);
-        texts.push_back(entry.text.render(TemplateScope(variables, &scope)));
+        std::string text = entry.text.render(TemplateScope(variables, &scope));
+        if (!text.empty() || !entry.skip_empty) texts.push_back(std::move(text));
       }
     } else {
       texts.push_back(entry.text.render(scope));

@@ -28,11 +28,13 @@ struct EntryFields {
   std::string text = "{item}";
   std::string each;
   bool gold = false;
+  bool skip_empty = false;
 
   void visit(FieldVisitor& v) {
     v.field("text", text, "template of the entry");
     v.field("each", each, "a list of the row: one entry for each of its items, which is called 'item'");
     v.field("gold", gold, "whether these are the right ones");
+    v.field("skip_empty", skip_empty, "leave out texts that are empty, in place of refusing the row");
   }
 };
 
@@ -119,12 +121,15 @@ class TaskDecoder {
     }
     for (const ConfigNode& item : node.items()) {
       if (item.is_scalar()) {
-        result.push_back({.text = parse_template(item.text(), item.mark(), problems_), .each = {}, .gold = false});
+        result.push_back({.text = parse_template(item.text(), item.mark(), problems_), .each = {}});
         continue;
       }
       EntryFields fields;
       decode_fields(item, fields, problems_);
-      TaskEntry entry{.text = parse_template(fields.text, item.mark(), problems_), .each = {}, .gold = fields.gold};
+      TaskEntry entry{.text = parse_template(fields.text, item.mark(), problems_),
+                      .each = {},
+                      .gold = fields.gold,
+                      .skip_empty = fields.skip_empty};
       if (!fields.each.empty()) entry.each = parse_expression(fields.each, item.mark(), problems_);
       result.push_back(std::move(entry));
     }

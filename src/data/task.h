@@ -17,6 +17,7 @@ struct TaskEntry {
   Template text;
   std::optional<TemplateExpression> each;  ///< its items are called "item"
   bool gold = false;                       ///< what it gives is right
+  bool skip_empty = false;                 ///< an empty text is no entry
 };
 
 /// How a row says which choice is right.

@@ -136,6 +136,15 @@ TEST_F(ExamplesTest, AreGroupedByWhatTheStarStandsFor) {
             "dataset 'sums' has no group 'leters'; did you mean 'letters'?");
 }
 
+TEST_F(ExamplesTest, MayMarkTheRightEntriesAndLeaveEmptyOnesOut) {
+  write("data/test.jsonl", R"({"good":"a; b;","bad":"c"})");
+  const ExampleSet set = examples(
+      define("  split: test\n  context: c\n  choices:\n    - {each: \"good | split(';')\", text: \"{item | trim}\", "
+             "gold: true, skip_empty: true}\n    - \"{bad}\"\n"));
+  EXPECT_THAT(set.examples[0].choices, ElementsAre("a", "b", "c"));
+  EXPECT_THAT(set.examples[0].gold, ElementsAre(0, 1));
+}
+
 struct GoldCase {
   const char* form;
   const char* gold;

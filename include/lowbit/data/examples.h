@@ -39,11 +39,11 @@ struct ExampleProblem {
 };
 
 struct ExampleOptions {
-  std::string split;                ///< empty: the one that the definition says is scored
-  std::int64_t shots = -1;          ///< solved examples before the question; -1: as the definition says
-  std::int64_t shot_seed = 1234;    ///< where shots are drawn at random: as Python's `random.Random(seed)` draws
-  std::int64_t limit = 0;           ///< only the first so many questions; 0: all
-  std::vector<std::string> groups;  ///< only these, by name or domain; empty: all
+  std::string split = {};                ///< empty: the one that the definition says is scored
+  std::int64_t shots = -1;               ///< solved examples before the question; -1: as the definition says
+  std::int64_t shot_seed = 1234;         ///< where shots are drawn at random: as Python's `random.Random(seed)` draws
+  std::int64_t limit = 0;                ///< only the first so many questions; 0: all
+  std::vector<std::string> groups = {};  ///< only these, by name or domain; empty: all
 };
 
 struct ExampleSet {
