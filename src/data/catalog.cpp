@@ -5,6 +5,7 @@
 
 #include "data/definition.h"
 #include "data/files.h"
+#include "data/generators.h"
 #include "data/questions.h"
 #include "data/readers.h"
 #include "lowbit/base/error.h"
@@ -166,6 +167,10 @@ Rows DatasetCatalog::rows_of(const DatasetDefinition& definition, const std::str
   const DatasetDefinition::Split& split = split_of(definition, split_name);
   Rows all;
   for (const std::string& pattern : split.files) {
+    if (definition.reader == RowReader::kGenerated) {
+      for (Row& row : generate_rows(pattern, split_name, split.documents)) all.rows.push_back(std::move(row));
+      continue;
+    }
     for (const DataFile& file : locate(definition, pattern)) {
       Rows rows = read_rows(definition, read_bytes(file.path), file.name);
       for (Row& row : rows.rows) {

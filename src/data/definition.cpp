@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/generators.h"
 #include "data/rows.h"
 #include "data/task.h"
 #include "lowbit/base/error.h"
@@ -33,7 +34,7 @@ struct DefinitionFields {
     v.field("version", d.version, "raised when the rows change", {1, 1000000});
     v.choice("reader", d.reader,
              {"text", "paragraphs", "lines", "jsonl", "delimited", "wikitext_rows", "wikitext_pages", "json", "csv",
-              "tsv", "blocks"},
+              "tsv", "blocks", "generated"},
              "how a file becomes documents or rows");
     v.field("column", d.column, "the text's column, for readers of rows");
     v.field("rows", d.rows, "for json: where the rows are, such as data.paragraphs.qas");
@@ -58,7 +59,9 @@ struct DefinitionFields {
       return;
     }
     for (const ConfigNode::Entry& entry : splits.entries()) {
-      decode_fields(entry.value, definition.splits[entry.key.text()], problems);
+      DatasetDefinition::Split& split = definition.splits[entry.key.text()];
+      decode_fields(entry.value, split, problems);
+      check_generators(entry.value.mark(), split, problems);
     }
     check_task_splits(problems);
   }
@@ -76,7 +79,17 @@ struct DefinitionFields {
       problems.add(mark, "'reader: blocks' needs 'header', a name for each line of a row");
     }
     if (!task.is_null() && !reads_rows(reader)) {
-      problems.add(task.mark(), "'task' needs a reader of rows: jsonl, json, csv, tsv or blocks");
+      problems.add(task.mark(), "'task' needs a reader of rows: jsonl, json, csv, tsv, blocks or generated");
+    }
+  }
+
+  void check_generators(const SourceMark& mark, const DatasetDefinition::Split& split, ConfigProblems& problems) const {
+    if (definition.reader != RowReader::kGenerated) return;
+    if (split.documents == 0) problems.add(mark, "'reader: generated' needs 'documents', how many rows are made");
+    for (const std::string& name : split.files) {
+      const std::vector<std::string> known = generator_names();
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      problems.add(mark, fmt::format("unknown generator '{}'{}", name, suggestion(name, known)));
     }
   }
 

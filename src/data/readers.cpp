@@ -175,7 +175,8 @@ std::vector<std::string> read_documents(const DatasetDefinition& definition, std
     case RowReader::kJson:
     case RowReader::kCsv:
     case RowReader::kTsv:
-    case RowReader::kBlocks: read_column(definition, text, origin, out); break;
+    case RowReader::kBlocks:
+    case RowReader::kGenerated: read_column(definition, text, origin, out); break;
   }
   return out.take();
 }

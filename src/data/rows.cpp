@@ -156,7 +156,8 @@ bool reads_rows(RowReader reader) {
     case RowReader::kJson:
     case RowReader::kCsv:
     case RowReader::kTsv:
-    case RowReader::kBlocks: return true;
+    case RowReader::kBlocks:
+    case RowReader::kGenerated: return true;
     default: return false;
   }
 }
