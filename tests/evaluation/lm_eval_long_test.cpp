@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "evaluation/choice_metrics.h"
 #include "evaluation/multiple_choice.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
@@ -42,22 +43,14 @@ TEST(MultipleChoice, ScoresAsTheFieldsHarnessScores) {
     ASSERT_EQ(result.items.size(), expected.size()) << name;
     for (std::size_t i = 0; i < expected.size(); ++i) {
       const auto likelihoods = expected[i]["log_likelihoods"].get<std::vector<double>>();
-      std::size_t best = 0;
+      std::vector<double> own;
       for (std::size_t c = 0; c < likelihoods.size(); ++c) {
-        if (likelihoods[c] > likelihoods[best]) best = c;
-        const double own = result.items[i].more.at(fmt::format("log_likelihood {}", c));
+        own.push_back(result.items[i].more.at(fmt::format("log_likelihood {}", c)));
         // Written with five decimals.
-        EXPECT_NEAR(own, likelihoods[c], 1e-3 * std::abs(likelihoods[c]) + 1e-5) << name << " " << i << " " << c;
-      }
-      std::size_t given = 0;
-      for (std::size_t c = 1; c < likelihoods.size(); ++c) {
-        const auto own = [&](std::size_t choice) {
-          return result.items[i].more.at(fmt::format("log_likelihood {}", choice));
-        };
-        if (own(c) > own(given)) given = c;
+        EXPECT_NEAR(own[c], likelihoods[c], 1e-3 * std::abs(likelihoods[c]) + 1e-5) << name << " " << i << " " << c;
       }
       ++questions;
-      same_choice += given == best;
+      same_choice += best_choice(own) == best_choice(likelihoods);
     }
   }
   EXPECT_GE(questions, 50);
