@@ -9,6 +9,8 @@
 
 namespace lowbit {
 
+[[nodiscard]] bool is_file(const std::filesystem::path& path);
+
 /// The files that a definition's pattern names, in the first of the folders that has one. A '*' in the pattern's last
 /// part stands for any text; the files are then sorted by it. Empty: there is none.
 [[nodiscard]] std::vector<DataFile> find_data_files(const std::string& pattern,

@@ -69,30 +69,27 @@ Json recall(Draws& draws) {
   return {{"pairs", pairs}, {"name", pairs[asked]["name"]}, {"choices", choices}};
 }
 
-struct Noun {
+struct Forms {
   std::string_view one, many;
 };
-constexpr std::array<Noun, 10> kNouns = {{{"cat", "cats"},
-                                          {"teacher", "teachers"},
-                                          {"child", "children"},
-                                          {"farmer", "farmers"},
-                                          {"bird", "birds"},
-                                          {"woman", "women"},
-                                          {"doctor", "doctors"},
-                                          {"dog", "dogs"},
-                                          {"student", "students"},
-                                          {"horse", "horses"}}};
-struct Verb {
-  std::string_view one, many;
-};
-constexpr std::array<Verb, 8> kVerbs = {{{"sleeps", "sleep"},
-                                         {"is tired", "are tired"},
-                                         {"waits", "wait"},
-                                         {"has gone home", "have gone home"},
-                                         {"looks happy", "look happy"},
-                                         {"was here before", "were here before"},
-                                         {"knows the way", "know the way"},
-                                         {"does not move", "do not move"}}};
+constexpr std::array<Forms, 10> kNouns = {{{"cat", "cats"},
+                                           {"teacher", "teachers"},
+                                           {"child", "children"},
+                                           {"farmer", "farmers"},
+                                           {"bird", "birds"},
+                                           {"woman", "women"},
+                                           {"doctor", "doctors"},
+                                           {"dog", "dogs"},
+                                           {"student", "students"},
+                                           {"horse", "horses"}}};
+constexpr std::array<Forms, 8> kVerbs = {{{"sleeps", "sleep"},
+                                          {"is tired", "are tired"},
+                                          {"waits", "wait"},
+                                          {"has gone home", "have gone home"},
+                                          {"looks happy", "look happy"},
+                                          {"was here before", "were here before"},
+                                          {"knows the way", "know the way"},
+                                          {"does not move", "do not move"}}};
 constexpr std::array<std::string_view, 5> kPlaces = {"near", "behind", "in front of", "beside", "across from"};
 
 /// "The cats near the dog sleep." and "The cats near the dog sleeps.": the nearer noun has the other number.

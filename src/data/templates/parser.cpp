@@ -245,6 +245,19 @@ void parse_at(std::string_view text, const SourceMark& mark, ConfigProblems& pro
   }
 }
 
+/// What `read` makes of a text that stands without braces.
+template <typename Result>
+Result parse_whole(std::string_view text, const SourceMark& mark, ConfigProblems& problems,
+                   Result (ExpressionParser::*read)()) {
+  Result result;
+  parse_at(text, mark, problems, [&] {
+    ExpressionParser parser(lex_template(text, 0));
+    result = (parser.*read)();
+    parser.finish();
+  });
+  return result;
+}
+
 }  // namespace
 
 Template parse_template(std::string_view text, const SourceMark& mark, ConfigProblems& problems) {
@@ -255,23 +268,11 @@ Template parse_template(std::string_view text, const SourceMark& mark, ConfigPro
 }
 
 TemplateExpression parse_expression(std::string_view text, const SourceMark& mark, ConfigProblems& problems) {
-  TemplateExpression result;
-  parse_at(text, mark, problems, [&] {
-    ExpressionParser parser(lex_template(text, 0));
-    result = parser.expression();
-    parser.finish();
-  });
-  return result;
+  return parse_whole(text, mark, problems, &ExpressionParser::expression);
 }
 
 TemplateCondition parse_condition(std::string_view text, const SourceMark& mark, ConfigProblems& problems) {
-  TemplateCondition result;
-  parse_at(text, mark, problems, [&] {
-    ExpressionParser parser(lex_template(text, 0));
-    result = parser.condition();
-    parser.finish();
-  });
-  return result;
+  return parse_whole(text, mark, problems, &ExpressionParser::condition);
 }
 
 }  // namespace lowbit
