@@ -1,8 +1,12 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <system_error>
 
 #include "data/definition.h"
+#include "data/files.h"
+#include "data/generators.h"
+#include "data/questions.h"
 #include "data/readers.h"
 #include "lowbit/base/error.h"
 #include "lowbit/data/dataset.h"
@@ -11,11 +15,6 @@ namespace lowbit {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_file(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
-}
 
 bool is_yaml(const fs::path& path) { return path.extension() == ".yaml" || path.extension() == ".yml"; }
 
@@ -35,7 +34,12 @@ std::string with_remedy(const DatasetDefinition& definition) {
   return definition.remedy.empty() ? "" : "; " + definition.remedy;
 }
 
-void keep_share(std::vector<std::string>& documents, const DatasetDefinition::Split& split) {
+/// The share of a split's documents or rows.
+template <typename Unit>
+void keep_share(std::vector<Unit>& documents, const DatasetDefinition::Split& split) {
+  if (split.documents > 0 && static_cast<std::int64_t>(documents.size()) > split.documents) {
+    documents.erase(documents.begin() + split.documents, documents.end());
+  }
   const auto count = static_cast<double>(documents.size());
   const auto begin = static_cast<std::ptrdiff_t>(std::floor(split.from * count));
   const auto end = static_cast<std::ptrdiff_t>(std::floor(split.to * count));
@@ -45,6 +49,27 @@ void keep_share(std::vector<std::string>& documents, const DatasetDefinition::Sp
 
 bool has_text(const std::vector<std::string>& documents) {
   return std::any_of(documents.begin(), documents.end(), [](const std::string& text) { return !text.empty(); });
+}
+
+/// What a task shows as text: its questions with their answers. A row that cannot be used is an error here, since a
+/// text without it would silently be another one.
+std::vector<std::string> solved_questions(const DatasetDefinition& definition, const Rows& rows) {
+  const auto refuse = [&](const std::string& where, const std::string& message) {
+    fail(ErrorCode::kData, "dataset '{}': {}: {}", definition.name, where, message);
+  };
+  if (!rows.problems.empty()) refuse(rows.problems.front().where, rows.problems.front().message);
+  std::vector<std::string> texts;
+  for (const Row& row : rows.rows) {
+    try {
+      const Json columns = columns_of(*definition.task, row);
+      if (is_question(*definition.task, columns)) {
+        texts.push_back(solved(*definition.task, make_question(*definition.task, columns)));
+      }
+    } catch (const Error& error) {
+      refuse(row.where, error.what());
+    }
+  }
+  return texts;
 }
 
 Hash hash_of_corpus(const DatasetDefinition& definition, const Corpus& corpus) {
@@ -108,47 +133,85 @@ std::vector<DatasetDefinition> DatasetCatalog::all() const {
   return definitions;
 }
 
-fs::path DatasetCatalog::locate(const DatasetDefinition& definition, const std::string& file) const {
+std::vector<DataFile> DatasetCatalog::locate(const DatasetDefinition& definition, const std::string& pattern) const {
+  if (fs::path(pattern).is_absolute()) {
+    if (is_file(pattern)) return {{.name = pattern, .path = pattern, .group = {}}};
+    fail(ErrorCode::kData, "dataset '{}': file '{}' is missing{}", definition.name, pattern, with_remedy(definition));
+  }
+  const std::vector<fs::path> folders = folders_of(definition, data_folders_);
+  std::vector<DataFile> files = find_data_files(pattern, folders);
+  if (files.empty()) files = find_hub_files(pattern, definition.source);
+  if (!files.empty()) return files;
   std::vector<std::string> searched;
-  if (fs::path(file).is_absolute()) {
-    if (is_file(file)) return file;
-    fail(ErrorCode::kData, "dataset '{}': file '{}' is missing{}", definition.name, file, with_remedy(definition));
-  }
-  for (const fs::path& folder : folders_of(definition, data_folders_)) {
-    if (is_file(folder / file)) return folder / file;
-    searched.push_back(folder.string());
-  }
-  fail(ErrorCode::kData, "dataset '{}': file '{}' is missing; searched in {}{}", definition.name, file,
+  for (const fs::path& folder : folders) searched.push_back(folder.string());
+  for (const fs::path& folder : hub_snapshots(definition.source)) searched.push_back(folder.string());
+  fail(ErrorCode::kData, "dataset '{}': file '{}' is missing; searched in {}{}", definition.name, pattern,
        list_text(searched), with_remedy(definition));
 }
 
-Corpus DatasetCatalog::load(const DatasetDefinition& definition, const std::string& split_name) const {
-  const auto found = definition.splits.find(split_name);
-  if (found == definition.splits.end()) {
-    std::vector<std::string> names;
-    for (const auto& [name, split] : definition.splits) names.push_back(name);
-    fail(ErrorCode::kConfig, "dataset '{}' has no split '{}'; it has {}", definition.name, split_name,
-         list_text(names));
+const DatasetDefinition::Split& DatasetCatalog::split_of(const DatasetDefinition& definition,
+                                                         const std::string& name) const {
+  const auto found = definition.splits.find(name);
+  if (found != definition.splits.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& [known, split] : definition.splits) names.push_back(known);
+  fail(ErrorCode::kConfig, "dataset '{}' has no split '{}'; it has {}", definition.name, name, list_text(names));
+}
+
+Rows DatasetCatalog::rows_of(const DatasetDefinition& definition, const std::string& split_name) const {
+  const DatasetDefinition::Split& split = split_of(definition, split_name);
+  Rows all;
+  for (const std::string& pattern : split.files) {
+    if (definition.reader == RowReader::kGenerated) {
+      for (Row& row : generate_rows(pattern, split_name, split.documents)) all.rows.push_back(std::move(row));
+      continue;
+    }
+    for (const DataFile& file : locate(definition, pattern)) {
+      Rows rows = read_rows(definition, read_bytes(file.path), file.name);
+      for (Row& row : rows.rows) {
+        row.group = file.group;
+        all.rows.push_back(std::move(row));
+      }
+      std::move(rows.problems.begin(), rows.problems.end(), std::back_inserter(all.problems));
+    }
   }
-  const DatasetDefinition::Split& split = found->second;
+  keep_share(all.rows, split);
+  std::map<std::string, std::int64_t> count;
+  for (Row& row : all.rows) row.number = count[row.group]++;
+  return all;
+}
+
+Corpus DatasetCatalog::load(const DatasetDefinition& definition, const std::string& split_name) const {
+  const DatasetDefinition::Split& split = split_of(definition, split_name);
   Corpus corpus{
       .dataset = definition.name, .split = split_name, .documents = {}, .separator = definition.separator, .hash = {}};
-  for (const std::string& file : split.files) {
-    const std::int64_t left =
-        split.documents == 0 ? 0 : split.documents - static_cast<std::int64_t>(corpus.documents.size());
-    if (split.documents > 0 && left <= 0) break;
-    const fs::path path = locate(definition, file);
-    const std::string text = read_text(path, reads_by_line(definition.reader) ? left : 0);
-    std::vector<std::string> documents = read_documents(definition, text, path.string(), left);
-    std::move(documents.begin(), documents.end(), std::back_inserter(corpus.documents));
+  if (definition.task != nullptr) {
+    corpus.documents = solved_questions(definition, rows_of(definition, split_name));
+  } else {
+    corpus.documents = documents_of(definition, split);
+    keep_share(corpus.documents, split);
   }
-  keep_share(corpus.documents, split);
   if (!has_text(corpus.documents)) {
     fail(ErrorCode::kData, "dataset '{}': split '{}' has no text in {}{}", definition.name, split_name,
          list_text(split.files), with_remedy(definition));
   }
   corpus.hash = hash_of_corpus(definition, corpus);
   return corpus;
+}
+
+std::vector<std::string> DatasetCatalog::documents_of(const DatasetDefinition& definition,
+                                                      const DatasetDefinition::Split& split) const {
+  std::vector<std::string> all;
+  for (const std::string& pattern : split.files) {
+    for (const DataFile& file : locate(definition, pattern)) {
+      const std::int64_t left = split.documents == 0 ? 0 : split.documents - static_cast<std::int64_t>(all.size());
+      if (split.documents > 0 && left <= 0) return all;
+      const std::string text = read_text(file.path, reads_by_line(definition.reader) ? left : 0);
+      std::vector<std::string> documents = read_documents(definition, text, file.path.string(), left);
+      std::move(documents.begin(), documents.end(), std::back_inserter(all));
+    }
+  }
+  return all;
 }
 
 }  // namespace lowbit

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "data/generators.h"
+#include "data/rows.h"
+#include "data/task.h"
 #include "lowbit/base/error.h"
 
 namespace lowbit {
@@ -15,7 +18,7 @@ bool stays_inside(const std::filesystem::path& file) {
 
 struct DefinitionFields {
   DatasetDefinition definition;
-  ConfigNode splits;
+  ConfigNode splits, task, source;
 
   void visit(FieldVisitor& v) {
     DatasetDefinition& d = definition;
@@ -25,38 +28,95 @@ struct DefinitionFields {
     v.field("domain", d.domain, "kind of text: literary, technical, encyclopedia ...");
     v.required("licence");
     v.field("licence", d.licence, "licence of the texts");
+    v.field("scenario", d.scenario, "what a task is about: commonsense, reading comprehension ...");
+    v.field("source", source, "where the files come from: {hub, revision, url, package}");
     v.field("remedy", d.remedy, "what to do when the files are missing");
     v.field("version", d.version, "raised when the rows change", {1, 1000000});
     v.choice("reader", d.reader,
-             {"text", "paragraphs", "lines", "jsonl", "delimited", "wikitext_rows", "wikitext_pages"},
-             "how a file becomes documents");
-    v.field("column", d.column, "the text's column, for jsonl");
+             {"text", "paragraphs", "lines", "jsonl", "delimited", "wikitext_rows", "wikitext_pages", "json", "csv",
+              "tsv", "blocks", "generated"},
+             "how a file becomes documents or rows");
+    v.field("column", d.column, "the text's column, for readers of rows");
+    v.field("rows", d.rows, "for json: where the rows are, such as data.paragraphs.qas");
+    v.field("header", d.header, "the columns' names, for csv and tsv without a header and for blocks");
     v.field("delimiter", d.delimiter, "what stands between documents, for delimited");
     v.field("separator", d.separator, "put between documents when they are joined");
     v.required("splits");
     v.field("splits", splits, "split name -> files, documents, from, to");
+    v.field("task", task, "how rows become questions");
   }
 
   void validate(ConfigProblems& problems, const SourceMark& mark) {
     if ((definition.reader == RowReader::kDelimited) == definition.delimiter.empty()) {
       problems.add(mark, "'delimiter' belongs to 'reader: delimited', which needs it");
     }
+    decode_fields(source, definition.source, problems);
+    check_rows(problems, mark);
+    if (!task.is_null()) definition.task = decode_task(task, problems);
     if (splits.is_null()) return;
     if (!splits.is_map() || splits.entries().empty()) {
       problems.add(splits.mark(), "'splits' must be a map of split names, such as {test: {files: [a.txt]}}");
       return;
     }
     for (const ConfigNode::Entry& entry : splits.entries()) {
-      decode_fields(entry.value, definition.splits[entry.key.text()], problems);
+      DatasetDefinition::Split& split = definition.splits[entry.key.text()];
+      decode_fields(entry.value, split, problems);
+      check_generators(entry.value.mark(), split, problems);
+    }
+    check_task_splits(problems);
+  }
+
+  void check_rows(ConfigProblems& problems, const SourceMark& mark) const {
+    const RowReader reader = definition.reader;
+    if (!definition.rows.empty() && reader != RowReader::kJson) {
+      problems.add(mark, "'rows' belongs to 'reader: json'");
+    }
+    const bool takes_header = reader == RowReader::kCsv || reader == RowReader::kTsv || reader == RowReader::kBlocks;
+    if (!definition.header.empty() && !takes_header) {
+      problems.add(mark, "'header' belongs to the readers csv, tsv and blocks");
+    }
+    if (definition.header.empty() && reader == RowReader::kBlocks) {
+      problems.add(mark, "'reader: blocks' needs 'header', a name for each line of a row");
+    }
+    if (!task.is_null() && !reads_rows(reader)) {
+      problems.add(task.mark(), "'task' needs a reader of rows: jsonl, json, csv, tsv, blocks or generated");
+    }
+  }
+
+  void check_generators(const SourceMark& mark, const DatasetDefinition::Split& split, ConfigProblems& problems) const {
+    if (definition.reader != RowReader::kGenerated) return;
+    if (split.documents == 0) problems.add(mark, "'reader: generated' needs 'documents', how many rows are made");
+    for (const std::string& name : split.files) {
+      const std::vector<std::string> known = generator_names();
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      problems.add(mark, fmt::format("unknown generator '{}'{}", name, suggestion(name, known)));
+    }
+  }
+
+  void check_task_splits(ConfigProblems& problems) const {
+    if (definition.task == nullptr) return;
+    for (const std::string& name : {definition.task->split, definition.task->shot_split}) {
+      if (name.empty() || definition.splits.contains(name)) continue;
+      std::vector<std::string> names;
+      for (const auto& [known, split] : definition.splits) names.push_back(known);
+      problems.add(task.mark(), fmt::format("the task uses split '{}', which 'splits' does not have{}", name,
+                                            suggestion(name, names)));
     }
   }
 };
 
 }  // namespace
 
+void DatasetDefinition::Source::visit(FieldVisitor& v) {
+  v.field("hub", hub, "dataset of the Hugging Face hub");
+  v.field("revision", revision, "commit of the hub");
+  v.field("url", url, "address of the files");
+  v.field("package", package, "package of Debian");
+}
+
 void DatasetDefinition::Split::visit(FieldVisitor& v) {
   v.required("files");
-  v.field("files", files, "files below a data folder; a name in .gz is unpacked");
+  v.field("files", files, "files below a data folder; a name in .gz is unpacked, a '*' names the group");
   v.field("documents", documents, "only the first so many documents; 0: all", {0, std::int64_t{1} << 40});
   v.field("from", from, "share of the documents where the split begins", {0.0, 1.0});
   v.field("to", to, "share of the documents where the split ends", {0.0, 1.0});

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "data/gzip.h"
+#include "data/lines.h"
+#include "data/rows.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
@@ -11,30 +13,12 @@
 namespace lowbit {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\n\v\f";
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
-bool is_blank(std::string_view text) { return text.find_first_not_of(kBlanks) == std::string_view::npos; }
 
 std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kBlanks);
   if (first == std::string_view::npos) return {};
   return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
-
-/// Calls `take(line, number)` for each line, without its line end, until it returns false. A line feed at the end of
-/// the text begins no further line.
-template <typename Take>
-void for_each_line(std::string_view text, Take take) {
-  for (std::int64_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    if (!take(text.substr(0, end), number)) return;
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-}
-
-std::string_view without_carriage_return(std::string_view line) {
-  return !line.empty() && line.back() == '\r' ? line.substr(0, line.size() - 1) : line;
 }
 
 class Documents {
@@ -71,18 +55,32 @@ void read_paragraphs(std::string_view text, Documents& out) {
   if (begin != nullptr) out.add({begin, static_cast<std::size_t>(end - begin)});
 }
 
+const std::string& document_of(const Json& row, const std::string& column, const std::string& where) {
+  const auto value = row.find(column);
+  if (value == row.end()) fail(ErrorCode::kData, "{}: the row has no column '{}'", where, column);
+  if (!value->is_string()) {
+    fail(ErrorCode::kData, "{}: column '{}' is {}, expected a string", where, column, value->type_name());
+  }
+  return value->get_ref<const std::string&>();
+}
+
 void read_jsonl(std::string_view text, std::string_view origin, const std::string& column, Documents& out) {
   for_each_line(text, [&](std::string_view line, std::int64_t number) {
     const std::string where = fmt::format("{}:{}", origin, number);
     const Json row = parse_json(line, where);
     if (!row.is_object()) fail(ErrorCode::kData, "{}: expected a JSON object, found {}", where, row.type_name());
-    const auto value = row.find(column);
-    if (value == row.end()) fail(ErrorCode::kData, "{}: the row has no column '{}'", where, column);
-    if (!value->is_string()) {
-      fail(ErrorCode::kData, "{}: column '{}' is {}, expected a string", where, column, value->type_name());
-    }
-    return out.add(value->get_ref<const std::string&>());
+    return out.add(document_of(row, column, where));
   });
+}
+
+void read_column(const DatasetDefinition& definition, std::string_view text, std::string_view origin, Documents& out) {
+  const Rows rows = read_rows(definition, text, origin);
+  if (!rows.problems.empty()) {
+    fail(ErrorCode::kData, "{}: {}", rows.problems.front().where, rows.problems.front().message);
+  }
+  for (const Row& row : rows.rows) {
+    if (!out.add(document_of(row.columns, definition.column, row.where))) return;
+  }
 }
 
 void read_delimited(std::string_view text, std::string_view delimiter, Documents& out) {
@@ -131,7 +129,7 @@ void keep_lines(std::string& text, std::int64_t lines) {
 
 }  // namespace
 
-std::string read_text(const std::filesystem::path& path, std::int64_t lines, std::uint64_t limit) {
+std::string read_bytes(const std::filesystem::path& path, std::int64_t lines, std::uint64_t limit) {
   const std::string origin = path.string();
   std::string text;
   if (path.extension() == ".gz") {
@@ -141,9 +139,14 @@ std::string read_text(const std::filesystem::path& path, std::int64_t lines, std
   }
   if (lines > 0) keep_lines(text, lines);
   if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  return text;
+}
+
+std::string read_text(const std::filesystem::path& path, std::int64_t lines, std::uint64_t limit) {
+  std::string text = read_bytes(path, lines, limit);
   if (const std::optional<std::size_t> bad = find_invalid_utf8(text)) {
     const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(*bad), '\n');
-    fail(ErrorCode::kData, "{}:{}: not valid UTF-8 at byte {}; convert the file to UTF-8", origin, line, *bad);
+    fail(ErrorCode::kData, "{}:{}: not valid UTF-8 at byte {}; convert the file to UTF-8", path.string(), line, *bad);
   }
   return text;
 }
@@ -169,6 +172,11 @@ std::vector<std::string> read_documents(const DatasetDefinition& definition, std
       });
       break;
     case RowReader::kWikitextPages: read_pages(text, out); break;
+    case RowReader::kJson:
+    case RowReader::kCsv:
+    case RowReader::kTsv:
+    case RowReader::kBlocks:
+    case RowReader::kGenerated: read_column(definition, text, origin, out); break;
   }
   return out.take();
 }

@@ -1,5 +1,6 @@
 #include <memory>
 
+#include "evaluation/multiple_choice.h"
 #include "evaluation/perplexity.h"
 #include "evaluation/retrieval.h"
 #include "lowbit/evaluation/evaluation.h"
@@ -14,6 +15,10 @@ void register_builtin_evaluations(Registry<Evaluation>& registry) {
   registry.add<RetrievalOptions>("retrieval", "whether one of many records is found again, read from the KV cache",
                                  "after Mohtashami & Jaggi, Landmark Attention, arXiv 2305.16300 (passkey retrieval)",
                                  [](const RetrievalOptions& options) { return std::make_unique<Retrieval>(options); });
+  registry.add<MultipleChoiceOptions>(
+      "multiple_choice", "questions with answers to choose from, each scored by its likelihood",
+      "EleutherAI lm-evaluation-harness",
+      [](const MultipleChoiceOptions& options) { return std::make_unique<MultipleChoice>(options); });
 }
 
 Registry<Evaluation> builtin_evaluations() {

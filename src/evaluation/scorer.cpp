@@ -184,12 +184,16 @@ Score Scorer::score_one(const ScoreRequest& request, std::size_t index, const at
   return result;
 }
 
-std::vector<Score> Scorer::score(std::span<const ScoreRequest> requests, ScoreObserver* observer) const {
-  const NoGradScope no_grad;
+void Scorer::check(std::span<const ScoreRequest> requests) const {
   for (std::size_t i = 0; i < requests.size(); ++i) {
     check_request(requests[i], i, model_.architecture());
     LOWBIT_ASSERT((requests[i].prefill > 0) == (requests.front().prefill > 0));
   }
+}
+
+std::vector<Score> Scorer::score(std::span<const ScoreRequest> requests, ScoreObserver* observer) const {
+  const NoGradScope no_grad;
+  check(requests);
   std::vector<Score> scores(requests.size());
   std::optional<ScoreJournal> journal;
   std::vector<bool> done(requests.size(), false);

@@ -89,15 +89,16 @@ Json metrics_json(const EvaluationResult& result) {
 }
 
 std::string evaluation_json(const EvaluationResult& result, const Cost& cost) {
-  const Json json = {{"version", EvaluationResult::kItemVersion},
-                     {"evaluation", result.evaluation},
-                     {"label", result.label},
-                     {"protocol", result.protocol},
-                     {"metrics", metrics_json(result)},
-                     {"facts", facts_json(result.facts)},
-                     {"cost", cost_json(cost)},
-                     {"consecutive", result.consecutive},
-                     {"items", items_json(result)}};
+  Json json = {{"version", EvaluationResult::kItemVersion},
+               {"evaluation", result.evaluation},
+               {"label", result.label},
+               {"protocol", result.protocol},
+               {"metrics", metrics_json(result)},
+               {"facts", facts_json(result.facts)},
+               {"cost", cost_json(cost)},
+               {"consecutive", result.consecutive},
+               {"items", items_json(result)}};
+  if (!result.problems.empty()) json["problems"] = result.problems;
   return json.dump(1) + "\n";
 }
 
@@ -115,6 +116,7 @@ std::pair<EvaluationResult, Cost> evaluation_from_json(std::string_view text, co
     }
     for (const auto& [key, value] : json.at("facts").items()) result.facts.emplace_back(key, value.get<std::string>());
     result.consecutive = json.at("consecutive").get<bool>();
+    if (json.contains("problems")) result.problems = json["problems"].get<std::vector<std::string>>();
     for (const Json& entry : json.at("items")) {
       EvaluationResult::Item item;
       for (const auto& [key, value] : entry.items()) {

@@ -89,7 +89,8 @@ class Collector {
 }  // namespace
 
 bool Results::failed() const {
-  return std::any_of(cells.begin(), cells.end(), [](const CellResult& cell) { return cell.failure.has_value(); });
+  return std::any_of(cells.begin(), cells.end(),
+                     [](const CellResult& cell) { return cell.failure.has_value() || !cell.result.problems.empty(); });
 }
 
 Results collect_results(const Experiment& experiment, const Plan& plan, const Store& store) {

@@ -36,6 +36,7 @@ Json cell_json(const CellResult& cell) {
     if (cell.mean_output_error) artifact["mean_output_error"] = *cell.mean_output_error;
     json["artifact"] = std::move(artifact);
   }
+  if (!cell.result.problems.empty()) json["problems"] = cell.result.problems;
   json["items"] = items_json(cell.result);
   return json;
 }

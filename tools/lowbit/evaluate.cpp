@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 
@@ -52,6 +53,17 @@ void print_result(const std::string& name, const EvaluationResult& result) {
   for (const auto& [key, value] : result.facts) fmt::print("  {:<24} {}\n", key, value);
 }
 
+// What was measured stands; that it is not all that was asked for is the command's error.
+void refuse_problems(const EvaluationResult& result) {
+  constexpr std::size_t kShown = 10;
+  if (result.problems.empty()) return;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kShown, result.problems.size()); ++i) text += "\n  " + result.problems[i];
+  if (result.problems.size() > kShown) text += fmt::format("\n  and {} more", result.problems.size() - kShown);
+  fail(ErrorCode::kData, "{}: {} of the dataset's rows could not be scored, or not whole:{}", result.label,
+       result.problems.size(), text);
+}
+
 // Evaluates the models of one command. What a killed command finished is kept under what decides the result, so that
 // the same command goes on behind it.
 class Evaluator {
@@ -81,6 +93,7 @@ class Evaluator {
     print_result(arguments_.model, result);
     if (!arguments_.json.empty()) write_json(result, cost);
     for (const auto& done : folders_) done->remove();
+    refuse_problems(result);
   }
 
  private:

@@ -72,6 +72,7 @@ void build_app(CLI::App& app, lowbit::cli::Session& session) {
   add_plan(app, session);
   add_check(app, session);
   add_list(app, session);
+  add_datasets(app, session);
   add_describe(app, session);
   add_inspect(app, session);
   add_quantize(app, session);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,11 +19,22 @@ enum class RowReader {
   kText,           ///< the whole file is one document, as it is
   kParagraphs,     ///< documents are separated by blank lines
   kLines,          ///< a document a line, without its line end; blank lines included
-  kJsonl,          ///< a JSON object a line; `column` is the document
+  kJsonl,          ///< a JSON object a line
   kDelimited,      ///< documents are separated by `delimiter` and trimmed; empty ones are left out
   kWikitextRows,   ///< as the Hugging Face hub serves WikiText: a line with its line feed, a blank line as an empty row
   kWikitextPages,  ///< WikiText's articles: a line " = Title = " begins one (the "page" form of the lm-eval harness)
+  kJson,           ///< one JSON value; `rows` says where in it the rows are
+  kCsv,            ///< a table separated by commas, quoted as RFC 4180 says
+  kTsv,            ///< a table separated by tabs
+  kBlocks,         ///< a row is as many lines as `header` has names
+  kGenerated,      ///< rows made by a rule (data/generators.h); `files` names it, `documents` says how many
 };
+
+struct Task;
+struct Rows;
+struct DataFile;
+struct ExampleOptions;
+struct ExampleSet;
 
 /// One YAML file of datasets/: where rows come from and what they are. A new dataset is a new file and no code. Its
 /// name is the file's name without ".yaml".
@@ -38,21 +50,36 @@ struct DatasetDefinition {
   std::string language = "en";
   std::string domain;  ///< "literary", "technical", "encyclopedia" ...
   std::string licence;
-  std::string remedy;  ///< what to do when the files are missing
-  int version = 1;     ///< raised when rows or template change
+  std::string remedy;    ///< what to do when the files are missing
+  int version = 1;       ///< raised when rows or template change
+  std::string scenario;  ///< "commonsense", "reading comprehension" ... for tasks
+  /// Where the files come from, for people and for the search in the local cache of the Hugging Face hub.
+  struct Source {
+    std::string hub;       ///< "Rowan/hellaswag"
+    std::string revision;  ///< a commit; empty: any
+    std::string url;
+    std::string package;  ///< of Debian
+    void visit(FieldVisitor& v);
+  };
+  Source source;
   RowReader reader = RowReader::kText;
-  std::string column = "text";
-  std::string delimiter;           ///< for `kDelimited`
-  std::string separator = "\n\n";  ///< put between documents when they are joined
+  std::string column = "text";      ///< the document, for readers of rows
+  std::string rows;                 ///< for `kJson`: "data.paragraphs.qas"
+  std::vector<std::string> header;  ///< the columns' names, for files that do not tell them
+  std::string delimiter;            ///< for `kDelimited`
+  std::string separator = "\n\n";   ///< put between documents when they are joined
   struct Split {
-    std::vector<std::string> files;  ///< relative to a data folder; a name in .gz is unpacked
-    std::int64_t documents = 0;      ///< only the first so many of the files; 0: all
-    double from = 0.0;               ///< share of those documents where the split begins, and ends
+    /// Relative to a data folder; a name in .gz is unpacked. A '*' in the last part stands for any text, which
+    /// then is the rows' group (the subject).
+    std::vector<std::string> files;
+    std::int64_t documents = 0;  ///< only the first so many of the files; 0: all
+    double from = 0.0;           ///< share of those documents where the split begins, and ends
     double to = 1.0;
     void visit(FieldVisitor& v);
     void validate(ConfigProblems& problems, const SourceMark& mark) const;
   };
   std::map<std::string, Split> splits;  ///< "train" calibrates, "test" is scored
+  std::shared_ptr<const Task> task;     ///< how rows become questions; null for plain text
   std::filesystem::path file;           ///< the definition's own
 };
 
@@ -85,11 +112,21 @@ class DatasetCatalog {
   /// split is unknown; `kData` when a file is missing (naming the folders searched and the remedy), damaged or not
   /// valid UTF-8 (naming file, line and byte), and when the split has no text. A byte order mark at a file's start is
   /// dropped.
+  /// The documents of a task are its questions with their answers.
   [[nodiscard]] Corpus load(const DatasetDefinition& definition, const std::string& split) const;
+  /// The questions of a task (lowbit/data/examples.h). Rows that cannot be used are told, not dropped. Throws `kConfig`
+  /// for a dataset without a task, unknown splits and groups, and shots from the scored split; `kData` when a file is
+  /// missing or there is no usable row.
+  [[nodiscard]] ExampleSet examples(const DatasetDefinition& definition, const ExampleOptions& options) const;
 
  private:
   [[nodiscard]] std::map<std::string, std::filesystem::path> definition_files() const;
-  [[nodiscard]] std::filesystem::path locate(const DatasetDefinition& definition, const std::string& file) const;
+  [[nodiscard]] std::vector<DataFile> locate(const DatasetDefinition& definition, const std::string& pattern) const;
+  [[nodiscard]] const DatasetDefinition::Split& split_of(const DatasetDefinition& definition,
+                                                         const std::string& name) const;
+  [[nodiscard]] std::vector<std::string> documents_of(const DatasetDefinition& definition,
+                                                      const DatasetDefinition::Split& split) const;
+  [[nodiscard]] Rows rows_of(const DatasetDefinition& definition, const std::string& split) const;
   std::vector<std::filesystem::path> definition_folders_;
   std::vector<std::filesystem::path> data_folders_;
 };

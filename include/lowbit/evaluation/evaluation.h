@@ -42,6 +42,9 @@ struct EvaluationResult {
   std::vector<Item> items;
   bool consecutive = false;  ///< the items follow each other in one text, so that neighbours are not independent
   std::vector<std::pair<std::string, std::string>> facts;  ///< tokens, windows, split, template version ...
+  /// Rows that could not be scored, or only in part: "piqa.jsonl:17: the row has no column 'goal'". What is measured is
+  /// then not what was asked for, and the program's exit status says so.
+  std::vector<std::string> problems = {};
 };
 
 /// What an evaluation may use besides the model.

@@ -73,7 +73,12 @@ class Scorer {
   /// finite.
   [[nodiscard]] std::vector<Score> score(std::span<const ScoreRequest> requests,
                                          ScoreObserver* observer = nullptr) const;
+  /// Throws as `score` does for requests that the model cannot read.
+  void check(std::span<const ScoreRequest> requests) const;
   [[nodiscard]] const Model& model() const { return model_; }
+  [[nodiscard]] std::int64_t batch_tokens() const { return options_.batch_tokens; }
+  [[nodiscard]] std::int64_t logit_rows() const { return options_.logit_rows; }
+  [[nodiscard]] std::int64_t wave_tokens() const { return options_.wave_tokens; }
   [[nodiscard]] const std::filesystem::path& work_folder() const { return options_.work_folder; }
   [[nodiscard]] const Cancellation& cancellation() const { return cancellation_; }
   [[nodiscard]] Progress& progress() const { return progress_; }

@@ -72,6 +72,7 @@ struct Results {
   std::vector<CellResult> cells;
   std::vector<Comparison> against_baseline;  ///< every recipe with the float model: one family
   std::vector<Comparison> contrasts;         ///< those that the experiment names: each a family
+  /// Whether a cell failed, or measured less than was asked for (`EvaluationResult::problems`).
   [[nodiscard]] bool failed() const;
 };
 

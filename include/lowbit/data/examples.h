@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lowbit/base/export.h"
+#include "lowbit/base/hash.h"
+#include "lowbit/data/dataset.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+/// One question as a model meets it: the text before, and the answers to choose from. Choice i is scored as
+/// continuation i behind context i; where there is a single context or continuation, all choices share it.
+struct Example {
+  std::string id;                          ///< "validation 17" or "anatomy 17": split or group, and the row's number
+  std::string where;                       ///< "piqa/piqa.jsonl:18"
+  std::string group;                       ///< the subject, for datasets in groups
+  std::vector<std::string> contexts;       ///< description, shots and prompt; one, or one a choice
+  std::vector<std::string> continuations;  ///< delimiter and answer; one, or one a choice
+  std::vector<std::string> choices;        ///< the answers alone, whose lengths some metrics divide by
+  std::vector<std::size_t> gold;           ///< the right ones, at least one
+
+  [[nodiscard]] const std::string& context(std::size_t choice) const {
+    return contexts[contexts.size() == 1 ? 0 : choice];
+  }
+  [[nodiscard]] const std::string& continuation(std::size_t choice) const {
+    return continuations[continuations.size() == 1 ? 0 : choice];
+  }
+};
+
+/// A row that could not become a question, and why.
+struct ExampleProblem {
+  std::string where;
+  std::string message;
+};
+
+struct ExampleOptions {
+  std::string split = {};                ///< empty: the one that the definition says is scored
+  std::int64_t shots = -1;               ///< solved examples before the question; -1: as the definition says
+  std::int64_t shot_seed = 1234;         ///< where shots are drawn at random: as Python's `random.Random(seed)` draws
+  std::int64_t limit = 0;                ///< only the first so many questions; 0: all
+  std::vector<std::string> groups = {};  ///< only these, by name or domain; empty: all
+};
+
+struct ExampleSet {
+  std::string split;
+  std::string shot_split;  ///< empty without shots
+  std::int64_t shots = 0;
+  std::int64_t rows = 0;  ///< that the split has, usable or not, within the groups and the limit
+  std::vector<Example> examples;
+  std::vector<ExampleProblem> problems;
+  std::vector<std::string> metrics;                         ///< by name, the headline first
+  std::map<std::string, std::vector<std::string>> domains;  ///< domain -> groups
+  Hash hash;                                                ///< of the definition's version and all that is rendered
+};
+
+/// What a task may be measured by.
+[[nodiscard]] const std::vector<std::string>& choice_metric_names();
+
+}  // namespace LOWBIT_EXPORT

@@ -1,0 +1,195 @@
+#include "lowbit/data/examples.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "data/python_random.h"
+#include "data/questions.h"
+#include "lowbit/base/error.h"
+
+namespace lowbit {
+namespace {
+
+/// The solved examples of one group, to draw from.
+struct ShotPool {
+  std::vector<std::string> texts;
+  std::unique_ptr<PythonRandom> random;
+};
+
+class ExampleMaker {
+ public:
+  ExampleMaker(const DatasetDefinition& definition, const ExampleOptions& options, ExampleSet& out)
+      : definition_(definition), task_(*definition.task), options_(options), out_(out) {}
+
+  void add_shots(const Rows& rows) {
+    keep_problems(rows);
+    for (const Row& row : rows.rows) {
+      if (!wanted(row.group)) continue;
+      try_row(row, [&](const Json& columns) {
+        pools_[row.group].texts.push_back(solved(task_, make_question(task_, columns)) + task_.shot_separator);
+      });
+    }
+  }
+
+  void add_questions(const Rows& rows) {
+    keep_problems(rows);
+    out_.rows = static_cast<std::int64_t>(rows.problems.size());
+    std::map<std::string, std::int64_t> taken;
+    for (const Row& row : rows.rows) {
+      if (!wanted(row.group) || (options_.limit > 0 && taken[row.group] >= options_.limit)) continue;
+      try_row(row, [&](const Json& columns) {
+        ++taken[row.group];
+        ++out_.rows;
+        // Drawn before the question is made, so that a broken row does not change the draws behind it.
+        std::string shots = draw_shots(row.group);
+        add(row, make_question(task_, columns), shots);
+      });
+    }
+  }
+
+ private:
+  [[nodiscard]] bool wanted(const std::string& group) const {
+    return options_.groups.empty() ||
+           std::find(options_.groups.begin(), options_.groups.end(), group) != options_.groups.end();
+  }
+
+  void keep_problems(const Rows& rows) {
+    out_.problems.insert(out_.problems.end(), rows.problems.begin(), rows.problems.end());
+  }
+
+  template <typename Use>
+  void try_row(const Row& row, Use use) {
+    try {
+      const Json columns = columns_of(task_, row);
+      if (is_question(task_, columns)) use(columns);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kData) throw;
+      out_.problems.push_back({row.where, error.what()});
+    }
+  }
+
+  std::string draw_shots(const std::string& group) {
+    if (out_.shots == 0) return {};
+    ShotPool& pool = pools_[group];
+    const auto count = static_cast<std::size_t>(out_.shots);
+    if (pool.texts.size() < count) {
+      fail(ErrorCode::kData, "{} shots are asked for, and split '{}' has {} usable examples{}", count, task_.shot_split,
+           pool.texts.size(), group.empty() ? "" : fmt::format(" of '{}'", group));
+    }
+    std::string text;
+    if (!task_.random_shots) {
+      for (std::size_t i = 0; i < count; ++i) text += pool.texts[i];
+      return text;
+    }
+    if (pool.random == nullptr) {
+      pool.random = std::make_unique<PythonRandom>(static_cast<std::uint64_t>(options_.shot_seed));
+    }
+    for (const std::size_t i : pool.random->sample(pool.texts.size(), count)) text += pool.texts[i];
+    return text;
+  }
+
+  void add(const Row& row, Question question, const std::string& shots) {
+    Example example{.id = fmt::format("{} {}", row.group.empty() ? out_.split : row.group, row.number),
+                    .where = row.where,
+                    .group = row.group,
+                    .contexts = {},
+                    .continuations = {},
+                    .choices = std::move(question.choices),
+                    .gold = std::move(question.gold)};
+    for (const std::string& context : question.contexts) {
+      example.contexts.push_back(question.description + shots + context);
+    }
+    for (const std::string& answer : question.answers) example.continuations.push_back(task_.delimiter + answer);
+    out_.examples.push_back(std::move(example));
+  }
+
+  const DatasetDefinition& definition_;
+  const Task& task_;
+  ExampleOptions options_;
+  ExampleSet& out_;
+  std::map<std::string, ShotPool> pools_;
+};
+
+/// Domains become their groups; every name must be known.
+std::vector<std::string> resolve_groups(const DatasetDefinition& definition, const std::vector<std::string>& names,
+                                        const Rows& rows) {
+  std::set<std::string> known;
+  for (const Row& row : rows.rows) known.insert(row.group);
+  std::vector<std::string> groups;
+  for (const std::string& name : names) {
+    if (const auto domain = definition.task->domains.find(name); domain != definition.task->domains.end()) {
+      groups.insert(groups.end(), domain->second.begin(), domain->second.end());
+      continue;
+    }
+    if (known.contains(name)) {
+      groups.push_back(name);
+      continue;
+    }
+    std::vector<std::string> candidates(known.begin(), known.end());
+    for (const auto& [domain, members] : definition.task->domains) candidates.push_back(domain);
+    fail(ErrorCode::kConfig, "dataset '{}' has no group '{}'{}", definition.name, name, suggestion(name, candidates));
+  }
+  return groups;
+}
+
+Hash hash_of_examples(const DatasetDefinition& definition, const ExampleSet& set) {
+  Hasher hasher;
+  hasher.add("examples").add(definition.version);
+  const auto add_list = [&](const std::vector<std::string>& texts) {
+    hasher.add(texts.size());
+    for (const std::string& text : texts) hasher.add(text);
+  };
+  for (const Example& example : set.examples) {
+    hasher.add(example.id);
+    add_list(example.contexts);
+    add_list(example.continuations);
+    add_list(example.choices);
+    for (const std::size_t gold : example.gold) hasher.add(gold);
+  }
+  for (const ExampleProblem& problem : set.problems) hasher.add(problem.where).add(problem.message);
+  add_list(set.metrics);
+  return hasher.finish();
+}
+
+}  // namespace
+
+ExampleSet DatasetCatalog::examples(const DatasetDefinition& definition, const ExampleOptions& options) const {
+  if (definition.task == nullptr) {
+    fail(ErrorCode::kConfig, "dataset '{}' is plain text: its definition has no 'task'", definition.name);
+  }
+  const Task& task = *definition.task;
+  ExampleSet set;
+  set.split = options.split.empty() ? task.split : options.split;
+  set.shots = options.shots < 0 ? task.shots : options.shots;
+  set.metrics = task.metrics;
+  set.domains = task.domains;
+  if (set.shots > 0) {
+    set.shot_split = task.shot_split;
+    if (task.shot_split.empty()) {
+      fail(ErrorCode::kConfig,
+           "dataset '{}' does not say where shots come from; add 'shots: {{split: ...}}' to its task", definition.name);
+    }
+    if (task.shot_split == set.split) {
+      fail(ErrorCode::kConfig, "dataset '{}': shots from '{}', the scored split, would show its answers",
+           definition.name, set.split);
+    }
+  }
+  const Rows rows = rows_of(definition, set.split);
+  ExampleOptions resolved = options;
+  resolved.groups = resolve_groups(definition, options.groups, rows);
+  ExampleMaker maker(definition, resolved, set);
+  if (set.shots > 0) maker.add_shots(rows_of(definition, set.shot_split));
+  maker.add_questions(rows);
+  if (set.examples.empty()) {
+    fail(ErrorCode::kData, "dataset '{}': split '{}' has no usable question{}", definition.name, set.split,
+         set.problems.empty() ? std::string()
+                              : fmt::format("; the first of {} problems: {}: {}", set.problems.size(),
+                                            set.problems.front().where, set.problems.front().message));
+  }
+  set.hash = hash_of_examples(definition, set);
+  return set;
+}
+
+}  // namespace lowbit

@@ -1,0 +1,131 @@
+#include "data/questions.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "lowbit/base/error.h"
+
+namespace lowbit {
+namespace {
+
+std::string join_quoted(const std::vector<std::string>& items) {
+  std::string text;
+  for (const std::string& item : items) text += (text.empty() ? "'" : ", '") + item + "'";
+  return text;
+}
+
+/// The entries' texts; where they are marked as right, their numbers go to `gold`.
+std::vector<std::string> texts_of(const std::vector<TaskEntry>& entries, const TemplateScope& scope,
+                                  std::vector<std::size_t>& gold) {
+  std::vector<std::string> texts;
+  for (const TaskEntry& entry : entries) {
+    const std::size_t first = texts.size();
+    if (entry.each) {
+      const Json items = template_list(*entry.each, scope);
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        const Json variables = loop_variables("item", items, i);
+        std::string text = entry.text.render(TemplateScope(variables, &scope));
+        if (!text.empty() || !entry.skip_empty) texts.push_back(std::move(text));
+      }
+    } else {
+      texts.push_back(entry.text.render(scope));
+    }
+    for (std::size_t i = first; entry.gold && i < texts.size(); ++i) gold.push_back(i);
+  }
+  return texts;
+}
+
+std::optional<std::size_t> whole_number(const std::string& text) {
+  std::size_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::size_t place_in(const std::vector<std::string>& list, const std::string& text) {
+  const auto found = std::find(list.begin(), list.end(), text);
+  if (found == list.end()) fail(ErrorCode::kData, "gold is '{}', expected one of {}", text, join_quoted(list));
+  return static_cast<std::size_t>(found - list.begin());
+}
+
+std::size_t gold_index(const Task& task, const std::string& text, const std::vector<std::string>& choices) {
+  if (text.empty()) fail(ErrorCode::kData, "the row has no gold answer");
+  std::optional<std::size_t> index;
+  switch (task.gold_form) {
+    case GoldForm::kIndex: index = whole_number(text); break;
+    case GoldForm::kNumber:
+      index = whole_number(text);
+      if (index && (*index)-- == 0) index.reset();
+      break;
+    case GoldForm::kLetter:
+      if (text.size() == 1 && text[0] >= 'A' && text[0] <= 'Z') index = static_cast<std::size_t>(text[0] - 'A');
+      break;
+    case GoldForm::kText: return place_in(choices, text);
+    case GoldForm::kLabel: index = place_in(task.labels, text); break;
+  }
+  if (index && *index < choices.size()) return *index;
+  const std::string_view expected = task.gold_form == GoldForm::kIndex    ? "a number from 0"
+                                    : task.gold_form == GoldForm::kNumber ? "a number from 1"
+                                    : task.gold_form == GoldForm::kLetter ? "a letter from A"
+                                                                          : "a label";
+  fail(ErrorCode::kData, "gold is '{}', expected {} for one of {} choices", text, expected, choices.size());
+}
+
+void check_choices(const Question& question) {
+  if (question.choices.empty()) fail(ErrorCode::kData, "the row has no choices");
+  for (std::size_t i = 0; i < question.choices.size(); ++i) {
+    if (question.choices[i].empty()) fail(ErrorCode::kData, "choice {} is empty", i + 1);
+  }
+  for (const std::string& answer : question.answers) {
+    if (answer.empty()) fail(ErrorCode::kData, "the continuation is empty");
+  }
+}
+
+}  // namespace
+
+Json columns_of(const Task& task, const Row& row) {
+  Json columns = row.columns;
+  if (!row.group.empty()) {
+    const auto name = task.group_names.find(row.group);
+    columns["group"] = row.group;
+    columns["group_name"] = name == task.group_names.end() ? row.group : name->second;
+  }
+  for (const auto& [name, text] : task.columns) {
+    std::string value =
+        with_context(fmt::format("column '{}'", name), [&] { return text.render(TemplateScope(columns)); });
+    columns[name] = std::move(value);
+  }
+  return columns;
+}
+
+bool is_question(const Task& task, const Json& columns) {
+  return !task.where || task.where->holds(TemplateScope(columns));
+}
+
+Question make_question(const Task& task, const Json& columns) {
+  const TemplateScope scope(columns);
+  Question question;
+  question.description = task.description.render(scope);
+  if (task.contexts.empty()) {
+    question.contexts = {task.context.render(scope)};
+    question.choices = texts_of(task.choices, scope, question.gold);
+    question.answers = question.choices;
+  } else {
+    question.contexts = texts_of(task.contexts, scope, question.gold);
+    question.choices = question.contexts;
+    question.answers = {task.continuation->render(scope)};
+  }
+  check_choices(question);
+  if (task.gold) question.gold = {gold_index(task, task.gold->render(scope), question.choices)};
+  if (question.gold.empty()) fail(ErrorCode::kData, "the row has no gold answer");
+  return question;
+}
+
+std::string solved(const Task& task, const Question& question) {
+  const std::size_t gold = question.gold.front();
+  return question.contexts[question.contexts.size() == 1 ? 0 : gold] + task.delimiter +
+         question.answers[question.answers.size() == 1 ? 0 : gold];
+}
+
+}  // namespace lowbit

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/rows.h"
+#include "data/templates/template.h"
+#include "lowbit/config/fields.h"
+
+namespace lowbit {
+
+/// One entry of a list in a task: a text, or a text for each item of a list of the row.
+struct TaskEntry {
+  Template text;
+  std::optional<TemplateExpression> each;  ///< its items are called "item"
+  bool gold = false;                       ///< what it gives is right
+  bool skip_empty = false;                 ///< an empty text is no entry
+};
+
+/// How a row says which choice is right.
+enum class GoldForm {
+  kIndex,   ///< counted from 0
+  kNumber,  ///< counted from 1
+  kLetter,  ///< A is the first
+  kText,    ///< the choice's text
+  kLabel,   ///< its place in `labels`
+};
+
+/// How rows become questions: the part "task" of a definition, its templates parsed.
+struct Task {
+  std::string split;                                      ///< that is scored
+  std::optional<TemplateCondition> where;                 ///< rows that it does not hold for are no questions
+  std::vector<std::pair<std::string, Template>> columns;  ///< further ones, each from those before
+  Template description;
+  Template context;
+  std::vector<TaskEntry> contexts;  ///< one a choice, in place of `context`
+  std::vector<TaskEntry> choices;
+  std::optional<Template> continuation;  ///< the same for all choices; goes with `contexts`
+  std::optional<Template> gold;          ///< none when entries are gold
+  GoldForm gold_form = GoldForm::kIndex;
+  std::vector<std::string> labels;
+  std::string delimiter = " ";  ///< between context and answer
+  std::vector<std::string> metrics = {"acc"};
+  std::int64_t shots = 0;
+  std::string shot_split;
+  bool random_shots = true;
+  std::string shot_separator = "\n\n";
+  std::map<std::string, std::string> group_names;           ///< group -> as prompts call it
+  std::map<std::string, std::vector<std::string>> domains;  ///< domain -> groups
+};
+
+/// Decodes the part "task"; mistakes are added to `problems`.
+[[nodiscard]] std::shared_ptr<const Task> decode_task(const ConfigNode& node, ConfigProblems& problems);
+
+}  // namespace lowbit

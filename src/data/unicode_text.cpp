@@ -1,0 +1,54 @@
+#include "data/unicode_text.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+
+#include "lowbit/base/utf8.h"
+#include "text/unicode.h"
+
+namespace lowbit {
+namespace {
+
+/// White_Space, and the four separators of ASCII.
+bool is_space(char32_t code_point) { return is_white_space(code_point) || (code_point >= 0x1C && code_point <= 0x1F); }
+
+std::string with_first(std::string_view text, utf8proc_int32_t (*mapped)(utf8proc_int32_t)) {
+  if (text.empty()) return {};
+  const CodePoint first = code_point_at(text, 0);
+  std::string out;
+  append_utf8(out, static_cast<char32_t>(mapped(static_cast<utf8proc_int32_t>(first.value))));
+  return out.append(text.substr(first.size));
+}
+
+}  // namespace
+
+std::string_view trim_start(std::string_view text) {
+  while (!text.empty()) {
+    const CodePoint first = code_point_at(text, 0);
+    if (!is_space(first.value)) break;
+    text.remove_prefix(first.size);
+  }
+  return text;
+}
+
+std::string_view trim_end(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t last = previous_position(text, text.size());
+    if (!is_space(code_point_at(text, last).value)) break;
+    text = text.substr(0, last);
+  }
+  return text;
+}
+
+std::string lower_case(std::string_view text) { return to_lower(text); }
+
+std::string capitalized(std::string_view text) { return with_first(to_lower(text), utf8proc_totitle); }
+
+std::string with_lower_first(std::string_view text) { return with_first(text, utf8proc_tolower); }
+
+std::int64_t count_characters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+}
+
+}  // namespace lowbit

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace lowbit {
+
+// What the field's Python code does to well-formed UTF-8, character for character.
+
+/// Without white space (`str.isspace`) at the start, or the end.
+[[nodiscard]] std::string_view trim_start(std::string_view text);
+[[nodiscard]] std::string_view trim_end(std::string_view text);
+/// `str.lower`, but for a final sigma.
+[[nodiscard]] std::string lower_case(std::string_view text);
+/// `str.capitalize`: the first character in title case, all others in lower case.
+[[nodiscard]] std::string capitalized(std::string_view text);
+[[nodiscard]] std::string with_lower_first(std::string_view text);
+[[nodiscard]] std::int64_t count_characters(std::string_view text);
+
+}  // namespace lowbit

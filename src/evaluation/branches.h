@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "lowbit/evaluation/scorer.h"
+
+namespace lowbit {
+
+/// Requests one behind the other that begin alike, such as the choices of a question: what all of them read first (the
+/// trunk) is computed once, what each reads behind it (a branch) sees the trunk and itself.
+struct BranchedRequests {
+  std::vector<ScoreRequest> requests;
+  std::vector<std::size_t> groups;  ///< how many requests each group has, none of them 0
+};
+
+/// Sequences laid one behind the other, so that a block computes them in one pass: trunks and branches.
+struct PackedSequence {
+  struct Segment {
+    std::int64_t begin = 0;  ///< its first row
+    std::int64_t length = 0;
+    std::int64_t trunk_begin = 0;
+    std::int64_t trunk_length = 0;  ///< 0: the segment is a trunk itself
+  };
+  struct Scored {
+    std::size_t request = 0;
+    std::vector<std::int64_t> rows;  ///< the row that predicts each target
+  };
+  std::vector<std::int64_t> ids;        ///< of each row
+  std::vector<std::int64_t> positions;  ///< in its own sequence
+  std::vector<Segment> segments;
+  std::vector<Scored> scored;
+};
+
+/// Adds a group, whose first request has the number `first_request`.
+void pack_group(std::span<const ScoreRequest> group, std::size_t first_request, PackedSequence& packed);
+
+/// Tokens that are computed: each trunk once, and the branches.
+[[nodiscard]] std::int64_t branched_tokens(const BranchedRequests& requests);
+
+/// As `Scorer::score` does, and where a product's bits are a function of row and column alone to the same bits. Else,
+/// when the model computes deterministically, a group is a sequence by itself, so that its scores depend on nothing but
+/// its requests. A model for which a row is more than its token and those before it (what runs around a product, a
+/// rotary scaling by length) is scored by `Scorer::score`.
+[[nodiscard]] std::vector<Score> score_branches(const Scorer& scorer, const BranchedRequests& requests);
+
+}  // namespace lowbit
