@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "lowbit/base/error.h"
@@ -124,11 +125,11 @@ at::Tensor Awq::find_scale(BlockContext& context, const FusedGroup& group, const
   }
   const ModuleLoss loss(block, group, sample.inputs(), context.rope());
   at::Tensor best;
-  double least = 0;
+  double least = std::numeric_limits<double>::infinity();
   for (const at::Tensor& candidate : awq_candidates(inputs, shares, options_.steps)) {
     context.check_cancelled();
     const at::Tensor scale = spread_repeats(candidate, block, group);
-    const double found = loss.of(rounded_weights(context, weights, group, scale));
+    const double found = loss.of(rounded_weights(context, weights, group, scale), least);
     if (best.defined() && !(found < least)) continue;
     best = scale;
     least = found;
