@@ -1,7 +1,9 @@
 #include "quantization/solvers/shared_factor.h"
 
+#include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lowbit/base/hash.h"
