@@ -18,8 +18,8 @@ class ModuleLoss {
   /// `inputs` [1, tokens, in] are the group's, a sequence each. `block` must stay as it is.
   ModuleLoss(const Block& block, const FusedGroup& group, std::vector<at::Tensor> inputs, const RopeTable& rope);
 
-  /// With `weights`, float32, in place of those of the group's linears, in their order. Where the loss is not below
-  /// `limit`, some number that is not below it either.
+  /// With `weights`, float32, in place of those of the group's linears, in their order. Where the loss is above
+  /// `limit`, some number above it.
   [[nodiscard]] double of(const std::vector<at::Tensor>& weights,
                           double limit = std::numeric_limits<double>::infinity()) const;
 
