@@ -15,7 +15,7 @@ constexpr std::int64_t kBuffers = std::int64_t{24} << 20;
 // Rows of logits that are made at a time.
 constexpr std::int64_t kLogitRows = 128;
 // Rows of a Hessian that are narrowed at a time when a solved weight is judged.
-constexpr std::int64_t kErrorRows = 384;
+constexpr std::int64_t kErrorRows = 192;
 // Rows whose products are added to a Hessian at a time; more are summed up in a matrix of their own first.
 constexpr std::int64_t kGramRows = 512;
 
@@ -189,6 +189,7 @@ void MemoryModel::add_solving(Phases& phases, const Recipe& recipe, const Quanti
     const std::int64_t weight = linear.elements() * kFloat;
     const std::int64_t square = linear.in * linear.in;
     const bool hessian = solver->needs().hessian;
+    const bool alone = linear.name == "self_attn.o_proj" || linear.name == "mlp.down_proj";  // with its input
     const bool crossed = solver->needs().cross;
     const std::int64_t own = codes_of(linear.elements(), linear.out, solver->grid());
     const std::int64_t statistics = square * kDouble * ((hessian ? 1 : 0) + (crossed ? 1 : 0));
@@ -213,10 +214,12 @@ void MemoryModel::add_solving(Phases& phases, const Recipe& recipe, const Quanti
                                 {"its inverse factor", hessian ? square * kFloat * (crossed ? 2 : 1) : 0},
                                 {"copies of the weight", 2 * weight + as_float},
                                 {"codes", own}}));
-    phases.add("judging", with({{"Hessian", statistics},
-                                {"its float32 copy", hessian ? (square + kErrorRows * linear.in * 2) * kFloat : 0},
-                                {"copies of the weight", weight * (hessian ? 5 : 2) - (element_ < kFloat ? 0 : weight)},
-                                {"codes", own}}));
+    phases.add("judging",
+               with({{"Hessian", statistics},
+                     {"slices of it", hessian ? kErrorRows * (linear.in * 3 + linear.out) * kFloat : 0},
+                     {"what linears with one input share", hessian && !crossed && !alone ? square * kFloat : 0},
+                     {"copies of the weight", weight * (hessian ? 5 : 2) - (element_ < kFloat ? 0 : weight)},
+                     {"codes", own}}));
     codes += own;
     on_disk += packed(linear.elements(), linear.out, solver->grid());
     solved += linear.elements() * element_;

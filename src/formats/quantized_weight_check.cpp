@@ -85,13 +85,14 @@ void check_codes(const QuantizedWeight& weight, std::int64_t groups) {
   const std::vector<std::uint8_t> bits = weight.bits_of_groups();
   const std::vector<std::int32_t> group_of = weight.column_groups();
   const auto codes = values_of<std::uint8_t>(weight.codes);
-  for (std::size_t i = 0; i < codes.size(); ++i) {
-    const std::size_t group = static_cast<std::size_t>(group_of[i % group_of.size()]);
-    const bool known =
-        codebook == nullptr || (codes[i] < codebook->table.size() && !std::isnan(codebook->table[codes[i]]));
-    if ((codes[i] >> bits[group]) != 0 || !known) {
-      fail(ErrorCode::kData, "code {} at row {}, column {} is not on the grid {}", codes[i], i / group_of.size(),
-           i % group_of.size(), weight.grid.text());
+  const std::size_t columns = group_of.size();
+  for (std::size_t row = 0; row * columns < codes.size(); ++row) {
+    for (std::size_t column = 0; column < columns; ++column) {
+      const std::uint8_t code = codes[row * columns + column];
+      const bool known = codebook == nullptr || (code < codebook->table.size() && !std::isnan(codebook->table[code]));
+      if (known && (code >> bits[static_cast<std::size_t>(group_of[column])]) == 0) continue;
+      fail(ErrorCode::kData, "code {} at row {}, column {} is not on the grid {}", code, row, column,
+           weight.grid.text());
     }
   }
 }

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <iterator>
+#include <vector>
 
+#include "lowbit/tensor/parallel.h"
 #include "quantization/solvers/layers.h"
 
 namespace lowbit {
@@ -19,18 +22,37 @@ double trace_of(const at::Tensor& difference, const at::Tensor& hessian) {
 }
 
 // More columns than the slices of the Hessian have rows.
-TEST(OutputError, EqualsItsDefinition) {
+TEST(OutputNorms, EqualTheirDefinition) {
   constexpr std::int64_t kColumns = 900;
   const Statistics statistics = hessian_statistics(correlated_inputs(300, kColumns, "errors"));
   const at::Tensor weight = normal_matrix(20, kColumns, "weight");
   const at::Tensor solved = weight + normal_matrix(20, kColumns, "solved") * 0.1;
   const at::Tensor nearest = weight + normal_matrix(20, kColumns, "nearest") * 0.2;
-  const OutputError error(weight, statistics);
-  const at::Tensor hessian = statistics.hessian();
-  const double whole = trace_of(weight, hessian);
+  const at::Tensor matrices[] = {weight, weight - solved, weight - nearest};
+  const std::vector<double> norms = output_norms(matrices, statistics);
+  ASSERT_EQ(norms.size(), std::size(matrices));
   // Products of 900 float32 numbers: relative rounding below 900 * 2^-24, and the square root halves it.
-  EXPECT_NEAR(error.of(solved) / std::sqrt(trace_of(weight - solved, hessian) / whole), 1, 1e-4);
-  EXPECT_NEAR(error.of(nearest) / std::sqrt(trace_of(weight - nearest, hessian) / whole), 1, 1e-4);
+  for (std::size_t i = 0; i < norms.size(); ++i) {
+    EXPECT_NEAR(norms[i] / std::sqrt(trace_of(matrices[i], statistics.hessian())), 1, 1e-4) << i;
+  }
+}
+
+TEST(OutputNorms, DoNotDependOnThreads) {
+  const Statistics statistics = hessian_statistics(correlated_inputs(64, 400, "errors"));
+  const at::Tensor weight[] = {normal_matrix(333, 400, "weight")};
+  const int threads = thread_count();
+  set_thread_count(1);
+  const std::vector<double> one = output_norms(weight, statistics);
+  const double error = relative_error(weight[0], weight[0].round());
+  set_thread_count(2);
+  EXPECT_EQ(output_norms(weight, statistics), one);
+  EXPECT_EQ(relative_error(weight[0], weight[0].round()), error);
+  set_thread_count(threads);
+}
+
+TEST(ShareOf, IsZeroOfNothing) {
+  EXPECT_EQ(share_of(0, 0), 0);
+  EXPECT_EQ(share_of(1, 4), 0.25);
 }
 
 TEST(RelativeError, IsTheShareOfTheNorm) {

@@ -186,6 +186,40 @@ TEST(Cholesky, HasTheSameBitsInPlaceOfItsMatrix) {
   EXPECT_FALSE(cholesky_in_place(indefinite));
 }
 
+// At each place of a vector, of what is left beside vectors, and of a thread's share.
+TEST(AllFinite, FindsASingleNumber) {
+  constexpr std::int64_t kCount = (std::int64_t{1} << 18) + 5;
+  for (const DType type : {DType::kFloat32, DType::kFloat64, DType::kFloat16}) {
+    at::Tensor numbers = make_full({kCount}, 60000.0, type);
+    EXPECT_TRUE(all_finite(numbers.neg()));
+    for (const std::int64_t place : {0L, 1L, 2L, 3L, 7L, (1L << 17) - 1, 1L << 17, kCount - 2, kCount - 1}) {
+      for (const double bad : {HUGE_VAL, -HUGE_VAL, std::nan("")}) {
+        at::Tensor damaged = numbers.clone();
+        damaged.select(0, place).fill_(bad);
+        EXPECT_FALSE(all_finite(damaged)) << place << " " << bad;
+      }
+    }
+  }
+}
+
+TEST(AllFinite, HoldsForTheLargestAndTheSmallestNumbers) {
+  const std::vector<double> wide{std::numeric_limits<double>::max(), std::numeric_limits<double>::lowest(),
+                                 std::numeric_limits<double>::denorm_min(), -0.0};
+  const std::vector<float> narrow{std::numeric_limits<float>::max(), std::numeric_limits<float>::lowest(),
+                                  std::numeric_limits<float>::denorm_min(), -0.0F};
+  EXPECT_TRUE(all_finite(tensor_of(std::span<const double>(wide))));
+  EXPECT_TRUE(all_finite(tensor_of(std::span<const float>(narrow))));
+  EXPECT_TRUE(all_finite(make_empty({0}, DType::kFloat32)));
+}
+
+TEST(AllFinite, LooksAtWhatAViewShows) {
+  at::Tensor matrix = make_zeros({4, 6}, DType::kFloat32);
+  matrix.select(0, 1).select(0, 4).fill_(HUGE_VAL);
+  EXPECT_TRUE(all_finite(matrix.narrow(1, 0, 4)));
+  EXPECT_FALSE(all_finite(matrix.narrow(1, 2, 4)));
+  EXPECT_FALSE(all_finite(matrix.t()));
+}
+
 TEST(Cholesky, GivesNothingForIndefiniteAndNotFiniteMatrices) {
   EXPECT_FALSE(cholesky(make_eye(3, DType::kFloat64).neg()).has_value());
   EXPECT_FALSE(cholesky(make_full({3, 3}, std::numeric_limits<double>::quiet_NaN(), DType::kFloat64)).has_value());

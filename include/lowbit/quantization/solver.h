@@ -14,6 +14,8 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
+class SharedTensors;
+
 /// Numerical trouble that was met and how it was settled: goes into log, results and report.
 struct SolverEvent {
   std::string layer;  ///< "model.layers.3.mlp.down_proj"
@@ -29,6 +31,7 @@ struct LinearProblem {
   Random random{0, ""};
   const Cancellation* cancellation = nullptr;
   std::function<void(std::string_view what, double value)> report;
+  SharedTensors* shared = nullptr;  ///< of the linears with these `statistics`; null when there is no other
 };
 
 /// Puts one weight matrix on a grid. The pure special case: no files, no threads, no other layer. Called for several

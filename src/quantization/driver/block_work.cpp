@@ -8,6 +8,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/log.h"
+#include "lowbit/quantization/shared_tensors.h"
 #include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "quantization/driver/layer_error.h"
@@ -136,9 +137,13 @@ void BlockWork::solve_at_once() {
 }
 
 void BlockWork::solve_group(const FusedGroup& group, const GroupStatistics& statistics) {
+  SharedTensors shared[2];  // of either stream
   for (const std::string& linear : group.linears) {
     run_.cancellation.check();
-    solve_linear(block_.linear(linear), statistics);
+    const WeightSolver* solver = run_.recipe.solver(full_name(linear));
+    const bool alone = group.linears.size() == 1 || solver == nullptr;
+    solve_linear(block_.linear(linear), statistics,
+                 alone ? nullptr : &shared[static_cast<std::size_t>(solver->needs().stream)]);
   }
 }
 
@@ -150,7 +155,7 @@ std::optional<QuantizedWeight> BlockWork::take_solution(const std::string& linea
   return std::nullopt;
 }
 
-void BlockWork::solve_linear(LinearSlot& slot, const GroupStatistics& statistics) {
+void BlockWork::solve_linear(LinearSlot& slot, const GroupStatistics& statistics, SharedTensors* shared) {
   const auto start = std::chrono::steady_clock::now();
   const std::string layer = full_name(slot.name);
   const WeightSolver* solver = run_.recipe.solver(layer);
@@ -166,6 +171,7 @@ void BlockWork::solve_linear(LinearSlot& slot, const GroupStatistics& statistics
     problem.statistics = seen;
     problem.random = Random(run_.seed, "quantize").child(layer);
     problem.cancellation = &run_.cancellation;
+    problem.shared = shared;
     problem.report = [&](std::string_view what, double value) { add_event({layer, std::string(what), value}); };
     solved = solver->solve(problem);
   }
@@ -179,9 +185,10 @@ void BlockWork::solve_linear(LinearSlot& slot, const GroupStatistics& statistics
   report.weight_error = relative_error(weight, dense);
   report.output_error = -1;
   if (seen != nullptr && seen->needs().hessian) {
-    const OutputError output_error(weight, *seen);
-    report.output_error = output_error.of(dense);
-    report.nearest_output_error = output_error.of(solver->approximate(weight));
+    const at::Tensor matrices[] = {weight, weight.sub(dense), weight.sub(solver->approximate(weight))};
+    const std::vector<double> norms = output_norms(matrices, *seen);
+    report.output_error = share_of(norms[1], norms[0]);
+    report.nearest_output_error = share_of(norms[2], norms[0]);
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report_.layers.push_back(std::move(report));

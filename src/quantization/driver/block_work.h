@@ -72,7 +72,7 @@ class BlockWork {
   [[nodiscard]] std::vector<StatisticsNeeds> solver_needs(const FusedGroup& group) const;
   [[nodiscard]] std::optional<BlockPass> make_pass(const Block& block, Stream stream) const;
   void solve_group(const FusedGroup& group, const GroupStatistics& statistics);
-  void solve_linear(LinearSlot& slot, const GroupStatistics& statistics);
+  void solve_linear(LinearSlot& slot, const GroupStatistics& statistics, SharedTensors* shared);
   [[nodiscard]] std::optional<QuantizedWeight> take_solution(const std::string& linear);
   [[nodiscard]] at::Tensor for_compute(const at::Tensor& weight) const;
   void replace_weight(LinearSlot& slot, const at::Tensor& dense);

@@ -2,68 +2,94 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
+#include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/parallel.h"
 
 namespace lowbit {
 namespace {
 
-// Rows of the Hessian that are in memory in float64 at a time.
-constexpr std::int64_t kSliceRows = 384;
+// Columns of the Hessian's triangle that are in memory at a time.
+constexpr std::int64_t kSlice = 192;
+constexpr std::int64_t kRowGrain = 64;
+constexpr std::int64_t kLanes = 8;
 
-// One accumulator, from first to last: LibTorch's sum would depend on the number of threads.
-double dot(const at::Tensor& a, const at::Tensor& b) {
-  const at::Tensor left = a.contiguous();
-  const at::Tensor right = b.contiguous();
-  const auto x = values_of<float>(left);
-  const auto y = values_of<float>(right);
+// sum over columns of term(a, b), in float64: kLanes sums side by side, then one after the other.
+template <typename Term>
+double sum_row(const float* a, const float* b, std::int64_t columns, const Term& term) {
+  double lanes[kLanes] = {};
+  const std::int64_t whole = columns / kLanes * kLanes;
+  for (std::int64_t c = 0; c < whole; c += kLanes) {
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(a[c + lane], b[c + lane]);
+  }
+  for (std::int64_t c = whole; c < columns; ++c) lanes[c - whole] += term(a[c], b[c]);
   double sum = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) sum += static_cast<double>(x[i]) * static_cast<double>(y[i]);
+  for (const double lane : lanes) sum += lane;
   return sum;
 }
 
-// Rounding may leave a tiny negative number where the truth is 0.
-double root_of_share(double part, double whole) { return whole > 0 ? std::sqrt(std::max(part, 0.0) / whole) : 0.0; }
-
-// tr(D H D^T) of a symmetric H.
-double weighted_norm(const at::Tensor& matrix, const at::Tensor& hessian) {
-  return dot(linear(matrix, hessian, {}, true), matrix);
+// sum over all elements of term(a, b): rows by themselves, then one after the other. Rows may lie apart.
+template <typename Term>
+double sum_of(const at::Tensor& a, const at::Tensor& b, const Term& term) {
+  LOWBIT_ASSERT(a.stride(1) == 1 && b.stride(1) == 1 && a.sizes() == b.sizes());
+  const float* left = a.const_data_ptr<float>();
+  const float* right = b.const_data_ptr<float>();
+  std::vector<double> rows(static_cast<std::size_t>(a.size(0)));
+  parallel_for(a.size(0), kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      rows[static_cast<std::size_t>(row)] =
+          sum_row(left + row * a.stride(0), right + row * b.stride(0), a.size(1), term);
+    }
+  });
+  double sum = 0;
+  for (const double row : rows) sum += row;
+  return sum;
 }
 
-// The Hessian in float32, of which only a slice is in float64 at a time.
-at::Tensor narrow_hessian(const Statistics& statistics) {
-  const std::int64_t size = statistics.channels();
-  at::Tensor result = make_empty({size, size}, DType::kFloat32);
-  for (std::int64_t first = 0; first < size; first += kSliceRows) {
-    const std::int64_t count = std::min(size - first, kSliceRows);
-    result.narrow(0, first, count).copy_(statistics.hessian_rows(first, first + count));
-  }
-  return result;
+// Objects rather than functions, so that they become part of the loop.
+constexpr auto kProduct = [](float a, float b) { return static_cast<double>(a) * static_cast<double>(b); };
+constexpr auto kSquaredDifference = [](float a, float b) {
+  const auto difference = static_cast<double>(a - b);
+  return difference * difference;
+};
+
+// Rows [first, first + count) of the Hessian from its diagonal on, in float32, with twice the numbers to the right of
+// the square on the diagonal, for their mirror images.
+at::Tensor slice_of_triangle(const Statistics& statistics, std::int64_t first, std::int64_t count) {
+  const std::int64_t width = statistics.channels() - first;
+  at::Tensor rows = to_dtype(statistics.hessian_rows(first, first + count).narrow(1, first, width), DType::kFloat32);
+  rows.narrow(1, count, width - count).mul_(2.0);
+  return rows.contiguous();
 }
 
 }  // namespace
 
+double share_of(double part, double whole) { return whole > 0 ? part / whole : 0.0; }
+
 double relative_error(const at::Tensor& original, const at::Tensor& solved) {
   const at::Tensor before = original.contiguous();
   const at::Tensor after = solved.contiguous();
-  const auto x = values_of<float>(before);
-  const auto y = values_of<float>(after);
-  double part = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const auto difference = static_cast<double>(x[i] - y[i]);
-    part += difference * difference;
-  }
-  return root_of_share(part, dot(before, before));
+  return share_of(std::sqrt(sum_of(before, after, kSquaredDifference)), std::sqrt(sum_of(before, before, kProduct)));
 }
 
-OutputError::OutputError(const at::Tensor& original, const Statistics& statistics)
-    : original_(original.contiguous()),
-      hessian_(narrow_hessian(statistics)),
-      whole_(weighted_norm(original_, hessian_)) {}
-
-double OutputError::of(const at::Tensor& solved) const {
-  return root_of_share(weighted_norm(original_.sub(solved), hessian_), whole_);
+std::vector<double> output_norms(std::span<const at::Tensor> matrices, const Statistics& statistics) {
+  const NoGradScope no_gradients;
+  const std::int64_t size = statistics.channels();
+  std::vector<double> norms(matrices.size());
+  for (std::int64_t first = 0; first < size; first += kSlice) {
+    const std::int64_t count = std::min(kSlice, size - first);
+    const at::Tensor slice = slice_of_triangle(statistics, first, count);
+    for (std::size_t i = 0; i < matrices.size(); ++i) {
+      const at::Tensor behind = matrices[i].narrow(1, first, size - first);
+      norms[i] += sum_of(linear(behind, slice, {}, true), behind.narrow(1, 0, count), kProduct);
+    }
+  }
+  // Rounding may leave a tiny negative number where the truth is 0.
+  for (double& norm : norms) norm = std::sqrt(std::max(norm, 0.0));
+  return norms;
 }
 
 }  // namespace lowbit

@@ -2,24 +2,22 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <span>
+#include <vector>
+
 #include "lowbit/calibration/statistics.h"
 
 namespace lowbit {
 
-/// ||a - b||_F / ||a||_F in float64, 0 when both are 0. Summed in one fixed order.
+/// ||a - b||_F / ||a||_F in float64, 0 when both are 0. The number of threads does not change a bit.
 [[nodiscard]] double relative_error(const at::Tensor& original, const at::Tensor& solved);
 
-/// sqrt(tr(D H D^T) / tr(W H W^T)) of stand-ins for one weight W, D being W minus the stand-in and H the Hessian that
-/// `statistics` hold. The denominator is computed once.
-class OutputError {
- public:
-  OutputError(const at::Tensor& original, const Statistics& statistics);
-  [[nodiscard]] double of(const at::Tensor& solved) const;
+/// sqrt(tr(M H M^T)) of each of some float32 matrices M [out, in], H being the Hessian that `statistics` hold: how far
+/// a weight M, or a change M of a weight, moves the output. Each part of H is used twice, for itself and for its mirror
+/// image, so that half of the products need no computing.
+[[nodiscard]] std::vector<double> output_norms(std::span<const at::Tensor> matrices, const Statistics& statistics);
 
- private:
-  at::Tensor original_;
-  at::Tensor hessian_;  // float32
-  double whole_;
-};
+/// `part` / `whole`, 0 when both are 0.
+[[nodiscard]] double share_of(double part, double whole);
 
 }  // namespace lowbit

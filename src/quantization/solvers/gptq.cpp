@@ -8,6 +8,7 @@
 #include "quantization/solvers/column_sweep.h"
 #include "quantization/solvers/hessian.h"
 #include "quantization/solvers/inverse_factor.h"
+#include "quantization/solvers/shared_factor.h"
 
 namespace lowbit {
 namespace {
@@ -80,18 +81,23 @@ QuantizedWeight GptqSolver::solve(const LinearProblem& problem) const {
   request.cancellation = problem.cancellation;
   set_groups(request, weight);
   request.weight = columns_in_order(weight, plan);
-  const auto fresh = [&] { return ordered_hessian(*problem.statistics, hessian.values, plan); };
-  at::Tensor upper = damped_inverse_factor(fresh, hessian.mean, options_.damping, problem.layer, problem.report);
   if (alpha_ > 0) {
-    at::Tensor cross = problem.statistics->cross().masked_fill_(hessian.dead.unsqueeze(0), 0.0);
-    cross = in_order(cross, plan);
-    request.carried = asymmetry_correction(cross, upper, alpha_);
-    request.carry_rounded = options_.ref_compat;
+    set_asymmetric_target(request, problem, hessian);
+  } else {
+    request.upper = shared_inverse_factor(problem, hessian, plan, options_.damping);
   }
-  request.upper = to_dtype(upper, DType::kFloat32);
-  upper.reset();  // a matrix of this size is not kept for nothing
-
   return as_weight(sweep_columns(request), request);
+}
+
+// GPTAQ's correction is made with the factor in float64.
+void GptqSolver::set_asymmetric_target(SweepRequest& request, const LinearProblem& problem,
+                                       const CleanDiagonal& hessian) const {
+  const auto fresh = [&] { return ordered_hessian(*problem.statistics, hessian.values, *request.plan); };
+  const at::Tensor upper = damped_inverse_factor(fresh, hessian.mean, options_.damping, problem.layer, problem.report);
+  const at::Tensor cross = problem.statistics->cross().masked_fill_(hessian.dead.unsqueeze(0), 0.0);
+  request.carried = asymmetry_correction(in_order(cross, *request.plan), upper, alpha_);
+  request.carry_rounded = options_.ref_compat;
+  request.upper = to_dtype(upper, DType::kFloat32);
 }
 
 at::Tensor GptqSolver::approximate(const at::Tensor& weight) const {

@@ -8,6 +8,7 @@
 
 namespace lowbit {
 
+struct CleanDiagonal;
 struct SweepRequest;
 
 struct GptqOptions {
@@ -44,6 +45,7 @@ class GptqSolver : public WeightSolver {
 
  private:
   void set_groups(SweepRequest& request, const at::Tensor& weight) const;
+  void set_asymmetric_target(SweepRequest& request, const LinearProblem& problem, const CleanDiagonal& hessian) const;
 
   GptqOptions options_;
   double alpha_;

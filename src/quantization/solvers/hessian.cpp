@@ -5,6 +5,7 @@
 #include <span>
 
 #include "lowbit/base/error.h"
+#include "lowbit/quantization/shared_tensors.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 
@@ -25,18 +26,25 @@ void for_each_slice(const Statistics& statistics, const Use& use) {
   }
 }
 
-}  // namespace
-
-CleanDiagonal clean_diagonal(const LinearProblem& problem, bool count_dead) {
-  CleanDiagonal result;
-  result.values = make_empty({problem.statistics->channels()}, DType::kFloat64);
+// Of the Hessian as it was collected, which is checked on the way.
+at::Tensor finite_diagonal(const LinearProblem& problem) {
+  at::Tensor diagonal = make_empty({problem.statistics->channels()}, DType::kFloat64);
   for_each_slice(*problem.statistics, [&](const at::Tensor& rows, std::int64_t first) {
     if (!all_finite(rows)) {
       fail(ErrorCode::kData, "layer '{}': its calibration inputs hold NaN or Inf, so that it has no Hessian",
            problem.layer);
     }
-    result.values.narrow(0, first, rows.size(0)).copy_(rows.diagonal(first));
+    diagonal.narrow(0, first, rows.size(0)).copy_(rows.diagonal(first));
   });
+  return diagonal;
+}
+
+}  // namespace
+
+CleanDiagonal clean_diagonal(const LinearProblem& problem, bool count_dead) {
+  const auto make = [&] { return finite_diagonal(problem); };
+  CleanDiagonal result;
+  result.values = problem.shared != nullptr ? problem.shared->get("Hessian diagonal", make).clone() : make();
   result.dead = result.values.eq(0);
   const auto dead_count = result.dead.sum().item<std::int64_t>();
   const auto live = static_cast<double>(result.values.size(0) - dead_count);

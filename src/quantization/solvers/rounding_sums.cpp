@@ -1,5 +1,6 @@
 #include "quantization/solvers/rounding_sums.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -8,18 +9,40 @@
 namespace lowbit {
 namespace {
 
-using Doubles = double __attribute__((vector_size(64)));
+// Four numbers, as one AVX register holds: sums of eight would live in memory.
+using Doubles = double __attribute__((vector_size(32)));
+constexpr std::int64_t kHalf = kLanes / 2;
 
 struct Grid {
   float scale, zero, top;
   bool real_zero;
 };
 
+// Of lanes 0 to 3 and of lanes 4 to 7.
 struct Sums {
-  Doubles error = {};
-  Doubles product = {};
-  Doubles squares = {};
+  Doubles error[2] = {};
+  Doubles product[2] = {};
+  Doubles squares[2] = {};
 };
+
+template <int kPart>
+[[gnu::always_inline]] inline void widen_half(const Floats& x, Doubles& result) {
+  constexpr int k = kPart * static_cast<int>(kHalf);
+  result = __builtin_convertvector(__builtin_shufflevector(x, x, k, k + 1, k + 2, k + 3), Doubles);
+}
+
+template <int kPart>
+[[gnu::always_inline]] inline void add_half(const Floats& weights, const Floats& steps, const Floats& values,
+                                            Sums& sums) {
+  Doubles w, k, value;
+  widen_half<kPart>(weights, w);
+  widen_half<kPart>(steps, k);
+  widen_half<kPart>(values, value);
+  const Doubles error = value - w;
+  sums.error[kPart] = sums.error[kPart] + error * error;
+  sums.product[kPart] = sums.product[kPart] + w * k;
+  sums.squares[kPart] = sums.squares[kPart] + k * k;
+}
 
 [[gnu::always_inline]] inline void add(const Floats& weights, const Grid& grid, Sums& sums) {
   Floats code = weights / grid.scale;
@@ -29,12 +52,9 @@ struct Sums {
   if (!grid.real_zero) code = code + grid.zero;
   clamp_to(code, 0.0F, grid.top);
   const Floats steps = code - grid.zero;
-  const Doubles w = __builtin_convertvector(weights, Doubles);
-  const Doubles k = __builtin_convertvector(steps, Doubles);
-  const Doubles error = __builtin_convertvector(steps * grid.scale, Doubles) - w;
-  sums.error = sums.error + error * error;
-  sums.product = sums.product + w * k;
-  sums.squares = sums.squares + k * k;
+  const Floats values = steps * grid.scale;
+  add_half<0>(weights, steps, values, sums);
+  add_half<1>(weights, steps, values, sums);
 }
 
 LOWBIT_EVERY_ISA
@@ -55,9 +75,11 @@ void sum_all(const float* weights, std::int64_t count, const Grid& grid, Roundin
   }
   for (std::int64_t lane = 0; lane < kLanes; ++lane) {
     const bool counts = lane < count - whole;
-    result->squared_error += sums.error[lane] + (counts ? rest.error[lane] : 0.0);
-    result->product += sums.product[lane] + (counts ? rest.product[lane] : 0.0);
-    result->squares += sums.squares[lane] + (counts ? rest.squares[lane] : 0.0);
+    const auto half = static_cast<std::size_t>(lane / kHalf);
+    const std::int64_t place = lane % kHalf;
+    result->squared_error += sums.error[half][place] + (counts ? rest.error[half][place] : 0.0);
+    result->product += sums.product[half][place] + (counts ? rest.product[half][place] : 0.0);
+    result->squares += sums.squares[half][place] + (counts ? rest.squares[half][place] : 0.0);
   }
 }
 

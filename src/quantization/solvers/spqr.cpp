@@ -10,10 +10,10 @@
 #include "lowbit/tensor/factory.h"
 #include "quantization/solvers/column_sweep.h"
 #include "quantization/solvers/hessian.h"
-#include "quantization/solvers/inverse_factor.h"
 #include "quantization/solvers/leave_one_out.h"
 #include "quantization/solvers/outliers.h"
 #include "quantization/solvers/rounding.h"
+#include "quantization/solvers/shared_factor.h"
 
 namespace lowbit {
 namespace {
@@ -170,9 +170,7 @@ QuantizedWeight SpqrSolver::solve(const LinearProblem& problem) const {
   request.grid = grid();
   request.cancellation = problem.cancellation;
   request.weight = columns_in_order(weight, plan);
-  const auto fresh = [&] { return ordered_hessian(*problem.statistics, hessian.values, plan); };
-  request.upper = to_dtype(damped_inverse_factor(fresh, hessian.mean, options_.damping, problem.layer, problem.report),
-                           DType::kFloat32);
+  request.upper = shared_inverse_factor(problem, hessian, plan, options_.damping);
   OutlierSweep sweep(request.weight, diagonal_of(request.upper), request.grid, options_.outlier_threshold);
   request.fit = [&](const at::Tensor& part, const SweepPlace& place) { return sweep.fit(part, place); };
   request.round = [&](const SweepPlace& place, const SweepColumn& column) { sweep.round(place, column); };

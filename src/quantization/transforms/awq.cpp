@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
+#include <numeric>
 #include <utility>
 
 #include "lowbit/base/error.h"
@@ -40,6 +42,16 @@ std::vector<at::Tensor> rounded_weights(const BlockContext& context, const std::
                                   [&] { return solver->approximate(weights[i].mul(scale)).div(scale); }));
   }
   return result;
+}
+
+// 0 .. count - 1 from the middle outwards: the best candidate is mostly near it, and once its loss is known, others are
+// given up early.
+std::vector<std::size_t> middle_first(std::size_t count) {
+  std::vector<std::size_t> order(count);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto distance = [&](std::size_t index) { return std::max(2 * index, count) - std::min(2 * index, count); };
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return distance(a) < distance(b); });
+  return order;
 }
 
 }  // namespace
@@ -123,17 +135,18 @@ at::Tensor Awq::find_scale(BlockContext& context, const FusedGroup& group, const
     shares = join_repeats(magnitudes.div(static_cast<double>(rows)), block, group, Join::kMean);
   }
   const ModuleLoss loss(block, group, sample.inputs(), context.rope());
-  at::Tensor best;
-  double least = 0;
-  for (const at::Tensor& candidate : awq_candidates(inputs, shares, options_.steps)) {
+  const std::vector<at::Tensor> candidates = awq_candidates(inputs, shares, options_.steps);
+  std::size_t best = 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (const std::size_t index : middle_first(candidates.size())) {
     context.check_cancelled();
-    const at::Tensor scale = spread_repeats(candidate, block, group);
-    const double found = loss.of(rounded_weights(context, weights, group, scale));
-    if (best.defined() && !(found < least)) continue;
-    best = scale;
+    const at::Tensor scale = spread_repeats(candidates[index], block, group);
+    const double found = loss.of(rounded_weights(context, weights, group, scale), least);
+    if (!(found < least || (found == least && index < best))) continue;
+    best = index;
     least = found;
   }
-  return best;
+  return spread_repeats(candidates[best], block, group);
 }
 
 void Awq::clip_group(BlockContext& context, const FusedGroup& group, const at::Tensor& inputs) const {

@@ -53,13 +53,16 @@ double ModuleLoss::of_linear(const at::Tensor& weight) const {
   return sum;
 }
 
-double ModuleLoss::of(const std::vector<at::Tensor>& weights) const {
+// The sum over sequences only grows: one that has passed the limit needs no further ones.
+double ModuleLoss::of(const std::vector<at::Tensor>& weights, double limit) const {
   LOWBIT_ASSERT(weights.size() == group_.linears.size());
   if (targets_.empty()) return of_linear(weights.front());
   Block trial = block_;
   for (std::size_t i = 0; i < weights.size(); ++i) replace_weight(trial, trial.linear(group_.linears[i]), weights[i]);
   double sum = 0;
-  for (std::size_t i = 0; i < inputs_.size(); ++i) sum += squared_sum(output(trial, inputs_[i]).sub(targets_[i]));
+  for (std::size_t i = 0; i < inputs_.size() && sum <= limit; ++i) {
+    sum += squared_sum(output(trial, inputs_[i]).sub(targets_[i]));
+  }
   return sum;
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,10 @@ class ModuleLoss {
   /// `inputs` [1, tokens, in] are the group's, a sequence each. `block` must stay as it is.
   ModuleLoss(const Block& block, const FusedGroup& group, std::vector<at::Tensor> inputs, const RopeTable& rope);
 
-  /// With `weights`, float32, in place of those of the group's linears, in their order.
-  [[nodiscard]] double of(const std::vector<at::Tensor>& weights) const;
+  /// With `weights`, float32, in place of those of the group's linears, in their order. Where the loss is above
+  /// `limit`, some number above it.
+  [[nodiscard]] double of(const std::vector<at::Tensor>& weights,
+                          double limit = std::numeric_limits<double>::infinity()) const;
 
  private:
   [[nodiscard]] at::Tensor output(const Block& block, const at::Tensor& x) const;

@@ -158,6 +158,12 @@ TEST(Awq, JudgesQueriesKeysAndValuesByTheOutputOfAttention) {
   }
   EXPECT_GT(expected, 0);
   EXPECT_NEAR(loss.of(weights), expected, 1e-5 * expected);
+  // A limit that is not reached changes nothing; one that is may end the sum early, but not below it.
+  const double whole = loss.of(weights);
+  EXPECT_EQ(loss.of(weights, whole), whole);
+  const double ended = loss.of(weights, whole * 0.1);
+  EXPECT_GT(ended, whole * 0.1);
+  EXPECT_LT(ended, whole);
   EXPECT_EQ(
       loss.of({before.linear(group.linears[0]).op->dense_weight(), before.linear(group.linears[1]).op->dense_weight(),
                before.linear(group.linears[2]).op->dense_weight()}),
