@@ -64,9 +64,19 @@ template <int kBits>
   return _mm256_loadu_ps(reinterpret_cast<const float*>(zeros) + group * kBlockRows + 8 * half);
 }
 
-// Four products of bytes, u8 by s8, summed in pairs of int16 and then to int32.
-[[gnu::always_inline]] inline __m256i widen_sums(__m256i pairs) {
-  return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+// Written as instructions, since GCC puts off the additions of an unrolled loop until its products fill the registers,
+// and then memory.
+
+// Four products of bytes, codes by activations, join two int16.
+[[gnu::always_inline]] inline void add_bytes(__m256i& sums, __m256i codes, __m256i factor) {
+  __m256i products;
+  asm("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(sums), "=&x"(products) : "x"(codes), "x"(factor));
+}
+
+// Two products of int16 join an int32.
+[[gnu::always_inline]] inline void add_words(__m256i& sums, __m256i weights, __m256i factor) {
+  __m256i products;
+  asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sums), "=&x"(products) : "x"(weights), "x"(factor));
 }
 
 }  // namespace

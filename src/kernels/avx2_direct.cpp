@@ -68,15 +68,15 @@ void direct_narrow(const Call& call, std::int64_t b) {
         for (int i = 0; i < kPlanes * kTokens; ++i) {
           const __m256i factor = _mm256_set1_epi32(words[quad * kPlanes * kTokens + i]);
           __m256i* sums = pairs[i % kTokens][i / kTokens];
-          sums[0] = _mm256_add_epi16(sums[0], _mm256_maddubs_epi16(codes[0], factor));
-          sums[1] = _mm256_add_epi16(sums[1], _mm256_maddubs_epi16(codes[1], factor));
+          add_bytes(sums[0], codes[0], factor);
+          add_bytes(sums[1], codes[1], factor);
         }
       }
 #pragma GCC unroll 8
       for (int i = 0; i < kPlanes * kTokens; ++i) {
         __m256i* sums = totals[i % kTokens][i / kTokens];
-        sums[0] = _mm256_add_epi32(sums[0], widen_sums(pairs[i % kTokens][i / kTokens][0]));
-        sums[1] = _mm256_add_epi32(sums[1], widen_sums(pairs[i % kTokens][i / kTokens][1]));
+        add_words(sums[0], pairs[i % kTokens][i / kTokens][0], _mm256_set1_epi16(1));
+        add_words(sums[1], pairs[i % kTokens][i / kTokens][1], _mm256_set1_epi16(1));
       }
       step += kStepBytes;
       words += kStepQuads * kPlanes * kTokens;
@@ -125,10 +125,8 @@ void direct_wide(const Call& call, std::int64_t b) {
           const __m256i odd = _mm256_srli_epi16(codes, 8);
 #pragma GCC unroll 4
           for (int t = 0; t < kTokens; ++t) {
-            const __m256i first = _mm256_set1_epi32(words[2 * quad * kTokens + t]);
-            const __m256i second = _mm256_set1_epi32(words[(2 * quad + 1) * kTokens + t]);
-            const __m256i sum = _mm256_add_epi32(_mm256_madd_epi16(even, first), _mm256_madd_epi16(odd, second));
-            totals[t][half] = _mm256_add_epi32(totals[t][half], sum);
+            add_words(totals[t][half], even, _mm256_set1_epi32(words[2 * quad * kTokens + t]));
+            add_words(totals[t][half], odd, _mm256_set1_epi32(words[(2 * quad + 1) * kTokens + t]));
           }
         }
       }

@@ -7,7 +7,7 @@ namespace lowbit::kernels {
 
 namespace {
 
-constexpr int kTile = 6;
+constexpr int kTile = 6;  // tokens: twelve sums, two vectors of weights, a factor and a product fill the registers
 
 struct Panel {
   float scales[kBlockRows];
@@ -70,14 +70,14 @@ struct ByteScheme {
 #pragma GCC unroll 6
         for (int t = 0; t < kTokens; ++t) {
           const __m256i factor = _mm256_set1_epi32(words[quad * kTokens + t]);
-          pairs[t][0] = _mm256_add_epi16(pairs[t][0], _mm256_maddubs_epi16(first, factor));
-          pairs[t][1] = _mm256_add_epi16(pairs[t][1], _mm256_maddubs_epi16(second, factor));
+          add_bytes(pairs[t][0], first, factor);
+          add_bytes(pairs[t][1], second, factor);
         }
       }
 #pragma GCC unroll 6
       for (int t = 0; t < kTokens; ++t) {
-        totals[t][0] = _mm256_add_epi32(totals[t][0], widen_sums(pairs[t][0]));
-        totals[t][1] = _mm256_add_epi32(totals[t][1], widen_sums(pairs[t][1]));
+        add_words(totals[t][0], pairs[t][0], _mm256_set1_epi16(1));
+        add_words(totals[t][1], pairs[t][1], _mm256_set1_epi16(1));
       }
       codes += 64 * kStepQuads;
       words += kStepQuads * kTokens;
@@ -140,8 +140,8 @@ struct WordScheme {
 #pragma GCC unroll 6
       for (int t = 0; t < kTokens; ++t) {
         const __m256i factor = _mm256_set1_epi32(words[t]);
-        totals[t][0] = _mm256_add_epi32(totals[t][0], _mm256_madd_epi16(first, factor));
-        totals[t][1] = _mm256_add_epi32(totals[t][1], _mm256_madd_epi16(second, factor));
+        add_words(totals[t][0], first, factor);
+        add_words(totals[t][1], second, factor);
       }
       pairs += 64;
       words += kTokens;
@@ -266,7 +266,7 @@ void multiply_tile(const Tile& tile, std::int64_t tokens) {
     case 3: return Scheme::template multiply<3>(tile);
     case 4: return Scheme::template multiply<4>(tile);
     case 5: return Scheme::template multiply<5>(tile);
-    default: return Scheme::template multiply<6>(tile);
+    default: return Scheme::template multiply<kTile>(tile);
   }
 }
 
