@@ -1,5 +1,11 @@
 #include "kernels/backend.h"
 
+#if defined(LOWBIT_KERNELS_X86)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <array>
 #include <cstdlib>
 
@@ -13,7 +19,7 @@ namespace {
 
 std::string missing_nothing() { return {}; }
 
-#if defined(LOWBIT_KERNELS_AVX2)
+#if defined(LOWBIT_KERNELS_X86)
 std::string missing_for_avx2() {
   if (!__builtin_cpu_supports("avx2")) return "the processor lacks AVX2";
   if (!__builtin_cpu_supports("fma")) return "the processor lacks FMA";
@@ -40,6 +46,55 @@ const Kernel* select_avx2(Arithmetic arithmetic, int packed_bits, std::int64_t t
     case Arithmetic::kFloat32: break;
   }
   return &table.panel_float32;
+}
+
+std::string missing_for_avx512() {
+  if (!__builtin_cpu_supports("avx512f")) return "the processor lacks AVX-512";
+  if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl")) {
+    return "the processor lacks AVX-512 BW or VL";
+  }
+  if (!__builtin_cpu_supports("avx512vnni")) return "the processor lacks AVX-512 VNNI";
+  return {};
+}
+
+const Kernel* select_avx512(Arithmetic arithmetic, int, std::int64_t tokens) {
+  const KernelTable& table = avx512_kernels();
+  const bool direct = tokens <= kDirectTokens;
+  switch (arithmetic) {
+    case Arithmetic::kInt8: return direct ? &table.direct_int8 : &table.panel_int8;
+    case Arithmetic::kInt16: return direct ? &table.direct_int16 : &table.panel_int16;
+    case Arithmetic::kFloat32: break;
+  }
+  return &table.panel_float32;
+}
+
+// Bits 24 and 25 of EDX of leaf 7; GCC 12 has no name for them.
+bool has_matrix_tiles() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  return (edx >> 24 & 3U) == 3U;
+}
+
+std::string missing_for_amx() {
+  std::string missing = missing_for_avx512();
+  if (!missing.empty()) return missing;
+  if (!has_matrix_tiles()) return "the processor lacks AMX";
+  // The kernel saves the tiles of a process that has asked for them (ARCH_REQ_XCOMP_PERM, feature 18).
+  constexpr long kRequestPermission = 0x1023;
+  constexpr long kTileData = 18;
+  if (::syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0) return "the operating system denies AMX";
+  return {};
+}
+
+// From as many tokens a tile is worth its loading.
+constexpr std::int64_t kTileTokens = 8;
+
+const Kernel* select_amx(Arithmetic arithmetic, int packed_bits, std::int64_t tokens) {
+  if (arithmetic == Arithmetic::kInt8 && tokens >= kTileTokens) return &amx_int8_kernel();
+  return select_avx512(arithmetic, packed_bits, tokens);
 }
 #endif
 
@@ -84,8 +139,10 @@ const Backend& forced_backend(std::string_view name, std::string_view who) {
 std::span<const Backend> all_backends() {
   static constexpr std::array kBackends = {
     Backend{"reference", missing_nothing, select_reference},
-#if defined(LOWBIT_KERNELS_AVX2)
+#if defined(LOWBIT_KERNELS_X86)
     Backend{"avx2", missing_for_avx2, select_avx2},
+    Backend{"avx512vnni", missing_for_avx512, select_avx512},
+    Backend{"amx", missing_for_amx, select_amx},
 #endif
   };
   return kBackends;

@@ -39,5 +39,8 @@ struct KernelTable {
 };
 
 [[nodiscard]] const KernelTable& avx2_kernels();
+[[nodiscard]] const KernelTable& avx512_kernels();
+/// For any number of bits; the rest of an AMX machine's products are those of `avx512_kernels`.
+[[nodiscard]] const Kernel& amx_int8_kernel();
 
 }  // namespace lowbit::kernels
