@@ -29,7 +29,7 @@ enum class Arithmetic {
   /// f = fma(float(sum of q (code - zero)), scale[r, g], f); y = f s. Whole zero points only.
   kInt8,
   /// As kInt8 with 32639 in place of 127, and s of runs of at most 256 columns of a group. Each run adds
-  /// f = fma(float(sum) scale[r, g], s, f); y = f. About as near to float activations as bfloat16's squared error.
+  /// f = fma(float(sum) scale[r, g], s, f); y = f. An activation is off by at most 2^-16 of its run's largest.
   kInt16,
 };
 [[nodiscard]] std::string_view arithmetic_name(Arithmetic arithmetic);
