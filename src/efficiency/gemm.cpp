@@ -32,6 +32,7 @@ struct Contender {
   std::int64_t copies = 1;
   std::function<void(std::int64_t copy)> run;
   std::vector<double> seconds;
+  std::vector<double> processor_seconds;
 };
 
 // Numbers that repeat after a prime count: drawing 16 million each would take longer than the products.
@@ -201,14 +202,19 @@ class GemmBencher {
       for (Contender& contender : contenders_) {
         if (contender.copies == 1) contender.run(0);
         const double start = wall_seconds();
+        const double processor_start = processor_seconds();
         contender.run((repetition + 1) % contender.copies);
-        if (repetition >= 0) contender.seconds.push_back(wall_seconds() - start);
+        if (repetition < 0) continue;
+        contender.processor_seconds.push_back(processor_seconds() - processor_start);
+        contender.seconds.push_back(wall_seconds() - start);
       }
     }
   }
 
   static GemmTiming finished(Contender& contender) {
     std::ranges::sort(contender.seconds);
+    std::ranges::sort(contender.processor_seconds);
+    contender.timing.processor_seconds = contender.processor_seconds[contender.processor_seconds.size() / 2];
     contender.timing.seconds = {contender.seconds[contender.seconds.size() / 2], contender.seconds.front(),
                                 contender.seconds.back()};
     return contender.timing;
@@ -230,10 +236,10 @@ GemmBench run_gemm_bench(const GemmBenchOptions& options, Progress& progress) {
   double loads[1] = {};
   if (::getloadavg(loads, 1) == 1) bench.load_average = loads[0];
   const int bits = options.bits.empty() ? 4 : *std::ranges::min_element(options.bits);
-  constexpr int kPasses = 20;
+  constexpr int kPasses = 60;
   bench.warm_bandwidth = kernels::read_bandwidth(static_cast<std::size_t>(options.rows * options.columns * bits / 8),
                                                  kPasses, pool_executor());
-  bench.cold_bandwidth = kernels::read_bandwidth(kColdBytes, kPasses / 2, pool_executor());
+  bench.cold_bandwidth = kernels::read_bandwidth(kColdBytes, kPasses, pool_executor());
   bench.peaks = kernels::unit_peaks();
   const double wall = wall_seconds();
   const double processor = processor_seconds();

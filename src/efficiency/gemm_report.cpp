@@ -41,6 +41,7 @@ std::string gemm_bench_json(const GemmBench& bench) {
                                {"median_seconds", timing.seconds.median},
                                {"fastest_seconds", timing.seconds.fastest},
                                {"slowest_seconds", timing.seconds.slowest},
+                               {"processor_seconds", timing.processor_seconds},
                                {"operations", timing.operations}});
   }
   return json.dump(2) + "\n";
@@ -55,15 +56,16 @@ std::string gemm_bench_table(const GemmBench& bench) {
   for (const kernels::UnitPeak& peak : bench.peaks) {
     text += fmt::format("peak of one thread: {:.0f} G/s, {}\n", peak.operations_per_second / kGiga, peak.name);
   }
-  text += fmt::format("\n{:>6} {:<4}  {:<28} {:>10} {:>8} {:>7} {:>7}  {}\n", "tokens", "", "product", "median ms",
-                      "+- %", "Gop/s", "GB/s", "x float32, kernel");
+  text += fmt::format("\n{:>6} {:<4}  {:<28} {:>10} {:>6} {:>8} {:>7} {:>7}  {}\n", "tokens", "", "product",
+                      "median ms", "+- %", "cpu ms", "Gop/s", "GB/s", "x float32, kernel");
   for (const GemmTiming& timing : bench.timings) {
     const double seconds = timing.seconds.median;
     const double spread = (timing.seconds.slowest - timing.seconds.fastest) / (2 * seconds);
-    text += fmt::format("{:>6} {:<4}  {:<28} {:>10.3f} {:>8.0f} {:>7.1f} {:>7.1f}  {:.2f}{}{}\n", timing.tokens,
-                        timing.cold ? "cold" : "warm", timing.name, 1e3 * seconds, 100 * spread,
-                        timing.operations / seconds / kGiga, static_cast<double>(timing.weight_bytes) / seconds / kGiga,
-                        over_float32(bench, timing), timing.kernel.empty() ? "" : ", ", timing.kernel);
+    text += fmt::format("{:>6} {:<4}  {:<28} {:>10.3f} {:>6.0f} {:>8.3f} {:>7.1f} {:>7.1f}  {:.2f}{}{}\n",
+                        timing.tokens, timing.cold ? "cold" : "warm", timing.name, 1e3 * seconds, 100 * spread,
+                        1e3 * timing.processor_seconds, timing.operations / seconds / kGiga,
+                        static_cast<double>(timing.weight_bytes) / seconds / kGiga, over_float32(bench, timing),
+                        timing.kernel.empty() ? "" : ", ", timing.kernel);
   }
   return text;
 }

@@ -29,6 +29,9 @@ double best_seconds(int repetitions, Action&& action) {
 
 // Words are combined by or, in eight lanes that depend on nothing but themselves.
 std::uint64_t combine(const std::uint64_t* words, std::int64_t count) {
+#if defined(LOWBIT_KERNELS_X86)
+  if (__builtin_cpu_supports("avx2")) return avx2_combine(words, count);
+#endif
   std::uint64_t lanes[8] = {};
   for (std::int64_t i = 0; i + 8 <= count; i += 8) {
     for (int lane = 0; lane < 8; ++lane) lanes[lane] |= words[i + lane];
@@ -42,6 +45,8 @@ std::uint64_t combine(const std::uint64_t* words, std::int64_t count) {
 
 double read_bandwidth(std::size_t bytes, int repetitions, const Executor& executor) {
   constexpr std::int64_t kPart = 512;  // words
+  // A pass is short, so that the best one was not interrupted; passes over a large buffer go on where the last ended.
+  constexpr std::int64_t kPassBytes = std::int64_t{8} << 20;
   std::vector<std::uint64_t> words(std::max<std::size_t>(bytes / sizeof(std::uint64_t), kPart) / kPart * kPart);
   const Random random(1, "kernels/probe");
   run_parts(executor, static_cast<std::int64_t>(words.size()), [&](std::int64_t begin, std::int64_t end) {
@@ -52,18 +57,16 @@ double read_bandwidth(std::size_t bytes, int repetitions, const Executor& execut
     }
   });
   std::atomic<std::uint64_t> seen{0};  // so that no pass can be left out
+  const auto parts = static_cast<std::int64_t>(words.size()) / kPart;
+  const std::int64_t passing = std::min<std::int64_t>(parts, kPassBytes / (kPart * 8));
+  std::int64_t first = 0;
   const double seconds = best_seconds(repetitions, [&] {
-    run_parts(executor, static_cast<std::int64_t>(words.size()) / kPart, [&](std::int64_t begin, std::int64_t end) {
-#if defined(LOWBIT_KERNELS_X86)
-      if (__builtin_cpu_supports("avx2")) {
-        seen |= avx2_combine(words.data() + begin * kPart, (end - begin) * kPart);
-        return;
-      }
-#endif
-      seen |= combine(words.data() + begin * kPart, (end - begin) * kPart);
+    run_parts(executor, passing, [&](std::int64_t begin, std::int64_t end) {
+      seen |= combine(words.data() + (first + begin) * kPart, (end - begin) * kPart);
     });
+    first = first + 2 * passing <= parts ? first + passing : 0;
   });
-  return seen == 0 ? 0.0 : static_cast<double>(words.size() * sizeof(std::uint64_t)) / seconds;
+  return seen == 0 ? 0.0 : static_cast<double>(passing * kPart * 8) / seconds;
 }
 
 std::vector<UnitPeak> unit_peaks() {

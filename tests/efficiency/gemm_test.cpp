@@ -46,10 +46,12 @@ TEST(GemmBench, WritesWhatItMeasured) {
   bench.processor = "Some Processor";
   bench.threads = 2;
   bench.peaks = {{"unit", 5e9}};
-  bench.timings = {{"LibTorch float32", "", 7, false, 24576, {0.002, 0.001, 0.003}, 86016},
-                   {"int8, 4 bits, group 32", "avx2: panels of bytes", 7, false, 3072, {0.001, 0.001, 0.001}, 86016}};
+  bench.timings = {
+      {"LibTorch float32", "", 7, false, 24576, {0.002, 0.001, 0.003}, 0.004, 86016},
+      {"int8, 4 bits, group 32", "avx2: panels of bytes", 7, false, 3072, {0.001, 0.001, 0.001}, 0.002, 86016}};
   const Json json = parse_json(gemm_bench_json(bench), "bench");
   EXPECT_EQ(json["timings"][1]["median_seconds"], 0.001);
+  EXPECT_EQ(json["timings"][1]["processor_seconds"], 0.002);
   EXPECT_EQ(json["timings"][1]["weight"], "warm");
   EXPECT_EQ(json["peaks_of_one_thread"]["unit"], 5e9);
   EXPECT_THAT(gemm_bench_table(bench), ::testing::HasSubstr("2.00, avx2: panels of bytes\n"));

@@ -35,7 +35,8 @@ struct GemmTiming {
   bool cold = false;  ///< another copy of the weight each time, 256 MiB of them in turn; else always the same
   std::int64_t weight_bytes = 0;
   Spread seconds;
-  double operations = 0;  ///< 2 tokens rows columns
+  double processor_seconds = 0;  ///< of all threads, the median: what others do to the machine changes it little
+  double operations = 0;         ///< 2 tokens rows columns
 };
 
 struct GemmBench {

@@ -11,8 +11,8 @@
 namespace lowbit {
 namespace kernels LOWBIT_EXPORT {
 
-/// Bytes a second that all threads of the executor read together from a buffer of `bytes`, the best of `repetitions`
-/// passes over random data.
+/// Bytes a second that all threads of the executor read together from a buffer of `bytes` random ones: the best of
+/// `repetitions` passes over at most 8 MiB, each behind the last.
 [[nodiscard]] double read_bandwidth(std::size_t bytes, int repetitions, const Executor& executor);
 
 /// What one arithmetic unit does when nothing else holds it up: operations on registers with random contents.
