@@ -22,10 +22,8 @@ namespace {
 
 }  // namespace
 
-#if defined(__x86_64__)
-// Both versions execute the same IEEE operations in the same order; only their width differs.
-[[gnu::target_clones("avx2", "default")]]
-#endif
+// All versions execute the same IEEE operations in the same order; only their width differs.
+LOWBIT_EVERY_ISA
 float approximate_error(const float* values, std::int64_t count, const ClipCandidate& candidate, float unit,
                         float norm) {
   Floats sums = {};

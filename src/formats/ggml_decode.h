@@ -1,7 +1,7 @@
 #pragma once
 
 #include "formats/ggml_layouts.h"
-#include "lowbit/formats/half.h"
+#include "lowbit/base/half.h"
 
 namespace lowbit {
 

@@ -6,7 +6,7 @@
 #include "formats/ggml_layouts.h"
 #include "lowbit/base/error.h"
 #include "lowbit/formats/ggml_blocks.h"
-#include "lowbit/formats/half.h"
+#include "lowbit/base/half.h"
 
 namespace lowbit {
 namespace {

@@ -2,15 +2,10 @@
 
 #include <cstdint>
 
+#include "base/every_isa.h"
+
 // Arithmetic on eight numbers at once that rounds alike on every instruction set; for sources whose functions are built
 // once for each of them.
-// One function per instruction set, chosen when the program is loaded. Sanitizers cannot follow that choice.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define LOWBIT_EVERY_ISA [[gnu::target_clones("avx2", "default")]]
-#else
-#define LOWBIT_EVERY_ISA
-#endif
-
 namespace lowbit {
 
 // Eight numbers at once: one AVX register, or two SSE ones. Handed on by reference, since how such types are passed by

@@ -15,7 +15,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/containers/gguf.h"
-#include "lowbit/formats/half.h"
+#include "lowbit/base/half.h"
 #include "support/error_text.h"
 #include "support/source_folder.h"
 

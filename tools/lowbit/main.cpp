@@ -78,6 +78,7 @@ void build_app(CLI::App& app, lowbit::cli::Session& session) {
   add_quantize(app, session);
   add_evaluate(app, session);
   add_generate(app, session);
+  add_bench(app, session);
   add_plugin(app, session);
   add_worker(app, session);
 }

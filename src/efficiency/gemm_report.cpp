@@ -1,0 +1,73 @@
+#include <fmt/format.h>
+
+#include "lowbit/base/json.h"
+#include "lowbit/efficiency/gemm.h"
+
+namespace lowbit {
+
+namespace {
+
+constexpr double kGiga = 1e9;
+
+// What LibTorch needs in float32 for the same tokens, over what this one needs; 0 where that was not measured.
+double over_float32(const GemmBench& bench, const GemmTiming& timing) {
+  for (const GemmTiming& other : bench.timings) {
+    const bool same = other.name == "LibTorch float32" && other.tokens == timing.tokens && other.cold == timing.cold;
+    if (same) return other.seconds.median / timing.seconds.median;
+  }
+  return 0.0;
+}
+
+}  // namespace
+
+std::string gemm_bench_json(const GemmBench& bench) {
+  Json json;
+  json["rows"] = bench.options.rows;
+  json["columns"] = bench.options.columns;
+  json["repetitions"] = bench.options.repetitions;
+  json["processor"] = bench.processor;
+  json["threads"] = bench.threads;
+  json["load_average"] = bench.load_average;
+  json["processor_share"] = bench.processor_share;
+  json["warm_bandwidth"] = bench.warm_bandwidth;
+  json["cold_bandwidth"] = bench.cold_bandwidth;
+  for (const kernels::UnitPeak& peak : bench.peaks) json["peaks_of_one_thread"][peak.name] = peak.operations_per_second;
+  for (const GemmTiming& timing : bench.timings) {
+    json["timings"].push_back({{"name", timing.name},
+                               {"kernel", timing.kernel},
+                               {"tokens", timing.tokens},
+                               {"weight", timing.cold ? "cold" : "warm"},
+                               {"weight_bytes", timing.weight_bytes},
+                               {"median_seconds", timing.seconds.median},
+                               {"fastest_seconds", timing.seconds.fastest},
+                               {"slowest_seconds", timing.seconds.slowest},
+                               {"processor_seconds", timing.processor_seconds},
+                               {"operations", timing.operations}});
+  }
+  return json.dump(2) + "\n";
+}
+
+std::string gemm_bench_table(const GemmBench& bench) {
+  std::string text = fmt::format("{} x {} on {}, {} threads, load {:.1f}, {:.0f} % of the processor's time\n",
+                                 bench.options.rows, bench.options.columns, bench.processor, bench.threads,
+                                 bench.load_average, 100 * bench.processor_share);
+  text += fmt::format("reads: {:.1f} GB/s as warm as the weights, {:.1f} GB/s from memory\n",
+                      bench.warm_bandwidth / kGiga, bench.cold_bandwidth / kGiga);
+  for (const kernels::UnitPeak& peak : bench.peaks) {
+    text += fmt::format("peak of one thread: {:.0f} G/s, {}\n", peak.operations_per_second / kGiga, peak.name);
+  }
+  text += fmt::format("\n{:>6} {:<4}  {:<28} {:>10} {:>6} {:>8} {:>7} {:>7}  {}\n", "tokens", "", "product",
+                      "median ms", "+- %", "cpu ms", "Gop/s", "GB/s", "x float32, kernel");
+  for (const GemmTiming& timing : bench.timings) {
+    const double seconds = timing.seconds.median;
+    const double spread = (timing.seconds.slowest - timing.seconds.fastest) / (2 * seconds);
+    text += fmt::format("{:>6} {:<4}  {:<28} {:>10.3f} {:>6.0f} {:>8.3f} {:>7.1f} {:>7.1f}  {:.2f}{}{}\n",
+                        timing.tokens, timing.cold ? "cold" : "warm", timing.name, 1e3 * seconds, 100 * spread,
+                        1e3 * timing.processor_seconds, timing.operations / seconds / kGiga,
+                        static_cast<double>(timing.weight_bytes) / seconds / kGiga, over_float32(bench, timing),
+                        timing.kernel.empty() ? "" : ", ", timing.kernel);
+  }
+  return text;
+}
+
+}  // namespace lowbit

@@ -1,0 +1,25 @@
+#include "kernels/avx512_simd.h"
+#include "kernels/wide.h"
+
+namespace lowbit::kernels {
+
+const KernelTable& avx512_kernels() {
+  using Kernels = Wide<Avx512>;
+  constexpr int kTokens = Kernels::kDirectTokens;
+  constexpr Kernel kDirectBytes = {"direct, bytes", Form::kBytes, kTokens, Kernels::direct<1>};
+  constexpr Kernel kDirectPlanes = {"direct, two planes of bytes", Form::kTwoPlanes, kTokens, Kernels::direct<2>};
+  constexpr Kernel kPanelBytes = {"panels of bytes", Form::kBytes, Kernels::kTile<1>, Kernels::panels<1>};
+  static constexpr KernelTable kTable = {
+      kDirectBytes,
+      kDirectBytes,
+      kDirectPlanes,
+      kDirectPlanes,
+      kPanelBytes,
+      kPanelBytes,
+      {"panels of two planes of bytes", Form::kTwoPlanes, Kernels::kTile<2>, Kernels::panels<2>},
+      {"panels of float32", Form::kFloats, Kernels::kTile<1>, Kernels::float_panels},
+  };
+  return kTable;
+}
+
+}  // namespace lowbit::kernels

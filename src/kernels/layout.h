@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "kernels/tiles.h"
+#include "lowbit/kernels/api.h"
+
+namespace lowbit::kernels {
+
+inline constexpr std::size_t kAlignment = 64;
+
+struct FreeAligned {
+  void operator()(std::uint8_t* data) const { ::operator delete (data, std::align_val_t{kAlignment}); }
+};
+using AlignedBytes = std::unique_ptr<std::uint8_t, FreeAligned>;
+
+struct PackedLayout {
+  CanonicalWeight shape;  ///< its spans are empty
+  int packed_bits = 0;
+  ZeroKind zero_kind = ZeroKind::kUniform;
+  std::int32_t uniform_zero = 0;
+  std::int64_t steps = 0;
+  std::int64_t blocks = 0;
+  std::int64_t longest_group = 0;  ///< columns
+  std::int64_t zero_offset = 0;
+  std::int64_t code_offset = 0;
+  std::int64_t step_bytes = 0;
+  std::int64_t block_bytes = 0;
+  AlignedBytes data;
+  std::vector<Run> runs;
+  /// The column that stands at each padded place, -1 for padding. Empty when place and column are the same.
+  std::vector<std::int32_t> sources;
+  std::vector<float> table;               ///< 2^packed_bits numbers, for kTable
+  std::size_t table_size = 0;             ///< of them the caller's
+  std::vector<std::int32_t> group_index;  ///< empty for natural groups
+  std::vector<std::int64_t> outlier_begin;
+  std::vector<std::int32_t> outlier_places;  ///< padded columns
+  std::vector<std::int32_t> outlier_lanes;
+  std::vector<float> outlier_values;
+  std::vector<std::uint8_t> outlier_codes;  ///< that stood below them
+
+  [[nodiscard]] std::int64_t padded_columns() const { return steps * kStepColumns; }
+  [[nodiscard]] std::int64_t source(std::int64_t place) const;
+  [[nodiscard]] Blocks view() const;
+  [[nodiscard]] std::int64_t bytes() const;
+};
+
+/// Shapes, groups, runs and offsets of a checked weight; no memory yet.
+[[nodiscard]] PackedLayout plan_layout(const CanonicalWeight& weight);
+/// Throws `kData` when the weight contradicts itself.
+void check_weight(const CanonicalWeight& weight);
+
+/// One plane of a step: `bits` of each code from bit `shift` on, `offset` bytes into the step.
+struct Plane {
+  int bits;
+  int shift;
+  int offset;
+};
+[[nodiscard]] std::span<const Plane> planes_of(int packed_bits);
+
+/// A scale or zero of the packed form as float32.
+[[nodiscard]] float load_scale(const Blocks& blocks, std::int64_t block, std::int64_t group, int lane);
+[[nodiscard]] float load_zero(const Blocks& blocks, std::int64_t block, std::int64_t group, int lane);
+/// The code at a padded column.
+[[nodiscard]] std::uint8_t load_code(const Blocks& blocks, std::int64_t block, std::int64_t place, int lane);
+
+}  // namespace lowbit::kernels

@@ -1,0 +1,210 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/activations.h"
+#include "kernels/backend.h"
+#include "kernels/executor.h"
+#include "kernels/layout.h"
+#include "lowbit/base/error.h"
+
+namespace lowbit::kernels {
+
+namespace {
+
+// Values, scales and sums are indexed with 64 bits; this bounds the workspace.
+constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
+
+void check_matrix(const char* what, const void* data, std::int64_t tokens, std::int64_t width, std::int64_t expected,
+                  std::int64_t stride) {
+  if (tokens < 0 || tokens > kMostTokens) {
+    fail(ErrorCode::kInternal, "product: {} has {} tokens, expected 0 to {}", what, tokens, kMostTokens);
+  }
+  if (width != expected) {
+    fail(ErrorCode::kInternal, "product: {} is {} wide, expected {} for this weight", what, width, expected);
+  }
+  if (tokens > 1 && stride < width) {
+    fail(ErrorCode::kInternal, "product: {} has stride {}, expected at least its width {}", what, stride, width);
+  }
+  if (tokens > 0 && data == nullptr)
+    fail(ErrorCode::kInternal, "product: {} is null, expected {} tokens", what, tokens);
+  if (reinterpret_cast<std::uintptr_t>(data) % alignof(float) != 0) {
+    fail(ErrorCode::kInternal, "product: {} begins at an address that is no multiple of {}", what, alignof(float));
+  }
+}
+
+void check_product(const Product& product) {
+  const std::int64_t rows = product.weight.rows();
+  const Input& input = product.input;
+  const Output& output = product.output;
+  check_matrix("input", input.data, input.tokens, input.columns, product.weight.columns(), input.stride);
+  check_matrix("output", output.data, output.tokens, output.rows, rows, output.stride);
+  if (input.tokens != output.tokens) {
+    fail(ErrorCode::kInternal, "product: the input has {} tokens and the output {}, expected as many", input.tokens,
+         output.tokens);
+  }
+  const Epilogue& epilogue = product.epilogue;
+  if (!epilogue.bias.empty() && static_cast<std::int64_t>(epilogue.bias.size()) != rows) {
+    fail(ErrorCode::kInternal, "product: the bias has {} numbers, expected {}", epilogue.bias.size(), rows);
+  }
+  if (epilogue.residual != nullptr) {
+    check_matrix("residual", epilogue.residual, input.tokens, rows, rows, epilogue.residual_stride);
+  }
+}
+
+// The bytes in front of the first cache line of a workspace.
+std::size_t misalignment(const std::byte* data) {
+  const std::size_t over = reinterpret_cast<std::uintptr_t>(data) % kAlignment;
+  return over == 0 ? 0 : kAlignment - over;
+}
+
+// One product, its activations arranged.
+class Multiplication {
+ public:
+  Multiplication(const Product& product, const Kernel& kernel, const Arranged& arranged)
+      : product_(product),
+        kernel_(kernel),
+        arranged_(arranged),
+        layout_(product.weight.layout()),
+        blocks_(layout_.view()) {}
+
+  // Work items are pairs of a part of the tokens and a block, the blocks of a part side by side.
+  void run(std::int64_t begin, std::int64_t end) const {
+    while (begin < end) {
+      const std::int64_t block = begin % layout_.blocks;
+      const std::int64_t count = std::min({std::int64_t{kCallBlocks}, layout_.blocks - block, end - begin});
+      multiply_blocks(begin / layout_.blocks * kCallTokens, block, count);
+      begin += count;
+    }
+  }
+
+  [[nodiscard]] std::int64_t items() const {
+    return (product_.input.tokens + kCallTokens - 1) / kCallTokens * layout_.blocks;
+  }
+
+ private:
+  void multiply_blocks(std::int64_t token, std::int64_t block, std::int64_t count) const {
+    alignas(64) float sums[kCallTokens * kCallRows];
+    const std::int64_t tokens = std::min<std::int64_t>(kCallTokens, product_.input.tokens - token);
+    const std::int64_t rows = std::min(count * kBlockRows, layout_.shape.rows - block * kBlockRows);
+    start_sums(sums, tokens, block * kBlockRows, rows);
+    const auto runs = static_cast<std::int64_t>(layout_.runs.size());
+    kernel_.run({&blocks_, block, count, arranged_.values + token * arranged_.bytes_per_token,
+                 arranged_.run_scales + token * runs, arranged_.run_sums + token * runs, tokens, sums});
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      float* part = sums + t * kCallRows;
+      if (product_.arithmetic != Arithmetic::kFloat32) finish_integers(part, token + t, block, count);
+      store(part, token + t, block * kBlockRows, rows);
+    }
+  }
+
+  void start_sums(float* sums, std::int64_t tokens, std::int64_t row, std::int64_t rows) const {
+    std::fill_n(sums, tokens * kCallRows, 0.0F);
+    if (product_.arithmetic != Arithmetic::kFloat32 || product_.epilogue.bias.empty()) return;
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      std::copy_n(product_.epilogue.bias.data() + row, rows, sums + t * kCallRows);
+    }
+  }
+
+  void finish_integers(float* sums, std::int64_t token, std::int64_t block, std::int64_t count) const {
+    if (product_.arithmetic == Arithmetic::kInt8) {
+      const float scale = arranged_.token_scales[token];
+      for (std::int64_t r = 0; r < count * kBlockRows; ++r) sums[r] *= scale;
+    }
+    const float* input = product_.input.data + token * product_.input.stride;
+    for (std::int64_t b = 0; b < count; ++b) {
+      const auto at = static_cast<std::size_t>(block + b);
+      for (std::int64_t i = layout_.outlier_begin[at]; i < layout_.outlier_begin[at + 1]; ++i) {
+        const auto outlier = static_cast<std::size_t>(i);
+        float& sum = sums[b * kBlockRows + layout_.outlier_lanes[outlier]];
+        sum = std::fma(input[layout_.source(layout_.outlier_places[outlier])], layout_.outlier_values[outlier], sum);
+      }
+    }
+    if (product_.epilogue.bias.empty()) return;
+    const std::int64_t row = block * kBlockRows;
+    const std::int64_t rows = std::min(count * kBlockRows, layout_.shape.rows - row);
+    for (std::int64_t r = 0; r < rows; ++r) sums[r] += product_.epilogue.bias[static_cast<std::size_t>(row + r)];
+  }
+
+  void store(const float* sums, std::int64_t token, std::int64_t row, std::int64_t rows) const {
+    float* target = product_.output.data + token * product_.output.stride + row;
+    const Epilogue& epilogue = product_.epilogue;
+    if (epilogue.residual == nullptr) {
+      std::copy_n(sums, rows, target);
+      return;
+    }
+    const float* residual = epilogue.residual + token * epilogue.residual_stride + row;
+    for (std::int64_t r = 0; r < rows; ++r) target[r] = sums[r] + residual[r];
+  }
+
+  const Product& product_;
+  const Kernel& kernel_;
+  const Arranged& arranged_;
+  const PackedLayout& layout_;
+  Blocks blocks_;
+};
+
+}  // namespace
+
+std::string_view arithmetic_name(Arithmetic arithmetic) {
+  switch (arithmetic) {
+    case Arithmetic::kFloat32: return "float32";
+    case Arithmetic::kInt8: return "int8";
+    case Arithmetic::kInt16: return "int16";
+  }
+  return "";
+}
+
+void check_arithmetic(const PackedWeight& weight, Arithmetic arithmetic) {
+  if (arithmetic == Arithmetic::kFloat32) return;
+  const PackedLayout& layout = weight.layout();
+  if (layout.shape.decoding != Decoding::kWholeZero) {
+    fail(ErrorCode::kUnsupported,
+         "product: arithmetic '{}' needs whole zero points, and this weight has {}; use 'float32'",
+         arithmetic_name(arithmetic), layout.shape.decoding == Decoding::kTable ? "a table of numbers" : "real ones");
+  }
+  // Sums of a group must fit in int32; kInt16 sums no more than 256 columns, which always do.
+  const std::int64_t most = (std::int64_t{1} << 31) / (128 * ((std::int64_t{1} << layout.packed_bits) - 1));
+  if (arithmetic == Arithmetic::kInt8 && layout.longest_group > most) {
+    fail(ErrorCode::kUnsupported,
+         "product: arithmetic 'int8' takes groups of at most {} columns of {} bits, and this "
+         "weight has one of {}; use 'int16'",
+         most, layout.packed_bits, layout.longest_group);
+  }
+}
+
+void multiply_on(const Backend& backend, const Product& product) {
+  const PackedLayout& layout = product.weight.layout();
+  const std::int64_t tokens = product.input.tokens;
+  if (tokens == 0) return;
+  const Kernel& kernel = *backend.select(product.arithmetic, layout.packed_bits, tokens);
+  const std::size_t skipped = misalignment(product.workspace.data());
+  const Arranged arranged = lay_out(product.workspace.data() + skipped, layout, kernel, tokens);
+  if (skipped + arranged.bytes > product.workspace.size()) {
+    fail(ErrorCode::kInternal, "product: the workspace has {} bytes, expected {} (workspace_bytes)",
+         product.workspace.size(), arranged.bytes + kAlignment);
+  }
+  const Arranging arranging{layout, kernel, product.arithmetic, product.input, arranged};
+  run_parts(product.executor, tokens,
+            [&](std::int64_t begin, std::int64_t end) { arrange_tokens(arranging, begin, end); });
+  const Multiplication multiplication(product, kernel, arranged);
+  run_parts(product.executor, multiplication.items(),
+            [&](std::int64_t begin, std::int64_t end) { multiplication.run(begin, end); });
+}
+
+void multiply(const Product& product) {
+  check_product(product);
+  check_arithmetic(product.weight, product.arithmetic);
+  multiply_on(choose_backend(product.backend, nullptr), product);
+}
+
+std::size_t workspace_bytes(const PackedWeight& weight, Arithmetic arithmetic, std::int64_t tokens,
+                            std::string_view backend) {
+  check_arithmetic(weight, arithmetic);
+  if (tokens <= 0) return 0;
+  const PackedLayout& layout = weight.layout();
+  const Kernel* kernel = choose_backend(backend, nullptr).select(arithmetic, layout.packed_bits, tokens);
+  return lay_out(nullptr, layout, *kernel, tokens).bytes + kAlignment;
+}
+
+}  // namespace lowbit::kernels

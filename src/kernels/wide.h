@@ -1,0 +1,289 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kernel.h"
+
+// Kernels on vectors of 64 bytes: a quad of a block's sixteen rows, or sixteen numbers of 32 bits. `Simd` has the
+// operations: the processor's (avx512_simd.h), or a plain model of them (tests/kernels/simd_model.h), so that this
+// source runs everywhere. Integers take activations of bytes: one plane for kInt8, two for kInt16.
+namespace lowbit::kernels {
+
+template <typename Simd>
+class Wide {
+  using V = typename Simd::Integers;
+  using F = typename Simd::Floats;
+
+ public:
+  template <int kPlanes>
+  static constexpr int kTile = 12 / kPlanes;  // enough sums to hide the latency of a product
+  static constexpr int kDirectTokens = 4;
+
+  template <int kPlanes>
+  static void direct(const Call& call) {
+    switch (call.blocks->packed_bits) {
+      case 2: return direct_blocks<2, kPlanes>(call);
+      case 3: return direct_blocks<3, kPlanes>(call);
+      case 4: return direct_blocks<4, kPlanes>(call);
+      default: return direct_blocks<8, kPlanes>(call);
+    }
+  }
+
+  template <int kPlanes>
+  static void panels(const Call& call) {
+    alignas(64) std::uint8_t codes[kCallBlocks][kRunColumns * kBlockRows];
+    alignas(64) std::int32_t totals[kCallTokens * kCallRows];
+    const std::int64_t token_words = places(*call.blocks) / 4 * kPlanes;
+    for (std::int64_t r = 0; r < call.blocks->run_count; ++r) {
+      const Run& run = call.blocks->runs[r];
+      for (std::int64_t b = 0; b < call.block_count; ++b)
+        decode_codes(*call.blocks, call.first_block + b, run, codes[b]);
+      for (std::int64_t token = 0; token < call.tokens; token += kTile<kPlanes>) {
+        const std::int64_t left = call.tokens - token;
+        const int tokens = static_cast<int>(left < kTile<kPlanes> ? left : kTile<kPlanes>);
+        const auto* words = static_cast<const std::int32_t*>(call.values) + token * token_words +
+                            std::int64_t{run.first_step} * kStepQuads * kPlanes * tokens;
+        for (std::int64_t b = 0; b < call.block_count; ++b) {
+          const Place place{&call, r, token, b, totals + token * kCallRows + b * kBlockRows};
+          multiply_codes<kPlanes, kTile<kPlanes>>(place, codes[b], words, tokens);
+        }
+      }
+    }
+  }
+
+  static void float_panels(const Call& call) {
+    alignas(64) float weights[kRunColumns * kBlockRows];
+    const std::int64_t token_words = places(*call.blocks);
+    for (std::int64_t b = 0; b < call.block_count; ++b) {
+      for (std::int64_t r = 0; r < call.blocks->run_count; ++r) {
+        const Run& run = call.blocks->runs[r];
+        decode_weights(*call.blocks, call.first_block + b, run, weights);
+        for (std::int64_t token = 0; token < call.tokens; token += kTile<1>) {
+          const std::int64_t left = call.tokens - token;
+          const int tokens = static_cast<int>(left < kTile<1> ? left : kTile<1>);
+          const auto* values = static_cast<const float*>(call.values) + token * token_words +
+                               std::int64_t{run.first_step} * kStepColumns * tokens;
+          float* sums = call.sums + token * kCallRows + b * kBlockRows;
+          multiply_weights<kTile<1>>(run, weights, values, tokens, sums);
+        }
+      }
+    }
+  }
+
+  static std::int64_t places(const Blocks& blocks) {
+    const Run& last = blocks.runs[blocks.run_count - 1];
+    return std::int64_t{last.first_step + last.steps} * kStepColumns;
+  }
+
+  /// A run's codes, [quad][16 rows][4].
+  static void decode_codes(const Blocks& blocks, std::int64_t block, const Run& run, std::uint8_t* codes) {
+    with_quads(blocks, block, run, [&](std::int32_t quad, V bytes) { Simd::store(codes + 64 * quad, bytes); });
+  }
+
+  /// Where the sums of one token tile and block go.
+  struct Place {
+    const Call* call;
+    std::int64_t run;
+    std::int64_t token;    ///< the tile's first
+    std::int64_t block;    ///< within the call
+    std::int32_t* totals;  ///< [token][kCallRows]: a group's whole numbers between its runs
+  };
+
+  /// Takes the zero points off a run's sum of codes times activations (for two planes: 256 high + low), and adds it to
+  /// f.
+  template <bool kPerRun>
+  static void add_run(const Place& place, int t, V total) {
+    const Call& call = *place.call;
+    const Blocks& blocks = *call.blocks;
+    const Run& run = blocks.runs[place.run];
+    const std::int64_t parameter = (place.token + t) * blocks.run_count + place.run;
+    const V zeros = load_zeros(blocks, call.first_block + place.block, run.group);
+    total = Simd::subtract(total, Simd::multiply(zeros, Simd::broadcast(call.run_sums[parameter])));
+    std::int32_t* carried = place.totals + t * kCallRows;
+    if (!kPerRun && !run.opens) total = Simd::add(total, Simd::load(carried));
+    if (!kPerRun && !run.closes) return Simd::store(carried, total);
+    const F scales = load_scales(blocks, call.first_block + place.block, run.group);
+    float* sums = call.sums + (place.token + t) * kCallRows + place.block * kBlockRows;
+    const F sum = Simd::to_floats(total);
+    const F f = Simd::load_floats(sums);
+    if constexpr (kPerRun) {
+      const F scale = Simd::broadcast_float(call.run_scales[parameter]);
+      Simd::store_floats(sums, Simd::fma(Simd::multiply_floats(sum, scales), scale, f));
+    } else {
+      Simd::store_floats(sums, Simd::fma(sum, scales, f));
+    }
+  }
+
+ private:
+  template <int kBits>
+  [[gnu::always_inline]] static V load_quad(const std::uint8_t* step, int quad) {
+    if constexpr (kBits == 8) return Simd::load(step + 64 * quad);
+    if constexpr (kBits == 4) {
+      return Simd::bits_of_bytes(Simd::shift_right(Simd::load(step + 64 * (quad / 2)), 4 * (quad % 2)), 15);
+    }
+    const V low = Simd::bits_of_bytes(Simd::shift_right(Simd::load(step + 64 * (quad / 4)), 2 * (quad % 4)), 3);
+    if constexpr (kBits == 2) return low;
+    const V plane = Simd::load(step + 128);
+    const V moved = quad >= 2 ? Simd::shift_right(plane, quad - 2) : Simd::shift_left(plane, 2 - quad);
+    return Simd::either(low, Simd::bits_of_bytes(moved, 4));
+  }
+
+  static const std::uint8_t* block_data(const Blocks& blocks, std::int64_t block) {
+    return blocks.data + block * blocks.block_bytes;
+  }
+
+  static F load_scales(const Blocks& blocks, std::int64_t block, std::int64_t group) {
+    const std::uint8_t* scales = block_data(blocks, block);
+    switch (blocks.scale_kind) {
+      case ScaleKind::kFloat16: return Simd::load_halves(scales + 2 * group * kBlockRows);
+      case ScaleKind::kBFloat16: return Simd::load_bfloats(scales + 2 * group * kBlockRows);
+      case ScaleKind::kFloat32: break;
+    }
+    return Simd::load_floats(scales + 4 * group * kBlockRows);
+  }
+
+  static V load_zeros(const Blocks& blocks, std::int64_t block, std::int64_t group) {
+    if (blocks.zero_kind == ZeroKind::kUniform) return Simd::broadcast(blocks.uniform_zero);
+    return Simd::load_bytes(block_data(blocks, block) + blocks.zero_offset + group * kBlockRows);
+  }
+
+  template <int kBits, typename Use>
+  static void each_quad(const std::uint8_t* codes, std::int32_t steps, Use& use) {
+    for (std::int32_t s = 0; s < steps; ++s) {
+      const std::uint8_t* step = codes + s * (kBlockRows * kStepColumns * kBits / 8);
+#pragma GCC unroll 8
+      for (int quad = 0; quad < kStepQuads; ++quad) use(s * kStepQuads + quad, load_quad<kBits>(step, quad));
+    }
+  }
+
+  template <typename Use>
+  static void with_quads(const Blocks& blocks, std::int64_t block, const Run& run, Use&& use) {
+    const std::uint8_t* codes =
+        block_data(blocks, block) + blocks.code_offset + std::int64_t{run.first_step} * blocks.step_bytes;
+    switch (blocks.packed_bits) {
+      case 2: return each_quad<2>(codes, run.steps, use);
+      case 3: return each_quad<3>(codes, run.steps, use);
+      case 4: return each_quad<4>(codes, run.steps, use);
+      default: return each_quad<8>(codes, run.steps, use);
+    }
+  }
+
+  template <int kBits, int kPlanes>
+  static void direct_blocks(const Call& call) {
+    alignas(64) std::int32_t totals[kDirectTokens * kCallRows];
+    for (std::int64_t b = 0; b < call.block_count; ++b) {
+      std::int32_t* carried = totals + b * kBlockRows;
+      switch (call.tokens) {
+        case 1: direct_block<kBits, kPlanes, 1>(call, b, carried); break;
+        case 2: direct_block<kBits, kPlanes, 2>(call, b, carried); break;
+        case 3: direct_block<kBits, kPlanes, 3>(call, b, carried); break;
+        default: direct_block<kBits, kPlanes, 4>(call, b, carried); break;
+      }
+    }
+  }
+
+  template <int kBits, int kPlanes, int kTokens>
+  static void direct_block(const Call& call, std::int64_t b, std::int32_t* totals) {
+    constexpr int kSums = kPlanes * kTokens;
+    constexpr int kSplit = kSums == 1 ? 4 : kSums == 2 ? 2 : 1;  // of each sum, to hide the latency
+    const Blocks& blocks = *call.blocks;
+    const std::uint8_t* step = block_data(blocks, call.first_block + b) + blocks.code_offset;
+    const auto* words = static_cast<const std::int32_t*>(call.values);
+    for (std::int64_t r = 0; r < blocks.run_count; ++r) {
+      V sums[kSums][kSplit];
+      for (int i = 0; i < kSums * kSplit; ++i) sums[i / kSplit][i % kSplit] = Simd::broadcast(0);
+      for (std::int32_t s = 0; s < blocks.runs[r].steps; ++s) {
+#pragma GCC unroll 8
+        for (int quad = 0; quad < kStepQuads; ++quad) {
+          const V codes = load_quad<kBits>(step, quad);
+#pragma GCC unroll 8
+          for (int i = 0; i < kSums; ++i) {
+            V& sum = sums[i][quad % kSplit];
+            sum = Simd::dot(sum, codes, Simd::broadcast(words[quad * kSums + i]));
+          }
+        }
+        step += kBlockRows * kStepColumns * kBits / 8;
+        words += kStepQuads * kSums;
+      }
+#pragma GCC unroll 4
+      for (int t = 0; t < kTokens; ++t) {
+        V planes[kPlanes];
+#pragma GCC unroll 2
+        for (int p = 0; p < kPlanes; ++p) {
+          planes[p] = sums[p * kTokens + t][0];
+          for (int i = 1; i < kSplit; ++i) planes[p] = Simd::add(planes[p], sums[p * kTokens + t][i]);
+        }
+        add_run<kPlanes == 2>({&call, r, 0, b, totals}, t, join<kPlanes>(planes));
+      }
+    }
+  }
+
+  template <int kPlanes>
+  static V join(const V* planes) {
+    if constexpr (kPlanes == 1) return planes[0];
+    return Simd::add(Simd::shift_left_wide(planes[0], 8), planes[1]);
+  }
+
+  // A tile of exactly kTokens tokens, or the one below it that fits.
+  template <int kPlanes, int kTokens>
+  static void multiply_codes(const Place& place, const std::uint8_t* codes, const std::int32_t* words, int tokens) {
+    if constexpr (kTokens > 1) {
+      if (tokens < kTokens) return multiply_codes<kPlanes, kTokens - 1>(place, codes, words, tokens);
+    }
+    V sums[kTokens][kPlanes];
+    for (int i = 0; i < kTokens * kPlanes; ++i) sums[i / kPlanes][i % kPlanes] = Simd::broadcast(0);
+    const std::int32_t quads = place.call->blocks->runs[place.run].steps * kStepQuads;
+    for (std::int32_t quad = 0; quad < quads; ++quad) {
+      const V bytes = Simd::load(codes + 64 * quad);
+#pragma GCC unroll 12
+      for (int i = 0; i < kTokens * kPlanes; ++i) {
+        V& sum = sums[i % kTokens][i / kTokens];
+        sum = Simd::dot(sum, bytes, Simd::broadcast(words[quad * kTokens * kPlanes + i]));
+      }
+    }
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) add_run<kPlanes == 2>(place, t, join<kPlanes>(sums[t]));
+  }
+
+  static void decode_weights(const Blocks& blocks, std::int64_t block, const Run& run, float* weights) {
+    const F scales = load_scales(blocks, block, run.group);
+    const bool table = blocks.zero_kind == ZeroKind::kTable;
+    const std::uint8_t* zeros = block_data(blocks, block) + blocks.zero_offset + 4 * run.group * kBlockRows;
+    F zero = Simd::broadcast_float(0.0F);
+    if (blocks.zero_kind == ZeroKind::kFloat32) zero = Simd::load_floats(zeros);
+    if (blocks.zero_kind < ZeroKind::kFloat32) zero = Simd::to_floats(load_zeros(blocks, block, run.group));
+    with_quads(blocks, block, run, [&](std::int32_t quad, V bytes) {
+      for (int i = 0; i < 4; ++i) {
+        const V code = Simd::byte_of_words(bytes, i);
+        const F number = table ? Simd::look_up(blocks.table, blocks.packed_bits, code)
+                               : Simd::subtract_floats(Simd::to_floats(code), zero);
+        Simd::store_floats(weights + (4 * quad + i) * kBlockRows, Simd::multiply_floats(number, scales));
+      }
+    });
+    const std::int32_t begin = run.first_step * kStepColumns;
+    for (std::int64_t i = blocks.outlier_begin[block]; i < blocks.outlier_begin[block + 1]; ++i) {
+      const std::int32_t column = blocks.outlier_columns[i] - begin;
+      if (column < 0 || column >= run.columns) continue;
+      weights[column * kBlockRows + blocks.outlier_lanes[i]] = blocks.outlier_values[i];
+    }
+  }
+
+  template <int kTokens>
+  static void multiply_weights(const Run& run, const float* weights, const float* values, int tokens, float* sums) {
+    if constexpr (kTokens > 1) {
+      if (tokens < kTokens) return multiply_weights<kTokens - 1>(run, weights, values, tokens, sums);
+    }
+    F f[kTokens];
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) f[t] = Simd::load_floats(sums + t * kCallRows);
+    for (std::int32_t i = 0; i < run.columns; ++i) {
+      const F weight = Simd::load_floats(weights + i * kBlockRows);
+#pragma GCC unroll 12
+      for (int t = 0; t < kTokens; ++t) f[t] = Simd::fma(Simd::broadcast_float(values[i * kTokens + t]), weight, f[t]);
+    }
+#pragma GCC unroll 12
+    for (int t = 0; t < kTokens; ++t) Simd::store_floats(sums + t * kCallRows, f[t]);
+  }
+};
+
+}  // namespace lowbit::kernels

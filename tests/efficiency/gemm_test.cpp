@@ -1,0 +1,79 @@
+#include "lowbit/efficiency/gemm.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lowbit/base/json.h"
+#include "support/error_text.h"
+
+namespace lowbit {
+namespace {
+
+GemmBenchOptions small_options() {
+  GemmBenchOptions options;
+  options.rows = 64;
+  options.columns = 96;
+  options.tokens = {7};
+  options.bits = {4};
+  options.groups = {-1};
+  options.repetitions = 3;
+  return options;
+}
+
+TEST(GemmBench, TimesEveryArithmeticAndEachOfLibTorchsTypes) {
+  const GemmBench bench = run_gemm_bench(small_options(), *silent_progress());
+  std::vector<std::string> names;
+  for (const GemmTiming& timing : bench.timings) {
+    names.push_back(timing.name);
+    EXPECT_EQ(timing.tokens, 7);
+    EXPECT_FALSE(timing.cold);
+    EXPECT_EQ(timing.operations, 2.0 * 7 * 64 * 96);
+    EXPECT_GT(timing.seconds.fastest, 0.0);
+    EXPECT_LE(timing.seconds.fastest, timing.seconds.median);
+    EXPECT_LE(timing.seconds.median, timing.seconds.slowest);
+  }
+  EXPECT_THAT(
+      names, ::testing::ElementsAre("LibTorch float32", "LibTorch bfloat16", "LibTorch int8", "int8, 4 bits, one a row",
+                                    "int16, 4 bits, one a row", "float32, 4 bits, one a row"));
+  EXPECT_GT(bench.warm_bandwidth, 0.0);
+  EXPECT_GT(bench.cold_bandwidth, 0.0);
+  for (const kernels::UnitPeak& peak : bench.peaks) EXPECT_GT(peak.operations_per_second, 0.0) << peak.name;
+}
+
+TEST(GemmBench, WritesWhatItMeasured) {
+  GemmBench bench;
+  bench.options = small_options();
+  bench.processor = "Some Processor";
+  bench.threads = 2;
+  bench.peaks = {{"unit", 5e9}};
+  bench.timings = {
+      {"LibTorch float32", "", 7, false, 24576, {0.002, 0.001, 0.003}, 0.004, 86016},
+      {"int8, 4 bits, group 32", "avx2: panels of bytes", 7, false, 3072, {0.001, 0.001, 0.001}, 0.002, 86016}};
+  const Json json = parse_json(gemm_bench_json(bench), "bench");
+  EXPECT_EQ(json["timings"][1]["median_seconds"], 0.001);
+  EXPECT_EQ(json["timings"][1]["processor_seconds"], 0.002);
+  EXPECT_EQ(json["timings"][1]["weight"], "warm");
+  EXPECT_EQ(json["peaks_of_one_thread"]["unit"], 5e9);
+  EXPECT_THAT(gemm_bench_table(bench), ::testing::HasSubstr("2.00, avx2: panels of bytes\n"));
+}
+
+TEST(GemmBench, RefusesOptionsThatMakeNoSense) {
+  const auto text = [](auto&& spoil) {
+    GemmBenchOptions options = small_options();
+    spoil(options);
+    return testing::error_text(ErrorCode::kConfig, [&] { (void)run_gemm_bench(options, *silent_progress()); });
+  };
+  EXPECT_EQ(text([](GemmBenchOptions& o) { o.rows = 0; }),
+            "bench gemm: the matrix is 0 x 96, expected 1 to 65536 each");
+  EXPECT_EQ(text([](GemmBenchOptions& o) { o.repetitions = 2; }),
+            "bench gemm: 2 repetitions, expected at least 3 for a median");
+  EXPECT_EQ(text([](GemmBenchOptions& o) { o.tokens = {0}; }), "bench gemm: 0 tokens, expected 1 to 65536");
+  EXPECT_EQ(text([](GemmBenchOptions& o) { o.bits = {9}; }), "bench gemm: 9 bits, expected 2 to 8");
+  EXPECT_EQ(text([](GemmBenchOptions& o) { o.groups = {0}; }),
+            "bench gemm: groups of 0 columns, expected at least 1, or -1 for one a row");
+  EXPECT_THAT(text([](GemmBenchOptions& o) { o.backend = "sse9"; }),
+              ::testing::StartsWith("kernels: unknown backend 'sse9' in the option; this build has 'reference'"));
+}
+
+}  // namespace
+}  // namespace lowbit

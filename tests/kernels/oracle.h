@@ -1,0 +1,150 @@
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <vector>
+
+#include "kernel_cases.h"
+
+// The definitions of lowbit/kernels/api.h, computed from canonical weights alone: no packing, no padding, no tiles, and
+// sums of integers in 64 bits.
+namespace lowbit::kernels::testing {
+
+class Oracle {
+ public:
+  explicit Oracle(const UnpackedWeight& weight) : weight_(weight) {
+    std::map<std::int32_t, std::vector<std::int64_t>> groups;
+    for (std::int64_t c = 0; c < weight.shape.columns; ++c) groups[group_of(c)].push_back(c);
+    for (auto& [group, columns] : groups) groups_.push_back(std::move(columns));
+    for (std::size_t i = 0; i < weight.outlier_rows.size(); ++i) {
+      outliers_[{weight.outlier_rows[i], weight.outlier_columns[i]}] = weight.outlier_values[i];
+    }
+  }
+
+  [[nodiscard]] float product(Arithmetic arithmetic, const float* input, std::int64_t row, float bias) const {
+    if (arithmetic == Arithmetic::kFloat32) return float_product(input, row, bias);
+    float y = arithmetic == Arithmetic::kInt8 ? int8_product(input, row) : int16_product(input, row);
+    for (const auto& columns : groups_) {
+      for (const std::int64_t c : columns) {
+        const auto found = outliers_.find({row, c});
+        if (found != outliers_.end()) y = std::fma(input[c], found->second, y);
+      }
+    }
+    return y + bias;
+  }
+
+  /// Decoded, outliers put in.
+  [[nodiscard]] float weight(std::int64_t row, std::int64_t column) const {
+    const auto found = outliers_.find({row, column});
+    if (found != outliers_.end()) return found->second;
+    const float scale = weight_.scales[group_place(row, column)];
+    if (weight_.shape.decoding == Decoding::kTable) return scale * weight_.table[code(row, column)];
+    return scale * (static_cast<float>(code(row, column)) - weight_.zeros[group_place(row, column)]);
+  }
+
+  /// The activations as integers times their scale, which is also returned for each column.
+  struct Rounded {
+    std::vector<std::int64_t> integers;
+    std::vector<float> scales;
+  };
+  [[nodiscard]] Rounded rounded(Arithmetic arithmetic, const float* input) const {
+    const auto size = static_cast<std::size_t>(weight_.shape.columns);
+    Rounded result{std::vector<std::int64_t>(size), std::vector<float>(size)};
+    std::vector<std::vector<std::int64_t>> parts(1);
+    if (arithmetic == Arithmetic::kInt8) {
+      for (std::int64_t c = 0; c < weight_.shape.columns; ++c) parts[0].push_back(c);
+    } else {
+      parts = runs();
+    }
+    for (const auto& part : parts) {
+      float largest = 0.0F;
+      bool finite = true;
+      for (const std::int64_t c : part) {
+        largest = std::max(largest, std::fabs(input[c]));
+        finite = finite && std::isfinite(input[c]);
+      }
+      float scale = std::max(largest / (arithmetic == Arithmetic::kInt8 ? 127.0F : 32639.0F), 0x1p-126F);
+      if (!finite) scale = std::nanf("");
+      for (const std::int64_t c : part) {
+        const auto at = static_cast<std::size_t>(c);
+        result.scales[at] = scale;
+        result.integers[at] = finite ? std::llrint(input[c] / scale) : 0;
+      }
+    }
+    return result;
+  }
+
+ private:
+  [[nodiscard]] std::int32_t group_of(std::int64_t column) const {
+    if (!weight_.group_index.empty()) return weight_.group_index[static_cast<std::size_t>(column)];
+    return static_cast<std::int32_t>(column / weight_.shape.group);
+  }
+  [[nodiscard]] std::size_t group_place(std::int64_t row, std::int64_t column) const {
+    return static_cast<std::size_t>(row * weight_.shape.groups + group_of(column));
+  }
+  [[nodiscard]] std::uint8_t code(std::int64_t row, std::int64_t column) const {
+    return weight_.codes[static_cast<std::size_t>(row * weight_.shape.columns + column)];
+  }
+
+  // At most 256 columns of a group each.
+  [[nodiscard]] std::vector<std::vector<std::int64_t>> runs() const {
+    std::vector<std::vector<std::int64_t>> result;
+    for (const auto& columns : groups_) {
+      for (std::size_t i = 0; i < columns.size(); ++i) {
+        if (i % 256 == 0) result.emplace_back();
+        result.back().push_back(columns[i]);
+      }
+    }
+    return result;
+  }
+
+  [[nodiscard]] std::int64_t exact_sum(const std::vector<std::int64_t>& columns, const Rounded& rounded,
+                                       std::int64_t row) const {
+    std::int64_t sum = 0;
+    for (const std::int64_t c : columns) {
+      if (outliers_.contains({row, c})) continue;
+      const auto zero = static_cast<std::int64_t>(weight_.zeros[group_place(row, c)]);
+      sum += rounded.integers[static_cast<std::size_t>(c)] * (code(row, c) - zero);
+    }
+    EXPECT_EQ(sum, static_cast<std::int32_t>(sum)) << "the sum leaves 32 bits";
+    return sum;
+  }
+
+  [[nodiscard]] float int8_product(const float* input, std::int64_t row) const {
+    const Rounded rounded = this->rounded(Arithmetic::kInt8, input);
+    float f = 0.0F;
+    for (const auto& columns : groups_) {
+      const auto sum = static_cast<float>(exact_sum(columns, rounded, row));
+      f = std::fma(sum, weight_.scales[group_place(row, columns[0])], f);
+    }
+    return f * rounded.scales[0];
+  }
+
+  [[nodiscard]] float int16_product(const float* input, std::int64_t row) const {
+    const Rounded rounded = this->rounded(Arithmetic::kInt16, input);
+    float f = 0.0F;
+    for (const auto& columns : runs()) {
+      const auto sum = static_cast<float>(exact_sum(columns, rounded, row));
+      const float scaled = sum * weight_.scales[group_place(row, columns[0])];
+      f = std::fma(scaled, rounded.scales[static_cast<std::size_t>(columns[0])], f);
+    }
+    return f;
+  }
+
+  [[nodiscard]] float float_product(const float* input, std::int64_t row, float bias) const {
+    float f = bias;
+    for (const auto& columns : groups_) {
+      for (const std::int64_t c : columns) f = std::fma(input[c], weight(row, c), f);
+    }
+    return f;
+  }
+
+  const UnpackedWeight& weight_;
+  std::vector<std::vector<std::int64_t>> groups_;
+  std::map<std::pair<std::int64_t, std::int64_t>, float> outliers_;
+};
+
+}  // namespace lowbit::kernels::testing
