@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "lowbit/base/error.h"
-#include "lowbit/formats/half.h"
+#include "lowbit/base/half.h"
 #include "lowbit/formats/packing.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"

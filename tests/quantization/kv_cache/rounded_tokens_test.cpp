@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "lowbit/base/error.h"
-#include "lowbit/formats/half.h"
+#include "lowbit/base/half.h"
 #include "quantization/kv_cache/cache_cases.h"
 #include "support/error_text.h"
 
