@@ -13,4 +13,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties("${folder}/amx_kernels.cpp" PROPERTIES
     COMPILE_OPTIONS "${avx512_flags};-mamx-tile;-mamx-int8")
   target_compile_definitions(lowbit_kernels PRIVATE LOWBIT_KERNELS_X86)
+else()
+  file(GLOB x86_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/kernels/avx*.cpp"
+    "${PROJECT_SOURCE_DIR}/src/kernels/amx_*.cpp")
+  set_source_files_properties(${x86_sources} PROPERTIES HEADER_FILE_ONLY ON)  # not compiled
 endif()

@@ -5,6 +5,7 @@
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "support/error_text.h"
+#include "tensor/float_panels.h"
 #include "tensor_cases.h"
 
 namespace lowbit {
@@ -61,9 +62,7 @@ TEST(PackedLinear, MultipliesWithWhatTheCodesStandFor) {
 // On the processors whose float32 products are chains of fused multiply-adds (docs/architecture.md), packed weights
 // give the bits of decoded ones. A single token there takes LibTorch's product of a matrix and a vector instead.
 TEST(PackedLinear, InFloat32GivesTheBitsOfTheDecodedWeight) {
-  const bool chains =
-      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !__builtin_cpu_supports("avx512f");
-  if (!chains) GTEST_SKIP() << "float32 products are LibTorch's on this processor";
+  if (!float_panels_available()) GTEST_SKIP() << "float32 products are LibTorch's on this processor";
   const Weight weight = make_weight(192, 576);
   const at::Tensor bias = random_tensor({192}, DType::kFloat32, "bias");
   for (const std::int64_t tokens : {2, 5, 64}) {
