@@ -54,7 +54,7 @@ struct EvaluationContext {
   std::uint64_t seed = 0;
   /// Where this evaluation keeps what the float model leaves for the others (hidden states); the same folder for every
   /// model that is compared with the same baseline. Empty: no baseline.
-  std::filesystem::path reference_folder;
+  std::filesystem::path reference_folder{};
   bool is_baseline = false;
   /// The float model itself, for what needs its head; null when `is_baseline` or without a baseline.
   const Model* baseline = nullptr;
