@@ -71,7 +71,10 @@ class Planner {
                                                            longest, context_)});
     }
     plan.questions.push_back(number);
-    plan.requests.groups.push_back(requests.size());
+    plan.counts.push_back(requests.size());
+    // Unconditional requests begin with BOS alone: in the questions' groups they would leave nothing to share.
+    plan.requests.groups.push_back(example.choices.size());
+    if (unconditional_) plan.requests.groups.push_back(example.choices.size());
     std::move(requests.begin(), requests.end(), std::back_inserter(plan.requests.requests));
   }
 

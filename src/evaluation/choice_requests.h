@@ -19,8 +19,9 @@ namespace lowbit {
 
 /// What is scored of a set of questions.
 struct ChoicePlan {
-  BranchedRequests requests;              ///< a group a question: a request a choice, then the unconditional ones
-  std::vector<std::size_t> questions;     ///< of each group, the question's number in the set
+  BranchedRequests requests;              ///< question by question: a request a choice, then the unconditional ones
+  std::vector<std::size_t> questions;     ///< the numbers in the set of those that are scored
+  std::vector<std::size_t> counts;        ///< how many requests each of them has
   std::vector<ExampleProblem> problems;   ///< questions that cannot be scored
   std::vector<ExampleProblem> truncated;  ///< questions that were scored without their beginning
 };

@@ -162,9 +162,9 @@ EvaluationResult MultipleChoice::run(const EvaluationContext& context) const {
   std::size_t first = 0;
   for (std::size_t i = 0; i < plan.questions.size(); ++i) {
     const Example& example = set.examples[plan.questions[i]];
-    questions.push_back(scored(example, std::span(scores).subspan(first, plan.requests.groups[i])));
+    questions.push_back(scored(example, std::span(scores).subspan(first, plan.counts[i])));
     result.items.push_back(make_item(example, questions.back(), headline));
-    first += plan.requests.groups[i];
+    first += plan.counts[i];
   }
   for (const std::string& metric : set.metrics) result.metrics.push_back(choice_metric(questions, metric));
   add_domains(set, plan, questions, headline, result);

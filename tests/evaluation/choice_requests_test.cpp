@@ -97,7 +97,8 @@ TEST(ChoicePlan, NamesAnswersThatDoNotFit) {
 
 TEST(ChoicePlan, AddsUnconditionalRequests) {
   const ChoicePlan plan = plan_choices(set_of("q", {" a", " b"}), ByteTokenizer(), 0, true);
-  EXPECT_THAT(plan.requests.groups, ElementsAre(4));
+  EXPECT_THAT(plan.requests.groups, ElementsAre(2, 2));
+  EXPECT_THAT(plan.counts, ElementsAre(4));
   EXPECT_THAT(plan.requests.requests[3].tokens, ElementsAre(kBos, ' ', 'b'));
 }
 

@@ -39,7 +39,12 @@ TEST(MultipleChoice, ScoresAsTheFieldsHarnessScores) {
     options.shots = task["shots"].get<std::int64_t>();
     if (const std::string group = task["group"].get<std::string>(); !group.empty()) options.groups = {group};
     options.limit = static_cast<std::int64_t>(expected.size());
-    const EvaluationResult result = MultipleChoice(options).run({.scorer = scorer, .datasets = catalog});
+    const EvaluationResult result = MultipleChoice(options).run({.scorer = scorer,
+                                                                 .datasets = catalog,
+                                                                 .seed = 0,
+                                                                 .reference_folder = {},
+                                                                 .is_baseline = false,
+                                                                 .baseline = nullptr});
     ASSERT_EQ(result.items.size(), expected.size()) << name;
     for (std::size_t i = 0; i < expected.size(); ++i) {
       const auto likelihoods = expected[i]["log_likelihoods"].get<std::vector<double>>();

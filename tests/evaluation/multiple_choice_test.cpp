@@ -33,7 +33,12 @@ class MultipleChoiceTest : public ::testing::Test {
     const auto progress = silent_progress();
     const Cancellation cancellation;
     const Scorer scorer(*model_, {}, *progress, cancellation);
-    return MultipleChoice(options).run({.scorer = scorer, .datasets = catalog_});
+    return MultipleChoice(options).run({.scorer = scorer,
+                                        .datasets = catalog_,
+                                        .seed = 0,
+                                        .reference_folder = {},
+                                        .is_baseline = false,
+                                        .baseline = nullptr});
   }
   static MultipleChoiceOptions sums() {
     MultipleChoiceOptions options;
@@ -89,7 +94,8 @@ TEST_F(MultipleChoiceTest, KeysWhatDecidesTheResult) {
   other = sums();
   other.limit = 2;
   EXPECT_NE(key(sums()), key(other));
-  EXPECT_EQ(MultipleChoice(sums()).tokens(model_->tokenizer(), catalog_), 16);
+  // Behind their contexts 4 + 5 + 5 tokens are read, behind BOS alone 1 + 2 + 2.
+  EXPECT_EQ(MultipleChoice(sums()).tokens(model_->tokenizer(), catalog_), 19);
 }
 
 TEST_F(MultipleChoiceTest, RefusesUnknownNames) {
@@ -99,9 +105,9 @@ TEST_F(MultipleChoiceTest, RefusesUnknownNames) {
             "dataset 'sums' has no split 'tset'; it has 'test'");
   ConfigProblems problems;
   Registry<Evaluation> registry = builtin_evaluations();
-  (void)registry.create("multiple_choice", {}, ConfigNode::parse("{dataset: sums, metrics: [akk]}", "e"), problems);
+  (void)registry.create("multiple_choice", {}, ConfigNode::parse("{dataset: sums, metrics: [acx]}", "e"), problems);
   EXPECT_THAT(error_text(ErrorCode::kConfig, [&] { problems.throw_if_any(); }),
-              HasSubstr("unknown metric 'akk'; did you mean 'acc'?"));
+              HasSubstr("unknown metric 'acx'; did you mean 'acc'?"));
 }
 
 TEST_F(MultipleChoiceTest, NamesItselfInTables) {
