@@ -1,5 +1,7 @@
 #include "report/table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "lowbit/base/utf8.h"
@@ -68,7 +70,7 @@ std::string Table::markdown() const {
   for (std::size_t row = 0; row < rows_.size(); ++row) {
     out += "|";
     for (std::size_t column = 0; column < rows_.front().size(); ++column) {
-      out += " " + escaped(column < rows_[row].size() ? rows_[row][column] : "") + " |";
+      out += fmt::format(" {} |", escaped(column < rows_[row].size() ? rows_[row][column] : ""));
     }
     out += "\n";
     if (row != 0) continue;
