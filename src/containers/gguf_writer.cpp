@@ -131,8 +131,8 @@ struct GgufWriter::Data {
   DataStream stream;
 };
 
-GgufWriter::GgufWriter(std::filesystem::path path, std::vector<GgufItem> metadata,
-                       std::vector<TensorDeclaration> tensors) {
+GgufWriter::GgufWriter(std::filesystem::path path, const std::vector<GgufItem>& metadata,
+                       const std::vector<TensorDeclaration>& tensors) {
   check_unique(metadata, &GgufItem::key);
   check_unique(tensors, &TensorDeclaration::name);
   const std::uint64_t alignment = alignment_of(metadata);

@@ -81,7 +81,7 @@ struct SafetensorsWriter::Data {
 };
 
 SafetensorsWriter::SafetensorsWriter(std::filesystem::path path, std::vector<Declaration> tensors,
-                                     std::map<std::string, std::string> metadata) {
+                                     const std::map<std::string, std::string>& metadata) {
   std::set<std::string_view> names;
   for (const Declaration& tensor : tensors) {
     if (tensor.name == "__metadata__" || !names.insert(tensor.name).second) {

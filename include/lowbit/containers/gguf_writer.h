@@ -49,7 +49,8 @@ struct GgufItem {
 /// types that GGUF does not know; `kIo` when the system refuses.
 class GgufWriter {
  public:
-  GgufWriter(std::filesystem::path path, std::vector<GgufItem> metadata, std::vector<TensorDeclaration> tensors);
+  GgufWriter(std::filesystem::path path, const std::vector<GgufItem>& metadata,
+             const std::vector<TensorDeclaration>& tensors);
   ~GgufWriter();
   /// The next bytes; a tensor may come in pieces, but no piece may reach into the next tensor (`kInternal`).
   void write(const void* data, std::size_t size);

@@ -51,7 +51,7 @@ class SafetensorsWriter {
   using Declaration = TensorDeclaration;
   /// Throws `kInternal` for a name that repeats, a negative dimension or a type that safetensors does not know.
   SafetensorsWriter(std::filesystem::path path, std::vector<Declaration> tensors,
-                    std::map<std::string, std::string> metadata = {{"format", "pt"}});
+                    const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
   ~SafetensorsWriter();
   /// Indices into the declared list, widest type first, then by name: the order in which data must be written.
   [[nodiscard]] const std::vector<std::size_t>& order() const;
