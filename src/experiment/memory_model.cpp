@@ -10,8 +10,12 @@ using Terms = std::vector<std::pair<std::string, std::int64_t>>;
 
 constexpr std::int64_t kFloat = sizeof(float);
 constexpr std::int64_t kDouble = sizeof(double);
-// A file's part that is decoded at a time, and other buffers of fixed size.
+// A file's part that is decoded at a time, and other buffers of fixed size, as they were seen; what quantizing takes
+// beyond that is packed and hashed.
 constexpr std::int64_t kBuffers = std::int64_t{24} << 20;
+constexpr std::int64_t kWritingBuffers = std::int64_t{16} << 20;
+// States that were let go of lie between others in the heap, which can seldom use them for wider ones.
+constexpr std::int64_t kStatesInHeap = 2;
 // Rows of logits that are made at a time.
 constexpr std::int64_t kLogitRows = 128;
 // Rows of a Hessian that are narrowed at a time when a solved weight is judged.
@@ -48,10 +52,10 @@ struct MemoryModel::Linear {
 // Keeps the phase that takes most.
 class MemoryModel::Phases {
  public:
-  explicit Phases(std::int64_t baseline) : baseline_(baseline) {}
+  Phases(std::int64_t baseline, std::int64_t buffers) : baseline_(baseline), buffers_(buffers) {}
   void add(const char* phase, Terms terms) {
     terms.insert(terms.begin(), {"program and libraries", baseline_});
-    terms.emplace_back("buffers", kBuffers);
+    terms.emplace_back("buffers", buffers_);
     std::erase_if(terms, [](const auto& term) { return term.second == 0; });
     if (sum_of(terms) > peak_.bytes()) peak_ = {phase, std::move(terms)};
   }
@@ -59,6 +63,7 @@ class MemoryModel::Phases {
 
  private:
   std::int64_t baseline_;
+  std::int64_t buffers_;
   MemoryPeak peak_;
 };
 
@@ -108,7 +113,7 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   // on their way there.
   const std::int64_t cache = load.cached ? batch * 2 * a.kv_heads * a.head_dim * (3 * element_ + kFloat) : 0;
   const std::int64_t logits = kLogitRows * a.vocabulary * (kFloat + (element_ < kFloat ? element_ : 0));
-  Phases phases(baseline_);
+  Phases phases(baseline_, kBuffers);
   phases.add("embedding", {{"blocks", placement.streamed ? 0 : kept - tables},
                            {"embedding and head", placement.streamed ? table_while_read() : tables},
                            {"hidden states", hidden}});
@@ -126,7 +131,7 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
 
 MemoryPeak MemoryModel::quantization(const Recipe& recipe, const QuantizationLoad& load,
                                      const MemoryPlacement& placement) const {
-  Phases phases(baseline_);
+  Phases phases(baseline_, kBuffers + kWritingBuffers);
   const bool forward = recipe.needs_calibration() || !recipe.block_steps().empty();
   if (forward) {
     add_solving(phases, recipe, load, placement);
@@ -169,7 +174,7 @@ void MemoryModel::add_solving(Phases& phases, const Recipe& recipe, const Quanti
   const std::int64_t stream_bytes =
       placement.spill_streams ? load.longest * a.hidden * element_ : load.tokens * a.hidden * element_ * streams;
   const std::int64_t states = load.tokens * (a.hidden + std::max(a.hidden, a.intermediate)) * element_;
-  const std::int64_t held = states <= placement.held_bytes ? states * passes : 0;
+  const std::int64_t held = states <= placement.held_bytes ? states * passes * kStatesInHeap : 0;
   const std::int64_t block = a.block_parameters() * element_;
   phases.add("embedding", {{"embedding", table_while_read()}, {"streams", stream_bytes}});
   std::int64_t codes = 0;

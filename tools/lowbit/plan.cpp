@@ -62,7 +62,7 @@ int show_plan(const Session& session, const std::string& file, const std::vector
              experiment.store.string());
   if (largest != nullptr) print_peak(*largest);
   fmt::print(
-      "Memory is an estimate (small models were seen to take up to a quarter less). Time is a rough estimate from the "
+      "Memory is an estimate (seen to be off by up to a quarter, either way). Time is a rough estimate from the "
       "products measured here, for an idle machine");
   fmt::print("{}\n", plan.busy < 1.3
                          ? "."
