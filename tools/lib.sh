@@ -74,14 +74,16 @@ job_count() {
   printf '%s\n' "$cores"
 }
 
-# build_release: configures and builds the preset 'release'; does only what is out of date.
+# build_release [targets...]: configures and builds the preset 'release', by default all of it, tests too; does only
+# what is out of date.
 build_release() {
-  local options=() jobs
+  local options=() targets=() jobs
+  [[ $# == 0 ]] || targets=(--target "$@")
   jobs=$(job_count)
   [[ -z "${LOWBIT_TORCH_DIR:-}" ]] || options+=("-DLOWBIT_TORCH_DIR=$LOWBIT_TORCH_DIR")
   say "building into '$lowbit_root/build/release' with $jobs jobs"
   (cd -- "$lowbit_root" && cmake --preset release "${options[@]}" --log-level=WARNING) ||
     die "CMake could not configure the build; its message is above"
-  (cd -- "$lowbit_root" && cmake --build --preset release --parallel "$jobs") ||
+  (cd -- "$lowbit_root" && cmake --build --preset release --parallel "$jobs" "${targets[@]}") ||
     die "the build failed; the first error is above"
 }
