@@ -9,55 +9,57 @@
 
 namespace lowbit {
 
-PythonRandom::PythonRandom(std::uint64_t seed) {
-  std::vector<std::uint32_t> key = {static_cast<std::uint32_t>(seed)};
-  if (seed >> 32 != 0) key.push_back(static_cast<std::uint32_t>(seed >> 32));
-  state_[0] = 19650218U;
-  for (std::uint32_t i = 1; i < kLength; ++i) {
-    state_[i] = 1812433253U * (state_[i - 1] ^ (state_[i - 1] >> 30)) + i;
+namespace {
+
+/// `init_by_array` of the twister's authors, as a seed sequence: what it generates is the engine's whole state.
+class KeySequence {
+ public:
+  using result_type = std::uint32_t;  // NOLINT(readability-identifier-naming): the standard library's name
+
+  explicit KeySequence(std::uint64_t seed) : key_{static_cast<std::uint32_t>(seed)} {
+    if (seed >> 32 != 0) key_.push_back(static_cast<std::uint32_t>(seed >> 32));
   }
-  std::size_t i = 1;
-  const auto step = [&](std::uint32_t factor) {
-    state_[i] ^= (state_[i - 1] ^ (state_[i - 1] >> 30)) * factor;
-    return &state_[i];
-  };
-  const auto advance = [&] {
-    if (++i < kLength) return;
-    state_[0] = state_[kLength - 1];
-    i = 1;
-  };
-  for (std::size_t k = 0; k < std::max(kLength, key.size()); ++k) {
-    const std::size_t j = k % key.size();
-    *step(1664525U) += key[j] + static_cast<std::uint32_t>(j);
-    advance();
+
+  template <typename Iterator>
+  void generate(Iterator state, Iterator end) const {
+    const auto length = static_cast<std::size_t>(end - state);
+    state[0] = 19650218U;
+    for (std::size_t i = 1; i < length; ++i) {
+      state[i] = 1812433253U * (state[i - 1] ^ (state[i - 1] >> 30)) + static_cast<std::uint32_t>(i);
+    }
+    std::size_t i = 1;
+    const auto step = [&](std::uint32_t factor, std::uint32_t addend) {
+      state[i] = (state[i] ^ ((state[i - 1] ^ (state[i - 1] >> 30)) * factor)) + addend;
+      if (++i < length) return;
+      state[0] = state[length - 1];
+      i = 1;
+    };
+    for (std::size_t k = 0; k < std::max(length, key_.size()); ++k) {
+      const std::size_t j = k % key_.size();
+      step(1664525U, key_[j] + static_cast<std::uint32_t>(j));
+    }
+    for (std::size_t k = 1; k < length; ++k) step(1566083941U, 0U - static_cast<std::uint32_t>(i));
+    state[0] = 0x80000000U;
   }
-  for (std::size_t k = 1; k < kLength; ++k) {
-    *step(1566083941U) -= static_cast<std::uint32_t>(i);
-    advance();
-  }
-  state_[0] = 0x80000000U;
+
+ private:
+  std::vector<std::uint32_t> key_;
+};
+
+std::mt19937 seeded(std::uint64_t seed) {
+  KeySequence sequence(seed);
+  return std::mt19937(sequence);
 }
 
-std::uint32_t PythonRandom::next() {
-  if (at_ == kLength) {
-    for (std::size_t i = 0; i < kLength; ++i) {
-      const std::uint32_t y = (state_[i] & 0x80000000U) | (state_[(i + 1) % kLength] & 0x7FFFFFFFU);
-      state_[i] = state_[(i + 397) % kLength] ^ (y >> 1) ^ ((y & 1U) != 0 ? 0x9908B0DFU : 0U);
-    }
-    at_ = 0;
-  }
-  std::uint32_t y = state_[at_++];
-  y ^= y >> 11;
-  y ^= (y << 7) & 0x9D2C5680U;
-  y ^= (y << 15) & 0xEFC60000U;
-  return y ^ (y >> 18);
-}
+}  // namespace
+
+PythonRandom::PythonRandom(std::uint64_t seed) : twister_(seeded(seed)) {}
 
 std::size_t PythonRandom::below(std::size_t bound) {
   const int bits = std::bit_width(bound);
   LOWBIT_ASSERT(bound > 0 && bits <= 32);
   while (true) {
-    const std::size_t value = next() >> (32 - bits);
+    const std::size_t value = twister_() >> (32 - bits);
     if (value < bound) return value;
   }
 }

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <random>
 #include <vector>
 
 namespace lowbit {
@@ -15,11 +16,8 @@ class PythonRandom {
   [[nodiscard]] std::vector<std::size_t> sample(std::size_t population, std::size_t count);
 
  private:
-  static constexpr std::size_t kLength = 624;
-  std::uint32_t next();
   std::size_t below(std::size_t bound);
-  std::array<std::uint32_t, kLength> state_{};
-  std::size_t at_ = kLength;
+  std::mt19937 twister_;
 };
 
 }  // namespace lowbit
