@@ -5,6 +5,7 @@
 
 #include "lowbit/model/model.h"
 #include "model/small_model.h"
+#include "support/changed_weights.h"
 #include "support/test_data.h"
 
 namespace lowbit {
@@ -12,24 +13,16 @@ namespace {
 
 // SmallModel's weights are multiples of 1/64 below 1: bfloat16 and TF32 hold them exactly, and round them times
 // (1 + 2^-12) back to them. So a product that used either would not see this change of one tensor.
-class FinerWeights : public WeightSource {
+class FinerWeights : public testing::ChangedWeights {
  public:
   FinerWeights(std::shared_ptr<const WeightSource> base, std::string finer)
-      : base_(std::move(base)), finer_(std::move(finer)) {}
-  const Architecture& architecture() const override { return base_->architecture(); }
-  const std::vector<StoredTensor>& tensors() const override { return base_->tensors(); }
-  bool contains(std::string_view name) const override { return base_->contains(name); }
+      : ChangedWeights(std::move(base)), finer_(std::move(finer)) {}
   at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const override {
-    const at::Tensor tensor = base_->load(name, shape);
+    const at::Tensor tensor = base().load(name, shape);
     return name == finer_ ? tensor.mul(1 + std::pow(2.0, -12)) : tensor;
   }
-  std::optional<QuantizedWeight> load_quantized(std::string_view) const override { return std::nullopt; }
-  Hash fingerprint() const override { return base_->fingerprint(); }
-  const std::filesystem::path& path() const override { return base_->path(); }
-  std::string format() const override { return base_->format(); }
 
  private:
-  std::shared_ptr<const WeightSource> base_;
   std::string finer_;
 };
 

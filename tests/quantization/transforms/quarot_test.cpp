@@ -11,6 +11,7 @@
 #include "model/model_cases.h"
 #include "quantization/driver/transformed_weights.h"
 #include "quantization/small_run.h"
+#include "support/changed_weights.h"
 #include "support/error_text.h"
 #include "support/test_data.h"
 
@@ -44,16 +45,13 @@ at::Tensor some_ids(std::int64_t vocabulary) {
 }
 
 // The same weights, each off by up to 2^-17 of itself: 128 roundings to float32.
-class PerturbedWeights : public WeightSource {
+class PerturbedWeights : public testing::ChangedWeights {
  public:
   static constexpr double kRoundings = 128;
   PerturbedWeights(std::shared_ptr<const WeightSource> base, std::uint64_t seed)
-      : base_(std::move(base)), seed_(seed) {}
-  const Architecture& architecture() const override { return base_->architecture(); }
-  const std::vector<StoredTensor>& tensors() const override { return base_->tensors(); }
-  bool contains(std::string_view name) const override { return base_->contains(name); }
+      : ChangedWeights(std::move(base)), seed_(seed) {}
   at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const override {
-    at::Tensor weight = to_dtype(base_->load(name, shape), DType::kFloat32).contiguous().clone();
+    at::Tensor weight = to_dtype(base().load(name, shape), DType::kFloat32).contiguous().clone();
     const Random random(seed_, name);
     std::uint64_t counter = 0;
     for (float& value : mutable_values_of<float>(weight)) {
@@ -61,13 +59,8 @@ class PerturbedWeights : public WeightSource {
     }
     return weight;
   }
-  std::optional<QuantizedWeight> load_quantized(std::string_view) const override { return std::nullopt; }
-  Hash fingerprint() const override { return base_->fingerprint(); }
-  const std::filesystem::path& path() const override { return base_->path(); }
-  std::string format() const override { return base_->format(); }
 
  private:
-  std::shared_ptr<const WeightSource> base_;
   std::uint64_t seed_;
 };
 
