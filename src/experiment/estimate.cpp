@@ -51,10 +51,7 @@ MemoryPlacement place_evaluation(const Architecture& architecture, const Compute
 }
 
 Estimator::Estimator(const Architecture& architecture, const ComputeConfig& compute, const MachineSpeed& speed)
-    : architecture_(architecture),
-      compute_(compute),
-      speed_(speed),
-      memory_(architecture, compute, baseline()) {}
+    : architecture_(architecture), compute_(compute), speed_(speed), memory_(architecture, compute, baseline()) {}
 
 double Estimator::forward_seconds(double tokens) const {
   const auto parameters = static_cast<double>(architecture_.layers * architecture_.block_parameters());
@@ -80,7 +77,18 @@ double Estimator::solving_seconds(const Recipe& recipe) const {
   return rounding + static_cast<double>(a.layers) * block;
 }
 
-void Estimator::quantization(WorkItem& item, const Recipe& recipe, std::int64_t longest_sequence) const {
+// The lower triangles of the groups' Hessians.
+std::int64_t Estimator::statistics_bytes() const {
+  const Architecture& a = architecture_;
+  std::int64_t numbers = 0;
+  for (const std::int64_t channels : {a.hidden, a.heads * a.head_dim, a.hidden, a.intermediate}) {
+    numbers += channels * (channels + 1) / 2;
+  }
+  return a.layers * numbers * static_cast<std::int64_t>(sizeof(double));
+}
+
+void Estimator::quantization(WorkItem& item, const Recipe& recipe, std::int64_t longest_sequence,
+                             bool collected) const {
   const Architecture& a = architecture_;
   const QuantizationLoad load{item.tokens, longest_sequence};
   item.placement = memory_.place_quantization(recipe, load, limit_of(compute_));
@@ -88,7 +96,7 @@ void Estimator::quantization(WorkItem& item, const Recipe& recipe, std::int64_t 
   item.estimated_memory = item.peak.bytes();
   item.estimated_seconds = kSecondsPerOpen + solving_seconds(recipe);
   const StatisticsNeeds needs = recipe.needs();
-  if (recipe.needs_calibration()) {
+  if (recipe.needs_calibration() && !collected) {
     const auto tokens = static_cast<double>(item.tokens);
     // States that are not held are computed again for each of the four groups.
     const bool held = item.placement.held_bytes > 0;
@@ -102,6 +110,7 @@ void Estimator::quantization(WorkItem& item, const Recipe& recipe, std::int64_t 
   const std::int64_t table = a.vocabulary * a.hidden;
   const std::int64_t parameters = a.layers * a.block_parameters();
   item.estimated_disk = parameters * 5 / 8 + table * 4 * (a.tied_head ? 1 : 2);
+  if (item.shares_statistics && !collected) item.estimated_disk += statistics_bytes();
   if (item.placement.spill_streams) item.estimated_disk += 2 * item.tokens * a.hidden * dtype_bytes(compute_.dtype);
 }
 

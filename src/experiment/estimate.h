@@ -22,11 +22,12 @@ class Estimator {
  public:
   /// Takes what this process holds now for what a worker holds before its model's first weight.
   Estimator(const Architecture& architecture, const ComputeConfig& compute, const MachineSpeed& speed);
-  /// Both read `item.tokens` and fill in placement, seconds, memory and disk.
-  void quantization(WorkItem& item, const Recipe& recipe, std::int64_t longest_sequence) const;
+  /// Both read `item.tokens` and fill in placement, seconds, memory and disk. `collected`: the statistics are there.
+  void quantization(WorkItem& item, const Recipe& recipe, std::int64_t longest_sequence, bool collected) const;
   void evaluation(WorkItem& item, const EvaluationKind& kind) const;
 
  private:
+  [[nodiscard]] std::int64_t statistics_bytes() const;
   [[nodiscard]] double solving_seconds(const Recipe& recipe) const;
   [[nodiscard]] double forward_seconds(double tokens) const;
   Architecture architecture_;

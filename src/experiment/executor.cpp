@@ -42,6 +42,8 @@ class Supervisor {
       warn_about_memory(item);
       work_on(item);
     }
+    std::error_code ignored;
+    std::filesystem::remove_all(experiment_.output / kStatisticsFolder, ignored);
     const Results results = collect_results(experiment_, plan_, store_);
     write_file_atomically(experiment_.output / kResultsFile, results_json(results));
     return results;

@@ -5,6 +5,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <tuple>
 
 #include "experiment/estimate.h"
 #include "experiment/machine.h"
@@ -48,7 +50,10 @@ class Planner {
       : experiment_(experiment),
         datasets_(resources.dataset_folders(), resources.data_folders),
         store_(experiment.store),
-        speed_(measure_speed(experiment.compute)) {
+        speed_(measure_speed(experiment.compute)),
+        sharing_recipes_(
+            std::count_if(experiment.recipes.begin(), experiment.recipes.end(),
+                          [](const RecipeEntry& entry) { return entry.recipe && shares_statistics(*entry.recipe); })) {
     plan_.busy = speed_.busy;
   }
 
@@ -66,6 +71,7 @@ class Planner {
     estimator_.emplace(base.weights->architecture(), experiment_.compute, speed_);
     calibrations_.clear();
     references_.clear();
+    collected_.clear();
     for (std::size_t e = 0; e < experiment_.evaluations.size(); ++e) add_baseline(model, static_cast<int>(e), base);
     for (std::size_t r = 0; r < experiment_.recipes.size(); ++r) {
       const RecipeEntry& entry = experiment_.recipes[r];
@@ -123,7 +129,8 @@ class Planner {
     }
     item.key = key.finish().hex();
     item.artifact_key = item.key;
-    estimator_->quantization(item, *entry.recipe, longest);
+    item.shares_statistics = calibration >= 0 && sharing_recipes_ > 1 && shares_statistics(*entry.recipe);
+    estimator_->quantization(item, *entry.recipe, longest, item.shares_statistics && is_collected(item, *entry.recipe));
     const std::string artifact = item.key;
     add_item(std::move(item));
     add_evaluations(model, recipe, calibration, seed, base, artifact);
@@ -157,6 +164,12 @@ class Planner {
       plan_.cells.push_back({model, recipe, calibration, evaluation, seed, item.key, artifact});
       add_item(std::move(item));
     }
+  }
+
+  // Whether an earlier recipe leaves the same statistics; notes that this one will.
+  bool is_collected(const WorkItem& item, const Recipe& recipe) {
+    const StatisticsNeeds needs = recipe.needs();
+    return !collected_.emplace(item.calibration, item.seed, needs.hessian, needs.channel_range).second;
   }
 
   Hash evaluation_key(int evaluation, const OpenModel& model) {
@@ -201,6 +214,8 @@ class Planner {
   std::map<std::pair<int, std::int64_t>, CalibrationSet> calibrations_;
   std::map<std::pair<int, Hash>, Hash> evaluation_keys_;
   std::map<int, std::string> references_;
+  std::int64_t sharing_recipes_;
+  std::set<std::tuple<int, std::int64_t, bool, bool>> collected_;
 };
 
 }  // namespace

@@ -7,7 +7,7 @@
 namespace lowbit {
 namespace {
 
-constexpr int kPlanFileVersion = 3;
+constexpr int kPlanFileVersion = 4;
 
 Json item_json(const WorkItem& item) {
   return {{"kind", item.kind == WorkItem::Kind::kQuantize ? "quantize" : "evaluate"},
@@ -27,6 +27,7 @@ Json item_json(const WorkItem& item) {
           {"streamed", item.placement.streamed},
           {"wave_tokens", item.placement.wave_tokens},
           {"held_bytes", item.placement.held_bytes},
+          {"shares_statistics", item.shares_statistics},
           {"spill_streams", item.placement.spill_streams}};
 }
 
@@ -46,6 +47,7 @@ WorkItem read_item(const Json& json) {
   item.estimated_seconds = json.at("estimated_seconds").get<double>();
   item.estimated_memory = json.at("estimated_memory_bytes").get<std::int64_t>();
   item.estimated_disk = json.at("estimated_disk_bytes").get<std::int64_t>();
+  item.shares_statistics = json.at("shares_statistics").get<bool>();
   item.placement = {json.at("streamed").get<bool>(), json.at("wave_tokens").get<std::int64_t>(),
                     json.at("held_bytes").get<std::int64_t>(), json.at("spill_streams").get<bool>()};
   return item;

@@ -11,6 +11,8 @@ namespace lowbit {
 // Files of a run's folder.
 inline constexpr const char* kResolvedConfig = "config.yaml";
 inline constexpr const char* kPlanFile = "plan.json";
+/// Of the float stream, while the run goes on.
+inline constexpr const char* kStatisticsFolder = "statistics";
 inline constexpr const char* kResultsFile = "results.json";
 
 void write_plan(const std::filesystem::path& file, const Plan& plan);

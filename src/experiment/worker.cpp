@@ -93,6 +93,7 @@ class Worker {
     request.seed = static_cast<std::uint64_t>(item_.seed);
     request.output = store_.artifact(item_.key);
     request.memory = {item_.placement.held_bytes, item_.placement.spill_streams};
+    if (item_.shares_statistics) request.statistics = experiment_.output / kStatisticsFolder;
     std::optional<CalibrationSet> calibration;
     if (item_.calibration >= 0) {
       calibration = draw_calibration(experiment_.calibrations[static_cast<std::size_t>(item_.calibration)], datasets_,

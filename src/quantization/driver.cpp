@@ -1,6 +1,7 @@
 #include "lowbit/quantization/driver.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <iterator>
 #include <utility>
@@ -57,7 +58,8 @@ class Driver {
       : request_(request),
         cancellation_(cancellation),
         weights_(weights_of(request)),
-        streams_(*request.recipe, request.recipe->needs_calibration()),
+        shared_(SharedStatistics::open(request)),
+        streams_(*request.recipe, request.recipe->needs_calibration() && !(shared_ && shared_->complete())),
         writer_(request.output, weights_, request.model->tokenizer(), artifact_key(request)) {}
 
   QuantizeReport run(Progress& progress) {
@@ -106,9 +108,9 @@ class Driver {
   void run_blocks(std::int64_t blocks, ProgressTask& task) {
     const RopeTable rope = start_streams();
     const std::int64_t tokens = streams_.any() ? request_.calibration->tokens() : 0;
-    const DriverRun run{
-        *request_.recipe,          streams_, rope,         request_.seed, tokens, request_.memory.held_bytes,
-        request_.model->readers(), task,     cancellation_};
+    std::array<HeldStates, 2> held = {HeldStates(request_.memory.held_bytes), HeldStates(request_.memory.held_bytes)};
+    const DriverRun run{*request_.recipe,          streams_, rope,         request_.seed, tokens, held, shared_.get(),
+                        request_.model->readers(), task,     cancellation_};
     for (std::int64_t index = 0; index < blocks; ++index) {
       cancellation_.check();
       run_block(run, index, index + 1 == blocks);
@@ -154,6 +156,7 @@ class Driver {
   const QuantizeRequest& request_;
   const Cancellation& cancellation_;
   std::shared_ptr<const WeightSource> weights_;
+  std::unique_ptr<SharedStatistics> shared_;
   Streams streams_;
   ArtifactWriter writer_;
   QuantizeReport report_;

@@ -26,6 +26,7 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
   item.seed = 7;
   item.tokens = 123;
   item.placement = {true, 4096, 17, true};
+  item.shares_statistics = true;
   plan.items.push_back(item);
   plan.cells.push_back({0, 1, 2, 3, 7, "abc", "def"});
   plan.plugins.push_back({"mine", "1.0", {~std::uint64_t{0}, 7}});
@@ -37,6 +38,7 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
   EXPECT_TRUE(read.items[0].placement.streamed && read.items[0].placement.spill_streams);
   EXPECT_EQ(read.items[0].placement.wave_tokens, 4096);
   EXPECT_EQ(read.items[0].placement.held_bytes, 17);
+  EXPECT_TRUE(read.items[0].shares_statistics);
   ASSERT_EQ(read.cells.size(), 1U);
   EXPECT_EQ(read.cells[0].artifact, "def");
   EXPECT_EQ(read.plugins, plan.plugins);
@@ -45,7 +47,7 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
 }
 
 TEST(PlanFile, SaysWhenItIsNoPlan) {
-  write_file_atomically(scratch() / "bad.json", "{\"version\": 3}");
+  write_file_atomically(scratch() / "bad.json", "{\"version\": 4}");
   try {
     (void)read_plan(scratch() / "bad.json");
     FAIL();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "lowbit/base/error.h"
+#include "lowbit/base/files.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/parallel.h"
 #include "quantization/driver/block_pass.h"
@@ -226,6 +227,58 @@ TEST(Driver, GivesTheSameBitsWhereverActivationsAreKept) {
   }
 }
 
+const char* const kShared =
+    "[{{gptq: {{bits: {}, group: 16}}}}, {{driver: {{true_sequential: false, propagate_quantized: false}}}}]";
+
+TEST(Driver, SharesStatisticsBetweenRecipesAndChangesNoBit) {
+  const SmallRun run;
+  const std::filesystem::path folder = run.path("statistics");
+  const auto shared = [&](int bits, const std::string& output) {
+    QuantizeRequest request = run.request(fmt::format(fmt::runtime(kShared), bits), output);
+    request.statistics = folder;
+    (void)quantize(request, *silent_progress(), Cancellation());
+    return run.hashes(output);
+  };
+  const auto files = [&] {
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+      if (entry.is_regular_file()) found.push_back(entry.path());
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  };
+  for (const int bits : {2, 3, 8}) {
+    const std::string alone = fmt::format("alone-{}", bits);
+    run.quantize(fmt::format(fmt::runtime(kShared), bits), alone);
+    EXPECT_EQ(shared(bits, fmt::format("shared-{}", bits)), run.hashes(alone)) << bits;
+    EXPECT_EQ(files().size(), 2U);  // a block each, in one folder
+  }
+  // A block whose file is gone is collected again.
+  std::filesystem::remove(files()[1]);
+  EXPECT_EQ(shared(3, "again"), run.hashes("alone-3"));
+  // They are what is solved with: another block's give another result, damaged ones none.
+  std::filesystem::copy_file(files()[0], files()[1], std::filesystem::copy_options::overwrite_existing);
+  EXPECT_NE(shared(3, "others"), run.hashes("alone-3"));
+  write_file_atomically(files()[0], "damaged");
+  EXPECT_THROW((void)shared(3, "damaged"), Error);
+}
+
+TEST(Driver, SharesOnlyWhatEveryRecipeSees) {
+  const SmallRun run;
+  const auto shares = [&](const std::string& yaml) {
+    return shares_statistics(*testing::recipe_of(yaml, run.registries));
+  };
+  const std::string at_once = "{driver: {true_sequential: false, propagate_quantized: false}}";
+  EXPECT_TRUE(shares("[{gptq: {}}, " + at_once + "]"));
+  EXPECT_FALSE(shares("[{gptq: {}}]"));
+  EXPECT_FALSE(shares("[{gptq: {}}, {driver: {true_sequential: false}}]"));
+  EXPECT_FALSE(shares("[{gptq: {}}, {driver: {propagate_quantized: false}}]"));
+  EXPECT_FALSE(shares("[{rtn: {}}, " + at_once + "]"));
+  EXPECT_FALSE(shares("[{gptaq: {}}, " + at_once + "]"));
+  EXPECT_FALSE(shares("[{awq: {}}, {gptq: {}}, " + at_once + "]"));
+  EXPECT_FALSE(shares("[{gptq: {}}, {activations: {bits: 8}}, " + at_once + "]"));
+}
+
 TEST(Driver, RoundsTheSameWeightsOneByOneAsOfWholeBlocks) {
   const SmallRun run;
   run.quantize("[{rtn: {bits: 4, group: 16}}]", "alone");
@@ -273,8 +326,10 @@ TEST(BlockPass, GivesTheSameBitsWhetherStatesAreHeldOrComputedAgain) {
   const auto block = run.model().block(0);
   const RopeTable rope = make_rope_table(run.model().architecture(), inputs[0].size(1));
   const Cancellation cancellation;
-  BlockPass held(*block, inputs, rope, cancellation);
-  BlockPass again(*block, inputs, rope, cancellation, 0);
+  HeldStates ample(std::int64_t{1} << 30);
+  HeldStates little(1);
+  BlockPass held(*block, inputs, rope, cancellation, &ample);
+  BlockPass again(*block, inputs, rope, cancellation, &little);
   for (std::size_t group = 0; group < 4; ++group) {
     for (std::size_t sequence = 0; sequence < inputs.size(); ++sequence) {
       EXPECT_TRUE(held.input(sequence, group).equal(again.input(sequence, group)));

@@ -75,6 +75,7 @@ class Statistics {
   void apply_rotation(const at::Tensor& rotation);
 
  private:
+  friend class StatisticsFile;  // keeps and restores all of it, bit for bit
   /// A kept token: those with the smallest keys, a hash of their place, stay.
   struct SampledRow {
     std::uint64_t key;

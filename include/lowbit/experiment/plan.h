@@ -55,6 +55,7 @@ struct WorkItem {
   std::int64_t estimated_memory = 0;  ///< bytes at the peak
   MemoryPeak peak;                    ///< what they are for; not kept in plan files
   MemoryPlacement placement;
+  bool shares_statistics = false;   ///< with other quantizations of the run, see `QuantizeRequest::statistics`
   std::int64_t estimated_disk = 0;  ///< bytes written
   bool done = false;                ///< the store has it
 };

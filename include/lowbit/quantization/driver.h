@@ -32,7 +32,16 @@ struct QuantizeRequest {
   std::uint64_t seed = 0;
   std::filesystem::path output;  ///< the artifact's folder
   DriverMemory memory = {};
+  /// A folder in which recipes that share statistics (`shares_statistics`) find those of earlier ones and leave their
+  /// own, about four bytes for each pair of a layer's input channels; empty: nothing is shared. No bit of the result
+  /// depends on it.
+  std::filesystem::path statistics = {};
 };
+
+/// Whether a recipe needs only what every recipe sees alike: statistics of the float model's activations, for weight
+/// solvers alone, without error propagation (`{driver: {true_sequential: false, propagate_quantized: false}}`). Once
+/// they have been collected, no token need pass the model.
+[[nodiscard]] bool shares_statistics(const Recipe& recipe);
 
 /// How far one solved layer is from the original.
 struct LayerReport {

@@ -9,42 +9,31 @@
 #include "lowbit/tensor/ops.h"
 
 namespace lowbit {
-namespace {
-
-std::int64_t state_bytes(const Block& block, const std::vector<at::Tensor>& inputs) {
-  std::int64_t bytes = 0;
-  for (const at::Tensor& input : inputs) {
-    const std::int64_t tokens = input.size(1);
-    const std::int64_t widest = std::max(block.architecture().hidden, block.architecture().intermediate);
-    bytes += tokens * (block.architecture().hidden + widest) * input.element_size();
-  }
-  return bytes;
-}
-
-}  // namespace
-
 BlockPass::BlockPass(const Block& block, const std::vector<at::Tensor>& inputs, const RopeTable& rope,
-                     const Cancellation& cancellation, std::int64_t held_bytes,
-                     std::function<void(std::size_t)> after_read)
+                     const Cancellation& cancellation, HeldStates* held, std::function<void(std::size_t)> after_read)
     : block_(block),
       inputs_(inputs),
       rope_(rope),
       cancellation_(cancellation),
       groups_(block.fused_groups()),
-      held_(state_bytes(block, inputs) <= held_bytes),
+      held_(held != nullptr && held->reserve(block, inputs) ? held : nullptr),
       after_read_(std::move(after_read)),
-      states_(held_ ? inputs.size() : 0) {}
+      states_(held_ != nullptr ? inputs.size() : 0) {}
 
 at::Tensor BlockPass::input(std::size_t sequence, std::size_t group) {
   State fresh;
-  State& state = held_ ? states_[sequence] : fresh;
+  State& state = held_ != nullptr ? states_[sequence] : fresh;
   advance(state, sequence, group);
+  if (held_ != nullptr) {
+    if (!state.block.residual.is_same(inputs_[sequence])) held_->keep_residual(sequence, state.block.residual);
+    held_->keep_input(sequence, state.block.x);
+  }
   return block_.linear(groups_[group].linears.front()).mapped_input(state.block.x).flatten(0, 1);
 }
 
 at::Tensor BlockPass::output(std::size_t sequence) {
   State fresh;
-  State& state = held_ ? states_[sequence] : fresh;
+  State& state = held_ != nullptr ? states_[sequence] : fresh;
   advance(state, sequence, groups_.size());
   at::Tensor result = state.block.residual;
   state = State{};  // its memory is no longer needed

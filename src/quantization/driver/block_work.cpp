@@ -40,7 +40,9 @@ void BlockWork::add_event(const SolverEvent& event) {
 void BlockWork::solve() {
   if (!run_.recipe.block_steps().empty()) apply_block_steps();
   if (run_.streams.keeps_float()) transformed_ = block_;
-  if (run_.recipe.driver().true_sequential) {
+  if (run_.shared != nullptr) {
+    solve_with_shared_statistics();
+  } else if (run_.recipe.driver().true_sequential) {
     solve_in_order();
   } else {
     solve_at_once();
@@ -85,7 +87,7 @@ std::optional<BlockPass> BlockWork::make_pass(const Block& block, Stream stream)
   const bool kept = stream == Stream::kQuantized ? run_.streams.any() : run_.streams.keeps_float();
   if (!kept) return std::nullopt;
   return std::optional<BlockPass>(std::in_place, block, run_.streams.inputs(stream), run_.rope, run_.cancellation,
-                                  run_.held_bytes, run_.streams.release(stream));
+                                  &run_.held[static_cast<std::size_t>(stream)], run_.streams.release(stream));
 }
 
 std::vector<StatisticsNeeds> BlockWork::solver_needs(const FusedGroup& group) const {
@@ -134,6 +136,29 @@ void BlockWork::solve_at_once() {
     }
   }
   for (std::size_t g = 0; g < groups.size(); ++g) solve_group(groups[g], statistics[g]);
+}
+
+void BlockWork::solve_with_shared_statistics() {
+  StatisticsByGroup statistics = shared_statistics();
+  for (const FusedGroup& group : block_.fused_groups()) {
+    const auto found = statistics.find(group.name);
+    if (found == statistics.end())
+      fail(ErrorCode::kData, "{}: the shared statistics lack group '{}'", block_.name(), group.name);
+    solve_group(group, {.of_float = found->second, .of_quantized = found->second});  // one stream under both names
+    statistics.erase(found);
+  }
+}
+
+StatisticsByGroup BlockWork::shared_statistics() const {
+  if (run_.shared->has(block_.index())) return run_.shared->read(block_.index());
+  StatisticsByGroup statistics;
+  std::optional<BlockPass> pass = make_pass(block_, Stream::kFloat);
+  const std::vector<FusedGroup> groups = block_.fused_groups();
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    statistics.emplace(groups[g].name, collect_statistics(*pass, nullptr, g, run_.shared->needs()));
+  }
+  run_.shared->write(block_.index(), statistics);
+  return statistics;
 }
 
 void BlockWork::solve_group(const FusedGroup& group, const GroupStatistics& statistics) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "lowbit/model/artifact.h"
 #include "lowbit/quantization/driver.h"
 #include "quantization/driver/block_pass.h"
+#include "quantization/driver/shared_statistics.h"
 #include "quantization/driver/streams.h"
 
 namespace lowbit {
@@ -20,8 +22,9 @@ struct DriverRun {
   Streams& streams;
   const RopeTable& rope;
   std::uint64_t seed;
-  std::int64_t tokens;      ///< of the calibration set
-  std::int64_t held_bytes;  ///< of a block's states, see `DriverMemory`
+  std::int64_t tokens;              ///< of the calibration set
+  std::array<HeldStates, 2>& held;  ///< by stream
+  const SharedStatistics* shared;   ///< null: statistics are this recipe's own
   const RuntimeReaders& readers;
   ProgressTask& progress;
   const Cancellation& cancellation;
@@ -67,6 +70,8 @@ class BlockWork {
   void apply_block_steps();
   void solve_in_order();
   void solve_at_once();
+  void solve_with_shared_statistics();
+  [[nodiscard]] StatisticsByGroup shared_statistics() const;
   [[nodiscard]] GroupStatistics collect(BlockPass* quantized, BlockPass* reference, std::size_t group,
                                         const std::vector<StatisticsNeeds>& needs) const;
   [[nodiscard]] std::vector<StatisticsNeeds> solver_needs(const FusedGroup& group) const;

@@ -41,7 +41,7 @@ at::Tensor Streams::keep(const at::Tensor& states) {
 
 void Streams::add(const at::Tensor& embedded) {
   if (keep_quantized_) quantized_.push_back(keep(embedded));
-  if (keep_float_) float_.push_back(keep(embedded));
+  if (keep_float_) float_.push_back(keep(keep_quantized_ && !file_ ? embedded.clone() : embedded));
 }
 
 const std::vector<at::Tensor>& Streams::inputs(Stream stream) const {
@@ -66,12 +66,8 @@ void Streams::advance(Stream stream, BlockPass& pass) {
   const NoGradScope no_gradients;
   std::vector<at::Tensor>& states = stream == Stream::kQuantized ? quantized_ : float_;
   for (std::size_t sequence = 0; sequence < states.size(); ++sequence) {
-    if (!file_) {
-      states[sequence] = pass.output(sequence);
-      continue;
-    }
     states[sequence].copy_(pass.output(sequence));
-    file_->release(bytes_of(states[sequence]));
+    if (file_) file_->release(bytes_of(states[sequence]));
   }
 }
 
