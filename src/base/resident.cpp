@@ -1,5 +1,6 @@
 #include "lowbit/base/resident.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -16,5 +17,7 @@ void release_resident(const MappedFile& file, std::span<const std::byte> part) n
   const std::size_t end = std::min(whole.size(), (first + part.size() + kWindow - 1) / kWindow * kWindow);
   ::madvise(const_cast<std::byte*>(whole.data()) + begin, end - begin, MADV_DONTNEED);
 }
+
+void release_freed_memory() noexcept { ::malloc_trim(0); }
 
 }  // namespace lowbit

@@ -9,6 +9,7 @@
 #include "evaluation/score_journal.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/log.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
@@ -136,6 +137,7 @@ std::vector<Scorer::BatchStates> Scorer::run(std::span<const ScoreRequest> reque
   std::vector<BatchStates> states;
   if (requests[wave.front().front()].prefill == 0) {
     model_.run_batches(hidden, cancellation_, [] {});
+    if (model_.residency() == Model::Residency::kStreamed) release_freed_memory();
     for (at::Tensor& batch : hidden) states.push_back({std::move(batch), 0});
     return states;
   }

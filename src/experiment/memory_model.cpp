@@ -14,8 +14,6 @@ constexpr std::int64_t kDouble = sizeof(double);
 // beyond that is packed and hashed.
 constexpr std::int64_t kBuffers = std::int64_t{24} << 20;
 constexpr std::int64_t kWritingBuffers = std::int64_t{16} << 20;
-// States that were let go of lie between others in the heap, which can seldom use them for wider ones.
-constexpr std::int64_t kStatesInHeap = 2;
 // Rows of logits that are made at a time.
 constexpr std::int64_t kLogitRows = 128;
 // Rows of a Hessian that are narrowed at a time when a solved weight is judged.
@@ -173,22 +171,18 @@ void MemoryModel::add_solving(Phases& phases, const Recipe& recipe, const Quanti
   const std::int64_t passes = float_stream && quantized_stream && (of_float.any() || needs.cross) ? 2 : 1;
   const std::int64_t stream_bytes =
       placement.spill_streams ? load.longest * a.hidden * element_ : load.tokens * a.hidden * element_ * streams;
-  const std::int64_t states = load.tokens * (a.hidden + std::max(a.hidden, a.intermediate)) * element_;
-  const std::int64_t held = states <= placement.held_bytes ? states * passes * kStatesInHeap : 0;
+  const std::int64_t q = a.heads * a.head_dim;
+  const std::int64_t states = load.tokens * (a.hidden + std::max({a.hidden, a.intermediate, q})) * element_;
+  const std::int64_t held = states <= placement.held_bytes ? states * passes : 0;
   const std::int64_t block = a.block_parameters() * element_;
   phases.add("embedding", {{"embedding", table_while_read()}, {"streams", stream_bytes}});
+  // Solved at once, the groups' Hessians are all there.
+  const bool at_once = !recipe.driver().true_sequential;
+  const std::int64_t all_squares = 2 * a.hidden * a.hidden + q * q + a.intermediate * a.intermediate;
   std::int64_t codes = 0;
   std::int64_t on_disk = 0;
   std::int64_t solved = 0;  // what solved weights take beside the originals, where these are kept
   for (const Linear& linear : linears()) {
-    const Terms shared = {{"one block", block + (float_stream ? solved : 0)},
-                          {"streams", stream_bytes},
-                          {"states between groups", held},
-                          {"codes of the block", codes}};
-    const auto with = [&](Terms terms) {
-      terms.insert(terms.begin(), shared.begin(), shared.end());
-      return terms;
-    };
     const WeightSolver* solver = recipe.solver("model.layers.0." + linear.name);
     if (solver == nullptr) continue;
     const std::int64_t weight = linear.elements() * kFloat;
@@ -198,6 +192,15 @@ void MemoryModel::add_solving(Phases& phases, const Recipe& recipe, const Quanti
     const bool crossed = solver->needs().cross;
     const std::int64_t own = codes_of(linear.elements(), linear.out, solver->grid());
     const std::int64_t statistics = square * kDouble * ((hessian ? 1 : 0) + (crossed ? 1 : 0));
+    const Terms shared = {{"one block", block + (float_stream ? solved : 0)},
+                          {"streams", stream_bytes},
+                          {"states between groups", held},
+                          {"codes of the block", codes},
+                          {"the other groups' Hessians", at_once ? statistics / square * (all_squares - square) : 0}};
+    const auto with = [&](Terms terms) {
+      terms.insert(terms.begin(), shared.begin(), shared.end());
+      return terms;
+    };
     const std::int64_t as_float = element_ < kFloat ? weight : 0;
     const std::int64_t term = statistics > 0 && load.longest > kGramRows ? square * kDouble : 0;
     phases.add("statistics", with({{"Hessian", statistics},

@@ -6,6 +6,7 @@
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
 #include "lowbit/base/log.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/base/work_folder.h"
 #include "lowbit/containers/safetensors.h"
 #include "lowbit/model/artifact.h"
@@ -339,6 +340,7 @@ void ArtifactWriter::finish(const std::string& description, const std::map<std::
   if (static_cast<std::int64_t>(done.size()) != data_->blocks) {
     fail(ErrorCode::kInternal, "{}: {} of {} blocks are written", data_->folder.string(), done.size(), data_->blocks);
   }
+  release_freed_memory();
   std::vector<Pending> pending;
   data_->add_plain(pending, std::nullopt, tensors, {});
   data_->write_shard(data_->blocks, pending, Json::object(), Json::object());

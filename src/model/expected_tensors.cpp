@@ -126,8 +126,10 @@ void decode_slice(const TensorEntry& entry, std::span<float> values, std::int64_
 }  // namespace
 
 at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const MappedFile>& file) {
-  const bool plain = reinterpret_cast<std::uintptr_t>(entry.data.data()) % sizeof(float) == 0;
-  if (entry.type == StorageType::kF32 && plain) {
+  // A view elsewhere would soon be copied by those who compute with it, and be in memory twice meanwhile.
+  constexpr std::uintptr_t kCacheLine = 64;
+  const bool on_line = reinterpret_cast<std::uintptr_t>(entry.data.data()) % kCacheLine == 0;
+  if (entry.type == StorageType::kF32 && on_line) {
     return view_bytes(entry.data, entry.shape, DType::kFloat32, std::make_shared<ResidentPart>(file, entry.data));
   }
   at::Tensor out = make_empty(entry.shape, DType::kFloat32);

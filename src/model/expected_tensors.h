@@ -27,7 +27,7 @@ struct ExpectedTensor {
 void check_tensors(const Architecture& architecture, const std::vector<StoredTensor>& stored,
                    const std::string& origin);
 
-/// The values of a tensor stored in `file` in float32, [shape]; a float32 tensor is viewed, not copied. The file's
+/// The values of a tensor stored in `file` in float32, [shape]; one that begins on a cache line is viewed. The file's
 /// pages leave the memory as soon as they are decoded, those of a view when the view is gone.
 [[nodiscard]] at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const MappedFile>& file);
 

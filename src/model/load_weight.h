@@ -12,7 +12,7 @@
 namespace lowbit {
 
 /// A tensor of a model in the type and on the device of the computation: a copy of its own, which nobody's file can
-/// change under us and which begins on a cache line, or for float32 matrices in the file's own place a view of them.
+/// change under us, or a view of float32 numbers in their file. It begins on a cache line.
 [[nodiscard]] inline at::Tensor load_weight(const WeightSource& weights, const std::string& name, const Shape& shape,
                                             const ComputeOptions& options) {
   const at::Tensor stored = weights.load(name, shape);

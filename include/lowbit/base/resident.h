@@ -12,4 +12,8 @@ namespace lowbit LOWBIT_EXPORT {
 /// memory, and come back from the system's cache when they are touched all the same. Views stay valid.
 void release_resident(const MappedFile& file, std::span<const std::byte> part) noexcept;
 
+/// Gives back to the system what was freed and the heap still keeps. For the turn from one phase of long work to
+/// another, whose pieces of memory have other sizes.
+void release_freed_memory() noexcept;
+
 }  // namespace LOWBIT_EXPORT

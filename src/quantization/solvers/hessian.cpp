@@ -14,7 +14,7 @@ namespace lowbit {
 namespace {
 
 // So many bytes of a Hessian are looked at a time, beside the matrix that is worked on.
-constexpr std::int64_t kSliceBytes = std::int64_t{16} << 20;
+constexpr std::int64_t kSliceBytes = std::int64_t{4} << 20;
 
 // `use(rows, first)` for the Hessian's rows, slice by slice.
 template <typename Use>
