@@ -47,6 +47,7 @@ struct Float16 {
             subtract_halves(permute_bytes(bytes, 0x64646464U, 0x4341U), zero.pair)};
   }
   LOWBIT_HOST_DEVICE static float to_float(std::uint32_t bits) { return half_as_float(bits); }
+  LOWBIT_HOST_DEVICE static std::uint16_t from_float(float value) { return as_half(value); }
 };
 
 /// bfloat16 has no room for 8 bits beside a leading one, so differences are made in float32: a byte below 0x4B0000 is
@@ -66,6 +67,7 @@ struct BFloat16 {
     return {pair_of_bfloat16(a, b), pair_of_bfloat16(c, d)};
   }
   LOWBIT_HOST_DEVICE static float to_float(std::uint32_t bits) { return bfloat16_as_float(bits); }
+  LOWBIT_HOST_DEVICE static std::uint16_t from_float(float value) { return as_bfloat16(value); }
 };
 
 }  // namespace lowbit::kernels::cuda

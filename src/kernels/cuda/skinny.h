@@ -25,6 +25,39 @@ inline constexpr int kSkinnyWarps = 8;
 inline constexpr int kSkinnyThreads = kSkinnyWarps * kLanes;
 inline constexpr int kTileTokens = 8;
 
+template <typename Number, int kBits>
+LOWBIT_HOST_DEVICE Quad decode_quad(const Codes<kBits>& codes, const Parameters& parameters, int in_chunk, int reg) {
+  return Number::template decode<kBits>(code_bytes<kBits>(codes, in_chunk, reg),
+                                        Number::prepare(parameters.zero(reg % 2)));
+}
+
+/// A step of a tile, its four registers decoded, times eight places of a token.
+template <typename Number, typename Thread>
+LOWBIT_HOST_DEVICE void multiply_step(Thread& thread, const Quad (&quads)[4], const Word4& x, float (&sums)[4]) {
+  LOWBIT_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    const Quad& top = quads[2 * i];
+    const Quad& bottom = quads[2 * i + 1];
+    const std::uint32_t a[4] = {top.first, bottom.first, top.last, bottom.last};
+    thread.multiply_add(Number{}, sums, a, x.x[2 * i], x.x[2 * i + 1]);
+  }
+}
+
+/// Ends a group: sums += group sums times the scale of their row, rounded once; group sums begin again.
+template <int kTokenTiles>
+LOWBIT_HOST_DEVICE void scale_sums(const Matrix& weight, const Parameters& parameters,
+                                   float (&group_sums)[kTokenTiles][4], float (&sums)[kTokenTiles][4]) {
+  const float scales[2] = {parameters.scale(weight.scale_kind, 0), parameters.scale(weight.scale_kind, 1)};
+  LOWBIT_UNROLL
+  for (int n = 0; n < kTokenTiles; ++n) {
+    LOWBIT_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      sums[n][i] = fused(group_sums[n][i], scales[i / 2], sums[n][i]);
+      group_sums[n][i] = 0.0F;
+    }
+  }
+}
+
 /// The sum of an output: its columns' chunks are dealt to splits * 8 parts in turn. A part adds, for each group that a
 /// chunk holds, f = fma(sum of x (code - zero), scale, f), the inner sum made by the tensor cores in float32; parts are
 /// then added in order. So an output depends on neither the number of tokens nor the tiles below.
@@ -121,8 +154,7 @@ class Skinny {
     for (int r = 0; r < kRowTiles; ++r) {
       LOWBIT_UNROLL
       for (int reg = 0; reg < 4; ++reg) {
-        const auto zero = Number::prepare(current.parameters[r].zero(reg % 2));
-        quads[r][reg] = Number::template decode<kBits>(code_bytes<kBits>(current.codes[r], in_chunk, reg), zero);
+        quads[r][reg] = decode_quad<Number>(current.codes[r], current.parameters[r], in_chunk, reg);
       }
     }
     LOWBIT_UNROLL
@@ -130,15 +162,7 @@ class Skinny {
       const int token = token_ + n * kTileTokens + lane_ / 4;
       const Word4 x = activations(thread, call, token, step * kStepColumns + lane_ % 4 * 8);
       LOWBIT_UNROLL
-      for (int r = 0; r < kRowTiles; ++r) {
-        LOWBIT_UNROLL
-        for (int i = 0; i < 2; ++i) {
-          const Quad& top = quads[r][2 * i];
-          const Quad& bottom = quads[r][2 * i + 1];
-          const std::uint32_t a[4] = {top.first, bottom.first, top.last, bottom.last};
-          thread.multiply_add(Number{}, group_sums[r][n], a, x.x[2 * i], x.x[2 * i + 1]);
-        }
-      }
+      for (int r = 0; r < kRowTiles; ++r) multiply_step<Number>(thread, quads[r], x, group_sums[r][n]);
     }
   }
 
@@ -158,18 +182,7 @@ class Skinny {
 
   LOWBIT_HOST_DEVICE void close_group(const HalfProduct& call, const Chunk& current, Accumulators& group_sums) {
     LOWBIT_UNROLL
-    for (int r = 0; r < kRowTiles; ++r) {
-      const float scales[2] = {current.parameters[r].scale(call.weight.scale_kind, 0),
-                               current.parameters[r].scale(call.weight.scale_kind, 1)};
-      LOWBIT_UNROLL
-      for (int n = 0; n < kTokenTiles; ++n) {
-        LOWBIT_UNROLL
-        for (int i = 0; i < 4; ++i) {
-          sums_[r][n][i] = fused(group_sums[r][n][i], scales[i / 2], sums_[r][n][i]);
-          group_sums[r][n][i] = 0.0F;
-        }
-      }
-    }
+    for (int r = 0; r < kRowTiles; ++r) scale_sums(call.weight, current.parameters[r], group_sums[r], sums_[r]);
   }
 
   // The warps' sums, added in the order of warps.

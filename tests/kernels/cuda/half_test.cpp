@@ -1,12 +1,17 @@
 #include "kernels/cuda/skinny.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <set>
 
 #include "../guarded.h"
 #include "../kernel_cases.h"
 #include "../oracle.h"
 #include "emulator.h"
+#include "kernels/cuda/expand.h"
 #include "kernels/cuda/pack.h"
+#include "kernels/cuda/tiled.h"
 #include "on_device.h"
 
 // The kernels' own source on the model of a GPU, against float64.
@@ -138,6 +143,90 @@ TEST(CudaSkinnyProduct, GivesATokenTheSameBitsInEveryBatchAndOrder) {
 
 TEST(CudaSkinnyProduct, JoinsSplitsInAFixedOrder) {
   for (const int splits : {2, 3}) expect_product<4, Float16, 1, 1>({33, 3000, 128, 4}, 2, {splits, true, 6});
+}
+
+template <int kBits, typename Number>
+void expect_tiled(const WeightCase& c, int tokens) {
+  using Kernel = Tiled<kBits, Number>;
+  const UnpackedWeight weight = make_weight(c);
+  const OnDevice device(pack(PackedWeight::pack(weight.view())));
+  const auto input = as_numbers<Number>(make_input(tokens, c.columns));
+  Guarded<std::uint16_t> x(input.size(), Guarded<std::uint16_t>::Side::kEnd);
+  x.assign(input.data());
+  std::vector<float> y(static_cast<std::size_t>(tokens * c.rows), std::nanf(""));
+  const HalfProduct call = {device.matrix(),
+                            x.data(),
+                            c.columns,
+                            static_cast<std::int32_t>(c.columns),
+                            tokens,
+                            true,
+                            {y.data(), c.rows, NumberKind::kFloat32, nullptr, nullptr, 0},
+                            1,
+                            nullptr,
+                            nullptr};
+  const int tiles = (tiles_of(call.weight) + Kernel::kBlockTiles - 1) / Kernel::kBlockTiles;
+  const Grid grid = {{tiles, (tokens + Kernel::kBlockTokens - 1) / Kernel::kBlockTokens, 1},
+                     Kernel::kThreads,
+                     Kernel::kSharedWords * sizeof(float)};
+  testing::launch(grid, 9, [&](EmulatedThread& thread) { Kernel::run(thread, call); });
+  expect_close<Number>(y, weight, input, tokens, c);
+}
+
+TEST(CudaTiledProduct, EqualsFloat64WithinItsRoundings) {
+  for (const std::int64_t columns : {8, 64, 520, 576}) {
+    for (const std::int64_t group : {32, 96, 128}) expect_tiled<4, Float16>({150, columns, group, 4}, 20);
+  }
+  expect_tiled<4, BFloat16>({17, 1024, 128, 4, Decoding::kWholeZero, true}, 131);
+  expect_tiled<8, Float16>({129, 640, 4096, 8}, 3);
+  expect_tiled<8, BFloat16>({16, 640, 64, 8, Decoding::kWholeZero, false, ScaleStorage::kBFloat16}, 30);
+}
+
+TEST(CudaTiledProduct, ReadsSharedMemoryFromAllBanks) {
+  using Kernel = Tiled<4, Float16>;
+  for (int phase = 0; phase < 4; ++phase) {
+    for (int step = 0; step < kChunkSteps; ++step) {
+      std::set<int> banks;
+      for (int lane = 8 * phase; lane < 8 * phase + 8; ++lane) {
+        for (int i = 0; i < 4; ++i) banks.insert((Kernel::unit_at(lane / 4, 4 * step + lane % 4) + i) % 32);
+      }
+      EXPECT_EQ(banks.size(), 32U);
+    }
+  }
+}
+
+template <int kBits, typename Number>
+void expect_expanded(const WeightCase& c, bool moved) {
+  UnpackedWeight weight = make_weight(c);
+  for (std::int64_t i = 0; moved && i < c.columns; ++i) weight.group_index.push_back(static_cast<std::int32_t>(i % 3));
+  const Packed packed = pack(PackedWeight::pack(weight.view()));
+  const OnDevice device(packed);
+  std::vector<std::uint16_t> found(static_cast<std::size_t>(c.rows * c.columns), 0xFFFFU);
+  const ExpandCall call = {device.matrix(), packed.sources_at(packed.bytes.data()), found.data(), c.columns};
+  testing::launch({{tiles_of(call.weight), (chunks_of(call.weight) + 3) / 4, 1}, kExpandThreads, 0}, 3,
+                  [&](EmulatedThread& thread) { Expand<kBits, Number>::run(thread, call); });
+  const Oracle oracle(weight);
+  for (std::int64_t i = 0; i < c.rows * c.columns; ++i) {
+    ASSERT_EQ(found[static_cast<std::size_t>(i)], Number::from_float(oracle.weight(i / c.columns, i % c.columns))) << c;
+  }
+}
+
+TEST(CudaExpansion, RoundsTheDecodedWeightOnce) {
+  for (const std::int64_t columns : {31, 96, 600}) {
+    expect_expanded<2, Float16>({17, columns, 32, 2}, false);
+    expect_expanded<3, Float16>({17, columns, 48, 3}, false);
+    expect_expanded<4, BFloat16>({17, columns, 128, 4}, false);
+    expect_expanded<8, BFloat16>({17, columns, 4096, 8}, false);
+  }
+  expect_expanded<4, Float16>({17, 192, 64, 4}, true);
+}
+
+TEST(CudaArrangement, PutsColumnsAtTheirPlaces) {
+  const std::int32_t sources[] = {2, 0, -1, 3, 1, -1};
+  const std::uint16_t input[] = {10, 11, 12, 13, 99, 20, 21, 22, 23, 99};
+  std::uint16_t output[12];
+  const ArrangeCall call = {input, 5, 2, 4, sources, 6, output};
+  testing::launch({{2, 1, 1}, kArrangeThreads, 0}, 1, [&](EmulatedThread& thread) { Arrange::run(thread, call); });
+  EXPECT_THAT(output, ::testing::ElementsAre(12, 10, 0, 13, 11, 0, 22, 20, 0, 23, 21, 0));
 }
 
 TEST(CudaSkinnyProduct, KeepsWhatIsNotFiniteInItsOwnToken) {
