@@ -194,8 +194,9 @@ class Integer {
     for (int n = 0; n < kTokenTiles; ++n) {
       if (!owns(thread, call, n)) continue;
       for (int w = 0; w < kIntegerWarps; ++w) open_[n] += shared.load(slot_at(w, 0, n) + place);
-      for (cursor.run = 0; cursor.run < runs_of_group(call.weight.group_steps); ++cursor.run) {
-        close_run(thread, call, n, cursor, cursor.run + 1 == runs_of_group(call.weight.group_steps));
+      const int runs = runs_of_group(call.weight.group_steps);
+      for (cursor.in_group = 0; cursor.in_group < runs; ++cursor.in_group) {
+        close_run(thread, call, n, cursor, cursor.in_group + 1 == runs);
       }
     }
   }
@@ -207,7 +208,8 @@ class Integer {
     const int token = token_ + n * 8 + thread.index() / kTileRows;
     const Matrix& weight = call.weight;
     const int runs = runs_of(weight.groups, weight.group_steps);
-    const std::int64_t run = std::int64_t{token} * runs + cursor.group * runs_of_group(weight.group_steps) + cursor.run;
+    const std::int64_t run =
+        std::int64_t{token} * runs + cursor.group * runs_of_group(weight.group_steps) + cursor.in_group;
     const std::int64_t at = (std::int64_t{tile_} * weight.groups + cursor.group) * kTileRows + scale_place(row);
     const std::int32_t zero = weight.zeros != nullptr ? weight.zeros[at] : weight.uniform_zero;
     open_[n] -= zero * call.sums[run];

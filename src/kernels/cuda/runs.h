@@ -25,14 +25,14 @@ struct RunSteps {
 /// Walks steps in order and says which end a run, and which a group.
 struct RunCursor {
   int group;
-  int run;         ///< within the group
+  int in_group;    ///< the run's number within it
   int run_left;    ///< steps still to come of the run
   int group_left;  ///< steps still to come of the group
 
   LOWBIT_HOST_DEVICE RunCursor(int step, int group_steps)
-      : group(step / group_steps), run(0), run_left(0), group_left(0) {
+      : group(step / group_steps), in_group(0), run_left(0), group_left(0) {
     const int within = step % group_steps;
-    run = within / kRunSteps;
+    in_group = within / kRunSteps;
     group_left = group_steps - within;
     run_left = kRunSteps - within % kRunSteps;
   }
@@ -42,14 +42,14 @@ struct RunCursor {
   LOWBIT_HOST_DEVICE void advance(int group_steps) {
     if (ends_group()) {
       ++group;
-      run = 0;
+      in_group = 0;
       group_left = group_steps;
       run_left = kRunSteps;
       return;
     }
     --group_left;
     if (--run_left == 0) {
-      ++run;
+      ++in_group;
       run_left = kRunSteps;
     }
   }

@@ -26,14 +26,15 @@ inline constexpr int kSkinnyThreads = kSkinnyWarps * kLanes;
 inline constexpr int kTileTokens = 8;
 
 template <typename Number, int kBits>
-LOWBIT_HOST_DEVICE Quad decode_quad(const Codes<kBits>& codes, const Parameters& parameters, int in_chunk, int reg) {
+LOWBIT_HOST_DEVICE inline Quad decode_quad(const Codes<kBits>& codes, const Parameters& parameters, int in_chunk,
+                                           int reg) {
   return Number::template decode<kBits>(code_bytes<kBits>(codes, in_chunk, reg),
                                         Number::prepare(parameters.zero(reg % 2)));
 }
 
 /// A step of a tile, its four registers decoded, times eight places of a token.
 template <typename Number, typename Thread>
-LOWBIT_HOST_DEVICE void multiply_step(Thread& thread, const Quad (&quads)[4], const Word4& x, float (&sums)[4]) {
+LOWBIT_HOST_DEVICE inline void multiply_step(Thread& thread, const Quad (&quads)[4], const Word4& x, float (&sums)[4]) {
   LOWBIT_UNROLL
   for (int i = 0; i < 2; ++i) {
     const Quad& top = quads[2 * i];
@@ -45,8 +46,8 @@ LOWBIT_HOST_DEVICE void multiply_step(Thread& thread, const Quad (&quads)[4], co
 
 /// Ends a group: sums += group sums times the scale of their row, rounded once; group sums begin again.
 template <int kTokenTiles>
-LOWBIT_HOST_DEVICE void scale_sums(const Matrix& weight, const Parameters& parameters,
-                                   float (&group_sums)[kTokenTiles][4], float (&sums)[kTokenTiles][4]) {
+LOWBIT_HOST_DEVICE inline void scale_sums(const Matrix& weight, const Parameters& parameters,
+                                          float (&group_sums)[kTokenTiles][4], float (&sums)[kTokenTiles][4]) {
   const float scales[2] = {parameters.scale(weight.scale_kind, 0), parameters.scale(weight.scale_kind, 1)};
   LOWBIT_UNROLL
   for (int n = 0; n < kTokenTiles; ++n) {
