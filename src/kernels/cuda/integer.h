@@ -43,7 +43,7 @@ class Integer {
   }
 
  private:
-  static constexpr int kDepth = kBits == 8 ? 2 : 4;
+  static constexpr int kDepth = kBits == 8 || kTokenTiles > 1 ? 2 : 4;
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE Integer(Thread& thread, const IntegerProduct& call)

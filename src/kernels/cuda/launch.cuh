@@ -5,8 +5,12 @@
 #include <cstdio>
 #include <cstring>
 
-#include "kernels/cuda/abi.h"
 #include "kernels/cuda/device_thread.cuh"
+#include "kernels/cuda/expand.h"
+#include "kernels/cuda/integer.h"
+#include "kernels/cuda/output.h"
+#include "kernels/cuda/report.h"
+#include "kernels/cuda/skinny.h"
 
 // What the library's sources share. Each launcher of a width is instantiated in a source of its own.
 namespace lowbit::kernels::cuda {

@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "kernels/cuda/abi.h"
 #include "kernels/cuda/launch.cuh"
 
 // The table of liblowbit_cuda.so.
@@ -90,6 +91,11 @@ bool copy_to_host(void* to, const void* from, std::uint64_t bytes, Report* repor
   start(report);
   return succeeded(cudaMemcpy(to, from, bytes, cudaMemcpyDeviceToHost), report);
 }
+bool copy_within(void* to, const void* from, std::uint64_t bytes, void* stream, Report* report) {
+  start(report);
+  return succeeded(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(stream)),
+                   report);
+}
 bool fill(void* memory, std::int32_t byte, std::uint64_t bytes, void* stream, Report* report) {
   start(report);
   return succeeded(cudaMemsetAsync(memory, byte, bytes, static_cast<cudaStream_t>(stream)), report);
@@ -97,6 +103,52 @@ bool fill(void* memory, std::int32_t byte, std::uint64_t bytes, void* stream, Re
 bool wait(void* stream, Report* report) {
   start(report);
   return succeeded(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), report);
+}
+
+bool create_stream(void** stream, Report* report) {
+  start(report);
+  return succeeded(cudaStreamCreateWithFlags(reinterpret_cast<cudaStream_t*>(stream), cudaStreamNonBlocking), report);
+}
+bool release_stream(void* stream, Report* report) {
+  start(report);
+  return succeeded(cudaStreamDestroy(static_cast<cudaStream_t>(stream)), report);
+}
+bool begin_capture(void* stream, Report* report) {
+  start(report);
+  return succeeded(cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeThreadLocal), report);
+}
+bool end_capture(void* stream, void** graph, Report* report) {
+  start(report);
+  cudaGraph_t recorded = nullptr;
+  if (!succeeded(cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &recorded), report)) return false;
+  const bool made = succeeded(cudaGraphInstantiate(reinterpret_cast<cudaGraphExec_t*>(graph), recorded, 0), report);
+  return succeeded(cudaGraphDestroy(recorded), report) && made;
+}
+bool launch_graph(void* graph, void* stream, Report* report) {
+  start(report);
+  return succeeded(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), static_cast<cudaStream_t>(stream)), report);
+}
+bool release_graph(void* graph, Report* report) {
+  start(report);
+  return succeeded(cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)), report);
+}
+bool create_event(void** event, Report* report) {
+  start(report);
+  return succeeded(cudaEventCreate(reinterpret_cast<cudaEvent_t*>(event)), report);
+}
+bool record_event(void* event, void* stream, Report* report) {
+  start(report);
+  return succeeded(cudaEventRecord(static_cast<cudaEvent_t>(event), static_cast<cudaStream_t>(stream)), report);
+}
+bool milliseconds_between(void* first, void* second, float* result, Report* report) {
+  start(report);
+  return succeeded(cudaEventSynchronize(static_cast<cudaEvent_t>(second)), report) &&
+         succeeded(cudaEventElapsedTime(result, static_cast<cudaEvent_t>(first), static_cast<cudaEvent_t>(second)),
+                   report);
+}
+bool release_event(void* event, Report* report) {
+  start(report);
+  return succeeded(cudaEventDestroy(static_cast<cudaEvent_t>(event)), report);
 }
 
 bool half_product(HalfKernel kernel, NumberKind number, const HalfProduct* call, const Launch* launch, Report* report) {
@@ -170,8 +222,12 @@ bool arrange(const ArrangeCall* call, const Launch* launch, Report* report) {
 
 extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::Table* lowbit_cuda_table() {
   using namespace lowbit::kernels::cuda;
-  static const Table kTable = {kInterface,   count_devices,  describe_device, use_device, allocate,
-                               release,      copy_to_device, copy_to_host,    fill,       wait,
-                               half_product, quantize,       integer_product, expand,     arrange};
+  static const Table kTable = {kInterface,    count_devices, describe_device,      use_device,
+                               allocate,      release,       copy_to_device,       copy_to_host,
+                               fill,          wait,          create_stream,        release_stream,
+                               begin_capture, end_capture,   launch_graph,         release_graph,
+                               create_event,  record_event,  milliseconds_between, release_event,
+                               half_product,  quantize,      integer_product,      expand,
+                               arrange};
   return &kTable;
 }

@@ -85,7 +85,7 @@ class Skinny {
 
  private:
   // Chunks in flight for each warp: all warps of a multiprocessor together keep some 50 KB on their way.
-  static constexpr int kDepth = kRowTiles == 2 ? (kBits == 8 ? 1 : 2) : kBits == 2 ? 4 : kBits == 8 ? 2 : 3;
+  static constexpr int kDepth = kTokenTiles > 1 ? 2 : kBits == 2 ? 4 : kBits == 8 ? 2 : 3;
   struct Chunk {
     Codes<kBits> codes[kRowTiles];
     Parameters parameters[kRowTiles];
