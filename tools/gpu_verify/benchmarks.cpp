@@ -10,6 +10,8 @@ namespace lowbit::gpu_verify {
 
 namespace {
 
+constexpr double kRotationBytes = 256.0 * (1 << 20);
+
 struct Case {
   Shape shape;
   int tokens;
@@ -58,7 +60,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
   if (!settings.cublas.empty()) cublas.emplace(gpu, settings.cublas);
   Matrices matrices;
   for (const Case& c : chosen_cases(settings)) {
-    Contest contest(gpu, c.shape, c.tokens, matrices);
+    Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes);
     add_ours(contest, c);
     if (cublas) {
       contest.add_rival(*cublas, RivalKind::kFloat16);

@@ -11,24 +11,22 @@ namespace lowbit::gpu_verify {
 
 namespace {
 
-constexpr double kRotationBytes = 256.0 * (1 << 20);
-
-int copies_for(double bytes) { return static_cast<int>((kRotationBytes + bytes - 1.0) / bytes); }
+double size_of(const cuda::Packed& packed) { return static_cast<double>(packed.bytes.size()); }
 
 struct HalfParts {
   Weights weights;
   HalfRunner runner;
-  HalfParts(const Gpu& gpu, const cuda::Packed& packed, const std::vector<float>& input, int tokens)
-      : weights(gpu, packed, copies_for(static_cast<double>(packed.bytes.size()))),
+  HalfParts(const Gpu& gpu, const cuda::Packed& packed, int copies, const std::vector<float>& input, int tokens)
+      : weights(gpu, packed, copies),
         runner(gpu, weights, cuda::NumberKind::kFloat16, to_16_bits(input, false), tokens) {}
 };
 
 struct IntegerParts {
   Weights weights;
   IntegerRunner runner;
-  IntegerParts(const Gpu& gpu, const cuda::Packed& packed, int planes, const std::vector<float>& input, int tokens)
-      : weights(gpu, packed, copies_for(static_cast<double>(packed.bytes.size()))),
-        runner(gpu, weights, planes, input, tokens) {}
+  IntegerParts(const Gpu& gpu, const cuda::Packed& packed, int copies, int planes, const std::vector<float>& input,
+               int tokens)
+      : weights(gpu, packed, copies), runner(gpu, weights, planes, input, tokens) {}
 };
 
 constexpr std::size_t element_bytes(RivalKind kind) { return kind == RivalKind::kInt8 ? 1 : 2; }
@@ -55,11 +53,11 @@ struct RivalParts {
   std::vector<std::unique_ptr<Buffer<std::uint8_t>>> weights;
   Buffer<std::uint8_t> input;
   Buffer<std::int32_t> output;
-  RivalParts(const Gpu& gpu, RivalKind kind, const Shape& shape, int tokens)
+  RivalParts(const Gpu& gpu, RivalKind kind, int copies, const Shape& shape, int tokens)
       : input(gpu, rival_numbers(kind, static_cast<std::size_t>(tokens * shape.columns), 2)),
         output(gpu, static_cast<std::size_t>(tokens * shape.rows)) {
     const auto values = rival_numbers(kind, static_cast<std::size_t>(shape.rows * shape.columns), 1);
-    for (int i = 0; i < copies_for(static_cast<double>(values.size())); ++i) {
+    for (int i = 0; i < copies; ++i) {
       weights.push_back(std::make_unique<Buffer<std::uint8_t>>(gpu, values));
     }
   }
@@ -70,8 +68,8 @@ struct ExpandedParts {
   Buffer<std::uint16_t> expanded;
   Buffer<std::uint8_t> input;
   Buffer<std::int32_t> output;
-  ExpandedParts(const Gpu& gpu, const cuda::Packed& packed, const Shape& shape, int tokens)
-      : weights(gpu, packed, copies_for(static_cast<double>(packed.bytes.size()))),
+  ExpandedParts(const Gpu& gpu, const cuda::Packed& packed, int copies, const Shape& shape, int tokens)
+      : weights(gpu, packed, copies),
         expanded(gpu, static_cast<std::size_t>(shape.rows * shape.columns)),
         input(gpu, rival_numbers(RivalKind::kFloat16, static_cast<std::size_t>(tokens * shape.columns), 2)),
         output(gpu, static_cast<std::size_t>(tokens * shape.rows)) {}
@@ -87,8 +85,15 @@ const cuda::Packed& Matrices::get(const Shape& shape, int bits, std::int64_t gro
   return packed_.emplace(key, cuda::pack(kernels::PackedWeight::pack(weight.view()))).first->second;
 }
 
-Contest::Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices)
-    : gpu_(gpu), shape_(shape), tokens_(tokens), matrices_(matrices), input_(make_input(tokens * shape.columns, 3)) {}
+Contest::Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes)
+    : gpu_(gpu),
+      shape_(shape),
+      tokens_(tokens),
+      matrices_(matrices),
+      rotation_bytes_(rotation_bytes),
+      input_(make_input(tokens * shape.columns, 3)) {}
+
+int Contest::copies_for(double bytes) const { return static_cast<int>((rotation_bytes_ + bytes - 1.0) / bytes); }
 
 template <typename Multiply>
 void Contest::add(const std::string& name, double weight_bytes, int launches, std::shared_ptr<void> memory,
@@ -103,39 +108,37 @@ void Contest::add(const std::string& name, double weight_bytes, int launches, st
 
 void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel) {
   const cuda::Packed& packed = matrices_.get(shape_, bits, group);
-  const auto parts = std::make_shared<HalfParts>(gpu_, packed, input_, tokens_);
+  const auto parts = std::make_shared<HalfParts>(gpu_, packed, copies_for(size_of(packed)), input_, tokens_);
   add(fmt::format("{} W{}A16 g{}", kernel == cuda::HalfKernel::kSkinny ? "skinny" : "tiled", bits, group),
-      static_cast<double>(packed.bytes.size()), parts->weights.copies(), parts,
-      [&](int copy) { parts->runner.run(copy, kernel, true); });
+      size_of(packed), parts->weights.copies(), parts, [&](int copy) { parts->runner.run(copy, kernel, true); });
 }
 
 void Contest::add_integer(int bits, std::int64_t group, int planes, bool with_rounding) {
   const cuda::Packed& packed = matrices_.get(shape_, bits, group);
-  const auto parts = std::make_shared<IntegerParts>(gpu_, packed, planes, input_, tokens_);
+  const auto parts = std::make_shared<IntegerParts>(gpu_, packed, copies_for(size_of(packed)), planes, input_, tokens_);
   parts->runner.quantize(0);
   add(fmt::format("{} W{} g{}{}", planes == 1 ? "int8" : "int16", bits, group, with_rounding ? " with rounding" : ""),
-      static_cast<double>(packed.bytes.size()), parts->weights.copies(), parts, [&](int copy) {
+      size_of(packed), parts->weights.copies(), parts, [&](int copy) {
         if (with_rounding) parts->runner.quantize(copy, true);
         parts->runner.multiply(copy, true);
       });
 }
 
 void Contest::add_rival(const Cublas& cublas, RivalKind kind) {
-  const auto parts = std::make_shared<RivalParts>(gpu_, kind, shape_, tokens_);
+  const double bytes = static_cast<double>(shape_.rows * shape_.columns) * static_cast<double>(element_bytes(kind));
+  const auto parts = std::make_shared<RivalParts>(gpu_, kind, copies_for(bytes), shape_, tokens_);
   constexpr const char* kNames[] = {"cuBLAS float16", "cuBLAS bfloat16", "cuBLAS int8"};
-  add(kNames[static_cast<int>(kind)],
-      static_cast<double>(shape_.rows * shape_.columns) * static_cast<double>(element_bytes(kind)),
-      static_cast<int>(parts->weights.size()), parts, [&](int copy) {
-        cublas.multiply(kind, parts->weights[static_cast<std::size_t>(copy)]->data(), parts->input.data(),
-                        parts->output.data(), static_cast<int>(shape_.rows), static_cast<int>(shape_.columns), tokens_);
-      });
+  add(kNames[static_cast<int>(kind)], bytes, static_cast<int>(parts->weights.size()), parts, [&](int copy) {
+    cublas.multiply(kind, parts->weights[static_cast<std::size_t>(copy)]->data(), parts->input.data(),
+                    parts->output.data(), static_cast<int>(shape_.rows), static_cast<int>(shape_.columns), tokens_);
+  });
 }
 
 void Contest::add_expanded(const Cublas& cublas, int bits, std::int64_t group) {
   const cuda::Packed& packed = matrices_.get(shape_, bits, group);
-  const auto parts = std::make_shared<ExpandedParts>(gpu_, packed, shape_, tokens_);
-  add(fmt::format("expanded W{} g{} and cuBLAS float16", bits, group), static_cast<double>(packed.bytes.size()),
-      parts->weights.copies(), parts, [&](int copy) {
+  const auto parts = std::make_shared<ExpandedParts>(gpu_, packed, copies_for(size_of(packed)), shape_, tokens_);
+  add(fmt::format("expanded W{} g{} and cuBLAS float16", bits, group), size_of(packed), parts->weights.copies(), parts,
+      [&](int copy) {
         const cuda::ExpandCall call = {parts->weights.matrix(copy), nullptr, parts->expanded.data(), shape_.columns};
         const cuda::Launch launch = gpu_.launch();
         cuda::Report report{};

@@ -29,7 +29,7 @@ class Matrices {
 /// they leave the GPU's cache between two uses.
 class Contest {
  public:
-  Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices);
+  Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes);
 
   void add_half(int bits, std::int64_t group, cuda::HalfKernel kernel);
   void add_integer(int bits, std::int64_t group, int planes, bool with_rounding);
@@ -49,6 +49,7 @@ class Contest {
     std::unique_ptr<Graph> graph;
     std::vector<double> microseconds;
   };
+  [[nodiscard]] int copies_for(double bytes) const;
   template <typename Multiply>
   void add(const std::string& name, double weight_bytes, int launches, std::shared_ptr<void> memory,
            const Multiply& multiply);
@@ -57,6 +58,7 @@ class Contest {
   Shape shape_;
   int tokens_;
   Matrices& matrices_;
+  double rotation_bytes_;
   std::vector<float> input_;
   std::vector<Entrant> entrants_;
 };

@@ -14,16 +14,17 @@ struct ExpandCall {
   std::int64_t stride;
 };
 
-inline constexpr int kExpandThreads = 128;
-
 /// scale (code - zero), rounded from float32 once. A warp takes a chunk of a tile.
 template <int kBits, typename Number>
 struct Expand {
+  static constexpr int kThreads = 128;
+  static constexpr int kResidentBlocks = 1;
+
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const ExpandCall& call) {
     const int lane = thread.index() % kLanes;
     const int tile = thread.block(0);
-    const int chunk = thread.block(1) * (kExpandThreads / kLanes) + thread.index() / kLanes;
+    const int chunk = thread.block(1) * (kThreads / kLanes) + thread.index() / kLanes;
     thread.allow_next_grid();
     thread.wait_for_previous_grid();
     if (chunk >= chunks_of(call.weight)) return;
@@ -68,15 +69,16 @@ struct ArrangeCall {
   std::uint16_t* output;  ///< [tokens][places]
 };
 
-inline constexpr int kArrangeThreads = 256;
-
 struct Arrange {
+  static constexpr int kThreads = 256;
+  static constexpr int kResidentBlocks = 1;
+
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const ArrangeCall& call) {
     thread.allow_next_grid();
     thread.wait_for_previous_grid();
     const int token = thread.block(0);
-    for (int p = thread.index(); p < call.places; p += kArrangeThreads) {
+    for (int p = thread.index(); p < call.places; p += kThreads) {
       const int column = call.sources[p];
       const bool present = column >= 0 && column < call.columns;
       call.output[std::int64_t{token} * call.places + p] = present ? call.input[token * call.stride + column] : 0;

@@ -25,6 +25,8 @@ inline constexpr int kIntegerThreads = kIntegerWarps * kLanes;
 template <int kBits, int kPlanes, int kTokenTiles>
 class Integer {
  public:
+  static constexpr int kThreads = kIntegerThreads;
+  static constexpr int kResidentBlocks = 2;
   static constexpr int kTokens = kTokenTiles * 8;
   static constexpr int kStride = kTileRows + 4;  // 32 banks for the lanes of a warp
   static constexpr int kSlotWords = 8 * kStride;

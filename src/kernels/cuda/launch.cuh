@@ -3,16 +3,12 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdio>
-#include <cstring>
 
 #include "kernels/cuda/device_thread.cuh"
-#include "kernels/cuda/expand.h"
-#include "kernels/cuda/integer.h"
-#include "kernels/cuda/output.h"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/report.h"
-#include "kernels/cuda/skinny.h"
 
-// What the library's sources share. Each launcher of a width is instantiated in a source of its own.
+// What the library's sources share. The kernels of each width are instantiated in a source of their own.
 namespace lowbit::kernels::cuda {
 
 /// Whether CUDA succeeded; fills the report when not.
@@ -25,47 +21,43 @@ inline bool succeeded(cudaError_t status, Report* report) {
   return false;
 }
 
-inline bool refuse(Report* report, const char* text) {
-  report->failure = Failure::kArgument;
-  std::snprintf(report->text, sizeof report->text, "%s", text);
-  return false;
+template <typename Kernel, typename Call>
+__global__ void __launch_bounds__(Kernel::kThreads, Kernel::kResidentBlocks) entry(const __grid_constant__ Call call) {
+  DeviceThread thread;
+  Kernel::run(thread, call);
 }
 
-struct Shape {
-  dim3 blocks;
-  int threads;
-  std::size_t shared_bytes;
-};
+/// Starts kernels in a stream.
+class Launcher {
+ public:
+  Launcher(const Launch& launch, Report* report) : launch_(launch), report_(report) {}
 
-template <typename Call>
-bool launch_kernel(void (*kernel)(Call), const Shape& shape, const Call& call, const Launch& launch, Report* report) {
-  // Beyond 48 KB a kernel must be told that it may have so much.
-  if (shape.shared_bytes > 48 * 1024 &&
-      !succeeded(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                      static_cast<int>(shape.shared_bytes)),
-                 report)) {
-    return false;
+  template <typename Kernel, typename Call>
+  bool launch(const GridSize& grid, const Call& call) {
+    // Beyond 48 KB a kernel must be told that it may have so much.
+    if (grid.shared_bytes > 48 * 1024 &&
+        !succeeded(cudaFuncSetAttribute(entry<Kernel, Call>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                        static_cast<int>(grid.shared_bytes)),
+                   report_)) {
+      return false;
+    }
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(static_cast<unsigned>(grid.blocks[0]), static_cast<unsigned>(grid.blocks[1]),
+                          static_cast<unsigned>(grid.blocks[2]));
+    config.blockDim = dim3(Kernel::kThreads);
+    config.dynamicSmemBytes = grid.shared_bytes;
+    config.stream = static_cast<cudaStream_t>(launch_.stream);
+    config.attrs = &attribute;
+    config.numAttrs = launch_.dependent != 0 ? 1 : 0;
+    return succeeded(cudaLaunchKernelEx(&config, entry<Kernel, Call>, call), report_);
   }
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = shape.blocks;
-  config.blockDim = dim3(static_cast<unsigned>(shape.threads));
-  config.dynamicSmemBytes = shape.shared_bytes;
-  config.stream = static_cast<cudaStream_t>(launch.stream);
-  config.attrs = &attribute;
-  config.numAttrs = launch.dependent != 0 ? 1 : 0;
-  return succeeded(cudaLaunchKernelEx(&config, kernel, call), report);
-}
 
-template <int kBits>
-bool launch_skinny(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
-template <int kBits>
-bool launch_tiled(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
-template <int kBits>
-bool launch_integer(int planes, const IntegerProduct& call, const Launch& launch, Report* report);
-template <int kBits>
-bool launch_expand(NumberKind number, const ExpandCall& call, const Launch& launch, Report* report);
+ private:
+  const Launch& launch_;
+  Report* report_;
+};
 
 }  // namespace lowbit::kernels::cuda

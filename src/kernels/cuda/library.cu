@@ -1,25 +1,23 @@
 #include <cstdio>
 
-#include "kernels/cuda/abi.h"
+#include "kernels/cuda/checked.h"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/widths.cuh"
 
 // The table of liblowbit_cuda.so.
 namespace lowbit::kernels::cuda {
 
-namespace {
+bool DeviceWidths::quantize(int planes, const QuantizeCall& call, const Launch& launch, Report* report) {
+  Launcher launcher(launch, report);
+  return planes == 1 ? dispatch_quantize<1>(call, launcher) : dispatch_quantize<2>(call, launcher);
+}
 
-__global__ void __launch_bounds__(kQuantizeThreads) quantize_one_plane(const __grid_constant__ QuantizeCall call) {
-  DeviceThread thread;
-  Quantize<1>::run(thread, call);
+bool DeviceWidths::arrange(const ArrangeCall& call, const Launch& launch, Report* report) {
+  Launcher launcher(launch, report);
+  return dispatch_arrange(call, launcher);
 }
-__global__ void __launch_bounds__(kQuantizeThreads) quantize_two_planes(const __grid_constant__ QuantizeCall call) {
-  DeviceThread thread;
-  Quantize<2>::run(thread, call);
-}
-__global__ void __launch_bounds__(kArrangeThreads) arrange_kernel(const __grid_constant__ ArrangeCall call) {
-  DeviceThread thread;
-  Arrange::run(thread, call);
-}
+
+namespace {
 
 void start(Report* report) { *report = Report{}; }
 
@@ -151,83 +149,38 @@ bool release_event(void* event, Report* report) {
   return succeeded(cudaEventDestroy(static_cast<cudaEvent_t>(event)), report);
 }
 
-bool half_product(HalfKernel kernel, NumberKind number, const HalfProduct* call, const Launch* launch, Report* report) {
-  start(report);
-  if (number == NumberKind::kFloat32) return refuse(report, "the input of a 16-bit product is float32");
-  if (call->tokens == 0) return true;
-  if (call->splits < 1) return refuse(report, "a product has no splits");
-  if (call->splits > 1 && (call->partials == nullptr || call->arrivals == nullptr)) {
-    return refuse(report, "a product in splits has no memory for their sums");
-  }
-  if (kernel == HalfKernel::kTiled) {
-    if (call->splits != 1 || !call->aligned)
-      return refuse(report, "the tiled kernel takes aligned input and one split");
-    if (call->weight.bits == 4) return launch_tiled<4>(number, *call, *launch, report);
-    if (call->weight.bits == 8) return launch_tiled<8>(number, *call, *launch, report);
-    return refuse(report, "the tiled kernel takes 4 and 8 bits");
-  }
-  switch (call->weight.bits) {
-    case 2: return launch_skinny<2>(number, *call, *launch, report);
-    case 3: return launch_skinny<3>(number, *call, *launch, report);
-    case 4: return launch_skinny<4>(number, *call, *launch, report);
-    case 8: return launch_skinny<8>(number, *call, *launch, report);
-    default: return refuse(report, "weights have 2, 3, 4 or 8 bits");
-  }
-}
-
-bool quantize(std::int32_t planes, const QuantizeCall* call, const Launch* launch, Report* report) {
-  start(report);
-  if (planes != 1 && planes != 2) return refuse(report, "activations have one plane or two");
-  if (call->tokens == 0) return true;
-  const Shape shape = {dim3(static_cast<unsigned>(call->tokens)), kQuantizeThreads,
-                       Quantize<1>::kSharedWords * sizeof(std::uint32_t)};
-  return launch_kernel(planes == 1 ? quantize_one_plane : quantize_two_planes, shape, *call, *launch, report);
-}
-
-bool integer_product(std::int32_t planes, const IntegerProduct* call, const Launch* launch, Report* report) {
-  start(report);
-  if (planes != 1 && planes != 2) return refuse(report, "activations have one plane or two");
-  if (call->tokens == 0) return true;
-  switch (call->weight.bits) {
-    case 2: return launch_integer<2>(planes, *call, *launch, report);
-    case 3: return launch_integer<3>(planes, *call, *launch, report);
-    case 4: return launch_integer<4>(planes, *call, *launch, report);
-    case 8: return launch_integer<8>(planes, *call, *launch, report);
-    default: return refuse(report, "weights have 2, 3, 4 or 8 bits");
-  }
-}
-
-bool expand(NumberKind number, const ExpandCall* call, const Launch* launch, Report* report) {
-  start(report);
-  if (number == NumberKind::kFloat32) return refuse(report, "weights are expanded to 16 bits");
-  switch (call->weight.bits) {
-    case 2: return launch_expand<2>(number, *call, *launch, report);
-    case 3: return launch_expand<3>(number, *call, *launch, report);
-    case 4: return launch_expand<4>(number, *call, *launch, report);
-    case 8: return launch_expand<8>(number, *call, *launch, report);
-    default: return refuse(report, "weights have 2, 3, 4 or 8 bits");
-  }
-}
-
-bool arrange(const ArrangeCall* call, const Launch* launch, Report* report) {
-  start(report);
-  if (call->tokens == 0) return true;
-  return launch_kernel(arrange_kernel, {dim3(static_cast<unsigned>(call->tokens)), kArrangeThreads, 0}, *call, *launch,
-                       report);
-}
-
 }  // namespace
 
 }  // namespace lowbit::kernels::cuda
 
 extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::Table* lowbit_cuda_table() {
   using namespace lowbit::kernels::cuda;
-  static const Table kTable = {kInterface,    count_devices, describe_device,      use_device,
-                               allocate,      release,       copy_to_device,       copy_to_host,
-                               fill,          wait,          create_stream,        release_stream,
-                               begin_capture, end_capture,   launch_graph,         release_graph,
-                               create_event,  record_event,  milliseconds_between, release_event,
-                               half_product,  quantize,      integer_product,      expand,
-                               arrange};
+  using Functions = Checked<DeviceWidths>;
+  static const Table kTable = {kInterface,
+                               count_devices,
+                               describe_device,
+                               use_device,
+                               allocate,
+                               release,
+                               copy_to_device,
+                               copy_to_host,
+                               copy_within,
+                               fill,
+                               wait,
+                               create_stream,
+                               release_stream,
+                               begin_capture,
+                               end_capture,
+                               launch_graph,
+                               release_graph,
+                               create_event,
+                               record_event,
+                               milliseconds_between,
+                               release_event,
+                               Functions::half_product,
+                               Functions::quantize,
+                               Functions::integer_product,
+                               Functions::expand,
+                               Functions::arrange};
   return &kTable;
 }

@@ -29,6 +29,8 @@ inline constexpr int kQuantizeWarps = kQuantizeThreads / kLanes;
 template <int kPlanes>
 class Quantize {
  public:
+  static constexpr int kThreads = kQuantizeThreads;
+  static constexpr int kResidentBlocks = 1;
   static constexpr int kSharedWords = kQuantizeWarps;
 
   template <typename Thread>

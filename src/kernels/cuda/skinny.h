@@ -65,6 +65,7 @@ LOWBIT_HOST_DEVICE inline void scale_sums(const Matrix& weight, const Parameters
 template <int kBits, typename Number, int kTokenTiles, int kRowTiles>
 class Skinny {
  public:
+  static constexpr int kThreads = kSkinnyThreads;
   static constexpr int kRows = kRowTiles * kTileRows;
   static constexpr int kTokens = kTokenTiles * kTileTokens;
   /// Rows of a token side by side; four more, so that the lanes of a warp write to 32 banks.

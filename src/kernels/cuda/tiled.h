@@ -14,6 +14,7 @@ class Tiled {
  public:
   static constexpr int kWarps = 8;
   static constexpr int kThreads = kWarps * kLanes;
+  static constexpr int kResidentBlocks = 1;
   static constexpr int kStages = 3;
   static constexpr int kBlockTokens = 128;
   static constexpr int kBlockTiles = 8;

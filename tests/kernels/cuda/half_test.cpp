@@ -202,7 +202,7 @@ void expect_expanded(const WeightCase& c, bool moved) {
   const OnDevice device(packed);
   std::vector<std::uint16_t> found(static_cast<std::size_t>(c.rows * c.columns), 0xFFFFU);
   const ExpandCall call = {device.matrix(), packed.sources_at(packed.bytes.data()), found.data(), c.columns};
-  testing::launch({{tiles_of(call.weight), (chunks_of(call.weight) + 3) / 4, 1}, kExpandThreads, 0}, 3,
+  testing::launch({{tiles_of(call.weight), (chunks_of(call.weight) + 3) / 4, 1}, Expand<kBits, Number>::kThreads, 0}, 3,
                   [&](EmulatedThread& thread) { Expand<kBits, Number>::run(thread, call); });
   const Oracle oracle(weight);
   for (std::int64_t i = 0; i < c.rows * c.columns; ++i) {
@@ -225,7 +225,7 @@ TEST(CudaArrangement, PutsColumnsAtTheirPlaces) {
   const std::uint16_t input[] = {10, 11, 12, 13, 99, 20, 21, 22, 23, 99};
   std::uint16_t output[12];
   const ArrangeCall call = {input, 5, 2, 4, sources, 6, output};
-  testing::launch({{2, 1, 1}, kArrangeThreads, 0}, 1, [&](EmulatedThread& thread) { Arrange::run(thread, call); });
+  testing::launch({{2, 1, 1}, Arrange::kThreads, 0}, 1, [&](EmulatedThread& thread) { Arrange::run(thread, call); });
   EXPECT_THAT(output, ::testing::ElementsAre(12, 10, 0, 13, 11, 0, 22, 20, 0, 23, 21, 0));
 }
 
