@@ -1,12 +1,7 @@
-#include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/widths.cuh"
+#include "kernels/cuda/integer_launch.cuh"
 
 namespace lowbit::kernels::cuda {
 
-template <>
-bool DeviceWidths::integer<8>(int planes, const IntegerProduct& call, const Launch& launch, Report* report) {
-  Launcher launcher(launch, report);
-  return planes == 1 ? dispatch_integer<1, 8>(call, launcher) : dispatch_integer<2, 8>(call, launcher);
-}
+template bool DeviceWidths::integer<8>(int, const IntegerProduct&, const Launch&, Report*);
 
 }  // namespace lowbit::kernels::cuda
