@@ -1,10 +1,10 @@
 #pragma once
 
 #include "kernels/cuda/expand.h"
+#include "kernels/cuda/half_sums.h"
 #include "kernels/cuda/integer.h"
 #include "kernels/cuda/quantize.h"
 #include "kernels/cuda/report.h"
-#include "kernels/cuda/skinny.h"
 
 // What liblowbit_cuda.so offers: one C function, which gives a table of functions. It throws nothing, prints nothing,
 // and knows nothing of the rest of lowbit, so that it is built with a CUDA toolkit and used without one.

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "kernels/cuda/chunk.h"
-#include "kernels/cuda/skinny.h"
 
 // A packed matrix as 16-bit floats, for products so large that decoding every weight once more costs little beside
 // them.

@@ -1,7 +1,6 @@
 #pragma once
 
-#include "kernels/cuda/chunk.h"
-#include "kernels/cuda/skinny.h"
+#include "kernels/cuda/half_sums.h"
 
 // Products of many tokens: a block makes 128 rows and 128 tokens. Activations pass through shared memory in stages of
 // 128 columns, copied while earlier ones are multiplied; weights go straight into registers, as in the skinny kernel.
@@ -43,20 +42,17 @@ class Tiled {
  private:
   static constexpr int kWarpTiles = 2;
   static constexpr int kWarpTokenTiles = 8;
-  struct Chunk {
-    Codes<kBits> codes[kWarpTiles];
-    Parameters parameters[kWarpTiles];
-  };
-  using Accumulators = float[kWarpTiles][kWarpTokenTiles][4];
+  using Sums = HalfSums<kBits, Number, kWarpTiles, kWarpTokenTiles>;
 
   LOWBIT_HOST_DEVICE Tiled(int lane, int tile, int token, int in_block)
-      : lane_(lane), tile_(tile), token_(token), in_block_(in_block) {}
+      : token_(token), in_block_(in_block), sums_{lane, tile, {}} {}
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE void work(Thread& thread, const HalfProduct& call) {
     const int chunks = chunks_of(call.weight);
-    Chunk next = {};
-    load(thread, call, 0, next);
+    auto shared = thread.template shared<std::uint32_t>();
+    typename Sums::Chunk next = {};
+    sums_.load(thread, call.weight, 0, next);
     thread.wait_for_previous_grid();
     LOWBIT_UNROLL
     for (int stage = 0; stage < kStages - 1; ++stage) copy_stage(thread, call, stage);
@@ -66,23 +62,14 @@ class Tiled {
       // next.
       thread.sync();
       copy_stage(thread, call, chunk + kStages - 1);
-      Chunk current = next;
-      load(thread, call, chunk + 1, next);
-      add_chunk(thread, call, chunk, current);
+      typename Sums::Chunk current = next;
+      sums_.load(thread, call.weight, chunk + 1, next);
+      sums_.add_chunk(thread, call.weight, chunk, current, [&](int, int in_chunk, int n) {
+        const int token = in_block_ + n * kTileTokens + sums_.lane / 4;
+        return shared.load16(chunk % kStages * kStageWords + unit_at(token, in_chunk * 4 + sums_.lane % 4));
+      });
     }
     thread.template wait_copies<0>();
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE void load(Thread& thread, const HalfProduct& call, int chunk, Chunk& target) const {
-    if (chunk >= chunks_of(call.weight)) return;
-    const GroupCursor cursor(call.weight, chunk * kChunkSteps);
-    LOWBIT_UNROLL
-    for (int r = 0; r < kWarpTiles; ++r) {
-      if (tile_ + r >= tiles_of(call.weight)) continue;
-      target.codes[r] = load_codes<kBits>(thread, call.weight, tile_ + r, chunk, lane_);
-      target.parameters[r] = load_parameters(thread, call.weight, tile_ + r, cursor.group, lane_);
-    }
   }
 
   // Behind the last chunk an empty group of copies, so that the waits count on.
@@ -105,54 +92,6 @@ class Tiled {
     thread.commit_copies();
   }
 
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE void add_chunk(Thread& thread, const HalfProduct& call, int chunk, Chunk& current) {
-    Accumulators group_sums = {};
-    GroupCursor cursor(call.weight, chunk * kChunkSteps);
-    LOWBIT_UNROLL
-    for (int s = 0; s < kChunkSteps; ++s) {
-      const int step = chunk * kChunkSteps + s;
-      if (step >= call.weight.steps) break;
-      add_step(thread, chunk % kStages * kStageWords, s, current, group_sums);
-      const bool closes = cursor.advance(call.weight);
-      if (!closes || s + 1 == kChunkSteps || step + 1 == call.weight.steps) continue;
-      close_group(call, current, group_sums);
-      LOWBIT_UNROLL
-      for (int r = 0; r < kWarpTiles; ++r) {
-        if (tile_ + r >= tiles_of(call.weight)) continue;
-        current.parameters[r] = load_parameters(thread, call.weight, tile_ + r, cursor.group, lane_);
-      }
-    }
-    close_group(call, current, group_sums);
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE void add_step(Thread& thread, int stage, int in_chunk, const Chunk& current,
-                                   Accumulators& group_sums) const {
-    auto shared = thread.template shared<std::uint32_t>();
-    Quad quads[kWarpTiles][4];
-    LOWBIT_UNROLL
-    for (int r = 0; r < kWarpTiles; ++r) {
-      LOWBIT_UNROLL
-      for (int reg = 0; reg < 4; ++reg)
-        quads[r][reg] = decode_quad<Number>(current.codes[r], current.parameters[r], in_chunk, reg);
-    }
-    LOWBIT_UNROLL
-    for (int n = 0; n < kWarpTokenTiles; ++n) {
-      const int token = in_block_ + n * kTileTokens + lane_ / 4;
-      const Word4 x = shared.load16(stage + unit_at(token, in_chunk * 4 + lane_ % 4));
-      LOWBIT_UNROLL
-      for (int r = 0; r < kWarpTiles; ++r) multiply_step<Number>(thread, quads[r], x, group_sums[r][n]);
-    }
-  }
-
-  LOWBIT_HOST_DEVICE void close_group(const HalfProduct& call, const Chunk& current, Accumulators& group_sums) {
-    LOWBIT_UNROLL
-    for (int r = 0; r < kWarpTiles; ++r) {
-      scale_sums(call.weight, current.parameters[r], group_sums[r], sums_[r]);
-    }
-  }
-
   LOWBIT_HOST_DEVICE void store(const HalfProduct& call) const {
     LOWBIT_UNROLL
     for (int r = 0; r < kWarpTiles; ++r) {
@@ -160,19 +99,17 @@ class Tiled {
       for (int n = 0; n < kWarpTokenTiles; ++n) {
         LOWBIT_UNROLL
         for (int i = 0; i < 4; ++i) {
-          const int row = (tile_ + r) * kTileRows + lane_ / 4 + i / 2 * 8;
-          const int token = token_ + in_block_ + n * kTileTokens + lane_ % 4 * 2 + i % 2;
-          if (row < call.weight.rows && token < call.tokens) call.output.store(token, row, sums_[r][n][i]);
+          const int row = (sums_.tile + r) * kTileRows + sums_.lane / 4 + i / 2 * 8;
+          const int token = token_ + in_block_ + n * kTileTokens + sums_.lane % 4 * 2 + i % 2;
+          if (row < call.weight.rows && token < call.tokens) call.output.store(token, row, sums_.sums[r][n][i]);
         }
       }
     }
   }
 
-  int lane_;
-  int tile_;
   int token_;
   int in_block_;
-  float sums_[kWarpTiles][kWarpTokenTiles][4] = {};
+  Sums sums_;
 };
 
 }  // namespace lowbit::kernels::cuda

@@ -1,11 +1,11 @@
 #pragma once
 
 #include "kernels/cuda/expand.h"
+#include "kernels/cuda/half_sums.h"
 #include "kernels/cuda/integer.h"
 #include "kernels/cuda/output.h"
 #include "kernels/cuda/quantize.h"
 #include "kernels/cuda/report.h"
-#include "kernels/cuda/skinny.h"
 
 // The launching functions of each width, which half_N.cu and integer_N.cu define.
 namespace lowbit::kernels::cuda {
