@@ -118,7 +118,7 @@ bool check_integer(const Gpu& gpu, const Case& c, const PackedWeight& weight, co
 std::vector<Case> all_cases(bool tiny) {
   std::vector<Case> cases;
   for (const int bits : {4, 2, 3, 8}) {
-    cases.push_back({Kind::kSkinny, {33, 200, 64, bits}, 3});
+    cases.push_back({Kind::kSkinny, {33, 1100, 64, bits}, 3});
     cases.push_back({Kind::kSkinny, {33, 576, 64, bits, false}, 9, true});
     cases.push_back({Kind::kInt8, {33, 300, 64, bits, false}, 3});
     cases.push_back({Kind::kInt16, {33, 300, 128, bits, false}, 3});
