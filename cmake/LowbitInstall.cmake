@@ -35,6 +35,9 @@ set_target_properties(lowbit_cli PROPERTIES
 set_target_properties(lowbit PROPERTIES INSTALL_RPATH "$ORIGIN;$ORIGIN/lowbit/torch/lib;${torch_path}")
 
 install(TARGETS lowbit lowbit_cli EXPORT lowbitTargets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+if(TARGET lowbit_cuda)
+  install(TARGETS lowbit_cuda LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")  # loaded by name, so not exported
+endif()
 # json.h is for our own sources: its users would need nlohmann-json.
 install(DIRECTORY include/ DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h"
   PATTERN base/json.h EXCLUDE)

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "kernels/cuda/expand.h"
+#include "kernels/cuda/half_sums.h"
+#include "kernels/cuda/integer.h"
+#include "kernels/cuda/quantize.h"
+#include "kernels/cuda/report.h"
+
+// What liblowbit_cuda.so offers: one C function, which gives a table of functions. It throws nothing, prints nothing,
+// and knows nothing of the rest of lowbit, so that it is built with a CUDA toolkit and used without one.
+namespace lowbit::kernels::cuda {
+
+/// Raised with every change of this file or of a structure that it or report.h names.
+inline constexpr std::uint32_t kInterface = 1;
+
+struct Device {
+  char name[256];
+  std::int32_t major;
+  std::int32_t minor;
+  std::int32_t multiprocessors;
+  std::int32_t l2_bytes;
+  std::uint64_t bytes;
+  std::uint64_t free;
+};
+
+enum class HalfKernel : std::int32_t { kSkinny, kTiled };
+
+/// Every function returns whether it succeeded, and fills the report when not. Those that launch do not wait.
+struct Table {
+  std::uint32_t interface;
+  bool (*count_devices)(std::int32_t* count, Report* report);
+  bool (*describe_device)(std::int32_t device, Device* result, Report* report);
+  bool (*use_device)(std::int32_t device, Report* report);
+  bool (*allocate)(std::uint64_t bytes, void** result, Report* report);
+  bool (*release)(void* memory, Report* report);
+  bool (*copy_to_device)(void* to, const void* from, std::uint64_t bytes, Report* report);
+  bool (*copy_to_host)(void* to, const void* from, std::uint64_t bytes, Report* report);
+  bool (*copy_within)(void* to, const void* from, std::uint64_t bytes, void* stream, Report* report);
+  bool (*fill)(void* memory, std::int32_t byte, std::uint64_t bytes, void* stream, Report* report);
+  bool (*wait)(void* stream, Report* report);
+  bool (*create_stream)(void** stream, Report* report);
+  bool (*release_stream)(void* stream, Report* report);
+  /// What is launched into the stream until `end_capture` is recorded as a graph in place of being run.
+  bool (*begin_capture)(void* stream, Report* report);
+  bool (*end_capture)(void* stream, void** graph, Report* report);
+  bool (*launch_graph)(void* graph, void* stream, Report* report);
+  bool (*release_graph)(void* graph, Report* report);
+  bool (*create_event)(void** event, Report* report);
+  bool (*record_event)(void* event, void* stream, Report* report);
+  /// Waits for the second one.
+  bool (*milliseconds_between)(void* first, void* second, float* result, Report* report);
+  bool (*release_event)(void* event, Report* report);
+  /// `number` is kFloat16 or kBFloat16, of the input. The tiled kernel has 4 and 8 bits and needs `aligned`.
+  bool (*half_product)(HalfKernel kernel, NumberKind number, const HalfProduct* call, const Launch* launch,
+                       Report* report);
+  bool (*quantize)(std::int32_t planes, const QuantizeCall* call, const Launch* launch, Report* report);
+  bool (*integer_product)(std::int32_t planes, const IntegerProduct* call, const Launch* launch, Report* report);
+  bool (*expand)(NumberKind number, const ExpandCall* call, const Launch* launch, Report* report);
+  bool (*arrange)(const ArrangeCall* call, const Launch* launch, Report* report);
+};
+
+inline constexpr const char* kTableSymbol = "lowbit_cuda_table";
+using TableFunction = const Table* (*)();
+
+}  // namespace lowbit::kernels::cuda

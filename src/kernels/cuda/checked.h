@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdio>
+
+#include "kernels/cuda/abi.h"
+
+// The part of the library's functions that launch which is the same on a GPU and on the tests' model of one: what a
+// call must be, and which width it is for. `Widths` has the launching functions of each width.
+namespace lowbit::kernels::cuda {
+
+inline bool refuse(Report* report, const char* text) {
+  report->failure = Failure::kArgument;
+  std::snprintf(report->text, sizeof report->text, "%s", text);
+  return false;
+}
+
+/// Calls action.operator()<bits>(), or refuses.
+template <typename Action>
+bool for_width(int bits, Report* report, const Action& action) {
+  switch (bits) {
+    case 2: return action.template operator()<2>();
+    case 3: return action.template operator()<3>();
+    case 4: return action.template operator()<4>();
+    case 8: return action.template operator()<8>();
+    default: return refuse(report, "weights have 2, 3, 4 or 8 bits");
+  }
+}
+
+template <typename Widths>
+struct Checked {
+  static bool half_product(HalfKernel kernel, NumberKind number, const HalfProduct* call, const Launch* launch,
+                           Report* report) {
+    *report = Report{};
+    if (number == NumberKind::kFloat32) return refuse(report, "the input of a 16-bit product is float32");
+    if (call->tokens == 0) return true;
+    if (call->splits < 1) return refuse(report, "a product has no splits");
+    if (call->splits > 1 && (call->partials == nullptr || call->arrivals == nullptr)) {
+      return refuse(report, "a product in splits has no memory for their sums");
+    }
+    if (kernel == HalfKernel::kSkinny) {
+      return for_width(call->weight.bits, report,
+                       [&]<int kBits>() { return Widths::template skinny<kBits>(number, *call, *launch, report); });
+    }
+    if (call->splits != 1 || !call->aligned)
+      return refuse(report, "the tiled kernel takes aligned input and one split");
+    if (call->weight.bits == 4) return Widths::template tiled<4>(number, *call, *launch, report);
+    if (call->weight.bits == 8) return Widths::template tiled<8>(number, *call, *launch, report);
+    return refuse(report, "the tiled kernel takes 4 and 8 bits");
+  }
+
+  static bool integer_product(std::int32_t planes, const IntegerProduct* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (planes != 1 && planes != 2) return refuse(report, "activations have one plane or two");
+    if (call->tokens == 0) return true;
+    return for_width(call->weight.bits, report,
+                     [&]<int kBits>() { return Widths::template integer<kBits>(planes, *call, *launch, report); });
+  }
+
+  static bool expand(NumberKind number, const ExpandCall* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (number == NumberKind::kFloat32) return refuse(report, "weights are expanded to 16 bits");
+    return for_width(call->weight.bits, report,
+                     [&]<int kBits>() { return Widths::template expand<kBits>(number, *call, *launch, report); });
+  }
+
+  static bool quantize(std::int32_t planes, const QuantizeCall* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (planes != 1 && planes != 2) return refuse(report, "activations have one plane or two");
+    if (call->tokens == 0) return true;
+    return Widths::quantize(planes, *call, *launch, report);
+  }
+
+  static bool arrange(const ArrangeCall* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    return call->tokens == 0 || Widths::arrange(*call, *launch, report);
+  }
+};
+
+}  // namespace lowbit::kernels::cuda

@@ -1,0 +1,76 @@
+#pragma once
+
+#include "kernels/cuda/expand.h"
+#include "kernels/cuda/quantize.h"
+#include "kernels/cuda/schedule.h"
+#include "kernels/cuda/tiled.h"
+
+// From a call to the kernel that makes it and the size of its grid. `launcher.launch<Kernel>(grid, call)` starts it: on
+// a GPU, or in the tests on the model of one.
+namespace lowbit::kernels::cuda {
+
+struct GridSize {
+  int blocks[3];
+  std::size_t shared_bytes;
+};
+
+constexpr int blocks_for(int count, int size) { return (count + size - 1) / size; }
+
+template <typename Number, int kBits, typename Launcher>
+bool dispatch_skinny(const HalfProduct& call, Launcher& launcher) {
+  const SkinnySchedule schedule = schedule_skinny(call.weight, call.tokens, 1);  // the call holds its own splits
+  const auto launch = [&]<int kTokenTiles, int kRowTiles>() {
+    using Kernel = Skinny<kBits, Number, kTokenTiles, kRowTiles>;
+    const GridSize grid = {{schedule.row_blocks, call.splits, schedule.token_blocks},
+                           Kernel::kSharedFloats * sizeof(float)};
+    return launcher.template launch<Kernel>(grid, call);
+  };
+  if (schedule.token_tiles == 1) return launch.template operator()<1, 1>();
+  if constexpr (has_token_tiles(kBits, 2)) {
+    if (schedule.token_tiles == 2) return launch.template operator()<2, 1>();
+  }
+  if constexpr (has_token_tiles(kBits, 8)) {
+    if (schedule.token_tiles == 8) return launch.template operator()<8, 2>();
+  }
+  return launch.template operator()<4, 1>();
+}
+
+template <typename Number, int kBits, typename Launcher>
+bool dispatch_tiled(const HalfProduct& call, Launcher& launcher) {
+  using Kernel = Tiled<kBits, Number>;
+  const GridSize grid = {
+      {blocks_for(tiles_of(call.weight), Kernel::kBlockTiles), blocks_for(call.tokens, Kernel::kBlockTokens), 1},
+      Kernel::kSharedWords * sizeof(std::uint32_t)};
+  return launcher.template launch<Kernel>(grid, call);
+}
+
+template <typename Number, int kBits, typename Launcher>
+bool dispatch_expand(const ExpandCall& call, Launcher& launcher) {
+  using Kernel = Expand<kBits, Number>;
+  const GridSize grid = {{tiles_of(call.weight), blocks_for(chunks_of(call.weight), Kernel::kThreads / kLanes), 1}, 0};
+  return launcher.template launch<Kernel>(grid, call);
+}
+
+template <int kPlanes, int kBits, typename Launcher>
+bool dispatch_integer(const IntegerProduct& call, Launcher& launcher) {
+  const auto launch = [&]<int kTokenTiles>() {
+    using Kernel = Integer<kBits, kPlanes, kTokenTiles>;
+    const GridSize grid = {{tiles_of(call.weight), blocks_for(call.tokens, Kernel::kTokens), 1},
+                           static_cast<std::size_t>(Kernel::shared_words(call.weight.group_steps)) * sizeof(float)};
+    return launcher.template launch<Kernel>(grid, call);
+  };
+  return choose_integer_tiles(call.tokens) == 1 ? launch.template operator()<1>() : launch.template operator()<4>();
+}
+
+template <int kPlanes, typename Launcher>
+bool dispatch_quantize(const QuantizeCall& call, Launcher& launcher) {
+  using Kernel = Quantize<kPlanes>;
+  return launcher.template launch<Kernel>({{call.tokens, 1, 1}, Kernel::kSharedWords * sizeof(std::uint32_t)}, call);
+}
+
+template <typename Launcher>
+bool dispatch_arrange(const ArrangeCall& call, Launcher& launcher) {
+  return launcher.template launch<Arrange>({{call.tokens, 1, 1}, 0}, call);
+}
+
+}  // namespace lowbit::kernels::cuda

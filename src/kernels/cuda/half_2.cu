@@ -1,0 +1,8 @@
+#include "kernels/cuda/half_launch.cuh"
+
+namespace lowbit::kernels::cuda {
+
+template bool DeviceWidths::skinny<2>(NumberKind, const HalfProduct&, const Launch&, Report*);
+template bool DeviceWidths::expand<2>(NumberKind, const ExpandCall&, const Launch&, Report*);
+
+}  // namespace lowbit::kernels::cuda

@@ -1,0 +1,129 @@
+#pragma once
+
+#include "kernels/cuda/chunk.h"
+#include "kernels/cuda/output.h"
+
+// What the kernels for 16-bit activations share: the call, and the sums of a warp.
+namespace lowbit::kernels::cuda {
+
+/// Tokens of one matrix instruction.
+inline constexpr int kTileTokens = 8;
+
+struct HalfProduct {
+  Matrix weight;
+  const std::uint16_t* input;  ///< [tokens][input_stride], in the order of places
+  std::int64_t input_stride;   ///< numbers
+  std::int32_t input_places;   ///< what lies behind them is zero
+  std::int32_t tokens;
+  bool aligned;  ///< every eight places begin on 16 bytes
+  Target output;
+  std::int32_t splits;
+  float* partials;          ///< [splits][tokens][rows], for more than one split
+  std::uint32_t* arrivals;  ///< [blocks of rows and tokens], zero before and after
+};
+
+template <typename Number, int kBits>
+LOWBIT_HOST_DEVICE inline Quad decode_quad(const Codes<kBits>& codes, const Parameters& parameters, int in_chunk,
+                                           int reg) {
+  return Number::template decode<kBits>(code_bytes<kBits>(codes, in_chunk, reg),
+                                        Number::prepare(parameters.zero(reg % 2)));
+}
+
+/// A step of a tile, its four registers decoded, times eight places of a token.
+template <typename Number, typename Thread>
+LOWBIT_HOST_DEVICE inline void multiply_step(Thread& thread, const Quad (&quads)[4], const Word4& x, float (&sums)[4]) {
+  LOWBIT_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    const Quad& top = quads[2 * i];
+    const Quad& bottom = quads[2 * i + 1];
+    const std::uint32_t a[4] = {top.first, bottom.first, top.last, bottom.last};
+    thread.multiply_add(Number{}, sums, a, x.x[2 * i], x.x[2 * i + 1]);
+  }
+}
+
+/// Ends a group: sums += group sums times the scale of their row, rounded once; group sums begin again.
+template <int kTokenTiles>
+LOWBIT_HOST_DEVICE inline void scale_sums(const Matrix& weight, const Parameters& parameters,
+                                          float (&group_sums)[kTokenTiles][4], float (&sums)[kTokenTiles][4]) {
+  const float scales[2] = {parameters.scale(weight.scale_kind, 0), parameters.scale(weight.scale_kind, 1)};
+  LOWBIT_UNROLL
+  for (int n = 0; n < kTokenTiles; ++n) {
+    LOWBIT_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      sums[n][i] = fused(group_sums[n][i], scales[i / 2], sums[n][i]);
+      group_sums[n][i] = 0.0F;
+    }
+  }
+}
+
+/// A warp's sums over some chunks of columns, for kRowTiles * 16 rows and kTokenTiles * 8 tokens.
+template <int kBits, typename Number, int kRowTiles, int kTokenTiles>
+struct HalfSums {
+  struct Chunk {
+    Codes<kBits> codes[kRowTiles];
+    Parameters parameters[kRowTiles];
+  };
+  using Accumulators = float[kRowTiles][kTokenTiles][4];
+
+  int lane;
+  int tile;
+  Accumulators sums;
+
+  /// Nothing for a chunk behind the last one.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void load(Thread& thread, const Matrix& weight, int chunk, Chunk& target) const {
+    if (chunk >= chunks_of(weight)) return;
+    LOWBIT_UNROLL
+    for (int r = 0; r < kRowTiles; ++r) {
+      if (tile + r < tiles_of(weight)) target.codes[r] = load_codes<kBits>(thread, weight, tile + r, chunk, lane);
+    }
+    load_group(thread, weight, GroupCursor(weight, chunk * kChunkSteps).group, target);
+  }
+
+  /// `activations(step, in_chunk, token_tile)` gives a lane's eight places of its token.
+  template <typename Thread, typename Activations>
+  LOWBIT_HOST_DEVICE void add_chunk(Thread& thread, const Matrix& weight, int chunk, Chunk& current,
+                                    const Activations& activations) {
+    Accumulators group_sums = {};
+    GroupCursor cursor(weight, chunk * kChunkSteps);
+    LOWBIT_UNROLL
+    for (int s = 0; s < kChunkSteps; ++s) {
+      const int step = chunk * kChunkSteps + s;
+      if (step >= weight.steps) break;
+      Quad quads[kRowTiles][4];
+      LOWBIT_UNROLL
+      for (int r = 0; r < kRowTiles; ++r) {
+        LOWBIT_UNROLL
+        for (int reg = 0; reg < 4; ++reg) {
+          quads[r][reg] = decode_quad<Number>(current.codes[r], current.parameters[r], s, reg);
+        }
+      }
+      LOWBIT_UNROLL
+      for (int n = 0; n < kTokenTiles; ++n) {
+        const Word4 x = activations(step, s, n);
+        LOWBIT_UNROLL
+        for (int r = 0; r < kRowTiles; ++r) multiply_step<Number>(thread, quads[r], x, group_sums[r][n]);
+      }
+      const bool closes = cursor.advance(weight);
+      if (!closes || s + 1 == kChunkSteps || step + 1 == weight.steps) continue;
+      close_group(weight, current, group_sums);
+      load_group(thread, weight, cursor.group, current);
+    }
+    close_group(weight, current, group_sums);
+  }
+
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void load_group(Thread& thread, const Matrix& weight, int group, Chunk& target) const {
+    LOWBIT_UNROLL
+    for (int r = 0; r < kRowTiles; ++r) {
+      if (tile + r < tiles_of(weight)) target.parameters[r] = load_parameters(thread, weight, tile + r, group, lane);
+    }
+  }
+
+  LOWBIT_HOST_DEVICE void close_group(const Matrix& weight, const Chunk& current, Accumulators& group_sums) {
+    LOWBIT_UNROLL
+    for (int r = 0; r < kRowTiles; ++r) scale_sums(weight, current.parameters[r], group_sums[r], sums[r]);
+  }
+};
+
+}  // namespace lowbit::kernels::cuda

@@ -1,0 +1,11 @@
+#pragma once
+
+// What a GPU and the tests on a CPU compile alike is marked so. Nothing else of CUDA's language stands in these
+// headers.
+#ifdef __CUDACC__
+#define LOWBIT_HOST_DEVICE __host__ __device__ __attribute__((always_inline))
+#define LOWBIT_UNROLL _Pragma("unroll")
+#else
+#define LOWBIT_HOST_DEVICE
+#define LOWBIT_UNROLL
+#endif

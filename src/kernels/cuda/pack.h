@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/cuda/layout.h"
+#include "lowbit/kernels/api.h"
+
+namespace lowbit::kernels::cuda {
+
+/// A packed matrix in main memory, ready to be copied to a GPU as one piece.
+struct Packed {
+  std::vector<std::byte> bytes;
+  Matrix shape{};  ///< its pointers are null
+  std::int64_t zero_offset = 0;
+  std::int64_t scale_offset = 0;
+  std::int64_t source_offset = 0;
+  bool has_zeros = false;
+  bool has_sources = false;
+
+  [[nodiscard]] std::int64_t code_bytes() const;
+  [[nodiscard]] std::int64_t scale_bytes() const;
+  [[nodiscard]] std::int64_t zero_bytes() const;  ///< when it has zeros
+  /// The matrix when `bytes` lie at `base`, which must begin on 256 bytes.
+  [[nodiscard]] Matrix at(const std::byte* base) const;
+  /// Null, or the column of each padded place, -1 for padding: [steps * 32].
+  [[nodiscard]] const std::int32_t* sources_at(const std::byte* base) const;
+};
+
+/// Throws `kUnsupported` for what the GPU's kernels lack: real zeros, tables, outliers, and moved groups whose sizes
+/// are not one number of steps.
+[[nodiscard]] Packed pack(const PackedWeight& weight);
+
+/// Every code, scale and zero of the packed form, in the order of the matrix.
+[[nodiscard]] UnpackedWeight unpack(const Packed& packed);
+
+}  // namespace lowbit::kernels::cuda

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "kernels/cuda/expand.h"
+#include "kernels/cuda/half_sums.h"
+#include "kernels/cuda/integer.h"
+#include "kernels/cuda/output.h"
+#include "kernels/cuda/quantize.h"
+#include "kernels/cuda/report.h"
+
+// The launching functions of each width, which half_N.cu and integer_N.cu define.
+namespace lowbit::kernels::cuda {
+
+struct DeviceWidths {
+  template <int kBits>
+  static bool skinny(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
+  template <int kBits>
+  static bool tiled(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
+  template <int kBits>
+  static bool expand(NumberKind number, const ExpandCall& call, const Launch& launch, Report* report);
+  template <int kBits>
+  static bool integer(int planes, const IntegerProduct& call, const Launch& launch, Report* report);
+  static bool quantize(int planes, const QuantizeCall& call, const Launch& launch, Report* report);
+  static bool arrange(const ArrangeCall& call, const Launch& launch, Report* report);
+};
+
+}  // namespace lowbit::kernels::cuda

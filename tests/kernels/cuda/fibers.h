@@ -1,0 +1,85 @@
+#pragma once
+
+#include <ucontext.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace lowbit::kernels::cuda::testing {
+
+/// Runs functions by turns on one thread of the processor, each on a stack of its own. Who goes on next is drawn by
+/// seed. A fiber waits until somebody wakes it; when all wait, that is an error, as is an exception in one of them.
+class Fibers {
+ public:
+  explicit Fibers(std::uint64_t seed) : engine_(seed) {}
+
+  void run(int count, const std::function<void(int)>& body) {
+    body_ = &body;
+    fibers_.clear();
+    ready_.clear();
+    failure_ = nullptr;
+    finished_ = 0;
+    for (int i = 0; i < count; ++i) fibers_.push_back(std::make_unique<Fiber>());
+    for (int i = 0; i < count; ++i) start(i);
+    while (finished_ < count && failure_ == nullptr) {
+      if (ready_.empty()) throw std::runtime_error("every thread waits: a barrier that not all of them reach");
+      std::swap(ready_[std::uniform_int_distribution<std::size_t>(0, ready_.size() - 1)(engine_)], ready_.back());
+      current_ = ready_.back();
+      ready_.pop_back();
+      ::swapcontext(&scheduler_, &fibers_[static_cast<std::size_t>(current_)]->context);
+    }
+    // Fibers that never finished hold nothing that needs a destructor: kernels are plain.
+    if (failure_ != nullptr) std::rethrow_exception(failure_);
+  }
+
+  /// Called by the running fiber: others go on until `wake` names it.
+  void wait() { ::swapcontext(&fibers_[static_cast<std::size_t>(current_)]->context, &scheduler_); }
+  void wake(int fiber) { ready_.push_back(fiber); }
+
+ private:
+  static constexpr std::size_t kStackBytes = std::size_t{96} << 10;
+  struct Fiber {
+    ucontext_t context{};
+    std::unique_ptr<std::byte[]> stack{new std::byte[kStackBytes]};
+  };
+
+  void start(int index) {
+    Fiber& fiber = *fibers_[static_cast<std::size_t>(index)];
+    ::getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.get();
+    fiber.context.uc_stack.ss_size = kStackBytes;
+    fiber.context.uc_link = &scheduler_;
+    // makecontext hands on ints alone.
+    const auto self = reinterpret_cast<std::uintptr_t>(this);
+    ::makecontext(&fiber.context, reinterpret_cast<void (*)()>(&Fibers::enter), 3, static_cast<unsigned>(self),
+                  static_cast<unsigned>(self >> 32), index);
+    ready_.push_back(index);
+  }
+
+  static void enter(unsigned low, unsigned high, int index) {
+    auto* self = reinterpret_cast<Fibers*>((std::uintptr_t{high} << 32) | low);
+    try {
+      (*self->body_)(index);
+    } catch (...) {
+      self->failure_ = std::current_exception();
+    }
+    ++self->finished_;
+  }
+
+  std::mt19937_64 engine_;
+  const std::function<void(int)>* body_ = nullptr;
+  std::vector<std::unique_ptr<Fiber>> fibers_;
+  std::vector<int> ready_;
+  std::exception_ptr failure_;
+  ucontext_t scheduler_{};
+  int finished_ = 0;
+  int current_ = 0;
+};
+
+}  // namespace lowbit::kernels::cuda::testing

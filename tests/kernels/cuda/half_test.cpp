@@ -1,0 +1,246 @@
+#include "kernels/cuda/skinny.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "../guarded.h"
+#include "../kernel_cases.h"
+#include "../oracle.h"
+#include "emulator.h"
+#include "kernels/cuda/expand.h"
+#include "kernels/cuda/pack.h"
+#include "kernels/cuda/tiled.h"
+#include "on_device.h"
+
+// The kernels' own source on the model of a GPU, against float64.
+namespace lowbit::kernels::cuda {
+namespace {
+
+using kernels::testing::Guarded;
+using kernels::testing::make_input;
+using kernels::testing::make_weight;
+using kernels::testing::Oracle;
+using kernels::testing::WeightCase;
+using testing::EmulatedThread;
+using testing::Grid;
+using testing::OnDevice;
+
+struct Settings {
+  int splits = 1;
+  bool aligned = true;
+  std::uint64_t seed = 1;
+};
+
+template <int kBits, typename Number, int kTokenTiles, int kRowTiles>
+std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>& input, int tokens,
+                       const Settings& settings) {
+  using Kernel = Skinny<kBits, Number, kTokenTiles, kRowTiles>;
+  const Matrix& matrix = weight.matrix();
+  const auto outputs = static_cast<std::size_t>(tokens) * static_cast<std::size_t>(matrix.rows);
+  Guarded<std::uint16_t> x(input.size(), Guarded<std::uint16_t>::Side::kEnd);
+  x.assign(input.data());
+  Guarded<float> y(outputs, Guarded<float>::Side::kEnd);
+  std::fill(y.span().begin(), y.span().end(), std::nanf(""));
+  const Grid grid = {{(tiles_of(matrix) + kRowTiles - 1) / kRowTiles, settings.splits,
+                      (tokens + Kernel::kTokens - 1) / Kernel::kTokens},
+                     kSkinnyThreads,
+                     Kernel::kSharedFloats * sizeof(float)};
+  std::vector<float> partials(outputs * static_cast<std::size_t>(settings.splits), std::nanf(""));
+  std::vector<std::uint32_t> arrivals(static_cast<std::size_t>(grid.blocks[0] * grid.blocks[2]), 0);
+  const HalfProduct call = {matrix,
+                            x.data(),
+                            matrix.columns,
+                            matrix.columns,
+                            tokens,
+                            settings.aligned && matrix.columns % 8 == 0,
+                            {y.data(), matrix.rows, NumberKind::kFloat32, nullptr, nullptr, 0},
+                            settings.splits,
+                            partials.data(),
+                            arrivals.data()};
+  testing::launch(grid, settings.seed, [&](EmulatedThread& thread) { Kernel::run(thread, call); });
+  EXPECT_EQ(arrivals, std::vector<std::uint32_t>(arrivals.size(), 0));
+  return {y.span().begin(), y.span().end()};
+}
+
+template <typename Number>
+std::vector<std::uint16_t> as_numbers(const std::vector<float>& values) {
+  std::vector<std::uint16_t> result;
+  for (const float value : values) {
+    result.push_back(std::is_same_v<Number, Float16> ? as_half(value) : as_bfloat16(value));
+  }
+  return result;
+}
+
+// The model's tensor cores round each sum of 16 products once, and every group's sum is rounded once more when it is
+// scaled. With n roundings of 2^-24 the error is at most n 2^-24 times the sum of |x w|, here for n columns.
+template <typename Number>
+void expect_close(const std::vector<float>& found, const UnpackedWeight& weight,
+                  const std::vector<std::uint16_t>& input, int tokens, const WeightCase& c) {
+  const Oracle oracle(weight);
+  for (int t = 0; t < tokens; ++t) {
+    for (std::int64_t r = 0; r < c.rows; ++r) {
+      double sum = 0.0;
+      double magnitude = 0.0;
+      for (std::int64_t k = 0; k < c.columns; ++k) {
+        const double x = Number::to_float(input[static_cast<std::size_t>(t * c.columns + k)]);
+        const double product = x * static_cast<double>(oracle.weight(r, k));
+        sum += product;
+        magnitude += std::fabs(product);
+      }
+      const double bound = (static_cast<double>(c.columns) + 4.0) * 0x1p-24 * magnitude;
+      const double value = found[static_cast<std::size_t>(t * c.rows + r)];
+      ASSERT_LE(std::fabs(value - sum), bound) << c << ", token " << t << ", row " << r << ": " << value << " " << sum;
+    }
+  }
+}
+
+template <int kBits, typename Number, int kTokenTiles, int kRowTiles>
+void expect_product(const WeightCase& c, int tokens, const Settings& settings = {}) {
+  const UnpackedWeight weight = make_weight(c);
+  const OnDevice device(pack(PackedWeight::pack(weight.view())));
+  const auto input = as_numbers<Number>(make_input(tokens, c.columns));
+  expect_close<Number>(run<kBits, Number, kTokenTiles, kRowTiles>(device, input, tokens, settings), weight, input,
+                       tokens, c);
+}
+
+template <int kBits>
+void expect_shapes() {
+  for (const std::int64_t columns : {1, 31, 64, 129, 576, 1200}) {
+    for (const std::int64_t group : {32, 64, 96, 128, 4096}) {
+      expect_product<kBits, Float16, 1, 1>({17, columns, group, kBits}, 3);
+    }
+  }
+  expect_product<kBits, BFloat16, 1, 1>({40, 576, 64, kBits, Decoding::kWholeZero, true}, 8);
+  expect_product<kBits, Float16, 2, 2>({40, 576, 64, kBits, Decoding::kWholeZero, false, ScaleStorage::kFloat32}, 13);
+}
+
+TEST(CudaSkinnyProduct, EqualsFloat64WithinItsRoundingsFor2Bits) { expect_shapes<2>(); }
+TEST(CudaSkinnyProduct, EqualsFloat64WithinItsRoundingsFor3Bits) { expect_shapes<3>(); }
+TEST(CudaSkinnyProduct, EqualsFloat64WithinItsRoundingsFor4Bits) { expect_shapes<4>(); }
+TEST(CudaSkinnyProduct, EqualsFloat64WithinItsRoundingsFor8Bits) { expect_shapes<8>(); }
+
+TEST(CudaSkinnyProduct, ReadsActivationsThatAreNotAligned) {
+  expect_product<4, Float16, 1, 1>({17, 200, 64, 4}, 3, {1, false, 2});
+}
+
+TEST(CudaSkinnyProduct, GivesATokenTheSameBitsInEveryBatchAndOrder) {
+  const WeightCase c = {50, 1184, 128, 4};
+  const OnDevice device(pack(PackedWeight::pack(make_weight(c).view())));
+  const auto input = as_numbers<Float16>(make_input(70, c.columns));
+  for (const int splits : {1, 2}) {
+    const auto all = run<4, Float16, 4, 2>(device, input, 70, {splits, true, 3});
+    for (const int tokens : {1, 5, 33}) {
+      const std::vector<std::uint16_t> part(input.begin(), input.begin() + tokens * c.columns);
+      for (const std::uint64_t seed : {4U, 5U}) {
+        const auto few = run<4, Float16, 1, 1>(device, part, tokens, {splits, true, seed});
+        EXPECT_TRUE(std::equal(few.begin(), few.end(), all.begin())) << tokens << " tokens, " << splits << " splits";
+      }
+    }
+  }
+}
+
+TEST(CudaSkinnyProduct, JoinsSplitsInAFixedOrder) {
+  for (const int splits : {2, 3}) expect_product<4, Float16, 1, 1>({33, 3000, 128, 4}, 2, {splits, true, 6});
+}
+
+template <int kBits, typename Number>
+void expect_tiled(const WeightCase& c, int tokens) {
+  using Kernel = Tiled<kBits, Number>;
+  const UnpackedWeight weight = make_weight(c);
+  const OnDevice device(pack(PackedWeight::pack(weight.view())));
+  const auto input = as_numbers<Number>(make_input(tokens, c.columns));
+  Guarded<std::uint16_t> x(input.size(), Guarded<std::uint16_t>::Side::kEnd);
+  x.assign(input.data());
+  std::vector<float> y(static_cast<std::size_t>(tokens * c.rows), std::nanf(""));
+  const HalfProduct call = {device.matrix(),
+                            x.data(),
+                            c.columns,
+                            static_cast<std::int32_t>(c.columns),
+                            tokens,
+                            true,
+                            {y.data(), c.rows, NumberKind::kFloat32, nullptr, nullptr, 0},
+                            1,
+                            nullptr,
+                            nullptr};
+  const int tiles = (tiles_of(call.weight) + Kernel::kBlockTiles - 1) / Kernel::kBlockTiles;
+  const Grid grid = {{tiles, (tokens + Kernel::kBlockTokens - 1) / Kernel::kBlockTokens, 1},
+                     Kernel::kThreads,
+                     Kernel::kSharedWords * sizeof(float)};
+  testing::launch(grid, 9, [&](EmulatedThread& thread) { Kernel::run(thread, call); });
+  expect_close<Number>(y, weight, input, tokens, c);
+}
+
+TEST(CudaTiledProduct, EqualsFloat64WithinItsRoundings) {
+  for (const std::int64_t columns : {8, 64, 520, 576}) {
+    for (const std::int64_t group : {32, 96, 128}) expect_tiled<4, Float16>({150, columns, group, 4}, 20);
+  }
+  expect_tiled<4, BFloat16>({17, 1024, 128, 4, Decoding::kWholeZero, true}, 131);
+  expect_tiled<8, Float16>({129, 640, 4096, 8}, 3);
+  expect_tiled<8, BFloat16>({16, 640, 64, 8, Decoding::kWholeZero, false, ScaleStorage::kBFloat16}, 30);
+}
+
+TEST(CudaTiledProduct, ReadsSharedMemoryFromAllBanks) {
+  using Kernel = Tiled<4, Float16>;
+  for (int phase = 0; phase < 4; ++phase) {
+    for (int step = 0; step < kChunkSteps; ++step) {
+      std::set<int> banks;
+      for (int lane = 8 * phase; lane < 8 * phase + 8; ++lane) {
+        for (int i = 0; i < 4; ++i) banks.insert((Kernel::unit_at(lane / 4, 4 * step + lane % 4) + i) % 32);
+      }
+      EXPECT_EQ(banks.size(), 32U);
+    }
+  }
+}
+
+template <int kBits, typename Number>
+void expect_expanded(const WeightCase& c, bool moved) {
+  UnpackedWeight weight = make_weight(c);
+  for (std::int64_t i = 0; moved && i < c.columns; ++i) weight.group_index.push_back(static_cast<std::int32_t>(i % 3));
+  const Packed packed = pack(PackedWeight::pack(weight.view()));
+  const OnDevice device(packed);
+  std::vector<std::uint16_t> found(static_cast<std::size_t>(c.rows * c.columns), 0xFFFFU);
+  const ExpandCall call = {device.matrix(), packed.sources_at(packed.bytes.data()), found.data(), c.columns};
+  testing::launch({{tiles_of(call.weight), (chunks_of(call.weight) + 3) / 4, 1}, Expand<kBits, Number>::kThreads, 0}, 3,
+                  [&](EmulatedThread& thread) { Expand<kBits, Number>::run(thread, call); });
+  const Oracle oracle(weight);
+  for (std::int64_t i = 0; i < c.rows * c.columns; ++i) {
+    ASSERT_EQ(found[static_cast<std::size_t>(i)], Number::from_float(oracle.weight(i / c.columns, i % c.columns))) << c;
+  }
+}
+
+TEST(CudaExpansion, RoundsTheDecodedWeightOnce) {
+  for (const std::int64_t columns : {31, 96, 600}) {
+    expect_expanded<2, Float16>({17, columns, 32, 2}, false);
+    expect_expanded<3, Float16>({17, columns, 48, 3}, false);
+    expect_expanded<4, BFloat16>({17, columns, 128, 4}, false);
+    expect_expanded<8, BFloat16>({17, columns, 4096, 8}, false);
+  }
+  expect_expanded<4, Float16>({17, 192, 64, 4}, true);
+}
+
+TEST(CudaArrangement, PutsColumnsAtTheirPlaces) {
+  const std::int32_t sources[] = {2, 0, -1, 3, 1, -1};
+  const std::uint16_t input[] = {10, 11, 12, 13, 99, 20, 21, 22, 23, 99};
+  std::uint16_t output[12];
+  const ArrangeCall call = {input, 5, 2, 4, sources, 6, output};
+  testing::launch({{2, 1, 1}, Arrange::kThreads, 0}, 1, [&](EmulatedThread& thread) { Arrange::run(thread, call); });
+  EXPECT_THAT(output, ::testing::ElementsAre(12, 10, 0, 13, 11, 0, 22, 20, 0, 23, 21, 0));
+}
+
+TEST(CudaSkinnyProduct, KeepsWhatIsNotFiniteInItsOwnToken) {
+  const WeightCase c = {20, 160, 64, 4};
+  const OnDevice device(pack(PackedWeight::pack(make_weight(c).view())));
+  std::vector<float> values = make_input(4, c.columns);
+  const auto clean = run<4, Float16, 1, 1>(device, as_numbers<Float16>(values), 4, {});
+  values[static_cast<std::size_t>(c.columns + 7)] = std::nanf("");
+  const auto found = run<4, Float16, 1, 1>(device, as_numbers<Float16>(values), 4, {});
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const bool own = i / 20 == 1;
+    EXPECT_TRUE(own ? std::isnan(found[i]) : found[i] == clean[i]) << i;
+  }
+}
+
+}  // namespace
+}  // namespace lowbit::kernels::cuda

@@ -1,0 +1,131 @@
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "contest.h"
+#include "random_weights.h"
+#include "stages.h"
+
+namespace lowbit::gpu_verify {
+
+namespace {
+
+constexpr double kRotationBytes = 256.0 * (1 << 20);
+
+struct Case {
+  Shape shape;
+  int tokens;
+  [[nodiscard]] std::string name() const { return fmt::format("{}x{} M{}", shape.columns, shape.rows, tokens); }
+};
+
+// Headline cases first: a machine may be taken back at any time.
+std::vector<Case> all_cases(bool tiny) {
+  if (tiny) return {{{256, 128}, 1}, {{256, 128}, 40}};
+  std::vector<Case> cases;
+  for (const int tokens : {1, 16, 64, 1024, 8192}) cases.push_back({{4096, 11008}, tokens});
+  for (const int tokens : {1, 16}) cases.push_back({{4096, 4096}, tokens});
+  for (const int tokens : {1, 16, 64, 256}) cases.push_back({{11008, 4096}, tokens});
+  for (const int tokens : {4, 8, 32, 128, 256}) cases.push_back({{4096, 11008}, tokens});
+  for (const int tokens : {1, 16}) cases.push_back({{576, 192}, tokens});
+  return cases;
+}
+
+std::vector<Case> chosen_cases(const Settings& settings) {
+  std::vector<Case> cases = all_cases(settings.tiny);
+  std::erase_if(cases, [&](const Case& c) { return c.name().find(settings.filter) == std::string::npos; });
+  return cases;
+}
+
+void add_ours(Contest& contest, const Case& c) {
+  const std::int64_t group = c.shape.columns % 128 == 0 ? 128 : 64;
+  if (c.tokens <= 128) {
+    for (const int bits : {4, 2, 3, 8}) contest.add_half(bits, group, cuda::HalfKernel::kSkinny);
+    contest.add_integer(4, group, 2, true);
+  }
+  if (c.tokens >= 64) contest.add_half(4, group, cuda::HalfKernel::kTiled);
+  contest.add_integer(8, c.shape.columns, 1, true);
+  contest.add_integer(4, group, 1, true);
+}
+
+}  // namespace
+
+std::vector<std::string> benchmark_cases(const Settings& settings) {
+  std::vector<std::string> names;
+  for (const Case& c : chosen_cases(settings)) names.push_back(c.name());
+  return names;
+}
+
+void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) {
+  std::optional<Cublas> cublas;
+  if (!settings.cublas.empty()) cublas.emplace(gpu, settings.cublas);
+  Matrices matrices;
+  for (const Case& c : chosen_cases(settings)) {
+    Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes);
+    add_ours(contest, c);
+    if (cublas) {
+      contest.add_rival(*cublas, RivalKind::kFloat16);
+      contest.add_rival(*cublas, RivalKind::kBFloat16);
+      contest.add_rival(*cublas, RivalKind::kInt8);
+      if (c.tokens >= 256) contest.add_expanded(*cublas, 4, c.shape.columns % 128 == 0 ? 128 : 64);
+    }
+    contest.run(settings.repetitions, c.name(), results);
+  }
+}
+
+void run_smoke(const Gpu& gpu, const Settings& settings, Results& results) {
+  const cuda::Device& facts = gpu.facts();
+  Record device;
+  device.text("case", "device")
+      .text("name", facts.name)
+      .number("capability", facts.major + facts.minor / 10.0)
+      .number("multiprocessors", facts.multiprocessors)
+      .number("l2_bytes", facts.l2_bytes)
+      .number("bytes", static_cast<double>(facts.bytes))
+      .number("free", static_cast<double>(facts.free));
+  results.write(device);
+  // Expanding 8-bit weights writes two bytes for each that it reads: a rate of memory that our own code reaches.
+  const Shape shape = settings.tiny ? Shape{512, 512} : Shape{16384, 16384};
+  const Weights weights(
+      gpu, cuda::pack(kernels::PackedWeight::pack(make_weight({shape.rows, shape.columns, 128, 8}, 1).view())), 1);
+  const auto count = static_cast<std::size_t>(shape.rows * shape.columns);
+  const Buffer<std::uint16_t> expanded(gpu, count);
+  const Buffer<std::uint8_t> copied(gpu, 2 * count);
+  const auto timed = [&](const char* name, double bytes, const std::function<void()>& work) {
+    const Graph graph(gpu, work);
+    double best = graph.milliseconds();
+    for (int i = 0; i < settings.repetitions; ++i) best = std::min(best, graph.milliseconds());
+    results.write(Record().text("case", name).number("least_us", best * 1e3).number("gb_per_s", bytes / best / 1e6));
+  };
+  timed("expand 8 bits to float16, bytes read and written", 3.0 * static_cast<double>(count), [&] {
+    const cuda::ExpandCall call = {weights.matrix(0), nullptr, expanded.data(), shape.columns};
+    const cuda::Launch launch = gpu.launch();
+    cuda::Report report{};
+    Gpu::check(gpu.table().expand(cuda::NumberKind::kFloat16, &call, &launch, &report), report, "expanding");
+  });
+  timed("copy within the GPU, bytes read and written", 4.0 * static_cast<double>(count), [&] {
+    cuda::Report report{};
+    Gpu::check(gpu.table().copy_within(copied.data(), expanded.data(), 2 * count, gpu.stream(), &report), report,
+               "copying");
+  });
+}
+
+void run_profile(const Gpu& gpu, const Settings& settings, Results& results) {
+  const Shape shape = settings.tiny ? Shape{256, 128} : Shape{4096, 11008};
+  Matrices matrices;
+  for (const int tokens : {1, 16, 64}) {
+    const std::vector<float> input = make_input(tokens * shape.columns, 3);
+    for (const int bits : {4, 2}) {
+      const Weights weights(gpu, matrices.get(shape, bits, 128), 1);
+      HalfRunner half(gpu, weights, cuda::NumberKind::kFloat16, to_16_bits(input, false), tokens);
+      half.run(0, cuda::HalfKernel::kSkinny);
+      if (bits == 4 && tokens == 64) half.run(0, cuda::HalfKernel::kTiled);
+      const IntegerRunner integers(gpu, weights, 1, input, tokens);
+      integers.quantize(0);
+      integers.multiply(0);
+      gpu.wait();
+    }
+    results.write(Record().text("case", fmt::format("profiled M{}", tokens)));
+  }
+}
+
+}  // namespace lowbit::gpu_verify

@@ -1,0 +1,174 @@
+#include "contest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+
+#include "random_weights.h"
+
+namespace lowbit::gpu_verify {
+
+namespace {
+
+double size_of(const cuda::Packed& packed) { return static_cast<double>(packed.bytes.size()); }
+
+struct HalfParts {
+  Weights weights;
+  HalfRunner runner;
+  HalfParts(const Gpu& gpu, const cuda::Packed& packed, int copies, const std::vector<float>& input, int tokens)
+      : weights(gpu, packed, copies),
+        runner(gpu, weights, cuda::NumberKind::kFloat16, to_16_bits(input, false), tokens) {}
+};
+
+struct IntegerParts {
+  Weights weights;
+  IntegerRunner runner;
+  IntegerParts(const Gpu& gpu, const cuda::Packed& packed, int copies, int planes, const std::vector<float>& input,
+               int tokens)
+      : weights(gpu, packed, copies), runner(gpu, weights, planes, input, tokens) {}
+};
+
+constexpr std::size_t element_bytes(RivalKind kind) { return kind == RivalKind::kInt8 ? 1 : 2; }
+
+// Random numbers of ordinary size as the rival's type: zeros and denormals would be multiplied faster or slower.
+std::vector<std::uint8_t> rival_numbers(RivalKind kind, std::size_t count, std::uint64_t seed) {
+  std::vector<std::uint8_t> bytes(count * element_bytes(kind));
+  if (kind == RivalKind::kInt8) {
+    std::mt19937_64 engine(seed);
+    for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(engine() >> 56);
+    return bytes;
+  }
+  // A million distinct numbers, over and over: drawing 45 million takes longer than multiplying them.
+  const auto numbers = to_16_bits(make_input(1 << 20, seed), kind == RivalKind::kBFloat16);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint16_t number = numbers[i % numbers.size()];
+    bytes[2 * i] = static_cast<std::uint8_t>(number);
+    bytes[2 * i + 1] = static_cast<std::uint8_t>(number >> 8);
+  }
+  return bytes;
+}
+
+struct RivalParts {
+  std::vector<std::unique_ptr<Buffer<std::uint8_t>>> weights;
+  Buffer<std::uint8_t> input;
+  Buffer<std::int32_t> output;
+  RivalParts(const Gpu& gpu, RivalKind kind, int copies, const Shape& shape, int tokens)
+      : input(gpu, rival_numbers(kind, static_cast<std::size_t>(tokens * shape.columns), 2)),
+        output(gpu, static_cast<std::size_t>(tokens * shape.rows)) {
+    const auto values = rival_numbers(kind, static_cast<std::size_t>(shape.rows * shape.columns), 1);
+    for (int i = 0; i < copies; ++i) {
+      weights.push_back(std::make_unique<Buffer<std::uint8_t>>(gpu, values));
+    }
+  }
+};
+
+struct ExpandedParts {
+  Weights weights;
+  Buffer<std::uint16_t> expanded;
+  Buffer<std::uint8_t> input;
+  Buffer<std::int32_t> output;
+  ExpandedParts(const Gpu& gpu, const cuda::Packed& packed, int copies, const Shape& shape, int tokens)
+      : weights(gpu, packed, copies),
+        expanded(gpu, static_cast<std::size_t>(shape.rows * shape.columns)),
+        input(gpu, rival_numbers(RivalKind::kFloat16, static_cast<std::size_t>(tokens * shape.columns), 2)),
+        output(gpu, static_cast<std::size_t>(tokens * shape.rows)) {}
+};
+
+}  // namespace
+
+const cuda::Packed& Matrices::get(const Shape& shape, int bits, std::int64_t group) {
+  const std::string key = fmt::format("{} {} {} {}", shape.columns, shape.rows, bits, group);
+  const auto found = packed_.find(key);
+  if (found != packed_.end()) return found->second;
+  const UnpackedWeight weight = make_weight({shape.rows, shape.columns, group, bits}, 1);
+  return packed_.emplace(key, cuda::pack(kernels::PackedWeight::pack(weight.view()))).first->second;
+}
+
+Contest::Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes)
+    : gpu_(gpu),
+      shape_(shape),
+      tokens_(tokens),
+      matrices_(matrices),
+      rotation_bytes_(rotation_bytes),
+      input_(make_input(tokens * shape.columns, 3)) {}
+
+int Contest::copies_for(double bytes) const { return static_cast<int>((rotation_bytes_ + bytes - 1.0) / bytes); }
+
+template <typename Multiply>
+void Contest::add(const std::string& name, double weight_bytes, int launches, std::shared_ptr<void> memory,
+                  const Multiply& multiply) {
+  multiply(0);  // what is set up at a first call must not be recorded
+  gpu_.wait();
+  auto graph = std::make_unique<Graph>(gpu_, [&] {
+    for (int copy = 0; copy < launches; ++copy) multiply(copy);
+  });
+  entrants_.push_back({name, weight_bytes, launches, std::move(memory), std::move(graph), {}});
+}
+
+void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel) {
+  const cuda::Packed& packed = matrices_.get(shape_, bits, group);
+  const auto parts = std::make_shared<HalfParts>(gpu_, packed, copies_for(size_of(packed)), input_, tokens_);
+  add(fmt::format("{} W{}A16 g{}", kernel == cuda::HalfKernel::kSkinny ? "skinny" : "tiled", bits, group),
+      size_of(packed), parts->weights.copies(), parts, [&](int copy) { parts->runner.run(copy, kernel, true); });
+}
+
+void Contest::add_integer(int bits, std::int64_t group, int planes, bool with_rounding) {
+  const cuda::Packed& packed = matrices_.get(shape_, bits, group);
+  const auto parts = std::make_shared<IntegerParts>(gpu_, packed, copies_for(size_of(packed)), planes, input_, tokens_);
+  parts->runner.quantize(0);
+  add(fmt::format("{} W{} g{}{}", planes == 1 ? "int8" : "int16", bits, group, with_rounding ? " with rounding" : ""),
+      size_of(packed), parts->weights.copies(), parts, [&](int copy) {
+        if (with_rounding) parts->runner.quantize(copy, true);
+        parts->runner.multiply(copy, true);
+      });
+}
+
+void Contest::add_rival(const Cublas& cublas, RivalKind kind) {
+  const double bytes = static_cast<double>(shape_.rows * shape_.columns) * static_cast<double>(element_bytes(kind));
+  const auto parts = std::make_shared<RivalParts>(gpu_, kind, copies_for(bytes), shape_, tokens_);
+  constexpr const char* kNames[] = {"cuBLAS float16", "cuBLAS bfloat16", "cuBLAS int8"};
+  add(kNames[static_cast<int>(kind)], bytes, static_cast<int>(parts->weights.size()), parts, [&](int copy) {
+    cublas.multiply(kind, parts->weights[static_cast<std::size_t>(copy)]->data(), parts->input.data(),
+                    parts->output.data(), static_cast<int>(shape_.rows), static_cast<int>(shape_.columns), tokens_);
+  });
+}
+
+void Contest::add_expanded(const Cublas& cublas, int bits, std::int64_t group) {
+  const cuda::Packed& packed = matrices_.get(shape_, bits, group);
+  const auto parts = std::make_shared<ExpandedParts>(gpu_, packed, copies_for(size_of(packed)), shape_, tokens_);
+  add(fmt::format("expanded W{} g{} and cuBLAS float16", bits, group), size_of(packed), parts->weights.copies(), parts,
+      [&](int copy) {
+        const cuda::ExpandCall call = {parts->weights.matrix(copy), nullptr, parts->expanded.data(), shape_.columns};
+        const cuda::Launch launch = gpu_.launch();
+        cuda::Report report{};
+        Gpu::check(gpu_.table().expand(cuda::NumberKind::kFloat16, &call, &launch, &report), report, "expanding");
+        cublas.multiply(RivalKind::kFloat16, parts->expanded.data(), parts->input.data(), parts->output.data(),
+                        static_cast<int>(shape_.rows), static_cast<int>(shape_.columns), tokens_);
+      });
+}
+
+void Contest::run(int repetitions, const std::string& name, Results& results) {
+  for (int i = -1; i < repetitions; ++i) {  // the first round warms up
+    for (Entrant& entrant : entrants_) {
+      const double microseconds = entrant.graph->milliseconds() * 1e3 / entrant.launches;
+      if (i >= 0) entrant.microseconds.push_back(microseconds);
+    }
+  }
+  for (Entrant& entrant : entrants_) {
+    std::ranges::sort(entrant.microseconds);
+    const double median = entrant.microseconds[entrant.microseconds.size() / 2];
+    Record record;
+    record.text("case", name)
+        .text("entrant", entrant.name)
+        .number("median_us", median)
+        .number("least_us", entrant.microseconds.front())
+        .number("most_us", entrant.microseconds.back())
+        .number("repetitions", repetitions)
+        .number("weight_gb_per_s", entrant.weight_bytes / median / 1e3)
+        .number("tflops", 2.0 * static_cast<double>(shape_.rows * shape_.columns) * tokens_ / median / 1e6);
+    results.write(record);
+  }
+}
+
+}  // namespace lowbit::gpu_verify

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cublas.h"
+#include "products.h"
+#include "results.h"
+
+namespace lowbit::gpu_verify {
+
+struct Shape {
+  std::int64_t columns;
+  std::int64_t rows;
+};
+
+/// Packed random matrices of one shape, made once for all the cases that need them.
+class Matrices {
+ public:
+  const cuda::Packed& get(const Shape& shape, int bits, std::int64_t group);
+
+ private:
+  std::map<std::string, cuda::Packed> packed_;
+};
+
+/// Ways of making one product, timed in turn: each is a graph that goes once through so many copies of its weight that
+/// they leave the GPU's cache between two uses.
+class Contest {
+ public:
+  Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes);
+
+  void add_half(int bits, std::int64_t group, cuda::HalfKernel kernel);
+  void add_integer(int bits, std::int64_t group, int planes, bool with_rounding);
+  void add_rival(const Cublas& cublas, RivalKind kind);
+  /// The weight decoded to float16, then multiplied by cuBLAS.
+  void add_expanded(const Cublas& cublas, int bits, std::int64_t group);
+
+  /// One line an entrant: median, least and most microseconds a product, and GB/s of its weight.
+  void run(int repetitions, const std::string& name, Results& results);
+
+ private:
+  struct Entrant {
+    std::string name;
+    double weight_bytes;
+    int launches;
+    std::shared_ptr<void> memory;
+    std::unique_ptr<Graph> graph;
+    std::vector<double> microseconds;
+  };
+  [[nodiscard]] int copies_for(double bytes) const;
+  template <typename Multiply>
+  void add(const std::string& name, double weight_bytes, int launches, std::shared_ptr<void> memory,
+           const Multiply& multiply);
+
+  const Gpu& gpu_;
+  Shape shape_;
+  int tokens_;
+  Matrices& matrices_;
+  double rotation_bytes_;
+  std::vector<float> input_;
+  std::vector<Entrant> entrants_;
+};
+
+}  // namespace lowbit::gpu_verify

@@ -1,0 +1,205 @@
+#include <fmt/format.h>
+#include <cmath>
+#include <cstring>
+
+#include "lowbit/kernels/api.h"
+#include "products.h"
+#include "random_weights.h"
+#include "stages.h"
+
+namespace lowbit::gpu_verify {
+
+namespace {
+
+using kernels::Arithmetic;
+using kernels::PackedWeight;
+
+enum class Kind { kSkinny, kTiled, kInt8, kInt16 };
+constexpr const char* kKindNames[] = {"skinny", "tiled", "int8", "int16"};
+
+struct Case {
+  Kind kind;
+  WeightCase weight;
+  int tokens;
+  bool bfloat16 = false;
+  int splits = 0;  ///< 0: as scheduled
+
+  [[nodiscard]] std::string name() const {
+    return fmt::format("{} W{} {}x{} g{} M{}{}{}{}{}", kKindNames[static_cast<int>(kind)], weight.bits, weight.columns,
+                       weight.rows, weight.group, tokens, weight.symmetric ? "" : " zeros",
+                       weight.moved ? " moved" : "", bfloat16 ? " bf16" : "",
+                       splits > 0 ? fmt::format(" splits{}", splits) : "");
+  }
+};
+
+// The sum of a tensor core loses up to a unit of 2^-23 of its largest term for each of the 17 that it adds, and more
+// terms are rounded on the way: columns of 2^-23 each cover both twice.
+double bound(std::int64_t columns, double magnitude) {
+  return (2.0 * static_cast<double>(columns) + 8.0) * 0x1p-23 * magnitude;
+}
+
+// The worst error in units of its bound; infinite when an output is NaN.
+double worst_error(const std::vector<float>& found, const UnpackedWeight& weight,
+                   const std::vector<std::uint16_t>& input, const Case& c) {
+  const std::int64_t columns = c.weight.columns;
+  std::vector<double> decoded(static_cast<std::size_t>(columns));
+  double worst = 0.0;
+  for (std::int64_t r = 0; r < c.weight.rows; ++r) {
+    for (std::int64_t k = 0; k < columns; ++k) {
+      const std::int64_t group = c.weight.moved ? k % weight.shape.groups : k / c.weight.group;
+      const auto at = static_cast<std::size_t>(r * weight.shape.groups + group);
+      decoded[static_cast<std::size_t>(k)] =
+          static_cast<double>(weight.scales[at]) *
+          (weight.codes[static_cast<std::size_t>(r * columns + k)] - static_cast<double>(weight.zeros[at]));
+    }
+    for (int t = 0; t < c.tokens; ++t) {
+      double sum = 0.0;
+      double magnitude = 0.0;
+      for (std::int64_t k = 0; k < columns; ++k) {
+        const std::uint16_t bits = input[static_cast<std::size_t>(t * columns + k)];
+        const double x = static_cast<double>(c.bfloat16 ? bfloat16_to_float(bits) : half_to_float(bits));
+        sum += x * decoded[static_cast<std::size_t>(k)];
+        magnitude += std::fabs(x * decoded[static_cast<std::size_t>(k)]);
+      }
+      const double value = static_cast<double>(found[static_cast<std::size_t>(t * c.weight.rows + r)]);
+      const double error = std::fabs(value - sum) / bound(columns, magnitude);
+      worst = std::isnan(error) ? HUGE_VAL : std::max(worst, error);
+    }
+  }
+  return worst;
+}
+
+bool check_half(const Gpu& gpu, const Case& c, const UnpackedWeight& weight, const Weights& device, Record& record) {
+  const auto input = to_16_bits(make_input(c.tokens * c.weight.columns, 5), c.bfloat16);
+  const auto number = c.bfloat16 ? cuda::NumberKind::kBFloat16 : cuda::NumberKind::kFloat16;
+  HalfRunner runner(gpu, device, number, input, c.tokens);
+  if (c.splits > 0) runner.force_splits(c.splits);
+  const auto kernel = c.kind == Kind::kTiled ? cuda::HalfKernel::kTiled : cuda::HalfKernel::kSkinny;
+  runner.poison();
+  runner.run(0, kernel);
+  gpu.wait();
+  const std::vector<float> found = runner.output();
+  const double worst = worst_error(found, weight, input, c);
+  // Again, by dependent launches: the same bits.
+  runner.poison();
+  runner.run(0, kernel, true);
+  gpu.wait();
+  const std::vector<float> again = runner.output();
+  const bool same = std::memcmp(found.data(), again.data(), found.size() * sizeof(float)) == 0;
+  record.number("error_of_bound", worst).flag("same_bits_again", same);
+  return worst <= 1.0 && same;
+}
+
+bool check_integer(const Gpu& gpu, const Case& c, const PackedWeight& weight, const Weights& device, Record& record) {
+  const int planes = c.kind == Kind::kInt8 ? 1 : 2;
+  const Arithmetic arithmetic = c.kind == Kind::kInt8 ? Arithmetic::kInt8 : Arithmetic::kInt16;
+  const std::vector<float> input = make_input(c.tokens * c.weight.columns, 5);
+  IntegerRunner runner(gpu, device, planes, input, c.tokens);
+  runner.poison();
+  runner.quantize(0);
+  runner.multiply(0, true);
+  gpu.wait();
+  const std::vector<float> found = runner.output();
+  std::vector<float> expected(found.size());
+  std::vector<std::byte> space(kernels::workspace_bytes(weight, arithmetic, c.tokens, {}));
+  kernels::multiply({weight,
+                     arithmetic,
+                     {input.data(), c.tokens, c.weight.columns, c.weight.columns},
+                     {expected.data(), c.tokens, c.weight.rows, c.weight.rows},
+                     {},
+                     space,
+                     {},
+                     {}});
+  const bool same = std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) == 0;
+  record.flag("cpus_bits", same);
+  return same;
+}
+
+std::vector<Case> all_cases(bool tiny) {
+  std::vector<Case> cases;
+  for (const int bits : {4, 2, 3, 8}) {
+    cases.push_back({Kind::kSkinny, {33, 1100, 64, bits}, 3});
+    cases.push_back({Kind::kSkinny, {33, 576, 64, bits, false}, 9, true});
+    cases.push_back({Kind::kInt8, {33, 300, 64, bits, false}, 3});
+    cases.push_back({Kind::kInt16, {33, 300, 128, bits, false}, 3});
+    if (bits == 4 || bits == 8) cases.push_back({Kind::kTiled, {150, 264, 128, bits, false}, 20});
+  }
+  cases.push_back({Kind::kSkinny, {33, 192, 64, 4, false, true}, 5});
+  cases.push_back({Kind::kSkinny, {33, 2100, 128, 4, false}, 3, false, 2});
+  if (tiny) return cases;
+  for (const int bits : {4, 2, 3, 8}) {
+    for (const int tokens : {1, 7, 8, 9, 16, 17, 32, 33, 64, 65}) {
+      cases.push_back({Kind::kSkinny, {576, 1536, 128, bits, false}, tokens, tokens % 2 == 0});
+    }
+    for (const std::int64_t group : {32, 48, 96, 128, 4096}) {
+      cases.push_back({Kind::kSkinny, {192, 577, group, bits, false}, 5});
+      for (const int tokens : {1, 8, 9, 40}) {
+        cases.push_back({Kind::kInt8, {192, 1111, group, bits, false}, tokens});
+        cases.push_back({Kind::kInt16, {192, 1111, group, bits, false}, tokens});
+      }
+    }
+  }
+  for (const int bits : {4, 8}) {
+    for (const int tokens : {64, 128, 129, 300}) {
+      cases.push_back({Kind::kTiled, {576, 1536, 128, bits, false}, tokens, tokens % 2 == 0});
+      cases.push_back({Kind::kTiled, {200, 584, 32, bits, false}, tokens});
+    }
+  }
+  return cases;
+}
+
+std::vector<Case> chosen_cases(const Settings& settings) {
+  std::vector<Case> cases = all_cases(settings.tiny);
+  std::erase_if(cases, [&](const Case& c) { return c.name().find(settings.filter) == std::string::npos; });
+  return cases;
+}
+
+}  // namespace
+
+std::vector<std::string> correctness_cases(const Settings& settings) {
+  std::vector<std::string> names;
+  for (const Case& c : chosen_cases(settings)) names.push_back(c.name());
+  return names;
+}
+
+void run_correctness(const Gpu& gpu, const Settings& settings, Results& results) {
+  for (const Case& c : chosen_cases(settings)) {
+    const UnpackedWeight canonical = make_weight(c.weight, 17);
+    const PackedWeight weight = PackedWeight::pack(canonical.view());
+    const Weights device(gpu, cuda::pack(weight), 1);
+    Record record;
+    record.text("case", c.name());
+    const bool half = c.kind == Kind::kSkinny || c.kind == Kind::kTiled;
+    const bool passed =
+        half ? check_half(gpu, c, canonical, device, record) : check_integer(gpu, c, weight, device, record);
+    results.write_check(record, passed);
+  }
+}
+
+void run_repetition(const Gpu& gpu, const Settings& settings, Results& results) {
+  const int times = settings.tiny ? 10 : 1000;
+  const WeightCase c = {300, 4096, 128, 4, false};
+  const Weights device(gpu, cuda::pack(PackedWeight::pack(make_weight(c, 17).view())), 1);
+  for (const int splits : {2, 4}) {
+    HalfRunner runner(gpu, device, cuda::NumberKind::kFloat16, to_16_bits(make_input(3 * c.columns, 5), false), 3);
+    runner.force_splits(splits);
+    std::vector<float> first;
+    int others = 0;
+    for (int i = 0; i < times; ++i) {
+      runner.poison();
+      runner.run(0, cuda::HalfKernel::kSkinny, i % 2 == 1);
+      gpu.wait();
+      std::vector<float> found = runner.output();
+      if (i == 0) {
+        first = std::move(found);
+      } else if (std::memcmp(first.data(), found.data(), first.size() * sizeof(float)) != 0) {
+        ++others;
+      }
+    }
+    Record record;
+    record.text("case", fmt::format("{} runs in {} splits", times, splits)).number("other_bits", others);
+    results.write_check(record, others == 0);
+  }
+}
+
+}  // namespace lowbit::gpu_verify

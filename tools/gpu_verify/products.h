@@ -1,0 +1,74 @@
+#pragma once
+
+#include <memory>
+
+#include "device.h"
+#include "kernels/cuda/schedule.h"
+
+namespace lowbit::gpu_verify {
+
+/// A packed matrix on the GPU, in as many copies as it takes to fill more than its cache.
+class Weights {
+ public:
+  Weights(const Gpu& gpu, const cuda::Packed& packed, int copies);
+  [[nodiscard]] int copies() const { return static_cast<int>(memory_.size()); }
+  [[nodiscard]] cuda::Matrix matrix(int copy) const { return packed_.at(at(copy)); }
+  [[nodiscard]] const std::int32_t* sources(int copy) const { return packed_.sources_at(at(copy)); }
+  [[nodiscard]] const cuda::Matrix& shape() const { return packed_.shape; }
+
+ private:
+  [[nodiscard]] const std::byte* at(int copy) const { return memory_[static_cast<std::size_t>(copy)]->data(); }
+  cuda::Packed packed_;  ///< without its bytes
+  std::vector<std::unique_ptr<cuda::DeviceMemory>> memory_;
+};
+
+/// 16-bit activations times a packed matrix into float32, with the memory that it needs.
+class HalfRunner {
+ public:
+  HalfRunner(const Gpu& gpu, const Weights& weights, cuda::NumberKind number, const std::vector<std::uint16_t>& input,
+             int tokens);
+  void run(int copy, cuda::HalfKernel kernel, bool dependent = false) const;
+  [[nodiscard]] int splits() const { return schedule_.splits; }
+  /// Overrules the schedule; for tests of joining.
+  void force_splits(int splits);
+  void poison() const;
+  [[nodiscard]] std::vector<float> output() const { return output_.read(); }
+
+ private:
+  void arrange(int copy) const;
+  const Gpu& gpu_;
+  const Weights& weights_;
+  cuda::NumberKind number_;
+  int tokens_;
+  int places_;  ///< of the input as the kernel sees it
+  cuda::SkinnySchedule schedule_;
+  Buffer<std::uint16_t> input_;
+  Buffer<std::uint16_t> arranged_;
+  Buffer<float> output_;
+  std::unique_ptr<Buffer<float>> partials_;
+  std::unique_ptr<Buffer<std::uint32_t>> arrivals_;
+};
+
+/// float32 activations rounded to integers, times a packed matrix.
+class IntegerRunner {
+ public:
+  IntegerRunner(const Gpu& gpu, const Weights& weights, int planes, const std::vector<float>& input, int tokens);
+  void quantize(int copy, bool dependent = false) const;
+  void multiply(int copy, bool dependent = false) const;
+  void poison() const;
+  [[nodiscard]] std::vector<float> output() const { return output_.read(); }
+
+ private:
+  [[nodiscard]] std::size_t runs() const;
+  const Gpu& gpu_;
+  const Weights& weights_;
+  int planes_;
+  int tokens_;
+  Buffer<float> input_;
+  Buffer<std::int8_t> bytes_;
+  Buffer<float> scales_;
+  Buffer<std::int32_t> sums_;
+  Buffer<float> output_;
+};
+
+}  // namespace lowbit::gpu_verify

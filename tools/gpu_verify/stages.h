@@ -1,0 +1,31 @@
+#pragma once
+
+#include "device.h"
+#include "results.h"
+
+namespace lowbit::gpu_verify {
+
+/// What the stages are told.
+struct Settings {
+  bool tiny = false;     ///< smallest shapes only: for compute-sanitizer, which slows kernels a hundred times
+  int repetitions = 15;  ///< timed replays of each entrant
+  std::string cublas;    ///< path of libcublas.so, empty: without rivals
+  std::string filter;    ///< only cases whose name contains it
+};
+
+/// A copy within the GPU's memory, for the bandwidth that everything is compared with, and the cost of an empty launch.
+void run_smoke(const Gpu& gpu, const Settings& settings, Results& results);
+/// Every kernel against the CPU: float64 within its roundings, or the same bits.
+void run_correctness(const Gpu& gpu, const Settings& settings, Results& results);
+/// A product in splits, a thousand times over: one hash.
+void run_repetition(const Gpu& gpu, const Settings& settings, Results& results);
+/// Headline shapes first; ours and cuBLAS in turn.
+void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results);
+/// Each main kernel once, for ncu.
+void run_profile(const Gpu& gpu, const Settings& settings, Results& results);
+
+/// Names of the cases that a stage would run.
+[[nodiscard]] std::vector<std::string> correctness_cases(const Settings& settings);
+[[nodiscard]] std::vector<std::string> benchmark_cases(const Settings& settings);
+
+}  // namespace lowbit::gpu_verify
