@@ -98,7 +98,7 @@ class Comparison {
       const std::int64_t end = std::min(begin + step, weight_.rows());
       const at::Tensor decoded = decoded_rows(weight_, begin, end);
       const auto numbers = values_of<float>(decoded);
-      parallel_for(end - begin, 1, [&](std::int64_t first, std::int64_t last) {
+      parallel_for(end - begin, small() ? end - begin : 1, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t row = first; row < last; ++row) {
           worst[static_cast<std::size_t>(begin + row)] = compare(begin + row, numbers.data() + row * weight_.columns());
         }
@@ -116,6 +116,9 @@ class Comparison {
   }
 
  private:
+  // Not worth waking other threads for.
+  [[nodiscard]] bool small() const { return weight_.codes.numel() < (std::int64_t{1} << 16); }
+
   void find_outliers() {
     begins_.assign(static_cast<std::size_t>(weight_.rows()) + 1, 0);
     if (!weight_.outliers) return;
@@ -145,7 +148,7 @@ class Comparison {
                        {output.data(), tokens, rows, rows},
                        {},
                        space,
-                       pool_executor(),
+                       small() ? kernels::Executor{} : pool_executor(),
                        backend_});
     return output;
   }
