@@ -11,6 +11,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/model/weight_source.h"
 #include "lowbit/tensor/environment.h"
+#include "lowbit/tensor/parallel.h"
 
 namespace lowbit {
 namespace {
@@ -92,8 +93,10 @@ class Planner {
     item.model = model;
     item.evaluation = evaluation;
     item.reference_key = Hasher().add("reference").add(base.key).add(evaluation_key(evaluation, base)).finish().hex();
-    item.key =
-        Hasher().add("evaluate").add(base.key).add(evaluation_key(evaluation, base)).add(test.version()).finish().hex();
+    Hasher key;
+    key.add("evaluate").add(base.key).add(evaluation_key(evaluation, base)).add(test.version());
+    add_execution(key);
+    item.key = key.finish().hex();
     item.title = fmt::format("evaluate {} on {}", Experiment::kBaseline, test.label());
     item.tokens = test.tokens(*base.tokenizer, datasets_);
     estimator_->evaluation(item, {.keeps_states = test.needs_baseline(), .cached = test.uses_cache()});
@@ -149,6 +152,7 @@ class Planner {
           .add(test.version())
           .add(artifact)
           .add(item.reference_key);
+      add_execution(key);
       item.key = key.finish().hex();
       const std::string& name = experiment_.recipes[static_cast<std::size_t>(recipe)].name;
       item.title = fmt::format("evaluate {} on {}", name, test.label());
@@ -157,6 +161,12 @@ class Planner {
       plan_.cells.push_back({model, recipe, calibration, evaluation, seed, item.key, artifact});
       add_item(std::move(item));
     }
+  }
+
+  // What simulates is keyed as it was before products could run packed.
+  void add_execution(Hasher& key) const {
+    const Execution execution = experiment_.compute.execution;
+    if (execution != Execution::kSimulated) key.add(execution_name(execution));
   }
 
   Hash evaluation_key(int evaluation, const OpenModel& model) {
@@ -212,6 +222,8 @@ const WorkItem* Plan::find(const std::string& key) const {
 
 Plan make_plan(const Experiment& experiment, const Resources& resources) {
   Plan plan;
+  // As its workers do: speeds, and results that are times, hold for this number.
+  if (experiment.compute.threads > 0) set_thread_count(experiment.compute.threads);
   blame_plugins(experiment.plugins, [&] { plan = Planner(experiment, resources).make(); });
   return plan;
 }
