@@ -2,6 +2,9 @@
 
 #include <ctime>
 #include <fstream>
+#include <string>
+
+#include "lowbit/efficiency/machine.h"
 
 namespace lowbit {
 

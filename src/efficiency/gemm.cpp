@@ -11,6 +11,7 @@
 #include "efficiency/clock.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/random.h"
+#include "lowbit/efficiency/machine.h"
 #include "lowbit/kernels/api.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/packed.h"

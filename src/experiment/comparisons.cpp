@@ -14,10 +14,15 @@ constexpr double kAlpha = 0.05;
 // What was measured of one recipe under one calibration set ("" without), seed by seed.
 using Draws = std::map<std::int64_t, const CellResult*>;
 
+// Repetitions of a timing are no sample of what a recipe may do, and their tests would weaken those of quality, with
+// which they would be one family.
+bool is_timing(const CellResult& cell) { return cell.result.evaluation == "efficiency"; }
+
 class Comparer {
  public:
   Comparer(const Experiment& experiment, Results& results) : experiment_(experiment), results_(results) {
     for (const CellResult& cell : results.cells) {
+      if (is_timing(cell)) continue;
       remember(models_, cell.model);
       remember(evaluations_, cell.evaluation);
       Draws& draws = draws_[{cell.model, cell.evaluation, cell.recipe, cell.calibration}];
@@ -28,7 +33,7 @@ class Comparer {
   void compare_with_baseline() {
     for (CellResult& cell : results_.cells) {
       const Draws& baseline = find(cell, Experiment::kBaseline, "");
-      if (cell.failure || cell.recipe == Experiment::kBaseline || baseline.empty()) continue;
+      if (cell.failure || is_timing(cell) || cell.recipe == Experiment::kBaseline || baseline.empty()) continue;
       cell.against_baseline = compare(cell.result, baseline.begin()->second->result);
     }
     for_each_place([&](Comparison& place) {

@@ -13,6 +13,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/model/weight_source.h"
 #include "lowbit/tensor/environment.h"
+#include "lowbit/tensor/parallel.h"
 
 namespace lowbit {
 namespace {
@@ -98,8 +99,10 @@ class Planner {
     item.model = model;
     item.evaluation = evaluation;
     item.reference_key = Hasher().add("reference").add(base.key).add(evaluation_key(evaluation, base)).finish().hex();
-    item.key =
-        Hasher().add("evaluate").add(base.key).add(evaluation_key(evaluation, base)).add(test.version()).finish().hex();
+    Hasher key;
+    key.add("evaluate").add(base.key).add(evaluation_key(evaluation, base)).add(test.version());
+    add_execution(key);
+    item.key = key.finish().hex();
     item.title = fmt::format("evaluate {} on {}", Experiment::kBaseline, test.label());
     item.tokens = test.tokens(*base.tokenizer, datasets_);
     estimator_->evaluation(item, {.keeps_states = test.needs_baseline(), .cached = test.uses_cache()});
@@ -156,6 +159,7 @@ class Planner {
           .add(test.version())
           .add(artifact)
           .add(item.reference_key);
+      add_execution(key);
       item.key = key.finish().hex();
       const std::string& name = experiment_.recipes[static_cast<std::size_t>(recipe)].name;
       item.title = fmt::format("evaluate {} on {}", name, test.label());
@@ -170,6 +174,12 @@ class Planner {
   bool is_collected(const WorkItem& item, const Recipe& recipe) {
     const StatisticsNeeds needs = recipe.needs();
     return !collected_.emplace(item.calibration, item.seed, needs.hessian, needs.channel_range).second;
+  }
+
+  // What simulates is keyed as it was before products could run packed.
+  void add_execution(Hasher& key) const {
+    const Execution execution = experiment_.compute.execution;
+    if (execution != Execution::kSimulated) key.add(execution_name(execution));
   }
 
   Hash evaluation_key(int evaluation, const OpenModel& model) {
@@ -227,6 +237,8 @@ const WorkItem* Plan::find(const std::string& key) const {
 
 Plan make_plan(const Experiment& experiment, const Resources& resources) {
   Plan plan;
+  // As its workers do: speeds, and results that are times, hold for this number.
+  if (experiment.compute.threads > 0) set_thread_count(experiment.compute.threads);
   blame_plugins(experiment.plugins, [&] { plan = Planner(experiment, resources).make(); });
   return plan;
 }

@@ -46,6 +46,24 @@ Cost read_cost(const Json& json) {
           read_integer(json.at("peak_anonymous_bytes"))};
 }
 
+ProductRecord read_product(const Json& json) {
+  ProductRecord record;
+  record.linear = json.at("linear").get<std::string>();
+  record.packed = json.at("execution").get<std::string>() == "packed";
+  if (json.contains("around")) record.around = json["around"].get<std::string>();
+  if (!record.packed) {
+    record.reason = json.at("reason").get<std::string>();
+    return record;
+  }
+  record.arithmetic = json.at("arithmetic").get<std::string>();
+  record.kernels = json.at("kernels").get<std::string>();
+  record.bytes = read_integer(json.at("bytes"));
+  record.error = read_number(json.at("error"));
+  record.worst_share = read_number(json.at("share_of_bound"));
+  record.outputs = read_integer(json.at("outputs"));
+  return record;
+}
+
 constexpr int kQuantizeVersion = 1;
 
 }  // namespace
@@ -88,6 +106,26 @@ Json metrics_json(const EvaluationResult& result) {
   return json;
 }
 
+Json products_json(const EvaluationResult& result) {
+  Json json = Json::array();
+  for (const ProductRecord& record : result.products) {
+    Json entry = {{"linear", record.linear}, {"execution", record.packed ? "packed" : "simulated"}};
+    if (record.packed) {
+      entry["arithmetic"] = record.arithmetic;
+      entry["kernels"] = record.kernels;
+      entry["bytes"] = record.bytes;
+      entry["error"] = json_number(record.error);
+      entry["share_of_bound"] = json_number(record.worst_share);
+      entry["outputs"] = record.outputs;
+    } else {
+      entry["reason"] = record.reason;
+    }
+    if (!record.around.empty()) entry["around"] = record.around;
+    json.push_back(std::move(entry));
+  }
+  return json;
+}
+
 std::string evaluation_json(const EvaluationResult& result, const Cost& cost) {
   Json json = {{"version", EvaluationResult::kItemVersion},
                {"evaluation", result.evaluation},
@@ -99,6 +137,7 @@ std::string evaluation_json(const EvaluationResult& result, const Cost& cost) {
                {"consecutive", result.consecutive},
                {"items", items_json(result)}};
   if (!result.problems.empty()) json["problems"] = result.problems;
+  if (!result.products.empty()) json["products"] = products_json(result);
   return json.dump(1) + "\n";
 }
 
@@ -117,6 +156,9 @@ std::pair<EvaluationResult, Cost> evaluation_from_json(std::string_view text, co
     for (const auto& [key, value] : json.at("facts").items()) result.facts.emplace_back(key, value.get<std::string>());
     result.consecutive = json.at("consecutive").get<bool>();
     if (json.contains("problems")) result.problems = json["problems"].get<std::vector<std::string>>();
+    if (json.contains("products")) {
+      for (const Json& entry : json["products"]) result.products.push_back(read_product(entry));
+    }
     for (const Json& entry : json.at("items")) {
       EvaluationResult::Item item;
       for (const auto& [key, value] : entry.items()) {

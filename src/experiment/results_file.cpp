@@ -37,6 +37,7 @@ Json cell_json(const CellResult& cell) {
     json["artifact"] = std::move(artifact);
   }
   if (!cell.result.problems.empty()) json["problems"] = cell.result.problems;
+  if (!cell.result.products.empty()) json["products"] = products_json(cell.result);
   json["items"] = items_json(cell.result);
   return json;
 }

@@ -36,7 +36,7 @@ struct ExperimentFields {
             {0.0, 1e9});
     v.field("contrasts", contrasts,
             "list of {recipes: [a, b, ...], margin: m} or {calibrations: [a, b, ...]}: further tested pairs");
-    v.field("compute", compute, "dtype, deterministic, memory, memory_limit, threads, batch_tokens");
+    v.field("compute", compute, "dtype, deterministic, memory, memory_limit, threads, batch_tokens, execution");
     v.field("output", output, "folder of the run; runs/<name> when empty");
     v.field("store", store, "folder of finished work, shared by experiments: artifacts and results by content");
   }
@@ -287,6 +287,10 @@ class Decoder {
            "{}: deterministic results are promised on 'cpu' only; set 'deterministic: false' to compute on '{}'",
            fields_.compute.mark().text(), compute.device);
     }
+    if (compute.execution == Execution::kPacked && !device.is_cpu()) {
+      fail(ErrorCode::kConfig, "{}: packed products run on 'cpu' only; set 'execution: auto' or 'simulated' for '{}'",
+           fields_.compute.mark().text(), compute.device);
+    }
   }
 
   void models() {
@@ -348,25 +352,6 @@ class Decoder {
 };
 
 }  // namespace
-
-void ComputeConfig::visit(FieldVisitor& v) {
-  enum class Precision { kFloat32, kBFloat16 };
-  Precision precision = dtype == DType::kBFloat16 ? Precision::kBFloat16 : Precision::kFloat32;
-  v.choice("dtype", precision, {"float32", "bfloat16"}, "type of activations and dense weights");
-  dtype = precision == Precision::kBFloat16 ? DType::kBFloat16 : DType::kFloat32;
-  v.field("deterministic", deterministic, "results do not depend on batch, threads or order");
-  v.choice("memory", memory, {"resident", "streamed", "auto"},
-           "keep all blocks in memory while evaluating, or one at a time; auto: all if they fit");
-  v.field("memory_limit", memory_limit,
-          "MiB that a piece of work should stay within, by smaller batches of activations and files for what does not "
-          "fit; 0: what the machine has available",
-          {0, std::int64_t{1} << 30});
-  v.field("device", device, "where to compute: cpu, cuda or cuda:<number>");
-  v.field("threads", threads, "threads; 0 takes one for each core", {0, 1024});
-  v.field("batch_tokens", batch_tokens, "tokens of one batch", {1, std::int64_t{1} << 24});
-}
-
-ComputeOptions ComputeConfig::options() const { return {dtype, deterministic, false, compute_device(device)}; }
 
 void Contrast::visit(FieldVisitor& v) {
   v.field("recipes", recipes, "names of recipes, or 'float'; every pair is compared");

@@ -71,8 +71,11 @@ class Worker {
     return {std::chrono::duration<double>(Clock::now() - start).count(), peak_memory_bytes(), watch_.peak_anonymous()};
   }
 
-  [[nodiscard]] std::shared_ptr<Model> open(const std::filesystem::path& path, Model::Residency residency) const {
-    return Model::open(path, experiment_.compute.options(), residency, runtime_readers(registries_.quantization));
+  [[nodiscard]] std::shared_ptr<Model> open(const std::filesystem::path& path, Model::Residency residency,
+                                            Execution execution) const {
+    ComputeOptions options = experiment_.compute.options();
+    options.execution = execution;
+    return Model::open(path, options, residency, runtime_readers(registries_.quantization));
   }
   [[nodiscard]] Model::Residency residency() const {
     return item_.placement.streamed ? Model::Residency::kStreamed : Model::Residency::kResident;
@@ -88,7 +91,7 @@ class Worker {
 
   QuantizeReport run_quantize() {
     QuantizeRequest request;
-    request.model = open(base_path(), Model::Residency::kStreamed);
+    request.model = open(base_path(), Model::Residency::kStreamed, Execution::kSimulated);
     request.recipe = experiment_.recipes[static_cast<std::size_t>(item_.recipe)].recipe;
     request.seed = static_cast<std::uint64_t>(item_.seed);
     request.output = store_.artifact(item_.key);
@@ -105,10 +108,12 @@ class Worker {
 
   EvaluationResult run_evaluation(const std::filesystem::path& work_folder) {
     const Evaluation& evaluation = *experiment_.evaluations[static_cast<std::size_t>(item_.evaluation)].evaluation;
-    const std::shared_ptr<Model> model = open(evaluated_path(), residency());
+    const std::shared_ptr<Model> model = open(evaluated_path(), residency(), experiment_.compute.execution);
     const bool is_baseline = item_.recipe < 0;
     std::shared_ptr<Model> baseline;
-    if (!is_baseline && evaluation.needs_baseline()) baseline = open(base_path(), Model::Residency::kStreamed);
+    if (!is_baseline && evaluation.needs_baseline()) {
+      baseline = open(base_path(), Model::Residency::kStreamed, experiment_.compute.execution);
+    }
     Scorer::Options options;
     options.batch_tokens = experiment_.compute.batch_tokens;
     options.work_folder = work_folder;
@@ -117,7 +122,9 @@ class Worker {
     EvaluationContext context{scorer, datasets_,   static_cast<std::uint64_t>(item_.seed),
                               {},     is_baseline, baseline.get()};
     if (!item_.reference_key.empty()) context.reference_folder = store_.reference(item_.reference_key);
-    return evaluation.run(context);
+    EvaluationResult result = evaluation.run(context);
+    result.products = model->products();
+    return result;
   }
 
   const Registries& registries_;

@@ -1,12 +1,15 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "kernels/activations.h"
 #include "kernels/backend.h"
 #include "kernels/executor.h"
 #include "kernels/layout.h"
 #include "lowbit/base/error.h"
+#include "lowbit/kernels/together.h"
 
 namespace lowbit::kernels {
 
@@ -173,10 +176,18 @@ void check_arithmetic(const PackedWeight& weight, Arithmetic arithmetic) {
   }
 }
 
-void multiply_on(const Backend& backend, const Product& product) {
+namespace {
+
+// A product that is ready but for its activations.
+struct Prepared {
+  const Product* product;
+  const Kernel* kernel;
+  Arranged arranged;
+};
+
+Prepared prepare(const Backend& backend, const Product& product) {
   const PackedLayout& layout = product.weight.layout();
   const std::int64_t tokens = product.input.tokens;
-  if (tokens == 0) return;
   const Kernel& kernel = *backend.select(product.arithmetic, layout.packed_bits, tokens);
   const std::size_t skipped = misalignment(product.workspace.data());
   const Arranged arranged = lay_out(product.workspace.data() + skipped, layout, kernel, tokens);
@@ -184,12 +195,94 @@ void multiply_on(const Backend& backend, const Product& product) {
     fail(ErrorCode::kInternal, "product: the workspace has {} bytes, expected {} (workspace_bytes)",
          product.workspace.size(), arranged.bytes + kAlignment);
   }
-  const Arranging arranging{layout, kernel, product.arithmetic, product.input, arranged};
-  run_parts(product.executor, tokens,
+  return {&product, &kernel, arranged};
+}
+
+void arrange(const Prepared& prepared) {
+  const Product& product = *prepared.product;
+  const Arranging arranging{product.weight.layout(), *prepared.kernel, product.arithmetic, product.input,
+                            prepared.arranged};
+  run_parts(product.executor, product.input.tokens,
             [&](std::int64_t begin, std::int64_t end) { arrange_tokens(arranging, begin, end); });
-  const Multiplication multiplication(product, kernel, arranged);
+}
+
+// Whether what was arranged for one product is what the other needs.
+bool share_activations(const Prepared& one, const Prepared& other) {
+  const PackedLayout& a = one.product->weight.layout();
+  const PackedLayout& b = other.product->weight.layout();
+  const auto same_run = [](const Run& x, const Run& y) {
+    return x.first_step == y.first_step && x.steps == y.steps && x.columns == y.columns;
+  };
+  return one.product->arithmetic == other.product->arithmetic && one.kernel->form == other.kernel->form &&
+         one.kernel->tile == other.kernel->tile && a.shape.columns == b.shape.columns && a.steps == b.steps &&
+         std::ranges::equal(a.runs, b.runs, same_run) && a.sources == b.sources;
+}
+
+// Several products, their work items one behind the other. Allocates nothing.
+class Joint {
+ public:
+  void add(Prepared next) {
+    const auto end = prepared_.begin() + static_cast<std::ptrdiff_t>(count_);
+    const auto arranged =
+        std::find_if(prepared_.begin(), end, [&](const auto& one) { return share_activations(one, next); });
+    if (arranged != end) {
+      next.arranged = arranged->arranged;
+    } else {
+      arrange(next);
+    }
+    prepared_[count_] = next;
+    multiplications_[count_].emplace(*next.product, *next.kernel, prepared_[count_].arranged);
+    ends_[count_] = items() + multiplications_[count_]->items();
+    ++count_;
+  }
+  [[nodiscard]] std::int64_t items() const { return count_ == 0 ? 0 : ends_[count_ - 1]; }
+  void run(std::int64_t begin, std::int64_t end) const {
+    for (std::size_t i = 0; i < count_; ++i) {
+      const std::int64_t first = i == 0 ? 0 : ends_[i - 1];
+      if (begin >= ends_[i] || end <= first) continue;
+      multiplications_[i]->run(std::max(begin, first) - first, std::min(end, ends_[i]) - first);
+    }
+  }
+
+ private:
+  std::array<Prepared, kMostTogether> prepared_ = {};
+  std::array<std::optional<Multiplication>, kMostTogether> multiplications_;
+  std::array<std::int64_t, kMostTogether> ends_ = {};
+  std::size_t count_ = 0;
+};
+
+}  // namespace
+
+void multiply_on(const Backend& backend, const Product& product) {
+  if (product.input.tokens == 0) return;
+  const Prepared prepared = prepare(backend, product);
+  arrange(prepared);
+  const Multiplication multiplication(product, *prepared.kernel, prepared.arranged);
   run_parts(product.executor, multiplication.items(),
             [&](std::int64_t begin, std::int64_t end) { multiplication.run(begin, end); });
+}
+
+void multiply_together(std::span<const Product> products) {
+  if (products.empty()) return;
+  if (products.size() > kMostTogether) {
+    fail(ErrorCode::kInternal, "product: {} products together, expected at most {}", products.size(), kMostTogether);
+  }
+  const Input& input = products.front().input;
+  for (const Product& product : products) {
+    check_product(product);
+    check_arithmetic(product.weight, product.arithmetic);
+    const Input& own = product.input;
+    if (own.data != input.data || own.tokens != input.tokens || own.stride != input.stride) {
+      fail(ErrorCode::kInternal, "product: products together have one input, and two of {} and {} tokens differ",
+           input.tokens, own.tokens);
+    }
+  }
+  if (input.tokens == 0) return;
+  Joint joint;
+  const Backend& backend = choose_backend(products.front().backend, nullptr);
+  for (const Product& product : products) joint.add(prepare(backend, product));
+  run_parts(products.front().executor, joint.items(),
+            [&](std::int64_t begin, std::int64_t end) { joint.run(begin, end); });
 }
 
 void multiply(const Product& product) {

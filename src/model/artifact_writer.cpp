@@ -67,6 +67,18 @@ void write_floats(SafetensorsWriter& writer, const at::Tensor& tensor, StorageTy
   }
 }
 
+constexpr const char* kHead = "lm_head";
+
+void add_quantized(const std::string& name, const QuantizedWeight& weight, std::vector<Pending>& pending,
+                   std::set<std::string>& quantized, Json& linears) {
+  weight.check(name);
+  for (StoredPart& part : store_weight(weight)) {
+    pending.push_back({{name + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
+  }
+  linears[name] = describe_weight(weight);
+  quantized.insert(name + ".weight");
+}
+
 }  // namespace
 
 struct ArtifactWriter::Data {
@@ -235,6 +247,8 @@ Json ArtifactWriter::Data::quantization_config(Json& record, const std::optional
   ArtifactSummary summary;
   summary.add_architecture(base->architecture());
   for (std::int64_t index = 0; index < blocks; ++index) summary.add(*open_shard(index));
+  const auto last = open_shard(blocks);
+  if (!stored_linears(*last).empty()) summary.add(*last);
   if (kv_cache) summary.add_kv_cache(*kv_cache);
   if (!summary.obstacle().empty()) {
     log::info(
@@ -313,13 +327,7 @@ void ArtifactWriter::write_block(const BlockArtifact& block) {
   std::set<std::string> quantized;
   Json linears = Json::object();
   for (const auto& [slot, weight] : block.linears) {
-    const std::string name = prefix + slot;
-    weight.check(name);
-    for (StoredPart& part : store_weight(weight)) {
-      pending.push_back({{name + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
-    }
-    linears[name] = describe_weight(weight);
-    quantized.insert(name + ".weight");
+    add_quantized(prefix + slot, weight, pending, quantized, linears);
   }
   Json executions = Json::object();
   for (const auto& [slot, records] : block.executions) {
@@ -334,7 +342,7 @@ void ArtifactWriter::write_block(const BlockArtifact& block) {
 }
 
 void ArtifactWriter::finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors,
-                            const std::optional<RuntimeRecord>& kv_cache) {
+                            const std::optional<RuntimeRecord>& kv_cache, const std::optional<QuantizedWeight>& head) {
   if (data_->finished) return;
   const auto done = finished_blocks();
   if (static_cast<std::int64_t>(done.size()) != data_->blocks) {
@@ -342,8 +350,11 @@ void ArtifactWriter::finish(const std::string& description, const std::map<std::
   }
   release_freed_memory();
   std::vector<Pending> pending;
-  data_->add_plain(pending, std::nullopt, tensors, {});
-  data_->write_shard(data_->blocks, pending, Json::object(), Json::object());
+  std::set<std::string> quantized;
+  Json linears = Json::object();
+  if (head) add_quantized(kHead, *head, pending, quantized, linears);
+  data_->add_plain(pending, std::nullopt, tensors, quantized);
+  data_->write_shard(data_->blocks, pending, linears, Json::object());
   data_->write_index();
   Json record = {{"description", parse_json(description, "description")}};
   const Json quantization = data_->quantization_config(record, kv_cache);

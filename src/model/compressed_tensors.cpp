@@ -146,7 +146,9 @@ Json compressed_tensors_config(const std::vector<SchemeOfLinear>& linears, const
                                                  {"format", "pack-quantized"}};
   }
   Json ignore = plain;
-  if (std::find(plain.begin(), plain.end(), "lm_head") == plain.end()) ignore.push_back("lm_head");
+  const bool quantized_head =
+      std::any_of(linears.begin(), linears.end(), [](const auto& linear) { return linear.linear == "lm_head"; });
+  if (!quantized_head && std::find(plain.begin(), plain.end(), "lm_head") == plain.end()) ignore.push_back("lm_head");
   return {{"quant_method", "compressed-tensors"}, {"format", "pack-quantized"}, {"quantization_status", "compressed"},
           {"config_groups", config_groups},       {"ignore", ignore},           {"kv_cache_scheme", Json()},
           {"global_compression_ratio", Json()}};

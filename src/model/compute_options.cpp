@@ -13,6 +13,11 @@ void check_compute_options(const ComputeOptions& options) {
          "deterministic results are promised on 'cpu' only; set 'deterministic: false' to compute on '{}'",
          options.device.str());
   }
+  if (options.execution == Execution::kPacked && (!options.device.is_cpu() || options.differentiable)) {
+    fail(ErrorCode::kUnsupported,
+         "packed products run on 'cpu' and without gradients; set 'execution: simulated' to compute on '{}'{}",
+         options.device.str(), options.differentiable ? " with gradients" : "");
+  }
 }
 
 }  // namespace lowbit

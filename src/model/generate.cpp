@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "lowbit/base/error.h"
+#include "lowbit/model/decoder.h"
 #include "lowbit/model/model.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
@@ -11,30 +12,10 @@
 namespace lowbit {
 namespace {
 
-// The model with the keys and values of what it has read.
-class Decoder {
- public:
-  Decoder(const Model& model, std::int64_t limit) : model_(model), limit_(limit) {
-    for (std::int64_t i = 0; i < model.architecture().layers; ++i) caches_.push_back(model.make_kv_cache(i));
-  }
-
-  /// Logits of the token after `ids`, [vocabulary] in float32 and in main memory.
-  at::Tensor read(std::span<const TokenId> ids, const Cancellation& cancellation) {
-    const std::vector<std::int64_t> wide(ids.begin(), ids.end());
-    at::Tensor hidden = model_.embed(tensor_of(std::span<const std::int64_t>(wide)).unsqueeze(0));
-    for (std::size_t i = 0; i < caches_.size(); ++i) {
-      cancellation.check();
-      const std::shared_ptr<Block> block = model_.block(static_cast<std::int64_t>(i));
-      hidden = block->forward(hidden, model_.rope(limit_), caches_[i].get());
-    }
-    return model_.logits(hidden.select(0, 0).narrow(0, hidden.size(1) - 1, 1)).select(0, 0).cpu().contiguous();
-  }
-
- private:
-  const Model& model_;
-  std::int64_t limit_;  // positions of the whole generation, for which the rotary table is made
-  std::vector<std::unique_ptr<KvCachePolicy>> caches_;
-};
+at::Tensor ids_of(std::span<const TokenId> ids) {
+  const std::vector<std::int64_t> wide(ids.begin(), ids.end());
+  return tensor_of(std::span<const std::int64_t>(wide)).unsqueeze(0);
+}
 
 void check_prompt(std::span<const TokenId> prompt, std::int64_t context) {
   if (prompt.empty()) fail(ErrorCode::kData, "the prompt has no tokens");
@@ -64,12 +45,12 @@ Generation generate(const Model& model, std::span<const TokenId> prompt, const G
   const std::vector<std::int64_t> ends = end_tokens(model, options);
   const Random random(options.seed, "generate");
   TextStream stream(model.tokenizer(), prompt, options.stop, on_text);
-  Decoder decoder(model, length + count);
+  Decoder decoder(model, /*sequences=*/1, length + count);
   Generation result;
   result.stopped_by = "length";
   std::vector<TokenId> unread(prompt.begin(), prompt.end());
   for (std::int64_t step = 0; step < count; ++step) {
-    const at::Tensor logits = decoder.read(unread, cancellation);
+    const at::Tensor logits = decoder.read(ids_of(unread), cancellation).select(0, 0);
     const TokenId id = sample_token(values_of<float>(logits), options, random, static_cast<std::uint64_t>(step));
     if (std::find(ends.begin(), ends.end(), id) != ends.end()) {
       result.stopped_by = "eos";

@@ -4,6 +4,7 @@
 #include "lowbit/model/weight_source.h"
 #include "lowbit/tensor/factory.h"
 #include "model/load_weight.h"
+#include "model/stored_product.h"
 
 namespace lowbit {
 namespace {
@@ -11,11 +12,11 @@ namespace {
 LinearSlot load_linear(const WeightSource& weights, const std::string& block, const char* name, const Shape& shape,
                        bool bias, const ComputeOptions& options, const RuntimeReaders& readers) {
   const std::string linear = block + "." + name;
-  at::Tensor weight = load_weight(weights, linear + ".weight", shape, options);
   at::Tensor offset = bias ? load_weight(weights, linear + ".bias", {shape[0]}, options) : at::Tensor();
-  LinearSlot slot{name, make_float_linear(std::move(weight), std::move(offset)), {}};
+  StoredProduct product = load_product(weights, linear, shape, std::move(offset), options);
+  LinearSlot slot{name, std::move(product.op), {}, std::move(product.record)};
   slot.executions = with_context(fmt::format("{}: {}", weights.path().string(), linear),
-                                 [&] { return make_executions(weights.executions(linear), *slot.op, readers); });
+                                 [&] { return make_executions(product.around, *slot.op, readers); });
   return slot;
 }
 

@@ -9,6 +9,7 @@
 #include "lowbit/tensor/ops.h"
 #include "model/compute_options.h"
 #include "model/load_weight.h"
+#include "model/stored_product.h"
 
 namespace lowbit {
 namespace {
@@ -43,7 +44,8 @@ Model::Model(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokeni
       options_(options),
       residency_(residency),
       readers_(std::move(readers)),
-      blocks_(static_cast<std::size_t>(weights_->architecture().layers)) {}
+      blocks_(static_cast<std::size_t>(weights_->architecture().layers)),
+      records_(blocks_.size() + 1) {}
 
 std::shared_ptr<Model> Model::make(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
                                    const ComputeOptions& options, Residency residency, RuntimeReaders readers) {
@@ -84,16 +86,38 @@ const at::Tensor& Model::embedding_table() const {
   return embedding_;
 }
 
-const at::Tensor& Model::head_weight() const {
+const LinearOp& Model::head_product() const {
   const Architecture& a = architecture();
-  if (a.tied_head) return embedding_table();
-  if (!head_.defined()) head_ = load_weight(*weights_, "lm_head.weight", {a.vocabulary, a.hidden}, options_);
-  return head_;
+  if (head_) return *head_;
+  if (a.tied_head) {
+    head_ = make_float_linear(embedding_table(), at::Tensor());
+  } else {
+    ComputeOptions options = options_;
+    options.certify = options.certify && !records_.back();
+    StoredProduct product = load_product(*weights_, "lm_head", {a.vocabulary, a.hidden}, at::Tensor(), options);
+    keep_records(records_.size() - 1, {std::move(product.record)});
+    head_ = std::move(product.op);
+  }
+  return *head_;
+}
+
+void Model::keep_records(std::size_t place, std::vector<ProductRecord> records) const {
+  if (records_[place]) return;
+  std::erase_if(records, [](const ProductRecord& record) { return record.linear.empty(); });
+  records_[place] = std::move(records);
+}
+
+std::vector<ProductRecord> Model::products() const {
+  std::vector<ProductRecord> all;
+  for (const auto& records : records_) {
+    if (records) all.insert(all.end(), records->begin(), records->end());
+  }
+  return all;
 }
 
 at::Tensor Model::embed(const at::Tensor& ids) const {
   check_ids(ids, architecture().vocabulary);
-  if (residency_ == Residency::kStreamed && !architecture().tied_head) head_ = at::Tensor();
+  if (residency_ == Residency::kStreamed && !architecture().tied_head) head_.reset();
   return embedding(embedding_table(), ids);
 }
 
@@ -104,8 +128,16 @@ std::shared_ptr<Block> Model::block(std::int64_t index) const {
   std::shared_ptr<Block>& kept = blocks_[static_cast<std::size_t>(index)];
   if (kept) return kept;
   // Read again when a batch is through all blocks.
-  if (residency_ == Residency::kStreamed) embedding_ = head_ = at::Tensor();
-  std::shared_ptr<Block> loaded = load_block(*weights_, index, options_, readers_);
+  if (residency_ == Residency::kStreamed) {
+    embedding_ = at::Tensor();
+    head_.reset();
+  }
+  ComputeOptions options = options_;
+  options.certify = options.certify && !records_[static_cast<std::size_t>(index)];
+  std::shared_ptr<Block> loaded = load_block(*weights_, index, options, readers_);
+  std::vector<ProductRecord> records;
+  for (const LinearSlot& slot : loaded->linears()) records.push_back(slot.record);
+  keep_records(static_cast<std::size_t>(index), std::move(records));
   if (residency_ == Residency::kResident) kept = loaded;
   return loaded;
 }
@@ -140,7 +172,7 @@ at::Tensor Model::final_norm(const at::Tensor& hidden) const {
 
 at::Tensor Model::head(const at::Tensor& normalised) const {
   if (residency_ == Residency::kStreamed && !architecture().tied_head) embedding_ = at::Tensor();
-  const at::Tensor logits = linear(normalised, head_weight(), at::Tensor(), options_.deterministic);
+  const at::Tensor logits = head_product().forward(normalised, options_.deterministic);
   return to_dtype(logits, DType::kFloat32);
 }
 

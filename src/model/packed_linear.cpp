@@ -6,6 +6,7 @@
 #include "lowbit/formats/pack_weight.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/packed.h"
+#include "model/packed_op.h"
 
 namespace lowbit {
 
@@ -20,47 +21,37 @@ float decoded(const kernels::CanonicalWeight& weight, std::int64_t row, std::int
   return weight.scales[parameter] * (static_cast<float>(code) - weight.zeros[parameter]);
 }
 
-class PackedLinear : public LinearOp {
- public:
-  PackedLinear(kernels::PackedWeight weight, at::Tensor bias, kernels::Arithmetic arithmetic)
-      : weight_(std::move(weight)), bias_(std::move(bias)), arithmetic_(arithmetic) {
-    if (bias_.defined() && (bias_.dim() != 1 || bias_.size(0) != weight_.rows())) {
-      fail(ErrorCode::kInternal, "linear: a bias of {} does not go with {} outputs", shape_text(shape_of(bias_)),
-           weight_.rows());
-    }
-    (void)kernels::explain(weight_, arithmetic_, 1);  // refuses what no kernel computes
-  }
-
-  at::Tensor forward(const at::Tensor& x, bool) const override { return packed_linear(x, weight_, bias_, arithmetic_); }
-  std::int64_t in_features() const override { return weight_.columns(); }
-  std::int64_t out_features() const override { return weight_.rows(); }
-  at::Tensor bias() const override { return bias_; }
-  std::int64_t weight_bytes() const override { return weight_.bytes(); }
-
-  at::Tensor dense_weight() const override {
-    const kernels::UnpackedWeight unpacked = weight_.unpack();
-    const kernels::CanonicalWeight view = unpacked.view();
-    at::Tensor dense = make_empty({view.rows, view.columns}, DType::kFloat32);
-    const auto numbers = mutable_values_of<float>(dense);
-    for (std::int64_t row = 0; row < view.rows; ++row) {
-      for (std::int64_t column = 0; column < view.columns; ++column) {
-        numbers[static_cast<std::size_t>(row * view.columns + column)] = decoded(view, row, column);
-      }
-    }
-    for (std::size_t i = 0; i < view.outliers.rows.size(); ++i) {
-      const std::int64_t place = std::int64_t{view.outliers.rows[i]} * view.columns + view.outliers.columns[i];
-      numbers[static_cast<std::size_t>(place)] = view.outliers.values[i];
-    }
-    return dense;
-  }
-
- private:
-  kernels::PackedWeight weight_;
-  at::Tensor bias_;  // [out] or undefined
-  kernels::Arithmetic arithmetic_;
-};
-
 }  // namespace
+
+PackedLinear::PackedLinear(kernels::PackedWeight weight, at::Tensor bias, kernels::Arithmetic arithmetic)
+    : weight_(std::move(weight)), bias_(std::move(bias)), arithmetic_(arithmetic) {
+  if (bias_.defined() && (bias_.dim() != 1 || bias_.size(0) != weight_.rows())) {
+    fail(ErrorCode::kInternal, "linear: a bias of {} does not go with {} outputs", shape_text(shape_of(bias_)),
+         weight_.rows());
+  }
+  (void)kernels::explain(weight_, arithmetic_, 1);  // refuses what no kernel computes
+}
+
+at::Tensor PackedLinear::forward(const at::Tensor& x, bool) const {
+  return packed_linear(x, weight_, bias_, arithmetic_);
+}
+
+at::Tensor PackedLinear::dense_weight() const {
+  const kernels::UnpackedWeight unpacked = weight_.unpack();
+  const kernels::CanonicalWeight view = unpacked.view();
+  at::Tensor dense = make_empty({view.rows, view.columns}, DType::kFloat32);
+  const auto numbers = mutable_values_of<float>(dense);
+  for (std::int64_t row = 0; row < view.rows; ++row) {
+    for (std::int64_t column = 0; column < view.columns; ++column) {
+      numbers[static_cast<std::size_t>(row * view.columns + column)] = decoded(view, row, column);
+    }
+  }
+  for (std::size_t i = 0; i < view.outliers.rows.size(); ++i) {
+    const std::int64_t place = std::int64_t{view.outliers.rows[i]} * view.columns + view.outliers.columns[i];
+    numbers[static_cast<std::size_t>(place)] = view.outliers.values[i];
+  }
+  return dense;
+}
 
 std::shared_ptr<LinearOp> make_packed_linear(const QuantizedWeight& weight, at::Tensor bias,
                                              kernels::Arithmetic arithmetic) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "lowbit/base/log.h"
@@ -73,7 +74,7 @@ class Driver {
       for (std::int64_t index = 0; index < blocks; ++index) add(read_block_report(request_.output, index));
     } else {
       run_blocks(blocks, *task);
-      writer_.finish(describe_artifact(request_, report_), {}, request_.recipe->kv_cache_record());
+      writer_.finish(describe_artifact(request_, report_), {}, request_.recipe->kv_cache_record(), quantized_head());
       for (const auto& step : request_.recipe->model_steps())
         step->apply(*request_.model, request_.output, cancellation_);
     }
@@ -146,6 +147,15 @@ class Driver {
       block = load_block(*weights_, index, model.options(), model.readers());
     }
     return with_input_maps(*request_.recipe, std::move(block));
+  }
+
+  [[nodiscard]] std::optional<QuantizedWeight> quantized_head() const {
+    const Architecture& a = weights_->architecture();
+    for (const auto& transform : request_.recipe->model_transforms()) {
+      if (a.tied_head) break;
+      if (auto head = transform->quantize_head(weights_->load("lm_head.weight", {a.vocabulary, a.hidden}))) return head;
+    }
+    return std::nullopt;
   }
 
   void add(const BlockReport& report) {

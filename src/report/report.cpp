@@ -25,6 +25,11 @@ std::string facts_line(const Results& results, const std::string& evaluation, bo
   return "";
 }
 
+Table table_of(const Results& results, const std::string& evaluation) {
+  return is_efficiency(results, evaluation) ? efficiency_table(results, evaluation)
+                                            : evaluation_table(results, evaluation);
+}
+
 std::string verdict_text(const Comparison& comparison) {
   switch (comparison.verdict) {
     case Verdict::kDifferent: return "different";
@@ -103,9 +108,10 @@ std::string terminal_table(const Results& results, bool color) {
   }
   for (const std::string& evaluation : evaluation_labels(results)) {
     out += fmt::format("\n{}  ({})\n", evaluation, facts_line(results, evaluation, true));
-    out += evaluation_table(results, evaluation).plain();
+    out += table_of(results, evaluation).plain();
   }
   if (!results.contrasts.empty()) out += "\ncontrasts\n" + contrast_table(results).plain();
+  if (has_products(results)) out += "\nproducts with quantized weights\n" + products_table(results).plain();
   for (const std::string& line : failure_lines(results))
     out += fmt::format("{}failed: {}{}\n", color ? "\x1b[31m" : "", line, color ? "\x1b[0m" : "");
   return out;
@@ -120,10 +126,14 @@ std::string markdown_report(const Results& results) {
   out += fmt::format("- config hash `{}`\n\n", results.config_hash);
   for (const std::string& evaluation : evaluation_labels(results)) {
     out += fmt::format("## {}\n\n{}\n\n{}\n", evaluation, facts_line(results, evaluation, false),
-                       evaluation_table(results, evaluation).markdown());
+                       table_of(results, evaluation).markdown());
   }
   if (!results.against_baseline.empty()) out += how_to_read(results) + "\n\n";
   if (!results.contrasts.empty()) out += "## Contrasts\n\n" + contrast_table(results).markdown() + "\n";
+  if (has_products(results)) {
+    out += fmt::format("## How quantized products ran\n\n{}\n\n{}\n", products_note(results),
+                       products_table(results).markdown());
+  }
   out += "## What was stored and what it cost\n\n" + storage_table(results).markdown() + "\n";
   if (const auto failures = failure_lines(results); !failures.empty()) {
     out += "## Failed cells\n\n";

@@ -2,6 +2,7 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/silu.h>
@@ -11,6 +12,7 @@
 #include <cmath>
 
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/decode.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
@@ -78,7 +80,16 @@ float mean_square(const Number* x, std::int64_t n) {
 }
 
 template <typename Number>
-at::Tensor rms_norm_rows(const at::Tensor& x, const at::Tensor& weight, double eps) {
+void norm_row(const Number* x, std::int64_t n, const Number* weight, double eps, Number* out) {
+  const float scale = 1.0F / std::sqrt(mean_square(x, n) + static_cast<float>(eps));
+  for (std::int64_t i = 0; i < n; ++i) {
+    const Number normalised = static_cast<Number>(static_cast<float>(x[i]) * scale);
+    out[i] = static_cast<Number>(static_cast<float>(normalised) * static_cast<float>(weight[i]));
+  }
+}
+
+template <typename Number>
+at::Tensor norm_all_rows(const at::Tensor& x, const at::Tensor& weight, double eps) {
   const at::Tensor input = x.contiguous();
   at::Tensor out = at::empty_like(input);
   const std::int64_t n = x.size(-1);
@@ -89,15 +100,7 @@ at::Tensor rms_norm_rows(const at::Tensor& x, const at::Tensor& weight, double e
   const std::int64_t rows = n == 0 ? 0 : input.numel() / n;
   parallel_for(rows, std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(n, 1)),
                [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t row = begin; row < end; ++row) {
-                   const Number* from = in + row * n;
-                   Number* to = target + row * n;
-                   const float scale = 1.0F / std::sqrt(mean_square(from, n) + static_cast<float>(eps));
-                   for (std::int64_t i = 0; i < n; ++i) {
-                     const Number normalised = static_cast<Number>(static_cast<float>(from[i]) * scale);
-                     to[i] = static_cast<Number>(static_cast<float>(normalised) * static_cast<float>(w[i]));
-                   }
-                 }
+                 for (std::int64_t row = begin; row < end; ++row) norm_row(in + row * n, n, w, eps, target + row * n);
                });
   return out;
 }
@@ -110,9 +113,27 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
          c10::toString(x.scalar_type()), shape_text(shape_of(weight)), c10::toString(weight.scalar_type()));
   }
   if (needs_functional({x, weight})) return rms_norm_functional(x, weight, eps);
-  if (x.scalar_type() == at::kFloat) return rms_norm_rows<float>(x, weight, eps);
-  if (x.scalar_type() == at::kBFloat16) return rms_norm_rows<at::BFloat16>(x, weight, eps);
+  if (x.scalar_type() == at::kFloat) return norm_all_rows<float>(x, weight, eps);
+  if (x.scalar_type() == at::kBFloat16) return norm_all_rows<at::BFloat16>(x, weight, eps);
   return rms_norm_functional(x, weight, eps);
+}
+
+void rms_norm_rows(const float* x, std::int64_t rows, std::int64_t width, const float* weight, double eps, float* out) {
+  for (std::int64_t row = 0; row < rows; ++row) norm_row(x + row * width, width, weight, eps, out + row * width);
+}
+
+void silu_product(float* gate, const float* up, std::int64_t rows, std::int64_t width) {
+  const NoGradScope no_grad;
+  const auto activate = [](float* values, std::int64_t count) {
+    at::Tensor part = at::from_blob(values, {count}, at::TensorOptions(at::kFloat));
+    at::silu_out(part, part);
+  };
+  if (width % kVector == 0) {
+    activate(gate, rows * width);
+  } else {
+    for (std::int64_t row = 0; row < rows; ++row) activate(gate + row * width, width);
+  }
+  for (std::int64_t i = 0; i < rows * width; ++i) gate[i] *= up[i];
 }
 
 at::Tensor silu(const at::Tensor& x) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/decode.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/parallel.h"
 #include "tensor/autograd.h"
@@ -53,6 +54,14 @@ at::Tensor rotate_rows(const at::Tensor& x, const at::Tensor& cos, const at::Ten
 }
 
 }  // namespace
+
+void rotate_heads(float* x, std::int64_t heads, std::int64_t dim, const float* cos, const float* sin) {
+  float turned[kMostRotated];
+  for (std::int64_t head = 0; head < heads; ++head) {
+    rotate_row(x + head * dim, cos, sin, dim / 2, turned);
+    std::copy_n(turned, dim, x + head * dim);
+  }
+}
 
 at::Tensor rotate_pairs(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
   const bool fits = x.dim() == 4 && x.size(3) % 2 == 0 && cos.dim() == 2 && cos.size(0) == x.size(2) &&

@@ -2,15 +2,17 @@
 
 #include <memory>
 
+#include "lowbit/efficiency/decode.h"
 #include "lowbit/efficiency/gemm.h"
+#include "lowbit/efficiency/machine.h"
 #include "session.h"
 
 namespace lowbit::cli {
 
-void add_bench(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand("bench", "Measure this machine");
-  command->require_subcommand(1);
-  CLI::App* gemm = command->add_subcommand("gemm", "Time packed products beside LibTorch's");
+namespace {
+
+void add_gemm(CLI::App& command, Session& session) {
+  CLI::App* gemm = command.add_subcommand("gemm", "Time packed products beside LibTorch's");
   struct Arguments {
     GemmBenchOptions options;
     bool json = false;
@@ -34,6 +36,69 @@ void add_bench(CLI::App& app, Session& session) {
       return 0;
     };
   });
+}
+
+void add_decode(CLI::App& command, Session& session) {
+  CLI::App* decode = command.add_subcommand("decode", "Time how a model reads prompts and tokens, beside the roofline");
+  struct Arguments {
+    std::string model;
+    DecodeBenchOptions options;
+    ComputeOptions compute;
+    std::string dtype = "float32";
+    bool json = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  DecodeBenchOptions& options = arguments->options;
+  decode->add_option("model", arguments->model, "Name in configs/models, GGUF file or Hugging Face folder")->required();
+  decode->add_option("--prompt", options.prompt, "Tokens read at once")->capture_default_str();
+  decode->add_option("--tokens", options.new_tokens, "Tokens read behind them, one at a time")->capture_default_str();
+  decode->add_option("--batch", options.batches, "Sequences at once; several numbers are measured in turn")
+      ->capture_default_str();
+  decode->add_option("--repetitions", options.repetitions, "Runs that are timed")->capture_default_str();
+  decode->add_option("--dtype", arguments->dtype, "Type to compute in")
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->capture_default_str();
+  decode->add_flag("--json", arguments->json, "Print JSON");
+  add_execution_option(*decode, arguments->compute.execution);
+  session.add_compute_options(*decode);
+  decode->callback([arguments, &session] {
+    session.command = [arguments, &session] {
+      session.start();
+      arguments->compute.dtype = arguments->dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
+      const auto model = Model::open(find_model(arguments->model, session.resources()).path, arguments->compute,
+                                     Model::Residency::kResident, runtime_readers(session.registries().quantization));
+      const DecodeBench bench =
+          run_decode_bench(*model, arguments->options, *session.progress(), *session.cancellation);
+      fmt::print("{}", arguments->json ? decode_bench_json(bench) : decode_bench_table(bench));
+      return 0;
+    };
+  });
+}
+
+void add_roofline(CLI::App& command, Session& session) {
+  CLI::App* roofline = command.add_subcommand("roofline", "Measure what this machine's memory and units could do");
+  auto json = std::make_shared<bool>(false);
+  roofline->add_flag("--json", *json, "Print JSON");
+  session.add_compute_options(*roofline);
+  roofline->callback([json, &session] {
+    session.command = [json, &session] {
+      session.start();
+      constexpr std::int64_t kMebibyte = std::int64_t{1} << 20;
+      const MachinePeaks peaks = probe_machine({kMebibyte, 8 * kMebibyte, 32 * kMebibyte, 256 * kMebibyte});
+      fmt::print("{}", *json ? machine_json(peaks) : machine_table(peaks));
+      return 0;
+    };
+  });
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Session& session) {
+  CLI::App* command = app.add_subcommand("bench", "Measure this machine");
+  command->require_subcommand(1);
+  add_gemm(*command, session);
+  add_decode(*command, session);
+  add_roofline(*command, session);
 }
 
 }  // namespace lowbit::cli

@@ -51,6 +51,13 @@ void print_result(const std::string& name, const EvaluationResult& result) {
                metric.standard_error ? fmt::format(" ± {:.3g}", *metric.standard_error) : "");
   }
   for (const auto& [key, value] : result.facts) fmt::print("  {:<24} {}\n", key, value);
+  for (const ProductSummary& products : summarize_products(result.products)) {
+    fmt::print("  {:<24} {}\n", "products", products.text());
+    if (products.outputs == 0) continue;
+    const ProductRecord& worst = products.worst;
+    fmt::print("  {:<24} {} outputs, error {:.1e} on ordinary inputs, at most {:.0f} % of its bound on any\n",
+               "certificate", products.outputs, worst.error, 100 * worst.worst_share);
+  }
 }
 
 // What was measured stands; that it is not all that was asked for is the command's error.
@@ -129,6 +136,7 @@ class Evaluator {
                          .add(torch_version())
                          .add(compared_with)
                          .add(plugins.finish())
+                         .add(execution_name(arguments_.compute.execution))
                          .finish();
     folders_.push_back(std::make_unique<WorkFolder>(user_cache_folder() / "unfinished", key.hex()));
     return *folders_.back();
@@ -160,6 +168,7 @@ class Evaluator {
     blame_plugins(made_.plugins, [&] {
       result = made_.evaluation->run({scorer, datasets_, 0, reference_folder_, is_baseline, baseline});
     });
+    result.products = model.products();
     return result;
   }
 
@@ -221,6 +230,7 @@ void add_evaluate(CLI::App& app, Session& session) {
                    "MiB to stay within, by streaming and smaller batches; by default what the machine has available")
       ->check(CLI::Range(0, 1 << 30));
   command->add_flag("--fast", arguments->fast, "Let results depend on batch and threads in the last bits");
+  add_execution_option(*command, arguments->compute.execution);
   session.add_compute_options(*command);
   command->footer("What a killed or interrupted evaluation has scored is kept; the same command goes on behind it.");
   command->callback(

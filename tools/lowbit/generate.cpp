@@ -16,6 +16,7 @@ struct GenerateArguments {
   GenerationOptions options;
   std::string dtype = "float32";
   std::string device = "cpu";
+  Execution execution = Execution::kSimulated;
   bool show_ids = false;
 };
 
@@ -26,6 +27,7 @@ int run_generate(const Session& session, const GenerateArguments& arguments) {
   compute.dtype = arguments.dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
   compute.device = compute_device(arguments.device);
   compute.deterministic = compute.device.is_cpu();
+  compute.execution = arguments.execution;
   const auto model =
       Model::open(entry.path, compute, Model::Residency::kResident, runtime_readers(session.registries().quantization));
   const std::vector<TokenId> prompt = model->tokenizer().encode(arguments.prompt);
@@ -71,6 +73,7 @@ void add_generate(CLI::App& app, Session& session) {
   command->add_option("--device", arguments->device, "Where to compute: cpu, cuda or cuda:<number>")
       ->capture_default_str();
   command->add_flag("--ids", arguments->show_ids, "Print token ids instead of text");
+  add_execution_option(*command, arguments->execution);
   session.add_compute_options(*command);
   command->callback(
       [arguments, &session] { session.command = [arguments, &session] { return run_generate(session, *arguments); }; });

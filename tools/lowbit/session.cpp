@@ -67,6 +67,20 @@ ConfigNode yaml_argument(const std::string& text, const std::string& option) {
   return ConfigNode::parse(text, option);
 }
 
+void add_execution_option(CLI::App& command, Execution& execution) {
+  const auto choose = [&execution](const std::string& name) {
+    for (const Execution each : {Execution::kSimulated, Execution::kPacked, Execution::kAuto}) {
+      if (name == execution_name(each)) execution = each;
+    }
+  };
+  command
+      .add_option_function<std::string>("--execution", choose,
+                                        "Products with quantized weights: simulated (on decoded weights), packed (on "
+                                        "the codes, by kernels), or auto (packed where there is a kernel)")
+      ->check(CLI::IsMember({"simulated", "packed", "auto"}))
+      ->default_str("simulated");
+}
+
 bool use_color() { return ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr; }
 
 }  // namespace lowbit::cli

@@ -59,6 +59,8 @@ void add_worker(CLI::App& app, Session& session);
 /// YAML given on the command line: a file when `text` names one, else the text itself, reported as
 /// "<option>:line:column".
 [[nodiscard]] ConfigNode yaml_argument(const std::string& text, const std::string& option);
+/// `--execution simulated|packed|auto`, which sets `execution`.
+void add_execution_option(CLI::App& command, Execution& execution);
 /// True when standard output is a terminal and NO_COLOR is not set.
 [[nodiscard]] bool use_color();
 

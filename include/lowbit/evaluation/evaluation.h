@@ -45,6 +45,8 @@ struct EvaluationResult {
   /// Rows that could not be scored, or only in part: "piqa.jsonl:17: the row has no column 'goal'". What is measured is
   /// then not what was asked for, and the program's exit status says so.
   std::vector<std::string> problems = {};
+  /// How products with quantized weights ran, where they were not simulated as a matter of course (`Model::products`).
+  std::vector<ProductRecord> products = {};
 };
 
 /// What an evaluation may use besides the model.

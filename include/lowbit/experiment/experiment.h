@@ -37,6 +37,7 @@ struct ComputeConfig {
   int threads = 0;                ///< 0: one for each core
   std::string device = "cpu";
   std::int64_t batch_tokens = 2048;
+  Execution execution = Execution::kSimulated;  ///< of products with quantized weights
   void visit(FieldVisitor& v);
   [[nodiscard]] ComputeOptions options() const;
 };

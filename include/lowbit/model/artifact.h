@@ -47,9 +47,10 @@ class ArtifactWriter {
   void write_block(const BlockArtifact& block);
   /// Embedding, head, final norm (those in `tensors`, by canonical name, in place of the base's), index, config,
   /// tokenizer; the folder is a model from then on. `description` is JSON that goes into lowbit.json, `kv_cache`
-  /// (without tensors) says how keys and values are kept.
+  /// (without tensors) says how keys and values are kept, `head` takes the place of an untied head's floats.
   void finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors = {},
-              const std::optional<RuntimeRecord>& kv_cache = std::nullopt);
+              const std::optional<RuntimeRecord>& kv_cache = std::nullopt,
+              const std::optional<QuantizedWeight>& head = std::nullopt);
   [[nodiscard]] bool finished() const;
 
  private:

@@ -12,6 +12,7 @@
 #include "lowbit/base/export.h"
 #include "lowbit/model/architecture.h"
 #include "lowbit/model/linear_op.h"
+#include "lowbit/model/product_record.h"
 #include "lowbit/tensor/dtype.h"
 
 namespace lowbit LOWBIT_EXPORT {
@@ -27,6 +28,10 @@ struct ComputeOptions {
   /// Where weights and activations lie. Other devices than the CPU compute with LibTorch's own operators, whose bits
   /// may change with shapes; token ids, statistics, solvers, sampling and scores stay in main memory.
   at::Device device = at::kCPU;
+  /// Of linears that the model's file stores quantized. Packed products run on the CPU only.
+  Execution execution = Execution::kSimulated;
+  /// Packed products are compared with their decoded weights as they are made (`certify_product`).
+  bool certify = true;
 };
 
 /// Keys and values of one layer. What is kept, and in which form, is the policy's affair (float, KIVI, WKVQuant ...).
@@ -136,8 +141,9 @@ class Block {
 };
 
 struct RuntimeReaders;
-/// Reads one block. A linear that the source stores quantized is dequantized to a float one; what the source keeps to
-/// run around a product is made by `readers`. Throws `kData`, `kUnsupported` when `readers` do not know it.
+/// Reads one block. A linear that the source stores quantized is dequantized to a float one, or packed, as
+/// `options.execution` says; what the source keeps to run around a product is made by `readers`, unless a packed
+/// product does it itself. Throws `kData`, `kUnsupported` when `readers` do not know it or when it cannot run packed.
 [[nodiscard]] std::shared_ptr<Block> load_block(const WeightSource& weights, std::int64_t index,
                                                 const ComputeOptions& options, const RuntimeReaders& readers);
 

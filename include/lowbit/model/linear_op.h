@@ -10,6 +10,7 @@
 
 #include "lowbit/base/export.h"
 #include "lowbit/config/node.h"
+#include "lowbit/model/product_record.h"
 
 namespace lowbit LOWBIT_EXPORT {
 
@@ -63,6 +64,7 @@ struct LinearSlot {
   /// In the order in which the input meets them; the product that each sees holds those behind it. Empty: the bare
   /// product.
   std::vector<std::shared_ptr<const LinearExecution>> executions;
+  ProductRecord record = {};  ///< of a weight that is stored quantized; else without a name
   [[nodiscard]] at::Tensor forward(const at::Tensor& x, bool deterministic) const;
   /// Through `map_input` of all executions.
   [[nodiscard]] at::Tensor mapped_input(at::Tensor x) const;

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -77,6 +78,8 @@ class Model {
   /// `deterministic`, a row's bits depend on its place among the n rows (see `linear`) only in whether n is 1.
   [[nodiscard]] at::Tensor head(const at::Tensor& normalised) const;
   [[nodiscard]] at::Tensor logits(const at::Tensor& hidden) const { return head(final_norm(hidden)); }
+  /// How the products with weights that are stored quantized ran, of blocks and head that were read so far.
+  [[nodiscard]] std::vector<ProductRecord> products() const;
   /// For sequences of `length` positions; valid until the next call.
   [[nodiscard]] const RopeTable& rope(std::int64_t length) const;
 
@@ -90,11 +93,14 @@ class Model {
   RuntimeReaders readers_;
   KvCacheMaker kv_cache_;  // empty: float
   [[nodiscard]] const at::Tensor& embedding_table() const;
-  [[nodiscard]] const at::Tensor& head_weight() const;
-  mutable at::Tensor embedding_;   // [vocabulary, hidden], undefined until used
-  mutable at::Tensor head_;        // [vocabulary, hidden], the same tensor when tied
-  mutable at::Tensor final_norm_;  // [hidden]
+  [[nodiscard]] const LinearOp& head_product() const;
+  // Keeps the records of what was read; those of a block that is read again stay as they were.
+  void keep_records(std::size_t place, std::vector<ProductRecord> records) const;
+  mutable at::Tensor embedding_;            // [vocabulary, hidden], undefined until used
+  mutable std::shared_ptr<LinearOp> head_;  // null until used; of the same tensor when tied
+  mutable at::Tensor final_norm_;           // [hidden]
   mutable std::vector<std::shared_ptr<Block>> blocks_;
+  mutable std::vector<std::optional<std::vector<ProductRecord>>> records_;  // of each block, then of the head
   mutable RopeTable rope_;
   mutable std::int64_t rope_length_ = 0;
 };

@@ -1,6 +1,7 @@
 #include "lowbit/quantization/recipe.h"
 #include "quantization/transforms/awq.h"
 #include "quantization/transforms/group_scaling.h"
+#include "quantization/transforms/head.h"
 #include "quantization/transforms/quarot.h"
 #include "quantization/transforms/smoothquant.h"
 
@@ -11,6 +12,9 @@ void register_builtin_model_transforms(QuantizationRegistries& registries) {
       "quarot", "rotates states, values and the input of down_proj, so that no channel stands out",
       "Ashkboos et al., QuaRot, arXiv 2404.00456",
       [](const QuarotOptions& options) { return std::make_unique<Quarot>(options); });
+  registries.model_transforms.add<HeadOptions>(
+      "head", "rounds the head to nearest; one tied to the embedding gets a matrix of its own", "",
+      [](const HeadOptions& options) { return std::make_unique<QuantizedHead>(options); });
 }
 
 void register_builtin_block_steps(QuantizationRegistries& registries) {

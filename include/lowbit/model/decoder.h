@@ -1,0 +1,51 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "lowbit/base/cancellation.h"
+#include "lowbit/base/export.h"
+#include "lowbit/model/model.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+/// A model with the keys and values of what it has read: sequences of equal length, continued token by token.
+///
+///   Decoder decoder(model, /*sequences=*/1, /*limit=*/64);
+///   at::Tensor logits = decoder.read(prompt_ids, cancellation);   // [1, vocabulary], of the token behind the prompt
+///   logits = decoder.read(next_id, cancellation);
+///
+/// Where all products of a resident model are packed and bare and its caches are floats, tokens behind the first read
+/// go without LibTorch from product to product; the bits are those of `Block::forward`.
+class Decoder {
+ public:
+  /// `limit` positions at most; `model` outlives the decoder.
+  Decoder(const Model& model, std::int64_t sequences, std::int64_t limit);
+  ~Decoder();
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+
+  /// Reads ids int64 [sequences, tokens]; the logits of the tokens behind them, [sequences, vocabulary], float32 in
+  /// main memory. Throws `kInterrupted` when cancelled, `kInternal` beyond the limit.
+  [[nodiscard]] at::Tensor read(const at::Tensor& ids, const Cancellation& cancellation);
+  [[nodiscard]] std::int64_t length() const { return length_; }
+  /// Of the keys and values of all layers and sequences.
+  [[nodiscard]] std::int64_t cache_bytes() const;
+  /// Empty when tokens are read without LibTorch between the products; else what stands in the way.
+  [[nodiscard]] const std::string& detour() const { return detour_; }
+
+ private:
+  class Direct;
+  const Model& model_;
+  std::int64_t sequences_;
+  std::int64_t limit_;
+  std::int64_t length_ = 0;
+  std::string detour_;
+  std::vector<std::unique_ptr<KvCachePolicy>> caches_;
+  std::unique_ptr<Direct> direct_;  // null for the detour
+};
+
+}  // namespace LOWBIT_EXPORT

@@ -1,0 +1,248 @@
+#include "lowbit/formats/certificate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "formats/certificate_inputs.h"
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/packed.h"
+#include "lowbit/tensor/parallel.h"
+
+namespace lowbit {
+namespace {
+
+using kernels::Arithmetic;
+
+// Rows that are decoded at a time, so that a large matrix never exists in floats.
+constexpr std::int64_t kDecodedElements = std::int64_t{1} << 20;
+constexpr std::int64_t kLanes = CertificateInputs::kLanes;
+constexpr double kUnit = 0x1p-24;    // half the distance of 1 to the next float
+constexpr double kLeast = 0x1p-149;  // the least float: what is below its half is lost
+
+// Rows begin .. end - 1 as they decode, without the outliers.
+at::Tensor decoded_rows(const QuantizedWeight& weight, std::int64_t begin, std::int64_t end) {
+  QuantizedWeight part = weight;
+  const auto rows = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.narrow(0, begin, end - begin).contiguous() : tensor;
+  };
+  part.codes = rows(weight.codes);
+  part.scales = rows(weight.scales);
+  part.zeros = rows(weight.zeros);
+  part.nested_scales.reset();
+  part.nested_zeros.reset();
+  part.outliers.reset();
+  return part.dequantize().contiguous();
+}
+
+// A row of the reference and the sums that its bound is made of, each of all tokens.
+struct RowSums {
+  explicit RowSums(std::int64_t tokens)
+      : product(static_cast<std::size_t>(tokens)), magnitude(product), rounding(product) {}
+  std::vector<double> product;
+  std::vector<double> magnitude;  // the same of magnitudes
+  std::vector<double> rounding;   // |x - rounded x| |w|
+};
+
+// Where eight tokens' sums go.
+struct LaneSums {
+  double* product;
+  double* magnitude;
+  double* rounding;
+};
+
+// Vectors of any width give the same bits: each token is a chain of its own, and nothing is fused.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+[[gnu::target_clones("avx2", "default")]]
+#endif
+void add_lanes(const float* numbers, std::int64_t count, const double* x, const double* lost, std::int64_t stride,
+               const LaneSums& sums) {
+  double product[kLanes] = {};
+  double magnitude[kLanes] = {};
+  double rounding[kLanes] = {};
+  for (std::int64_t column = 0; column < count; ++column) {
+    const double w = numbers[column];
+    for (std::int64_t i = 0; i < kLanes; ++i) {
+      const double term = x[column * stride + i] * w;
+      product[i] += term;
+      magnitude[i] += std::abs(term);
+      rounding[i] += std::abs(lost[column * stride + i] * w);
+    }
+  }
+  std::copy_n(product, kLanes, sums.product);
+  std::copy_n(magnitude, kLanes, sums.magnitude);
+  std::copy_n(rounding, kLanes, sums.rounding);
+}
+
+class Comparison {
+ public:
+  Comparison(const QuantizedWeight& weight, const kernels::PackedWeight& packed, Arithmetic arithmetic,
+             std::string_view backend)
+      : weight_(weight),
+        packed_(packed),
+        arithmetic_(arithmetic),
+        backend_(backend),
+        inputs_(weight, arithmetic),
+        tokens_(inputs_.tokens()) {
+    find_outliers();
+  }
+
+  Certificate run() {
+    multiply();
+    std::vector<Certificate> worst(static_cast<std::size_t>(weight_.rows()));
+    const std::int64_t step = std::max<std::int64_t>(1, kDecodedElements / weight_.columns());
+    for (std::int64_t begin = 0; begin < weight_.rows(); begin += step) {
+      const std::int64_t end = std::min(begin + step, weight_.rows());
+      const at::Tensor decoded = decoded_rows(weight_, begin, end);
+      const auto numbers = values_of<float>(decoded);
+      parallel_for(end - begin, small() ? end - begin : 1, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t row = first; row < last; ++row) {
+          worst[static_cast<std::size_t>(begin + row)] = compare(begin + row, numbers.data() + row * weight_.columns());
+        }
+      });
+    }
+    Certificate result;
+    for (const Certificate& row : worst) {
+      const double relative = std::max(result.relative_error, row.relative_error);
+      if (row.worst_share > result.worst_share) result = row;
+      result.relative_error = relative;
+    }
+    result.kernels = kernel_names();
+    result.outputs = 2 * tokens_ * weight_.rows();
+    return result;
+  }
+
+ private:
+  // Not worth waking other threads for.
+  [[nodiscard]] bool small() const { return weight_.codes.numel() < (std::int64_t{1} << 16); }
+
+  void find_outliers() {
+    begins_.assign(static_cast<std::size_t>(weight_.rows()) + 1, 0);
+    if (!weight_.outliers) return;
+    for (const std::int32_t row : values_of<std::int32_t>(weight_.outliers->rows)) {
+      ++begins_[static_cast<std::size_t>(row) + 1];
+    }
+    for (std::size_t row = 0; row + 1 < begins_.size(); ++row) begins_[row + 1] += begins_[row];
+  }
+
+  // Both ways in which kernels may take tokens.
+  void multiply() {
+    together_ = products(0, tokens_);
+    for (std::int64_t token = 0; token < tokens_; ++token) {
+      const std::vector<float> one = products(token, 1);
+      alone_.insert(alone_.end(), one.begin(), one.end());
+    }
+  }
+
+  [[nodiscard]] std::vector<float> products(std::int64_t first, std::int64_t tokens) const {
+    const std::int64_t rows = weight_.rows();
+    const std::int64_t columns = weight_.columns();
+    std::vector<float> output(static_cast<std::size_t>(tokens * rows));
+    std::vector<std::byte> space(kernels::workspace_bytes(packed_, arithmetic_, tokens, backend_));
+    kernels::multiply({packed_,
+                       arithmetic_,
+                       {inputs_.values().data() + first * columns, tokens, columns, columns},
+                       {output.data(), tokens, rows, rows},
+                       {},
+                       space,
+                       small() ? kernels::Executor{} : pool_executor(),
+                       backend_});
+    return output;
+  }
+
+  [[nodiscard]] RowSums reference(const float* decoded, std::int64_t row) const {
+    const std::int64_t padded = inputs_.padded_tokens();
+    RowSums sums(padded);
+    std::vector<float> numbers(decoded, decoded + weight_.columns());
+    const auto places = outliers(row);
+    for (const auto& [column, value] : places) numbers[static_cast<std::size_t>(column)] = 0;
+    for (std::int64_t lane = 0; lane < padded; lane += kLanes) {
+      add_lanes(numbers.data(), weight_.columns(), inputs_.reference() + lane, inputs_.lost() + lane, padded,
+                {sums.product.data() + lane, sums.magnitude.data() + lane, sums.rounding.data() + lane});
+    }
+    // Outliers meet the activation itself.
+    for (const auto& [column, value] : places) {
+      for (std::int64_t token = 0; token < tokens_; ++token) {
+        const double term =
+            static_cast<double>(inputs_.values()[static_cast<std::size_t>(token * weight_.columns() + column)]) *
+            static_cast<double>(value);
+        sums.product[static_cast<std::size_t>(token)] += term;
+        sums.magnitude[static_cast<std::size_t>(token)] += std::abs(term);
+      }
+    }
+    return sums;
+  }
+
+  // Column and value of a row's.
+  [[nodiscard]] std::vector<std::pair<std::int32_t, float>> outliers(std::int64_t row) const {
+    std::vector<std::pair<std::int32_t, float>> result;
+    for (std::int64_t i = begins_[static_cast<std::size_t>(row)]; i < begins_[static_cast<std::size_t>(row) + 1]; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      result.emplace_back(values_of<std::int32_t>(weight_.outliers->columns)[at],
+                          values_of<float>(weight_.outliers->values)[at]);
+    }
+    return result;
+  }
+
+  [[nodiscard]] Certificate compare(std::int64_t row, const float* decoded) const {
+    const RowSums sums = reference(decoded, row);
+    const std::int64_t outliers = begins_[static_cast<std::size_t>(row) + 1] - begins_[static_cast<std::size_t>(row)];
+    Certificate worst;
+    for (std::int64_t token = 0; token < tokens_; ++token) {
+      const auto t = static_cast<std::size_t>(token);
+      const double roundings = static_cast<double>(inputs_.roundings(token) + outliers);
+      const double lost = roundings * kLeast * std::max(1.0, inputs_.largest_scale(token));
+      // What is added up are rounded inputs: no more than the inputs and what rounding took off.
+      const double magnitude = sums.magnitude[t] + sums.rounding[t];
+      const double bound = roundings * kUnit / (1 - roundings * kUnit) * magnitude + sums.rounding[t] + lost;
+      const auto at = static_cast<std::size_t>(token * weight_.rows() + row);
+      for (const float product : {together_[at], alone_[at]}) {
+        const double error = std::abs(static_cast<double>(product) - sums.product[t]);
+        const double share = std::isfinite(error) ? error / bound : HUGE_VAL;
+        if (inputs_.is_ordinary(token) && magnitude > 0) {
+          worst.relative_error = std::max(worst.relative_error, error / magnitude);
+        }
+        if (!(share > worst.worst_share)) continue;
+        worst.worst_error = error;
+        worst.bound = bound;
+        worst.worst_share = share;
+        worst.row = row;
+        worst.input = inputs_.name(token);
+      }
+    }
+    return worst;
+  }
+
+  [[nodiscard]] std::string kernel_names() const {
+    const kernels::Choice one = kernels::explain(packed_, arithmetic_, 1, backend_);
+    const kernels::Choice all = kernels::explain(packed_, arithmetic_, tokens_, backend_);
+    if (one.kernel == all.kernel) return fmt::format("{}: {}", one.backend, one.kernel);
+    return fmt::format("{}: {}, {}", one.backend, one.kernel, all.kernel);
+  }
+
+  const QuantizedWeight& weight_;
+  const kernels::PackedWeight& packed_;
+  Arithmetic arithmetic_;
+  std::string_view backend_;
+  CertificateInputs inputs_;
+  std::int64_t tokens_;
+  std::vector<std::int64_t> begins_;  // of each row's outliers
+  std::vector<float> together_;       // [tokens][rows]
+  std::vector<float> alone_;
+};
+
+}  // namespace
+
+Certificate certify_product(const QuantizedWeight& weight, const kernels::PackedWeight& packed, Arithmetic arithmetic,
+                            std::string_view backend) {
+  if (packed.rows() != weight.rows() || packed.columns() != weight.columns()) {
+    fail(ErrorCode::kInternal, "certificate: a packed weight of [{}, {}] does not go with one of [{}, {}]",
+         packed.rows(), packed.columns(), weight.rows(), weight.columns());
+  }
+  return Comparison(weight, packed, arithmetic, backend).run();
+}
+
+}  // namespace lowbit

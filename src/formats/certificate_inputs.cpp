@@ -1,0 +1,128 @@
+#include "formats/certificate_inputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "lowbit/base/random.h"
+
+namespace lowbit {
+namespace {
+
+using kernels::Arithmetic;
+
+constexpr std::int64_t kRunColumns = 256;
+constexpr std::int64_t kSignColumns = 1024;
+constexpr int kNormals = 2;
+
+// The columns whose activations are rounded with one scale: all, or runs of at most 256 columns of a group; none for
+// kFloat32.
+std::vector<std::vector<std::int32_t>> rounded_parts(const QuantizedWeight& weight, Arithmetic arithmetic) {
+  std::vector<std::vector<std::int32_t>> parts;
+  if (arithmetic == Arithmetic::kFloat32) return parts;
+  const std::vector<std::int32_t> group_of = weight.column_groups();
+  std::vector<std::vector<std::int32_t>> groups(static_cast<std::size_t>(weight.scales.size(1)));
+  for (std::size_t column = 0; column < group_of.size(); ++column) {
+    groups[static_cast<std::size_t>(group_of[column])].push_back(static_cast<std::int32_t>(column));
+  }
+  if (arithmetic == Arithmetic::kInt8) parts.emplace_back();
+  for (const std::vector<std::int32_t>& group : groups) {
+    if (arithmetic == Arithmetic::kInt8) {
+      parts.front().insert(parts.front().end(), group.begin(), group.end());
+      continue;
+    }
+    for (std::size_t begin = 0; begin < group.size(); begin += kRunColumns) {
+      const std::size_t end = std::min(begin + kRunColumns, group.size());
+      parts.emplace_back(group.begin() + static_cast<std::ptrdiff_t>(begin),
+                         group.begin() + static_cast<std::ptrdiff_t>(end));
+    }
+  }
+  return parts;
+}
+
+}  // namespace
+
+// A summand is converted to float32, or is a decoded weight; it is multiplied once or twice, as part of an addition or
+// by itself, and goes through one addition for each group, run or (kFloat32) column. That the reference rounds
+// scale (code - zero) to float32 counts as one more.
+CertificateInputs::CertificateInputs(const QuantizedWeight& weight, Arithmetic arithmetic)
+    : columns_(weight.columns()) {
+  draw();
+  const std::int64_t padded = padded_tokens();
+  reference_.assign(static_cast<std::size_t>(columns_ * padded), 0.0);
+  lost_ = reference_;
+  scales_.assign(static_cast<std::size_t>(tokens_), 1.0);
+  const auto parts = rounded_parts(weight, arithmetic);
+  const std::int64_t additions =
+      arithmetic == Arithmetic::kInt8 ? weight.scales.size(1) : static_cast<std::int64_t>(parts.size());
+  for (std::int64_t token = 0; token < tokens_; ++token) {
+    const float* row = values_.data() + token * columns_;
+    for (std::int64_t column = 0; column < columns_; ++column) {
+      reference_[static_cast<std::size_t>(column * padded + token)] = row[column];
+    }
+    for (const auto& part : parts) round_part(token, part, arithmetic);
+    const std::int64_t not_zero = columns_ - std::count(row, row + columns_, 0.0F);
+    roundings_.push_back(arithmetic == Arithmetic::kFloat32 ? not_zero + 1 : additions + 4);
+  }
+}
+
+void CertificateInputs::add(std::string name, const std::vector<float>& row) {
+  values_.insert(values_.end(), row.begin(), row.end());
+  names_.push_back(std::move(name));
+  ++tokens_;
+}
+
+void CertificateInputs::draw() {
+  const Random random(1, "certificate");
+  std::vector<float> row(static_cast<std::size_t>(columns_));
+  const auto fill = [&](const std::string& name, const std::function<float(std::uint64_t)>& value) {
+    for (std::size_t i = 0; i < row.size(); ++i) row[i] = value(i);
+    add(name, row);
+  };
+  const auto normal = [&](const Random& draws, std::uint64_t i) { return static_cast<float>(draws.normal(i)); };
+  for (int i = 0; i < kNormals; ++i) {
+    const Random draws = random.child(fmt::format("normal {}", i));
+    fill(fmt::format("normal {}", i), [&](std::uint64_t at) { return normal(draws, at); });
+  }
+  ordinary_ = tokens_;
+  const Random outliers = random.child("outliers");
+  fill("outliers", [&](std::uint64_t at) {
+    return normal(outliers, at) * (outliers.below(2 * at + 1, 100) == 0 ? 1000.0F : 1.0F);
+  });
+  fill("huge and tiny", [&](std::uint64_t at) {
+    return std::ldexp(normal(outliers, at), static_cast<int>(outliers.below(3 * at + 2, 80)) - 60);
+  });
+  fill("below the normal numbers", [&](std::uint64_t at) { return std::ldexp(normal(outliers, at), -130); });
+  fill("cancelling", [](std::uint64_t at) { return (at % 2 == 0 ? 1.0F : -1.0F) * (1.0F + 0x1p-10F); });
+  const Random signs = random.child("signs");
+  for (std::int64_t begin = 0; begin < columns_; begin += kSignColumns) {
+    const auto first = static_cast<std::uint64_t>(begin);
+    const auto end = static_cast<std::uint64_t>(std::min(begin + kSignColumns, columns_));
+    fill(fmt::format("signs of columns {} .. {}", first, end - 1), [&](std::uint64_t at) {
+      return at < first || at >= end ? 0.0F : signs.below(at, 2) == 0 ? 1.0F : -1.0F;
+    });
+  }
+}
+
+void CertificateInputs::round_part(std::int64_t token, const std::vector<std::int32_t>& part, Arithmetic arithmetic) {
+  const float* row = values_.data() + token * columns_;
+  float largest = 0;
+  for (const std::int32_t column : part) largest = std::max(largest, std::abs(row[column]));
+  const float range = arithmetic == Arithmetic::kInt8 ? 127.0F : 32639.0F;
+  const float scale = std::max(largest / range, 0x1p-126F);
+  double& largest_scale = scales_[static_cast<std::size_t>(token)];
+  largest_scale = std::max<double>(largest_scale, scale);
+  for (const std::int32_t column : part) {
+    const auto at = static_cast<std::size_t>(column * padded_tokens() + token);
+    const double rounded = static_cast<double>(std::nearbyint(row[column] / scale)) * static_cast<double>(scale);
+    if (arithmetic == Arithmetic::kInt8) {
+      reference_[at] = rounded;
+    } else {
+      lost_[at] = static_cast<double>(row[column]) - rounded;
+    }
+  }
+}
+
+}  // namespace lowbit

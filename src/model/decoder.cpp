@@ -1,0 +1,144 @@
+#include "lowbit/model/decoder.h"
+
+#include <algorithm>
+
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/ops.h"
+#include "model/direct_block.h"
+
+namespace lowbit {
+namespace {
+
+std::string obstacle_of(const Model& model) {
+  const ComputeOptions& options = model.options();
+  if (options.execution == Execution::kSimulated) return "products are simulated";
+  if (model.residency() != Model::Residency::kResident) return "blocks are streamed";
+  if (model.weights().kv_cache()) return "keys and values are rounded";
+  for (std::int64_t index = 0; index < model.architecture().layers; ++index) {
+    std::string obstacle = direct_obstacle(*model.block(index));
+    if (!obstacle.empty()) return obstacle;
+  }
+  return "";
+}
+
+// Takes a whole prompt's keys and values into a cache that is read one token at a time.
+class PromptCache : public KvCachePolicy {
+ public:
+  PromptCache(DecodeCache& cache, std::int64_t window) : cache_(cache), window_(window) {}
+  at::Tensor append_and_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
+                               bool deterministic) override {
+    if (cache_.length() != 0) fail(ErrorCode::kInternal, "prompt: {} tokens were read before", cache_.length());
+    const at::Tensor keys = k.contiguous();
+    const at::Tensor values = v.contiguous();
+    const std::int64_t tokens = k.size(2);
+    const std::int64_t dim = k.size(3);
+    for (std::int64_t sequence = 0; sequence < k.size(0); ++sequence) {
+      for (std::int64_t head = 0; head < k.size(1); ++head) {
+        const std::int64_t place = (sequence * k.size(1) + head) * tokens * dim;
+        cache_.put(sequence, head, tokens, keys.const_data_ptr<float>() + place, values.const_data_ptr<float>() + place,
+                   dim, dim);
+      }
+    }
+    cache_.advance(tokens);
+    return causal_attention(q, k, v, scale, window_, deterministic);
+  }
+  std::int64_t length() const override { return cache_.length(); }
+  std::int64_t bytes() const override { return cache_.bytes(); }
+
+ private:
+  DecodeCache& cache_;
+  std::int64_t window_;
+};
+
+}  // namespace
+
+class Decoder::Direct {
+ public:
+  Direct(const Model& model, std::int64_t sequences, std::int64_t limit) : model_(model) {
+    for (std::int64_t index = 0; index < model.architecture().layers; ++index) {
+      kept_.push_back(model.block(index));
+      blocks_.push_back(std::make_unique<DirectBlock>(*kept_.back(), sequences, limit, space_));
+    }
+  }
+
+  at::Tensor read_prompt(at::Tensor hidden, const RopeTable& rope, const Cancellation& cancellation) {
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      cancellation.check();
+      PromptCache cache(blocks_[i]->cache(), model_.architecture().sliding_window);
+      hidden = kept_[i]->forward(hidden, rope, &cache);
+    }
+    return hidden;
+  }
+
+  // hidden [sequences, 1, hidden], of the position behind what was read.
+  at::Tensor read_token(at::Tensor hidden, const RopeTable& rope, std::int64_t position) {
+    hidden = hidden.contiguous();
+    const std::int64_t place = position * model_.architecture().head_dim;
+    for (const auto& block : blocks_) {
+      block->read(hidden.mutable_data_ptr<float>(), rope.cos.const_data_ptr<float>() + place,
+                  rope.sin.const_data_ptr<float>() + place);
+    }
+    return hidden;
+  }
+
+  [[nodiscard]] std::int64_t bytes() const {
+    std::int64_t sum = 0;
+    for (const auto& block : blocks_) sum += block->cache().bytes();
+    return sum;
+  }
+
+ private:
+  const Model& model_;
+  DirectSpace space_;
+  std::vector<std::shared_ptr<Block>> kept_;
+  std::vector<std::unique_ptr<DirectBlock>> blocks_;
+};
+
+Decoder::Decoder(const Model& model, std::int64_t sequences, std::int64_t limit)
+    : model_(model), sequences_(sequences), limit_(limit), detour_(obstacle_of(model)) {
+  if (detour_.empty()) {
+    direct_ = std::make_unique<Direct>(model, sequences, limit);
+    return;
+  }
+  for (std::int64_t i = 0; i < model.architecture().layers; ++i) caches_.push_back(model.make_kv_cache(i));
+}
+
+Decoder::~Decoder() = default;
+
+at::Tensor Decoder::read(const at::Tensor& ids, const Cancellation& cancellation) {
+  const std::int64_t tokens = ids.dim() == 2 ? ids.size(1) : 0;
+  if (tokens < 1 || ids.size(0) != sequences_ || length_ + tokens > limit_) {
+    fail(ErrorCode::kInternal, "decoder: ids {} behind {} positions, expected [{}, 1 to {}]", shape_text(shape_of(ids)),
+         length_, sequences_, limit_ - length_);
+  }
+  const NoGradScope no_grad;
+  if (direct_ && length_ > 0 && tokens > 1) {
+    for (std::int64_t token = 0; token + 1 < tokens; ++token) (void)read(ids.narrow(1, token, 1), cancellation);
+    return read(ids.narrow(1, tokens - 1, 1), cancellation);
+  }
+  at::Tensor hidden = model_.embed(ids);
+  const RopeTable& rope = model_.rope(limit_);
+  if (direct_ && tokens == 1) {
+    cancellation.check();
+    hidden = direct_->read_token(std::move(hidden), rope, length_);
+  } else if (direct_) {
+    hidden = direct_->read_prompt(std::move(hidden), rope, cancellation);
+  } else {
+    for (std::size_t i = 0; i < caches_.size(); ++i) {
+      cancellation.check();
+      hidden = model_.block(static_cast<std::int64_t>(i))->forward(hidden, rope, caches_[i].get());
+    }
+  }
+  length_ += tokens;
+  return model_.logits(hidden.narrow(1, tokens - 1, 1)).select(1, 0).cpu().contiguous();
+}
+
+std::int64_t Decoder::cache_bytes() const {
+  if (direct_) return direct_->bytes();
+  std::int64_t sum = 0;
+  for (const auto& cache : caches_) sum += cache->bytes();
+  return sum;
+}
+
+}  // namespace lowbit

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lowbit/kernels/api.h"
+#include "lowbit/model/block.h"
+#include "lowbit/tensor/decode.h"
+#include "model/packed_op.h"
+
+namespace lowbit {
+
+/// Why a block's tokens cannot be read by a `DirectBlock`; empty when they can.
+[[nodiscard]] std::string direct_obstacle(const Block& block);
+
+/// Memory that the blocks of one decoder share.
+struct DirectSpace {
+  std::vector<float> normalised, q, k, v, heads, gate, up, scratch;
+  std::array<std::vector<std::byte>, 3> workspaces;
+};
+
+/// A block of packed products that reads one token a sequence on plain memory: five parallel regions, no allocation.
+/// The same bits as `Block::forward` with a float cache.
+class DirectBlock {
+ public:
+  /// `block` and `space` outlive it.
+  DirectBlock(Block& block, std::int64_t sequences, std::int64_t limit, DirectSpace& space);
+  /// hidden [sequences, hidden], replaced by the block's output. `cos` and `sin` of the position, [head_dim].
+  void read(float* hidden, const float* cos, const float* sin);
+  [[nodiscard]] DecodeCache& cache() { return *cache_; }
+  [[nodiscard]] const DecodeCache& cache() const { return *cache_; }
+
+ private:
+  struct Linear {
+    const PackedLinear* op = nullptr;
+    at::Tensor bias;  // float32, held for `bias_numbers`
+    [[nodiscard]] std::span<const float> bias_numbers() const;
+  };
+  [[nodiscard]] kernels::Product product(const Linear& linear, const float* input, float* output, std::size_t workspace,
+                                         const float* residual = nullptr) const;
+  void attend(const float* cos, const float* sin);
+  const Block& block_;
+  std::int64_t sequences_;
+  DirectSpace& space_;
+  Linear q_, k_, v_, o_, gate_, up_, down_;
+  at::Tensor input_norm_, mlp_norm_;
+  std::unique_ptr<DecodeCache> cache_;
+};
+
+}  // namespace lowbit

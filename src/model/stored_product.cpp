@@ -1,0 +1,109 @@
+#include "model/stored_product.h"
+
+#include <optional>
+#include <utility>
+
+#include "lowbit/base/error.h"
+#include "lowbit/formats/certificate.h"
+#include "lowbit/formats/pack_weight.h"
+#include "lowbit/model/activation_scheme.h"
+#include "model/load_weight.h"
+#include "model/packed_op.h"
+
+namespace lowbit {
+namespace {
+
+using kernels::Arithmetic;
+
+// Whether 'int8' rounds inputs as these settings say: kernels/api.h and `ActivationScheme` define the same numbers.
+bool is_int8_rounding(const RuntimeRecord& record) {
+  const std::optional<ActivationScheme> scheme = activation_scheme_of(record);
+  return scheme && scheme->type == ActivationScheme::Type::kInteger && scheme->bits == 8 &&
+         scheme->symmetry == Symmetry::kSymRestricted && scheme->per == ActivationScheme::Per::kToken;
+}
+
+Arithmetic choose_arithmetic(const QuantizedWeight& weight, const std::vector<RuntimeRecord>& around) {
+  if (weight.grid.kind != GridKind::kInteger) return Arithmetic::kFloat32;
+  if (around.empty()) return Arithmetic::kInt16;
+  return is_int8_rounding(around.back()) ? Arithmetic::kInt8 : Arithmetic::kFloat32;
+}
+
+std::string names_of(const std::vector<RuntimeRecord>& records) {
+  std::string names;
+  for (const RuntimeRecord& record : records) {
+    const std::optional<ActivationScheme> scheme = activation_scheme_of(record);
+    names += (names.empty() ? "" : ", ") + (scheme ? scheme->text() : record.name);
+  }
+  return names;
+}
+
+void certify(const QuantizedWeight& weight, const PackedLinear& packed, ProductRecord& record) {
+  const Certificate certificate = certify_product(weight, packed.weight(), packed.arithmetic());
+  record.kernels = certificate.kernels;
+  record.error = certificate.relative_error;
+  record.worst_share = certificate.worst_share;
+  record.outputs = certificate.outputs;
+  if (certificate.holds()) return;
+  fail(ErrorCode::kInternal,
+       "the packed product ({}, {}) is off by {:.3g} from the decoded weight in row {} on input '{}', where rounding "
+       "explains {:.3g}: the packed weight is damaged, or a kernel is wrong; compute with 'execution: simulated'",
+       record.arithmetic, certificate.kernels, certificate.worst_error, certificate.row, certificate.input,
+       certificate.bound);
+}
+
+StoredProduct pack(const QuantizedWeight& weight, std::vector<RuntimeRecord> around, const std::string& linear,
+                   at::Tensor bias, const ComputeOptions& options) {
+  const Arithmetic arithmetic = choose_arithmetic(weight, around);
+  if (arithmetic == Arithmetic::kInt8) around.pop_back();
+  const auto packed = std::make_shared<PackedLinear>(pack_weight(weight), std::move(bias), arithmetic);
+  StoredProduct product{packed, std::move(around), {}};
+  product.record.linear = linear;
+  product.record.packed = true;
+  product.record.arithmetic = kernels::arithmetic_name(arithmetic);
+  product.record.around = names_of(product.around);
+  product.record.bytes = packed->weight_bytes();
+  if (options.certify) certify(weight, *packed, product.record);
+  return product;
+}
+
+// Without an `op` where it must be simulated.
+StoredProduct pack_or_explain(const QuantizedWeight& weight, StoredProduct product, const std::string& linear,
+                              const Shape& shape, const at::Tensor& bias, const ComputeOptions& options) {
+  if (Shape{weight.rows(), weight.columns()} != shape) {
+    fail(ErrorCode::kData, "the weight is [{}, {}], expected {}", weight.rows(), weight.columns(), shape_text(shape));
+  }
+  try {
+    return pack(weight, product.around, linear, bias, options);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kUnsupported) throw;
+    if (options.execution == Execution::kPacked) {
+      fail(ErrorCode::kUnsupported, "cannot run packed: {}; 'execution: auto' simulates what no kernel computes",
+           error.what());
+    }
+    product.record.linear = linear;
+    product.record.reason = error.what();
+    return product;
+  }
+}
+
+bool wants_packed(const ComputeOptions& options) {
+  return options.execution != Execution::kSimulated && options.device.is_cpu() && !options.differentiable;
+}
+
+}  // namespace
+
+StoredProduct load_product(const WeightSource& weights, const std::string& linear, const Shape& shape, at::Tensor bias,
+                           const ComputeOptions& options) {
+  StoredProduct product;
+  product.around = weights.executions(linear);
+  const std::optional<QuantizedWeight> weight = wants_packed(options) ? weights.load_quantized(linear) : std::nullopt;
+  if (weight) {
+    with_context(fmt::format("{}: {}", weights.path().string(), linear),
+                 [&] { product = pack_or_explain(*weight, std::move(product), linear, shape, bias, options); });
+    if (product.op) return product;
+  }
+  product.op = make_float_linear(load_weight(weights, linear + ".weight", shape, options), std::move(bias));
+  return product;
+}
+
+}  // namespace lowbit

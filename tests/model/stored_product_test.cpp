@@ -1,0 +1,291 @@
+#include "model/stored_product.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+
+#include "lowbit/base/error.h"
+#include "lowbit/model/activation_scheme.h"
+#include "lowbit/model/artifact.h"
+#include "lowbit/model/decoder.h"
+#include "lowbit/model/model.h"
+#include "lowbit/model/runtime_readers.h"
+#include "lowbit/tensor/ops.h"
+#include "model/packed_op.h"
+#include "model/small_model.h"
+#include "support/error_text.h"
+#include "support/test_data.h"
+#include "tensor/float_panels.h"
+
+namespace lowbit {
+namespace {
+
+using lowbit::testing::error_text;
+using lowbit::testing::NoTokenizer;
+using lowbit::testing::SmallModel;
+using lowbit::testing::TemporaryFolder;
+using ::testing::Each;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+const std::vector<std::string> kSlots = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                                         "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
+
+// The head as a matrix of its own.
+class UntiedModel : public SmallModel {
+ public:
+  explicit UntiedModel(const std::filesystem::path& folder) : SmallModel(folder), architecture_(untied()) {}
+  const Architecture& architecture() const override { return architecture_; }
+
+ private:
+  [[nodiscard]] Architecture untied() const {
+    Architecture result = SmallModel::architecture();
+    result.tied_head = false;
+    return result;
+  }
+  Architecture architecture_;
+};
+
+class PackedModel : public ::testing::Test {
+ protected:
+  using Change = std::function<void(const std::string& slot, QuantizedWeight&)>;
+
+  PackedModel() {
+    ::setenv("XDG_CACHE_HOME", (folder_ / "cache").c_str(), 1);
+    std::filesystem::create_directory(folder_ / "base");
+  }
+
+  void write(const GridSpec& grid, const std::vector<RuntimeRecord>& around = {}, const Change& change = {}) {
+    const auto base = std::make_shared<UntiedModel>(folder_ / "base");
+    ArtifactWriter writer(folder_ / "artifact", base, tokenizer_, "key");
+    for (std::int64_t index = 0; index < 2; ++index) {
+      BlockArtifact block;
+      block.index = index;
+      for (const std::string& slot : kSlots) {
+        const auto weight = base->load("model.layers." + std::to_string(index) + "." + slot + ".weight", {});
+        block.linears[slot] = quantize_to_nearest(weight, grid);
+        if (change) change(slot, block.linears[slot]);
+        if (!around.empty()) block.executions[slot] = around;
+      }
+      writer.write_block(block);
+    }
+    const GridOptions head{.bits = 8, .group = 16};
+    writer.finish("{}", {{"lm_head.weight", base->load("model.embed_tokens.weight", {})}}, std::nullopt,
+                  quantize_to_nearest(base->load("model.embed_tokens.weight", {}), head.spec()));
+  }
+
+  std::shared_ptr<Model> open(Execution execution, Model::Residency residency = Model::Residency::kResident) const {
+    ComputeOptions options;
+    options.execution = execution;
+    RuntimeReaders readers;
+    readers.execution = [](const RuntimeRecord& record, const LinearOp&) -> std::shared_ptr<const LinearExecution> {
+      return std::make_shared<Halving>(record);
+    };
+    return Model::make(open_weights(folder_ / "artifact"), nullptr, options, residency, readers);
+  }
+
+  static at::Tensor ids(std::int64_t sequences, std::int64_t tokens) {
+    return make_arange(sequences * tokens, DType::kInt64).mul(7).remainder(20).view({sequences, tokens});
+  }
+
+  static at::Tensor logits(const Model& model) {
+    const NoGradScope no_grad;
+    return model.logits(model.run(model.embed(ids(2, 6))));
+  }
+
+  // Stands for any execution that a recipe may bring.
+  class Halving : public LinearExecution {
+   public:
+    explicit Halving(RuntimeRecord record) : record_(std::move(record)) {}
+    at::Tensor map_input(const at::Tensor& x) const override { return x.mul(0.5); }
+    RuntimeRecord record() const override { return record_; }
+    std::string text() const override { return "halved"; }
+
+   private:
+    RuntimeRecord record_;
+  };
+
+  TemporaryFolder folder_;
+  NoTokenizer tokenizer_;
+};
+
+GridSpec four_bits() { return GridOptions{.bits = 4, .group = 16}.spec(); }
+
+TEST_F(PackedModel, HasTheBitsOfDecodedWeightsInFloat32) {
+  if (!float_panels_available()) GTEST_SKIP() << "float32 products are chains on processors with AVX2 alone";
+  write(GridOptions::of(NumberFormat::kNf4).spec());
+  const NoGradScope no_grad;
+  const auto simulated = open(Execution::kSimulated);
+  const auto packed = open(Execution::kPacked);
+  EXPECT_TRUE(packed->run(packed->embed(ids(2, 6))).equal(simulated->run(simulated->embed(ids(2, 6)))));
+  EXPECT_THAT(simulated->products(), SizeIs(0));
+  EXPECT_THAT(packed->products(), SizeIs(14));
+}
+
+// An input is off by at most 2^-16 of the largest of its group, and each of a few dozen sums by 2^-24.
+TEST_F(PackedModel, TakesSixteenBitsOfAnInputInInt16) {
+  write(four_bits());
+  const auto model = open(Execution::kPacked);
+  const LinearOp& op = *model->block(0)->linears().front().op;
+  const at::Tensor x = model->embed(ids(1, 9));
+  const at::Tensor weight = op.dense_weight().to(at::kDouble);
+  const at::Tensor expected = x.to(at::kDouble).matmul(weight.t());
+  const at::Tensor error = op.forward(x, true).to(at::kDouble).sub(expected).abs();
+  const at::Tensor allowed = weight.abs().sum(1).mul(x.abs().max().to(at::kDouble)).mul(0x1p-16 + 64 * 0x1p-24);
+  EXPECT_TRUE(error.le(allowed).all().item<bool>());
+  EXPECT_GT(error.max().item<double>(), 0.0) << "rounds, so that an exact product would mean it did not run";
+}
+
+TEST_F(PackedModel, SaysHowEveryProductRan) {
+  write(four_bits());
+  const auto model = open(Execution::kPacked);
+  (void)logits(*model);
+  const std::vector<ProductRecord> products = model->products();
+  ASSERT_THAT(products, SizeIs(15));
+  EXPECT_EQ(products.front().linear, "model.layers.0.self_attn.q_proj");
+  EXPECT_EQ(products.back().linear, "lm_head");
+  for (const ProductRecord& product : products) {
+    EXPECT_TRUE(product.packed);
+    EXPECT_EQ(product.arithmetic, "int16");
+    EXPECT_GT(product.outputs, 0) << product.linear;
+    EXPECT_GT(product.worst_share, 0) << product.linear;
+    EXPECT_LE(product.worst_share, 1) << product.linear;
+  }
+  const std::vector<ProductSummary> summaries = summarize_products(products);
+  ASSERT_THAT(summaries, SizeIs(2)) << "codes of 4 bits and the head's of 8 have kernels of their own";
+  EXPECT_EQ(summaries[0].count, 14);
+  EXPECT_THAT(summaries[0].text(), HasSubstr("14 packed, int16 ("));
+}
+
+TEST_F(PackedModel, HoldsNoFloatsOfPackedWeights) {
+  write(four_bits());
+  const auto block = open(Execution::kPacked)->block(0);
+  for (const LinearSlot& slot : block->linears()) {
+    EXPECT_NE(dynamic_cast<const PackedLinear*>(slot.op.get()), nullptr) << slot.name;
+  }
+}
+
+TEST_F(PackedModel, StreamsWithTheSameBitsAndTheSameRecords) {
+  write(four_bits());
+  const auto resident = open(Execution::kPacked);
+  const auto streamed = open(Execution::kPacked, Model::Residency::kStreamed);
+  const at::Tensor expected = logits(*resident);
+  EXPECT_TRUE(logits(*streamed).equal(expected));
+  EXPECT_TRUE(logits(*streamed).equal(expected)) << "a second pass packs again";
+  ASSERT_EQ(streamed->products().size(), resident->products().size());
+  EXPECT_EQ(streamed->products().back().error, resident->products().back().error);
+}
+
+TEST_F(PackedModel, LeavesTheRoundingOfInputsToInt8) {
+  const ActivationScheme scheme;
+  write(four_bits(), {{ActivationScheme::kRecordName, echo_fields(scheme), {}}});
+  const auto block = open(Execution::kPacked)->block(0);
+  for (const LinearSlot& slot : block->linears()) {
+    EXPECT_EQ(slot.record.arithmetic, "int8");
+    EXPECT_TRUE(slot.executions.empty());
+  }
+}
+
+TEST_F(PackedModel, RunsOtherExecutionsAroundFloat32Products) {
+  ActivationScheme scheme;
+  scheme.bits = 4;
+  write(four_bits(), {{ActivationScheme::kRecordName, echo_fields(scheme), {}}});
+  const auto block = open(Execution::kPacked)->block(0);
+  for (const LinearSlot& slot : block->linears()) {
+    EXPECT_EQ(slot.record.arithmetic, "float32");
+    EXPECT_EQ(slot.record.around, "int4 per token");
+    EXPECT_THAT(slot.executions, SizeIs(1));
+  }
+}
+
+TEST_F(PackedModel, TakesTablesAndRealZerosInFloat32) {
+  write(GridOptions::of(NumberFormat::kNf4).spec());
+  const auto model = open(Execution::kPacked);
+  EXPECT_EQ(model->block(0)->linears().front().record.arithmetic, "float32");
+}
+
+// A rotated weight has no packed product.
+void rotate_queries(const std::string& slot, QuantizedWeight& weight) {
+  if (slot == "self_attn.q_proj") weight.rotations.push_back({RotationTag::Side::kInput, "hadamard", 16});
+}
+
+TEST_F(PackedModel, NamesTheLayerThatCannotRunPackedAndWhy) {
+  write(four_bits(), {}, rotate_queries);
+  const std::string text = error_text(ErrorCode::kUnsupported, [&] { (void)open(Execution::kPacked)->block(0); });
+  EXPECT_THAT(text, HasSubstr("model.layers.0.self_attn.q_proj: cannot run packed: packing: the weight is rotated by "
+                              "'hadamard', and packed products rotate no input; 'execution: auto' simulates what no "
+                              "kernel computes"));
+}
+
+TEST_F(PackedModel, SimulatesInAutoWhatCannotRunPackedAndSaysSo) {
+  write(four_bits(), {}, rotate_queries);
+  const auto block = open(Execution::kAuto)->block(0);
+  const ProductRecord& record = block->linear("self_attn.q_proj").record;
+  EXPECT_FALSE(record.packed);
+  EXPECT_EQ(record.reason, "packing: the weight is rotated by 'hadamard', and packed products rotate no input");
+  EXPECT_TRUE(block->linear("self_attn.k_proj").record.packed);
+}
+
+TEST_F(PackedModel, RefusesGradients) {
+  write(four_bits());
+  ComputeOptions options;
+  options.execution = Execution::kPacked;
+  options.differentiable = true;
+  EXPECT_EQ(error_text(ErrorCode::kUnsupported,
+                       [&] { (void)Model::make(open_weights(folder_ / "artifact"), nullptr, options); }),
+            "packed products run on 'cpu' and without gradients; set 'execution: simulated' to compute on 'cpu' with "
+            "gradients");
+}
+
+// A prompt, then token by token: the direct path, and blocks with their caches.
+TEST_F(PackedModel, DecodesTokenByTokenWithTheBitsOfBlocks) {
+  write(four_bits());
+  const auto model = open(Execution::kPacked);
+  const at::Tensor all = ids(3, 30);
+  const NoGradScope no_grad;
+  std::vector<std::unique_ptr<KvCachePolicy>> caches;
+  for (std::int64_t i = 0; i < 2; ++i) caches.push_back(make_float_kv_cache(0));
+  const auto by_blocks = [&](const at::Tensor& part) {
+    at::Tensor hidden = model->embed(part);
+    for (std::int64_t i = 0; i < 2; ++i) {
+      hidden = model->block(i)->forward(hidden, model->rope(30), caches[static_cast<std::size_t>(i)].get());
+    }
+    return model->logits(hidden.narrow(1, part.size(1) - 1, 1)).select(1, 0);
+  };
+  for (const std::int64_t prompt : {1, 9}) {
+    for (auto& cache : caches) cache = make_float_kv_cache(0);
+    Decoder decoder(*model, 3, 30);
+    EXPECT_EQ(decoder.detour(), "");
+    EXPECT_TRUE(decoder.read(all.narrow(1, 0, prompt), {}).equal(by_blocks(all.narrow(1, 0, prompt))));
+    for (std::int64_t token = prompt; token < 30; ++token) {
+      const at::Tensor expected = by_blocks(all.narrow(1, token, 1));
+      ASSERT_TRUE(decoder.read(all.narrow(1, token, 1), {}).equal(expected)) << "token " << token;
+    }
+    EXPECT_EQ(decoder.cache_bytes(), 2 * 2 * 3 * 30 * 32 * 4);
+  }
+}
+
+TEST_F(PackedModel, TakesTheDetourWhereSomethingRunsAroundAProduct) {
+  ActivationScheme scheme;
+  scheme.bits = 4;
+  write(four_bits(), {{ActivationScheme::kRecordName, echo_fields(scheme), {}}});
+  EXPECT_EQ(Decoder(*open(Execution::kPacked), 1, 8).detour(),
+            "something runs around 'model.layers.0.self_attn.q_proj'");
+  EXPECT_EQ(Decoder(*open(Execution::kSimulated), 1, 8).detour(), "products are simulated");
+}
+
+TEST_F(PackedModel, RefusesTokensBeyondTheLimit) {
+  write(four_bits());
+  const auto model = open(Execution::kPacked);
+  Decoder decoder(*model, 1, 4);
+  (void)decoder.read(ids(1, 3), {});
+  EXPECT_EQ(error_text(ErrorCode::kInternal, [&] { (void)decoder.read(ids(1, 2), {}); }),
+            "decoder: ids [1, 2] behind 3 positions, expected [1, 1 to 1]");
+}
+
+}  // namespace
+}  // namespace lowbit

@@ -1,0 +1,128 @@
+#include "lowbit/tensor/decode.h"
+
+#include <ATen/core/Tensor.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <ostream>
+#include <vector>
+
+#include "lowbit/base/random.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/parallel.h"
+#include "lowbit/tensor/rotary.h"
+#include "support/error_text.h"
+#include "tensor/float_panels.h"
+
+namespace lowbit {
+namespace {
+
+at::Tensor random_tensor(const Shape& shape, std::string_view name) {
+  const Random random(3, name);
+  std::int64_t count = 1;
+  for (const std::int64_t size : shape) count *= size;
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(random.normal(i));
+  return tensor_of(std::span<const float>(values)).view(shape);
+}
+
+struct HeadCase {
+  std::int64_t sequences, heads, kv_heads, dim, window;
+};
+std::ostream& operator<<(std::ostream& out, const HeadCase& c) {
+  return out << c.sequences << " sequences, " << c.heads << " heads on " << c.kv_heads << " of " << c.dim << ", window "
+             << c.window;
+}
+
+// Reads tokens one at a time and compares each with attention over all that were read.
+void expect_attention(const HeadCase& c, std::int64_t tokens) {
+  const at::Tensor q = random_tensor({c.sequences, tokens, c.heads, c.dim}, "q");
+  const at::Tensor k = random_tensor({c.sequences, tokens, c.kv_heads, c.dim}, "k");
+  const at::Tensor v = random_tensor({c.sequences, tokens, c.kv_heads, c.dim}, "v");
+  const at::Tensor cos = random_tensor({tokens, c.dim}, "cos");
+  const at::Tensor sin = random_tensor({tokens, c.dim}, "sin");
+  const auto by_heads = [](const at::Tensor& x) { return x.transpose(1, 2); };
+  const at::Tensor keys = rotate_pairs(by_heads(k), cos, sin);
+  const at::Tensor queries = rotate_pairs(by_heads(q), cos, sin);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(c.dim));
+  DecodeCache cache(c.sequences, c.kv_heads, c.dim, tokens);
+  std::vector<float> scratch(static_cast<std::size_t>(c.sequences * c.heads * cache.capacity()));
+  at::Tensor out = make_empty({c.sequences, c.heads, c.dim}, DType::kFloat32);
+  for (std::int64_t token = 0; token < tokens; ++token) {
+    at::Tensor own_q = q.select(1, token).clone();
+    at::Tensor own_k = k.select(1, token).clone();
+    const at::Tensor own_v = v.select(1, token).contiguous();
+    const DecodeAttention attention{.heads = c.heads,
+                                    .kv_heads = c.kv_heads,
+                                    .dim = c.dim,
+                                    .scale = scale,
+                                    .window = c.window,
+                                    .cos = cos.const_data_ptr<float>() + token * c.dim,
+                                    .sin = sin.const_data_ptr<float>() + token * c.dim,
+                                    .q = own_q.mutable_data_ptr<float>(),
+                                    .k = own_k.mutable_data_ptr<float>(),
+                                    .v = own_v.const_data_ptr<float>(),
+                                    .out = out.mutable_data_ptr<float>(),
+                                    .scratch = scratch.data()};
+    attention.run(cache);
+    const at::Tensor expected =
+        causal_attention(queries.narrow(2, token, 1), keys.narrow(2, 0, token + 1), by_heads(v).narrow(2, 0, token + 1),
+                         scale, c.window, /*deterministic=*/true)
+            .select(2, 0);
+    if (float_panels_available()) {
+      ASSERT_TRUE(out.equal(expected)) << c << ", token " << token;
+    } else {
+      // Two orders of float32 sums of at most `dim` and `tokens` terms below 10.
+      ASSERT_LT(out.sub(expected).abs().max().item<double>(), 1e-4) << c << ", token " << token;
+    }
+  }
+  EXPECT_EQ(cache.length(), tokens);
+  EXPECT_EQ(cache.bytes(), 2 * c.sequences * c.kv_heads * c.dim * tokens * 4);
+}
+
+TEST(DecodeAttention, HasTheBitsOfCausalAttention) {
+  if (!decode_operations_available()) GTEST_SKIP() << "the processor lacks AVX2";
+  for (const HeadCase& c : {HeadCase{1, 9, 3, 64, 0}, HeadCase{2, 4, 4, 8, 0}, HeadCase{1, 8, 1, 80, 0},
+                            HeadCase{3, 4, 2, 16, 7}, HeadCase{1, 10, 2, 128, 20}}) {
+    expect_attention(c, 77);
+  }
+}
+
+TEST(DecodeAttention, IsTheSameForAnyThreads) {
+  if (!decode_operations_available()) GTEST_SKIP() << "the processor lacks AVX2";
+  const int threads = thread_count();
+  for (const int count : {1, 3}) {
+    set_thread_count(count);
+    expect_attention({2, 6, 3, 16, 0}, 19);
+  }
+  set_thread_count(threads);
+}
+
+TEST(DecodeOperations, HaveTheBitsOfTheTensorOperations) {
+  for (const std::int64_t width : {64, 192, 77, 100}) {
+    const at::Tensor x = random_tensor({3, width}, "x");
+    const at::Tensor up = random_tensor({3, width}, "up");
+    const at::Tensor weight = random_tensor({width}, "weight");
+    at::Tensor out = make_empty({3, width}, DType::kFloat32);
+    rms_norm_rows(x.const_data_ptr<float>(), 3, width, weight.const_data_ptr<float>(), 1e-5,
+                  out.mutable_data_ptr<float>());
+    EXPECT_TRUE(out.equal(rms_norm(x, weight, 1e-5))) << width;
+    at::Tensor gate = x.clone();
+    silu_product(gate.mutable_data_ptr<float>(), up.const_data_ptr<float>(), 3, width);
+    EXPECT_TRUE(gate.equal(silu(x).mul(up))) << width;
+  }
+}
+
+TEST(DecodeCache, RefusesHeadsThatDoNotFitItsLayoutAndTokensBeyondItsRoom) {
+  EXPECT_EQ(testing::error_text(ErrorCode::kInternal, [] { DecodeCache(1, 1, 12, 8); }),
+            "decode cache: heads of 12 numbers, expected a multiple of 8 up to 512");
+  DecodeCache cache(1, 1, 8, 8);
+  const std::vector<float> numbers(9 * 8);
+  EXPECT_EQ(
+      testing::error_text(ErrorCode::kInternal, [&] { cache.put(0, 0, 9, numbers.data(), numbers.data(), 8, 8); }),
+      "decode cache: 9 tokens behind 0, with room for 8");
+}
+
+}  // namespace
+}  // namespace lowbit
