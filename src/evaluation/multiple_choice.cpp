@@ -116,11 +116,16 @@ std::string MultipleChoice::label() const {
 }
 
 ExampleSet MultipleChoice::examples(const DatasetCatalog& datasets) const {
-  ExampleSet set = datasets.examples(datasets.find(options_.dataset), {.split = options_.split,
-                                                                       .shots = options_.shots,
-                                                                       .shot_seed = options_.shot_seed,
-                                                                       .limit = options_.limit,
-                                                                       .groups = options_.groups});
+  const DatasetDefinition definition = datasets.find(options_.dataset);
+  ExampleSet set = datasets.examples(definition, {.split = options_.split,
+                                                  .shots = options_.shots,
+                                                  .shot_seed = options_.shot_seed,
+                                                  .limit = options_.limit,
+                                                  .groups = options_.groups});
+  if (set.generation != nullptr) {
+    fail(ErrorCode::kConfig, "the answers of dataset '{}' are written, not chosen; evaluate it by 'generation'",
+         definition.name);
+  }
   if (!options_.metrics.empty()) set.metrics = options_.metrics;
   return set;
 }
@@ -128,6 +133,16 @@ ExampleSet MultipleChoice::examples(const DatasetCatalog& datasets) const {
 std::int64_t MultipleChoice::tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {
   const ExampleSet set = examples(datasets);
   return branched_tokens(plan_choices(set, tokenizer, 0, contains(set.metrics, kUnconditional)).requests);
+}
+
+std::vector<TestText> MultipleChoice::texts(const DatasetCatalog& datasets) const {
+  std::vector<TestText> texts;
+  for (const Example& example : examples(datasets).examples) {
+    const std::size_t gold = example.gold.front();
+    const std::string question = example.context(gold).substr(example.preamble);
+    texts.push_back({.text = question + example.continuation(gold), .question = question});
+  }
+  return texts;
 }
 
 Hash MultipleChoice::key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {

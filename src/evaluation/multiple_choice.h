@@ -30,6 +30,7 @@ class MultipleChoice : public Evaluation {
   [[nodiscard]] std::string label() const override;
   [[nodiscard]] std::vector<std::string> datasets() const override { return {options_.dataset}; }
   [[nodiscard]] std::int64_t tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const override;
+  [[nodiscard]] std::vector<TestText> texts(const DatasetCatalog& datasets) const override;
   [[nodiscard]] Hash key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const override;
   [[nodiscard]] EvaluationResult run(const EvaluationContext& context) const override;
   [[nodiscard]] int version() const override { return 1; }

@@ -39,7 +39,7 @@ std::int64_t baseline() {
 MemoryPlacement place_quantization(const Architecture& architecture, const ComputeConfig& compute, const Recipe& recipe,
                                    const CalibrationSet* set) {
   QuantizationLoad load;
-  if (set != nullptr) load = {set->tokens(), set->options.length};
+  if (set != nullptr) load = {set->tokens(), set->longest()};
   const MemoryModel memory(architecture, compute, baseline());
   return memory.place_quantization(recipe, load, limit_of(compute));
 }
@@ -51,10 +51,7 @@ MemoryPlacement place_evaluation(const Architecture& architecture, const Compute
 }
 
 Estimator::Estimator(const Architecture& architecture, const ComputeConfig& compute, const MachineSpeed& speed)
-    : architecture_(architecture),
-      compute_(compute),
-      speed_(speed),
-      memory_(architecture, compute, baseline()) {}
+    : architecture_(architecture), compute_(compute), speed_(speed), memory_(architecture, compute, baseline()) {}
 
 double Estimator::forward_seconds(double tokens) const {
   const auto parameters = static_cast<double>(architecture_.layers * architecture_.block_parameters());

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <optional>
 
+#include "experiment/calibration_source.h"
 #include "experiment/machine.h"
 #include "experiment/result_json.h"
 #include "experiment/run_folder.h"
@@ -95,8 +96,8 @@ class Worker {
     request.memory = {item_.placement.held_bytes, item_.placement.spill_streams};
     std::optional<CalibrationSet> calibration;
     if (item_.calibration >= 0) {
-      calibration = draw_calibration(experiment_.calibrations[static_cast<std::size_t>(item_.calibration)], datasets_,
-                                     request.model->tokenizer(), request.seed);
+      calibration =
+          CalibrationSource(experiment_, datasets_).draw(item_.calibration, item_.seed, request.model->tokenizer());
       request.calibration = &*calibration;
     }
     return quantize(request, progress_, cancellation_);
