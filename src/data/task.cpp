@@ -217,9 +217,9 @@ class TaskDecoder {
 }  // namespace
 
 const std::vector<std::string>& choice_metric_names() {
-  static const std::vector<std::string> names = {"acc",         "acc_norm", "acc_bytes",  "acc_mutual_info",
-                                                 "brier_score", "mc2",      "mrr",        "r@2",
-                                                 "mcc",         "f1",       "greedy_acc", "target_perplexity"};
+  static const std::vector<std::string> names = {"acc", "acc_norm", "acc_bytes",  "acc_mutual_info",  "brier_score",
+                                                 "mc2", "mrr",      "r@2",        "macro_f1",         "likelihood_diff",
+                                                 "mcc", "f1",       "greedy_acc", "target_perplexity"};
   return names;
 }
 

@@ -41,8 +41,8 @@ TEST(AnswerPattern, SaysWhatIsWrong) {
 }
 
 TEST(AnswerPattern, GivesUpOnPatternsThatNeedPowersOfTwo) {
-  EXPECT_THAT(testing::error_text(ErrorCode::kUnsupported, [] { (void)found("(a+)+b", std::string(40, 'a')); }),
-              ::testing::HasSubstr("regular expression '(a+)+b' gives up on a text of 40 bytes"));
+  EXPECT_THAT(testing::error_text(ErrorCode::kUnsupported, [] { (void)found("(a+)+\\W", std::string(40, 'a')); }),
+              ::testing::HasSubstr("regular expression '(a+)+\\W' gives up on a text of 40 bytes"));
 }
 
 }  // namespace
