@@ -4,6 +4,7 @@
 
 #include "evaluation/byte_model.h"
 #include "lowbit/base/files.h"
+#include "lowbit/base/json.h"
 #include "support/error_text.h"
 #include "support/test_data.h"
 

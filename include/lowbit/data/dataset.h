@@ -69,7 +69,7 @@ struct DatasetDefinition {
   std::string delimiter;            ///< for `kDelimited`
   std::string separator = "\n\n";   ///< put between documents when they are joined
   struct Split {
-    /// Relative to a data folder; a name in .gz is unpacked. A '*' in the last part stands for any text, which
+    /// Relative to a data folder; a name in .gz, .bz2 or .zst is unpacked. A '*' in the last part stands for any text, which
     /// then is the rows' group (the subject).
     std::vector<std::string> files;
     std::int64_t documents = 0;  ///< only the first so many of the files; 0: all
