@@ -121,12 +121,6 @@ def cmmlu(subject, split):
     yield from table(f"cmmlu/{split}/{subject}.csv")
 
 
-def triviaqa():
-    for row in jsonl("triviaqa/triviaqa_sm_sub.jsonl"):
-        question = row["context"].removeprefix("Question: ").removesuffix("?\nAnswer:")
-        yield {"question": question, "answer": {"aliases": row["aliases"], "value": row["answer"]}}
-
-
 # harness' task -> (lowbit's dataset, group, shots, rows by split)
 TASKS = {
     "piqa": ("piqa", "", 0, {"validation": piqa}),
@@ -148,7 +142,6 @@ TASKS = {
     "ceval-valid_accountant": ("ceval", "accountant", 5, {s: (lambda s=s: ceval("accountant", s)) for s in ("dev", "val")}),
     "cmmlu_anatomy": ("cmmlu", "anatomy", 5, {s: (lambda s=s: cmmlu("anatomy", s)) for s in ("dev", "test")}),
     "gsm8k": ("gsm8k", "", 5, {s: (lambda f=f: jsonl(f"gsm8k/{f}.jsonl")) for s, f in (("train", "train_512"), ("test", "test"))}),
-    "triviaqa": ("triviaqa", "", 0, {"validation": triviaqa}),
 }
 
 
