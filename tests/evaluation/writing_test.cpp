@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "evaluation/byte_model.h"
 #include "lowbit/base/utf8.h"
 #include "support/test_data.h"
@@ -74,11 +76,13 @@ TEST(WriteAnswers, EndBeforeAStopText) {
   const auto model = testing::make_byte_model();
   const std::vector<std::string> whole = written(*model, options_of(20));
   GenerationOptions options = options_of(20);
-  ASSERT_GT(whole[0].size(), 6U);
-  options.stop = {whole[0].substr(3, 2)};
+  // A character of ASCII: bytes that are no text are shown as others.
+  const auto ascii = std::find_if(whole[0].begin(), whole[0].end(), [](char c) { return c > 0; });
+  ASSERT_NE(ascii, whole[0].end());
+  options.stop = {std::string(1, *ascii)};
   const std::vector<std::string> cut = written(*model, options);
   for (std::size_t i = 0; i < cut.size(); ++i) EXPECT_EQ(cut[i], whole[i].substr(0, whole[i].find(options.stop[0])));
-  EXPECT_LE(cut[0].size(), 3U);
+  EXPECT_LT(cut[0].size(), whole[0].size());
 }
 
 TEST(WriteAnswers, GoOnBehindWhatWasDone) {
