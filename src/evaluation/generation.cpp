@@ -1,8 +1,5 @@
 #include "evaluation/generation.h"
 
-#include <algorithm>
-#include <filesystem>
-
 #include "evaluation/answer_metrics.h"
 #include "lowbit/base/error.h"
 
@@ -76,15 +73,7 @@ void add_facts(const DatasetDefinition& definition, const ExampleSet& set, const
 }  // namespace
 
 void WrittenAnswersOptions::visit(FieldVisitor& v) {
-  v.required("dataset");
-  v.field("dataset", dataset, "name of a dataset whose answers are written, or path of its definition");
-  v.field("split", split, "split that is scored; empty: the one that the dataset names");
-  v.field("shots", shots, "solved examples before each question; -1: as many as the dataset says", {-1, 1000});
-  v.field("shot_seed", shot_seed, "seed of the draws, where shots are random", {0, (std::int64_t{1} << 32) - 1});
-  v.field("limit", limit, "only the first so many questions, of each group where there are groups; 0: all",
-          {0, std::int64_t{1} << 40});
-  v.field("groups", groups, "only these subjects or domains");
-  v.field("metrics", metrics, "what is reported, the headline first; empty: what the dataset names");
+  QuestionOptions::visit(v);
   v.field("max_new_tokens", max_new_tokens, "tokens that an answer may have; 0: as many as the dataset says",
           {0, 1 << 20});
   v.field("temperature", temperature, "0: the likeliest token each time; else tokens are drawn", {0.0, 100.0});
@@ -94,35 +83,23 @@ void WrittenAnswersOptions::visit(FieldVisitor& v) {
 }
 
 void WrittenAnswersOptions::validate(ConfigProblems& problems, const SourceMark& mark) const {
-  for (const std::string& metric : metrics) {
-    const std::vector<std::string>& known = generation_metric_names();
-    if (std::find(known.begin(), known.end(), metric) != known.end()) continue;
-    problems.add(mark, fmt::format("unknown metric '{}'{}", metric, suggestion(metric, known)));
-  }
+  check_metrics(generation_metric_names(), problems, mark);
   if (!(top_p > 0)) problems.add(mark, "'top_p' must be more than 0");
 }
 
 std::string WrittenAnswers::label() const {
-  std::string text = std::filesystem::path(options_.dataset).stem().string();
-  if (!options_.split.empty()) text += " " + options_.split;
-  for (const std::string& group : options_.groups) text += " " + group;
-  if (options_.shots >= 0) text += fmt::format(" {}-shot", options_.shots);
+  std::string text = options_.label();
   if (options_.temperature > 0) text += fmt::format(" temperature-{} seed-{}", options_.temperature, options_.seed);
   return text + " written";
 }
 
 ExampleSet WrittenAnswers::examples(const DatasetCatalog& datasets) const {
   const DatasetDefinition definition = datasets.find(options_.dataset);
-  ExampleSet set = datasets.examples(definition, {.split = options_.split,
-                                                  .shots = options_.shots,
-                                                  .shot_seed = options_.shot_seed,
-                                                  .limit = options_.limit,
-                                                  .groups = options_.groups});
+  ExampleSet set = options_.examples(definition, datasets);
   if (set.generation == nullptr) {
     fail(ErrorCode::kConfig, "the answers of dataset '{}' are chosen, not written; evaluate it by 'multiple_choice'",
          definition.name);
   }
-  if (!options_.metrics.empty()) set.metrics = options_.metrics;
   return set;
 }
 

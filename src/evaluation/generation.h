@@ -4,20 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "evaluation/question_options.h"
 #include "evaluation/writing.h"
-#include "lowbit/data/examples.h"
 #include "lowbit/evaluation/evaluation.h"
 
 namespace lowbit {
 
-struct WrittenAnswersOptions {
-  std::string dataset;
-  std::string split;
-  std::int64_t shots = -1;
-  std::int64_t shot_seed = 1234;
-  std::int64_t limit = 0;
-  std::vector<std::string> groups;
-  std::vector<std::string> metrics;
+struct WrittenAnswersOptions : QuestionOptions {
   std::int64_t max_new_tokens = 0;
   double temperature = 0.0;
   std::int64_t top_k = 0;

@@ -4,21 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "lowbit/data/examples.h"
+#include "evaluation/question_options.h"
 #include "lowbit/evaluation/evaluation.h"
 
 namespace lowbit {
 
-struct MultipleChoiceOptions {
-  std::string dataset;
-  std::string split;
-  std::int64_t shots = -1;
-  std::int64_t shot_seed = 1234;
-  std::int64_t limit = 0;
-  std::vector<std::string> groups;
-  std::vector<std::string> metrics;
-
-  void visit(FieldVisitor& v);
+struct MultipleChoiceOptions : QuestionOptions {
   void validate(ConfigProblems& problems, const SourceMark& mark) const;
 };
 

@@ -80,7 +80,7 @@ def main():
     }
     tokens = {text: sacrebleu.BLEU(tokenize="13a").tokenizer(text).split() for text in SENTENCES}
     out = pathlib.Path(__file__).with_name("text_metrics.json")
-    out.write_text(json.dumps({"items": items, "corpus": corpus, "tokens": tokens}, ensure_ascii=False, indent=0) + "\n")
+    out.write_text(json.dumps({"items": items, "corpus": corpus, "tokens": tokens}, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":
