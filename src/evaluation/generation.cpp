@@ -1,6 +1,7 @@
 #include "evaluation/generation.h"
 
 #include "evaluation/answer_metrics.h"
+#include "evaluation/choice_requests.h"
 #include "lowbit/base/error.h"
 
 namespace lowbit {
@@ -20,7 +21,7 @@ WritingPlan plan_writing(const ExampleSet& set, const Tokenizer& tokenizer, std:
   const std::int64_t room = context - max_new_tokens;
   for (std::size_t i = 0; i < set.examples.size(); ++i) {
     const Example& example = set.examples[i];
-    WritingRequest request{.id = example.id, .prompt = tokenizer.encode(example.contexts.front())};
+    WritingRequest request{.id = example.id, .prompt = encode_prompt(tokenizer, example.contexts.front())};
     const auto length = static_cast<std::int64_t>(request.prompt.size());
     if (length == 0) {
       plan.problems.push_back(fmt::format("{}: the prompt has no tokens", example.where));
