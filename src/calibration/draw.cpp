@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <map>
+#include <span>
 
 #include "calibration/windows.h"
 #include "lowbit/base/error.h"
@@ -12,25 +14,152 @@ namespace {
 
 using Sequences = std::vector<std::vector<TokenId>>;
 
-void draw_part(const CalibrationPart& part, std::int64_t samples, std::int64_t length, const DatasetCatalog& datasets,
-               const Tokenizer& tokenizer, std::uint64_t seed, Sequences& out) {
-  const Corpus corpus = datasets.load(datasets.find(part.dataset), part.split);
-  const std::vector<TokenId> ids = tokenizer.encode(corpus.joined());
-  const auto tokens = static_cast<std::int64_t>(ids.size());
-  if (tokens < length) {
-    fail(ErrorCode::kData, "calibration: split '{}' of dataset '{}' has {} tokens, a sequence needs {}; lower 'length'",
-         part.split, part.dataset, tokens, length);
+/// Draws the sequences of one part.
+class PartDraw {
+ public:
+  PartDraw(const CalibrationPart& part, const Corpus& corpus, std::int64_t samples, std::int64_t length,
+           const Tokenizer& tokenizer, std::uint64_t seed, CalibrationSet::Part& report, Sequences& out)
+      : part_(part),
+        corpus_(corpus),
+        samples_(samples),
+        length_(length),
+        tokenizer_(tokenizer),
+        // The corpus is named by its content, so that the path of a text file does not decide the draw.
+        random_(seed, "calibration/" + corpus.hash.hex()),
+        report_(report),
+        out_(out) {}
+
+  void run() {
+    switch (part_.form) {
+      case CalibrationForm::kWindows: windows(); break;
+      case CalibrationForm::kPacked: packed(); break;
+      case CalibrationForm::kExamples: examples(); break;
+    }
   }
-  // The corpus is named by its content, so that the path of a text file does not decide the draw.
-  const Random random(seed, "calibration/" + corpus.hash.hex());
-  const bool disjoint = tokens / length >= samples;
-  if (!disjoint) {
-    log::warn("calibration: split '{}' of dataset '{}' has {} tokens, fewer than {} sequences of {} need; they overlap",
-              part.split, part.dataset, tokens, samples, length);
+
+ private:
+  [[nodiscard]] std::string source() const {
+    return fmt::format("split '{}' of dataset '{}'", part_.split, part_.dataset);
   }
-  const std::vector<std::int64_t> offsets =
-      disjoint ? draw_disjoint_windows(tokens, length, samples, random) : draw_windows(tokens, length, samples, random);
-  for (const std::int64_t offset : offsets) out.emplace_back(ids.begin() + offset, ids.begin() + offset + length);
+
+  void windows() {
+    const std::vector<TokenId> ids = tokenizer_.encode(corpus_.joined());
+    const auto tokens = static_cast<std::int64_t>(ids.size());
+    if (tokens < length_) {
+      fail(ErrorCode::kData, "calibration: {} has {} tokens, a sequence needs {}; lower 'length'", source(), tokens,
+           length_);
+    }
+    for (const std::int64_t offset : window_offsets(tokens)) {
+      out_.emplace_back(ids.begin() + offset, ids.begin() + offset + length_);
+    }
+  }
+
+  [[nodiscard]] std::vector<std::int64_t> window_offsets(std::int64_t tokens) const {
+    const bool disjoint = tokens / length_ >= samples_;
+    if (part_.in_order) {
+      if (!disjoint) {
+        fail(ErrorCode::kData, "calibration: {} has {} tokens, {} sequences of {} need {}; lower 'samples' or 'length'",
+             source(), tokens, samples_, length_, samples_ * length_);
+      }
+      std::vector<std::int64_t> offsets;
+      for (std::int64_t i = 0; i < samples_; ++i) offsets.push_back(i * length_);
+      return offsets;
+    }
+    if (disjoint) return draw_disjoint_windows(tokens, length_, samples_, random_);
+    log::warn("calibration: {} has {} tokens, fewer than {} sequences of {} need; they overlap", source(), tokens,
+              samples_, length_);
+    return draw_windows(tokens, length_, samples_, random_);
+  }
+
+  void packed() {
+    std::vector<TokenId> ids;
+    const auto needed = static_cast<std::size_t>(samples_ * length_);
+    for (const std::size_t document : document_order()) {
+      if (ids.size() >= needed) break;
+      const std::vector<TokenId> own = tokenizer_.encode(corpus_.documents[document] + corpus_.separator);
+      ids.insert(ids.end(), own.begin(), own.end());
+      ++report_.used;
+    }
+    if (ids.size() < needed) {
+      fail(
+          ErrorCode::kData,
+          "calibration: the {} documents of {} make {} tokens, {} sequences of {} need {}; lower 'samples' or 'length'",
+          corpus_.documents.size(), source(), ids.size(), samples_, length_, needed);
+    }
+    for (std::int64_t i = 0; i < samples_; ++i) {
+      out_.emplace_back(ids.begin() + i * length_, ids.begin() + (i + 1) * length_);
+    }
+  }
+
+  void examples() {
+    const auto length = static_cast<std::size_t>(length_);
+    for (const std::size_t document : document_order()) {
+      if (report_.used == samples_) return;
+      std::vector<TokenId> ids = tokenizer_.encode(corpus_.documents[document]);
+      if (ids.empty()) continue;
+      if (ids.size() > length) {
+        ++report_.truncated;
+        report_.truncated_tokens += static_cast<std::int64_t>(ids.size() - length);
+        ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(length));
+      }
+      out_.push_back(std::move(ids));
+      ++report_.used;
+    }
+    if (report_.used < samples_) {
+      fail(ErrorCode::kData, "calibration: {} has {} documents with text, {} are asked for; lower 'samples'", source(),
+           report_.used, samples_);
+    }
+  }
+
+  /// All documents: drawn or as they lie, and where they are balanced a document of each group in turn.
+  [[nodiscard]] std::vector<std::size_t> document_order() const {
+    std::vector<std::size_t> order;
+    for (const std::int64_t i : permutation(static_cast<std::int64_t>(corpus_.documents.size()), "documents")) {
+      order.push_back(static_cast<std::size_t>(i));
+    }
+    if (!part_.balanced) return order;
+    if (corpus_.groups.empty()) {
+      fail(ErrorCode::kConfig, "calibration: dataset '{}' has no groups, so 'balanced' has no meaning", part_.dataset);
+    }
+    std::map<std::string, std::vector<std::size_t>> by_group;
+    for (const std::size_t document : order) by_group[corpus_.groups[document]].push_back(document);
+    std::vector<std::span<const std::size_t>> groups;
+    for (const auto& [name, members] : by_group) groups.emplace_back(members);
+    std::vector<std::size_t> balanced;
+    // Which groups give one more than others is drawn too.
+    const std::vector<std::int64_t> turns = permutation(static_cast<std::int64_t>(groups.size()), "groups");
+    for (std::size_t round = 0; balanced.size() < order.size(); ++round) {
+      for (const std::int64_t group : turns) {
+        const std::span<const std::size_t> members = groups[static_cast<std::size_t>(group)];
+        if (round < members.size()) balanced.push_back(members[round]);
+      }
+    }
+    return balanced;
+  }
+
+  [[nodiscard]] std::vector<std::int64_t> permutation(std::int64_t count, std::string_view what) const {
+    return part_.in_order ? identity_order(count) : draw_order(count, random_.child(what));
+  }
+
+  const CalibrationPart& part_;
+  const Corpus& corpus_;
+  std::int64_t samples_, length_;
+  const Tokenizer& tokenizer_;
+  Random random_;
+  CalibrationSet::Part& report_;
+  Sequences& out_;
+};
+
+std::vector<std::int64_t> order_of(const Sequences& drawn, CalibrationOptions::Order order, std::uint64_t seed) {
+  const auto count = static_cast<std::int64_t>(drawn.size());
+  if (order == CalibrationOptions::Order::kShuffled) return draw_order(count, Random(seed, "calibration/order"));
+  std::vector<std::int64_t> places = identity_order(count);
+  if (order == CalibrationOptions::Order::kByLength) {
+    std::stable_sort(places.begin(), places.end(), [&](std::int64_t a, std::int64_t b) {
+      return drawn[static_cast<std::size_t>(a)].size() > drawn[static_cast<std::size_t>(b)].size();
+    });
+  }
+  return places;
 }
 
 Hash hash_of_sequences(const Sequences& sequences) {
@@ -50,16 +179,31 @@ std::int64_t CalibrationSet::tokens() const {
   return total;
 }
 
+std::int64_t CalibrationSet::longest() const {
+  std::size_t longest = 0;
+  for (const std::vector<TokenId>& ids : sequences) longest = std::max(longest, ids.size());
+  return static_cast<std::int64_t>(longest);
+}
+
+Corpus calibration_corpus(const CalibrationPart& part, const DatasetCatalog& datasets) {
+  return datasets.load(datasets.find(part.dataset), part.split, {.groups = part.groups, .answers = part.answers});
+}
+
 CalibrationSet draw_calibration(const CalibrationOptions& options, const DatasetCatalog& datasets,
-                                const Tokenizer& tokenizer, std::uint64_t seed) {
+                                const Tokenizer& tokenizer, std::uint64_t seed, const OverlapIndex* excluded) {
   LOWBIT_ASSERT(!options.parts.empty() && options.samples > 0 && options.length > 0);
   const std::vector<std::int64_t> counts = samples_of_parts(options);
+  CalibrationSet set{.options = options, .seed = seed, .sequences = {}, .parts = {}, .hash = {}};
   Sequences drawn;
   for (std::size_t i = 0; i < counts.size(); ++i) {
-    draw_part(options.parts[i], counts[i], options.length, datasets, tokenizer, seed, drawn);
+    const CalibrationPart& part = options.parts[i];
+    Corpus corpus = calibration_corpus(part, datasets);
+    CalibrationSet::Part& report = set.parts.emplace_back();
+    report.documents = static_cast<std::int64_t>(corpus.documents.size());
+    if (excluded != nullptr) report.excluded = exclude_overlaps(corpus, *excluded);
+    PartDraw(part, corpus, counts[i], options.length, tokenizer, seed, report, drawn).run();
   }
-  CalibrationSet set{.options = options, .seed = seed, .sequences = {}, .hash = {}};
-  for (const std::int64_t i : draw_order(static_cast<std::int64_t>(drawn.size()), Random(seed, "calibration/order"))) {
+  for (const std::int64_t i : order_of(drawn, options.order, seed)) {
     set.sequences.push_back(std::move(drawn[static_cast<std::size_t>(i)]));
   }
   set.hash = hash_of_sequences(set.sequences);

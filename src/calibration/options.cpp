@@ -2,7 +2,6 @@
 #include <cmath>
 #include <filesystem>
 #include <numeric>
-#include <set>
 
 #include "lowbit/base/error.h"
 #include "lowbit/calibration/calibration_set.h"
@@ -12,34 +11,68 @@ namespace {
 
 struct CalibrationFields {
   CalibrationOptions options;
-  CalibrationPart single{.dataset = "", .split = "train", .weight = 1.0};
+  CalibrationPart single;
   ConfigNode mix;
 
   void visit(FieldVisitor& v) {
     v.field("name", options.name, "how tables call the set; by default the datasets' names joined by '+'");
-    v.field("dataset", single.dataset, "dataset's name, or path of a definition or text file");
-    v.field("split", single.split, "split of the dataset");
-    v.field("mix", mix, "in place of dataset: a list of {dataset, split, weight}");
+    single.visit_source(v);
+    v.field("mix", mix, "in place of dataset: a list of parts, each with these fields and a 'weight' or 'count'");
     v.field("samples", options.samples, "number of sequences", {1, 1000000});
     v.field("length", options.length, "tokens of a sequence", {2, 1 << 20});
+    v.choice("order", options.order, {"shuffle", "length", "drawn"},
+             "of the sequences: shuffled by the seed, the longest first, or as they were drawn");
   }
 };
+
+std::string text_of(const CalibrationPart& part) {
+  std::string text = fmt::format("'{}' ({}", part.dataset, part.split);
+  for (const std::string& group : part.groups) text += ", " + group;
+  return text + ")";
+}
+
+bool same_source(const CalibrationPart& a, const CalibrationPart& b) {
+  return a.dataset == b.dataset && a.split == b.split && a.groups == b.groups && a.form == b.form &&
+         a.answers == b.answers;
+}
 
 void decode_mix(const ConfigNode& mix, CalibrationOptions& options, ConfigProblems& problems) {
   if (!mix.is_sequence() || mix.items().empty()) {
     problems.add(mix.mark(), "'mix' must be a list such as [{dataset: a, weight: 0.5}, {dataset: b, weight: 0.5}]");
     return;
   }
-  std::set<std::pair<std::string, std::string>> seen;
   for (const ConfigNode& item : mix.items()) {
     CalibrationPart part;
     decode_fields(item, part, problems);
-    if (!seen.emplace(part.dataset, part.split).second) {
-      problems.add(item.mark(), fmt::format("'{}' ({}) is in the mix already; give it once, with its whole weight",
-                                            part.dataset, part.split));
+    if (std::any_of(options.parts.begin(), options.parts.end(),
+                    [&](const CalibrationPart& other) { return same_source(part, other); })) {
+      problems.add(item.mark(),
+                   fmt::format("{} is in the mix already; give it once, with its whole weight", text_of(part)));
+    }
+    if (part.count > 0 && item.find("weight") != nullptr) {
+      problems.add(item.mark(), fmt::format("{} has both 'count' and 'weight'; give one of them", text_of(part)));
     }
     options.parts.push_back(std::move(part));
   }
+}
+
+/// With counts the number of sequences is their sum.
+void sum_counts(const ConfigNode& node, CalibrationOptions& options, ConfigProblems& problems) {
+  const auto has_count = [](const CalibrationPart& part) { return part.count > 0; };
+  if (std::none_of(options.parts.begin(), options.parts.end(), has_count)) return;
+  const auto without = std::find_if_not(options.parts.begin(), options.parts.end(), has_count);
+  if (without != options.parts.end()) {
+    problems.add(node.mark(),
+                 fmt::format("{} has no 'count'; give one to every part of the mix, or to none", text_of(*without)));
+    return;
+  }
+  std::int64_t sum = 0;
+  for (const CalibrationPart& part : options.parts) sum += part.count;
+  if (node.find("samples") != nullptr && sum != options.samples) {
+    problems.add(node.mark(), fmt::format("the counts of the mix make {} sequences, 'samples' is {}; leave it out", sum,
+                                          options.samples));
+  }
+  options.samples = sum;
 }
 
 void check_shares(const CalibrationOptions& options, const SourceMark& mark, ConfigProblems& problems) {
@@ -49,6 +82,18 @@ void check_shares(const CalibrationOptions& options, const SourceMark& mark, Con
     problems.add(mark, fmt::format("'{}' would give none of {} samples; raise its weight or 'samples'",
                                    options.parts[i].dataset, options.samples));
   }
+}
+
+template <typename Options, typename Wanted>
+ConfigNode echo_some(const Options& options, Wanted wanted) {
+  std::vector<ConfigNode::Entry> entries = echo_fields(options).entries();
+  std::erase_if(entries, [&](const ConfigNode::Entry& entry) { return !wanted(entry.key.text()); });
+  return ConfigNode::map(std::move(entries));
+}
+
+/// A count stands in place of a weight.
+ConfigNode echo_part(const CalibrationPart& part) {
+  return echo_some(part, [&](const std::string& key) { return key != (part.count > 0 ? "weight" : "count"); });
 }
 
 std::string default_name(const CalibrationOptions& options) {
@@ -62,15 +107,31 @@ std::string default_name(const CalibrationOptions& options) {
 
 }  // namespace
 
-void CalibrationPart::visit(FieldVisitor& v) {
-  v.required("dataset");
+void CalibrationPart::visit_source(FieldVisitor& v) {
   v.field("dataset", dataset, "dataset's name, or path of a definition or text file");
   v.field("split", split, "split of the dataset");
+  v.field("groups", groups, "of a task: only these subjects or domains");
+  v.choice("form", form, {"windows", "packed", "examples"},
+           "windows of the joined text; documents one behind the other, cut into sequences; a document a sequence");
+  v.field("answers", answers, "of a task: questions with their right answers, or without");
+  v.field("balanced", balanced, "of a task with groups, not for windows: as many documents of each group");
+  v.choice("pick", in_order, {"random", "first"}, "which windows or documents: drawn by the seed, or the first ones");
+}
+
+void CalibrationPart::visit(FieldVisitor& v) {
+  v.required("dataset");
+  visit_source(v);
   v.field("weight", weight, "share of the sequences, relative to the other parts", {0.0, 1e9});
+  v.field("count", count, "number of sequences, in place of a weight; 0: by weight", {0, 1000000});
 }
 
 void CalibrationPart::validate(ConfigProblems& problems, const SourceMark& mark) const {
   if (!(weight > 0)) problems.add(mark, fmt::format("'weight' of '{}' must be more than 0, got {}", dataset, weight));
+  if (balanced && form == CalibrationForm::kWindows) {
+    problems.add(mark, fmt::format("'balanced' of '{}' needs 'form: packed' or 'form: examples': windows of the joined "
+                                   "text belong to no group",
+                                   dataset));
+  }
 }
 
 CalibrationOptions decode_calibration(const ConfigNode& node, ConfigProblems& problems) {
@@ -81,12 +142,15 @@ CalibrationOptions decode_calibration(const ConfigNode& node, ConfigProblems& pr
   CalibrationOptions& options = fields.options;
   if (fields.mix.is_null() == fields.single.dataset.empty()) {
     problems.add(node.mark(), "a calibration set needs either 'dataset' or 'mix'");
-  } else if (!fields.mix.is_null() && node.find("split") != nullptr) {
-    problems.add(node.mark(), "'split' belongs to each part of 'mix'");
   } else if (fields.mix.is_null()) {
+    fields.single.validate(problems, node.mark());
     options.parts.push_back(fields.single);
   } else {
+    for (const char* key : {"split", "groups", "form", "answers", "balanced", "pick"}) {
+      if (node.find(key) != nullptr) problems.add(node.mark(), fmt::format("'{}' belongs to each part of 'mix'", key));
+    }
     decode_mix(fields.mix, options, problems);
+    if (problems.size() == before) sum_counts(node, options, problems);
   }
   if (problems.size() != before) return options;
   check_shares(options, node.mark(), problems);
@@ -95,25 +159,23 @@ CalibrationOptions decode_calibration(const ConfigNode& node, ConfigProblems& pr
 }
 
 ConfigNode echo_calibration(const CalibrationOptions& options) {
-  std::vector<ConfigNode::Entry> entries;
-  const auto add = [&](const char* key, ConfigNode value) {
-    entries.push_back({ConfigNode::scalar(key), std::move(value)});
-  };
-  add("name", ConfigNode::scalar(options.name));
-  if (options.parts.size() == 1) {
-    add("dataset", ConfigNode::scalar(options.parts[0].dataset));
-    add("split", ConfigNode::scalar(options.parts[0].split));
-  } else {
-    std::vector<ConfigNode> parts;
-    for (const CalibrationPart& part : options.parts) parts.push_back(echo_fields(part));
-    add("mix", ConfigNode::sequence(std::move(parts)));
-  }
-  add("samples", ConfigNode::scalar(fmt::format("{}", options.samples)));
-  add("length", ConfigNode::scalar(fmt::format("{}", options.length)));
-  return ConfigNode::map(std::move(entries));
+  const bool mixed = options.parts.size() > 1;
+  CalibrationFields fields{.options = options, .single = options.parts.front(), .mix = {}};
+  std::vector<ConfigNode> parts;
+  for (const CalibrationPart& part : options.parts) parts.push_back(echo_part(part));
+  fields.mix = ConfigNode::sequence(std::move(parts));
+  return echo_some(fields, [&](const std::string& key) {
+    const bool of_set = key == "name" || key == "samples" || key == "length" || key == "order";
+    return of_set || (key == "mix") == mixed;
+  });
 }
 
 std::vector<std::int64_t> samples_of_parts(const CalibrationOptions& options) {
+  if (options.parts.front().count > 0) {
+    std::vector<std::int64_t> given;
+    for (const CalibrationPart& part : options.parts) given.push_back(part.count);
+    return given;
+  }
   double total = 0;
   for (const CalibrationPart& part : options.parts) total += part.weight;
   std::vector<std::int64_t> counts;

@@ -38,9 +38,14 @@ std::vector<std::int64_t> draw_windows(std::int64_t tokens, std::int64_t length,
   return offsets;
 }
 
-std::vector<std::int64_t> draw_order(std::int64_t count, const Random& random) {
+std::vector<std::int64_t> identity_order(std::int64_t count) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(count));
   std::iota(order.begin(), order.end(), 0);
+  return order;
+}
+
+std::vector<std::int64_t> draw_order(std::int64_t count, const Random& random) {
+  std::vector<std::int64_t> order = identity_order(count);
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i, i)]);
   return order;
 }

@@ -14,6 +14,8 @@ namespace lowbit {
 /// Offsets of windows placed one by one without regard to each other. Needs tokens >= length.
 [[nodiscard]] std::vector<std::int64_t> draw_windows(std::int64_t tokens, std::int64_t length, std::int64_t count,
                                                      const Random& random);
+/// 0..count-1 as they are.
+[[nodiscard]] std::vector<std::int64_t> identity_order(std::int64_t count);
 /// A uniform permutation of 0..count-1.
 [[nodiscard]] std::vector<std::int64_t> draw_order(std::int64_t count, const Random& random);
 

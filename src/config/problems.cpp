@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/common_prefix.h"
 #include "config/scalar_text.h"
 #include "lowbit/base/error.h"
 #include "lowbit/config/node.h"
@@ -69,10 +70,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
-std::size_t common_beginning(std::string_view a, std::string_view b) {
-  return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
-}
-
 }  // namespace
 
 std::optional<std::string> nearest_name(std::string_view word, const std::vector<std::string>& candidates) {
@@ -86,7 +83,7 @@ std::optional<std::string> nearest_name(std::string_view word, const std::vector
     const std::size_t distance = edit_distance(lower_case(word), lower_case(candidate));
     // A distance of the whole length means that nothing is shared.
     if (distance > limit || distance >= longer) continue;
-    const std::size_t beginning = common_beginning(lower_case(word), lower_case(candidate));
+    const std::size_t beginning = common_prefix(lower_case(word), lower_case(candidate));
     if (best && (distance > best_distance || (distance == best_distance && beginning <= best_beginning))) continue;
     best = candidate;
     best_distance = distance;

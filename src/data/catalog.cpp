@@ -51,25 +51,27 @@ bool has_text(const std::vector<std::string>& documents) {
   return std::any_of(documents.begin(), documents.end(), [](const std::string& text) { return !text.empty(); });
 }
 
-/// What a task shows as text: its questions with their answers. A row that cannot be used is an error here, since a
-/// text without it would silently be another one.
-std::vector<std::string> solved_questions(const DatasetDefinition& definition, const Rows& rows) {
+/// What a task shows as text: its questions, with or without their answers. A row that cannot be used is an error here,
+/// since a text without it would silently be another one.
+void add_questions(const DatasetDefinition& definition, const Rows& rows, const CorpusOptions& options,
+                   Corpus& corpus) {
   const auto refuse = [&](const std::string& where, const std::string& message) {
     fail(ErrorCode::kData, "dataset '{}': {}: {}", definition.name, where, message);
   };
   if (!rows.problems.empty()) refuse(rows.problems.front().where, rows.problems.front().message);
-  std::vector<std::string> texts;
+  const std::vector<std::string> groups = resolve_groups(definition, options.groups, rows);
   for (const Row& row : rows.rows) {
+    if (!groups.empty() && std::find(groups.begin(), groups.end(), row.group) == groups.end()) continue;
     try {
       const Json columns = columns_of(*definition.task, row);
-      if (is_question(*definition.task, columns)) {
-        texts.push_back(solved(*definition.task, make_question(*definition.task, columns)));
-      }
+      if (!is_question(*definition.task, columns)) continue;
+      const Question question = make_question(*definition.task, columns);
+      corpus.documents.push_back(options.answers ? solved(*definition.task, question) : unsolved(question));
     } catch (const Error& error) {
       refuse(row.where, error.what());
     }
+    if (!row.group.empty()) corpus.groups.push_back(row.group);
   }
-  return texts;
 }
 
 Hash hash_of_corpus(const DatasetDefinition& definition, const Corpus& corpus) {
@@ -181,12 +183,20 @@ Rows DatasetCatalog::rows_of(const DatasetDefinition& definition, const std::str
   return all;
 }
 
-Corpus DatasetCatalog::load(const DatasetDefinition& definition, const std::string& split_name) const {
+Corpus DatasetCatalog::load(const DatasetDefinition& definition, const std::string& split_name,
+                            const CorpusOptions& options) const {
   const DatasetDefinition::Split& split = split_of(definition, split_name);
-  Corpus corpus{
-      .dataset = definition.name, .split = split_name, .documents = {}, .separator = definition.separator, .hash = {}};
+  Corpus corpus{.dataset = definition.name,
+                .split = split_name,
+                .documents = {},
+                .groups = {},
+                .separator = definition.separator,
+                .hash = {}};
   if (definition.task != nullptr) {
-    corpus.documents = solved_questions(definition, rows_of(definition, split_name));
+    add_questions(definition, rows_of(definition, split_name), options, corpus);
+  } else if (!options.answers || !options.groups.empty()) {
+    fail(ErrorCode::kConfig, "dataset '{}' is plain text: it has no {}", definition.name,
+         options.answers ? "groups" : "answers to leave out");
   } else {
     corpus.documents = documents_of(definition, split);
     keep_share(corpus.documents, split);

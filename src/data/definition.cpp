@@ -116,7 +116,7 @@ void DatasetDefinition::Source::visit(FieldVisitor& v) {
 
 void DatasetDefinition::Split::visit(FieldVisitor& v) {
   v.required("files");
-  v.field("files", files, "files below a data folder; a name in .gz is unpacked, a '*' names the group");
+  v.field("files", files, "files below a data folder; a name in .gz, .bz2 or .zst is unpacked, a '*' names the group");
   v.field("documents", documents, "only the first so many documents; 0: all", {0, std::int64_t{1} << 40});
   v.field("from", from, "share of the documents where the split begins", {0.0, 1.0});
   v.field("to", to, "share of the documents where the split ends", {0.0, 1.0});

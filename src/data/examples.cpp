@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <set>
 
 #include "data/python_random.h"
 #include "data/questions.h"
@@ -97,7 +96,9 @@ class ExampleMaker {
                     .contexts = {},
                     .continuations = {},
                     .choices = std::move(question.choices),
-                    .gold = std::move(question.gold)};
+                    .gold = std::move(question.gold),
+                    .references = std::move(question.references),
+                    .preamble = question.description.size() + shots.size()};
     for (const std::string& context : question.contexts) {
       example.contexts.push_back(question.description + shots + context);
     }
@@ -112,26 +113,14 @@ class ExampleMaker {
   std::map<std::string, ShotPool> pools_;
 };
 
-/// Domains become their groups; every name must be known.
-std::vector<std::string> resolve_groups(const DatasetDefinition& definition, const std::vector<std::string>& names,
-                                        const Rows& rows) {
-  std::set<std::string> known;
-  for (const Row& row : rows.rows) known.insert(row.group);
-  std::vector<std::string> groups;
-  for (const std::string& name : names) {
-    if (const auto domain = definition.task->domains.find(name); domain != definition.task->domains.end()) {
-      groups.insert(groups.end(), domain->second.begin(), domain->second.end());
-      continue;
-    }
-    if (known.contains(name)) {
-      groups.push_back(name);
-      continue;
-    }
-    std::vector<std::string> candidates(known.begin(), known.end());
-    for (const auto& [domain, members] : definition.task->domains) candidates.push_back(domain);
-    fail(ErrorCode::kConfig, "dataset '{}' has no group '{}'{}", definition.name, name, suggestion(name, candidates));
+template <typename AddList>
+void add_generation(const GenerationTask& rules, Hasher& hasher, const AddList& add_list) {
+  hasher.add("generation").add(rules.max_new_tokens).add(rules.ignore_case).add(rules.ignore_punctuation);
+  add_list(rules.stop);
+  add_list(rules.ignore);
+  for (const AnswerRule& rule : rules.answers) {
+    hasher.add(rule.name).add(rule.pattern).add(rule.last).add(rule.missing);
   }
-  return groups;
 }
 
 Hash hash_of_examples(const DatasetDefinition& definition, const ExampleSet& set) {
@@ -146,10 +135,12 @@ Hash hash_of_examples(const DatasetDefinition& definition, const ExampleSet& set
     add_list(example.contexts);
     add_list(example.continuations);
     add_list(example.choices);
+    if (set.generation != nullptr) add_list(example.references);
     for (const std::size_t gold : example.gold) hasher.add(gold);
   }
   for (const ExampleProblem& problem : set.problems) hasher.add(problem.where).add(problem.message);
   add_list(set.metrics);
+  if (set.generation != nullptr) add_generation(*set.generation, hasher, add_list);
   return hasher.finish();
 }
 
@@ -164,6 +155,7 @@ ExampleSet DatasetCatalog::examples(const DatasetDefinition& definition, const E
   set.split = options.split.empty() ? task.split : options.split;
   set.shots = options.shots < 0 ? task.shots : options.shots;
   set.metrics = task.metrics;
+  set.generation = task.generation;
   set.domains = task.domains;
   if (set.shots > 0) {
     set.shot_split = task.shot_split;

@@ -1,13 +1,11 @@
-#include "data/gzip.h"
-
 #include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <limits>
 
+#include "data/unpack.h"
 #include "lowbit/base/error.h"
-#include "lowbit/base/files.h"
 
 namespace lowbit {
 namespace {
@@ -31,8 +29,7 @@ std::string gunzip(std::string_view packed, std::string_view origin, std::uint64
   Inflater inflater(origin);
   z_stream& stream = inflater.stream;
   std::array<char, kChunkBytes> chunk;
-  std::string text;
-  std::int64_t line_feeds = 0;
+  UnpackedText text(origin, limit, lines);
   int status = Z_OK;
   while (true) {
     if (stream.avail_in == 0) {
@@ -52,18 +49,9 @@ std::string gunzip(std::string_view packed, std::string_view origin, std::uint64
            : stream.msg != nullptr ? stream.msg
                                    : "not a gzip stream");
     }
-    const std::size_t made = chunk.size() - stream.avail_out;
-    if (made > limit - text.size()) {
-      fail(ErrorCode::kData, "{}: unpacks to more than {}, the most that is read of one file", origin,
-           format_bytes(limit));
-    }
-    text.append(chunk.data(), made);
-    if (lines > 0) {
-      line_feeds += std::count(chunk.data(), chunk.data() + made, '\n');
-      if (line_feeds >= lines) return text;
-    }
+    if (!text.add({chunk.data(), chunk.size() - stream.avail_out})) return text.take();
     if (status != Z_STREAM_END) continue;
-    if (stream.avail_in == 0 && packed.empty()) return text;
+    if (stream.avail_in == 0 && packed.empty()) return text.take();
     if (inflateReset(&stream) != Z_OK) fail(ErrorCode::kData, "{}: damaged gzip data", origin);
   }
 }

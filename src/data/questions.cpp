@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <set>
 
+#include "base/common_prefix.h"
 #include "lowbit/base/error.h"
 
 namespace lowbit {
@@ -72,6 +74,13 @@ std::size_t gold_index(const Task& task, const std::string& text, const std::vec
   fail(ErrorCode::kData, "gold is '{}', expected {} for one of {} choices", text, expected, choices.size());
 }
 
+void check_references(const std::vector<std::string>& references) {
+  if (references.empty()) fail(ErrorCode::kData, "the row has no reference answer");
+  for (const std::string& reference : references) {
+    if (reference.empty()) fail(ErrorCode::kData, "a reference answer is empty");
+  }
+}
+
 void check_choices(const Question& question) {
   if (question.choices.empty()) fail(ErrorCode::kData, "the row has no choices");
   for (std::size_t i = 0; i < question.choices.size(); ++i) {
@@ -107,6 +116,13 @@ Question make_question(const Task& task, const Json& columns) {
   const TemplateScope scope(columns);
   Question question;
   question.description = task.description.render(scope);
+  if (task.generation != nullptr) {
+    question.contexts = {task.context.render(scope)};
+    question.references = texts_of(task.references, scope, question.gold);
+    check_references(question.references);
+    question.answers = {task.solution ? task.solution->render(scope) : question.references.front()};
+    return question;
+  }
   if (task.contexts.empty()) {
     question.contexts = {task.context.render(scope)};
     question.choices = texts_of(task.choices, scope, question.gold);
@@ -122,10 +138,40 @@ Question make_question(const Task& task, const Json& columns) {
   return question;
 }
 
+std::vector<std::string> resolve_groups(const DatasetDefinition& definition, const std::vector<std::string>& names,
+                                        const Rows& rows) {
+  std::set<std::string> known;
+  for (const Row& row : rows.rows) known.insert(row.group);
+  std::vector<std::string> groups;
+  for (const std::string& name : names) {
+    if (const auto domain = definition.task->domains.find(name); domain != definition.task->domains.end()) {
+      groups.insert(groups.end(), domain->second.begin(), domain->second.end());
+      continue;
+    }
+    if (known.contains(name)) {
+      groups.push_back(name);
+      continue;
+    }
+    std::vector<std::string> candidates(known.begin(), known.end());
+    for (const auto& [domain, members] : definition.task->domains) candidates.push_back(domain);
+    fail(ErrorCode::kConfig, "dataset '{}' has no group '{}'{}", definition.name, name, suggestion(name, candidates));
+  }
+  return groups;
+}
+
 std::string solved(const Task& task, const Question& question) {
-  const std::size_t gold = question.gold.front();
+  const std::size_t gold = question.gold.empty() ? 0 : question.gold.front();
   return question.contexts[question.contexts.size() == 1 ? 0 : gold] + task.delimiter +
          question.answers[question.answers.size() == 1 ? 0 : gold];
+}
+
+// Where each choice has a context of its own, one of them would tell it: all that they have in common is shown.
+std::string unsolved(const Question& question) {
+  const std::string& first = question.contexts.front();
+  std::size_t shared = first.size();
+  for (const std::string& context : question.contexts) shared = std::min(shared, common_prefix(first, context));
+  while (shared > 0 && shared < first.size() && (static_cast<unsigned char>(first[shared]) & 0xC0U) == 0x80U) --shared;
+  return first.substr(0, shared);
 }
 
 }  // namespace lowbit

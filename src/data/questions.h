@@ -13,6 +13,7 @@ struct Question {
   std::vector<std::string> answers;   ///< what follows a context, without the delimiter; one a choice, or one
   std::vector<std::string> choices;   ///< the answers to choose from
   std::vector<std::size_t> gold;
+  std::vector<std::string> references;  ///< where answers are written: the right ones, in place of choices
   std::string description;
 };
 
@@ -22,7 +23,12 @@ struct Question {
 [[nodiscard]] bool is_question(const Task& task, const Json& columns);
 /// Throws `kData` saying what is wrong with the row.
 [[nodiscard]] Question make_question(const Task& task, const Json& columns);
+/// Domains become their groups; names must be those of groups that `rows` have, else `kConfig`.
+[[nodiscard]] std::vector<std::string> resolve_groups(const DatasetDefinition& definition,
+                                                      const std::vector<std::string>& names, const Rows& rows);
 /// A question with its right answer, as shots and calibration show it.
 [[nodiscard]] std::string solved(const Task& task, const Question& question);
+/// The same as far as it does not tell the answer.
+[[nodiscard]] std::string unsolved(const Question& question);
 
 }  // namespace lowbit

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "data/gzip.h"
 #include "data/lines.h"
 #include "data/rows.h"
+#include "data/unpack.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
@@ -132,8 +132,8 @@ void keep_lines(std::string& text, std::int64_t lines) {
 std::string read_bytes(const std::filesystem::path& path, std::int64_t lines, std::uint64_t limit) {
   const std::string origin = path.string();
   std::string text;
-  if (path.extension() == ".gz") {
-    text = gunzip(MappedFile::open(path)->text(), origin, limit, lines);
+  if (const std::string extension = path.extension().string(); is_packed(extension)) {
+    text = unpack(extension, MappedFile::open(path)->text(), origin, limit, lines);
   } else {
     text = read_file(path, limit);
   }

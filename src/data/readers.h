@@ -13,13 +13,13 @@ namespace lowbit {
 /// The most that is read of one file, unpacked.
 inline constexpr std::uint64_t kMaxTextBytes = std::uint64_t{4} << 30;
 
-/// A file as it is: unpacked when its name ends in .gz, without a byte order mark; only the first `lines` lines (0:
-/// all).
+/// A file as it is: unpacked when its name says so (data/unpack.h), without a byte order mark; only the first `lines`
+/// lines (0: all).
 [[nodiscard]] std::string read_bytes(const std::filesystem::path& path, std::int64_t lines = 0,
                                      std::uint64_t limit = kMaxTextBytes);
 
-/// The text of a file: unpacked when its name ends in .gz, checked to be UTF-8, without a byte order mark; only the
-/// first `lines` lines (0: all). Throws `kData` naming file, line and byte.
+/// The text of a file: unpacked when its name says so (data/unpack.h), checked to be UTF-8, without a byte order mark;
+/// only the first `lines` lines (0: all). Throws `kData` naming file, line and byte.
 [[nodiscard]] std::string read_text(const std::filesystem::path& path, std::int64_t lines = 0,
                                     std::uint64_t limit = kMaxTextBytes);
 

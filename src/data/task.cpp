@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/generation_task.h"
 #include "lowbit/base/error.h"
 
 namespace lowbit {
@@ -40,8 +41,8 @@ struct EntryFields {
 
 /// The fields as they are written, before templates are parsed.
 struct TaskFields {
-  std::string split, where, description, context, continuation, gold;
-  ConfigNode columns, contexts, choices, shots, group_names, domains;
+  std::string split, where, description, context, continuation, gold, solution;
+  ConfigNode columns, contexts, choices, references, generation, shots, group_names, domains;
   Task task;
 
   void visit(FieldVisitor& v) {
@@ -53,6 +54,9 @@ struct TaskFields {
     v.field("context", context, "template of the question");
     v.field("contexts", contexts, "a context for each choice, in place of 'context'");
     v.field("choices", choices, "list of templates, or of {each: list, text: template}");
+    v.field("references", references, "where the model writes its answer: list as 'choices', of the right ones");
+    v.field("solution", solution, "what shots show as a written answer; by default the first reference");
+    v.field("generation", generation, "how an answer is written, found and compared");
     v.field("continuation", continuation, "template of what is scored behind each of 'contexts'");
     v.field("gold", gold, "template of which choice is right");
     v.choice("gold_form", task.gold_form, {"index", "number", "letter", "text", "label"},
@@ -84,6 +88,9 @@ class TaskDecoder {
     }
     task_.contexts = list(fields_.contexts, "contexts");
     task_.choices = list(fields_.choices, "choices");
+    task_.references = list(fields_.references, "references");
+    if (!fields_.solution.empty()) task_.solution = template_of("solution", fields_.solution);
+    if (!task_.references.empty()) task_.generation = decode_generation(fields_.generation, problems_);
     shots();
     groups();
     check();
@@ -160,11 +167,36 @@ class TaskDecoder {
   }
 
   void check() {
+    const bool written = !task_.references.empty();
+    if (task_.contexts.empty() + task_.choices.empty() + task_.references.empty() != 2) {
+      problems_.add(node_.mark(), "a task has one of 'choices', 'contexts' and 'references'");
+    }
+    if (written) {
+      check_written();
+    } else {
+      check_chosen();
+    }
+    if (node_.find("metrics") == nullptr && written) task_.metrics = {"exact_match"};
+    if (task_.metrics.empty()) problems_.add(mark("metrics"), "'metrics' is empty");
+    for (const std::string& metric : task_.metrics) {
+      const std::vector<std::string>& known = written ? generation_metric_names() : choice_metric_names();
+      if (std::find(known.begin(), known.end(), metric) != known.end()) continue;
+      problems_.add(mark("metrics"), fmt::format("unknown metric '{}'{}", metric, suggestion(metric, known)));
+    }
+  }
+
+  void check_written() {
+    if (!fields_.gold.empty()) {
+      problems_.add(mark("gold"), "'references' are the right answers; 'gold' says which choice is right");
+    }
+  }
+
+  void check_chosen() {
+    for (const char* key : {"solution", "generation"}) {
+      if (node_.find(key) != nullptr) problems_.add(mark(key), fmt::format("'{}' goes with 'references'", key));
+    }
     if (task_.contexts.empty() != !task_.continuation) {
       problems_.add(node_.mark(), "'contexts' and 'continuation' go together");
-    }
-    if (task_.contexts.empty() == task_.choices.empty()) {
-      problems_.add(node_.mark(), "a task has either 'choices' or 'contexts'");
     }
     const std::vector<TaskEntry>& entries = task_.choices.empty() ? task_.contexts : task_.choices;
     const bool marked = std::any_of(entries.begin(), entries.end(), [](const TaskEntry& e) { return e.gold; });
@@ -173,12 +205,6 @@ class TaskDecoder {
     }
     if ((task_.gold_form == GoldForm::kLabel) == task_.labels.empty()) {
       problems_.add(node_.mark(), "'labels' belongs to 'gold_form: label', which needs it");
-    }
-    if (task_.metrics.empty()) problems_.add(mark("metrics"), "'metrics' is empty");
-    for (const std::string& metric : task_.metrics) {
-      const std::vector<std::string>& known = choice_metric_names();
-      if (std::find(known.begin(), known.end(), metric) != known.end()) continue;
-      problems_.add(mark("metrics"), fmt::format("unknown metric '{}'{}", metric, suggestion(metric, known)));
     }
   }
 
@@ -191,9 +217,15 @@ class TaskDecoder {
 }  // namespace
 
 const std::vector<std::string>& choice_metric_names() {
-  static const std::vector<std::string> names = {"acc",         "acc_norm", "acc_bytes",  "acc_mutual_info",
-                                                 "brier_score", "mc2",      "mrr",        "r@2",
-                                                 "mcc",         "f1",       "greedy_acc", "target_perplexity"};
+  static const std::vector<std::string> names = {"acc", "acc_norm", "acc_bytes",  "acc_mutual_info",  "brier_score",
+                                                 "mc2", "mrr",      "r@2",        "macro_f1",         "likelihood_diff",
+                                                 "mcc", "f1",       "greedy_acc", "target_perplexity"};
+  return names;
+}
+
+const std::vector<std::string>& generation_metric_names() {
+  static const std::vector<std::string> names = {"exact_match", "squad_em", "squad_f1", "rouge1",
+                                                 "rouge2",      "rougeL",   "bleu",     "chrf"};
   return names;
 }
 

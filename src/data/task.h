@@ -42,7 +42,10 @@ struct Task {
   std::optional<Template> gold;          ///< none when entries are gold
   GoldForm gold_form = GoldForm::kIndex;
   std::vector<std::string> labels;
-  std::string delimiter = " ";  ///< between context and answer
+  std::vector<TaskEntry> references;                 ///< where answers are written: the right ones, in place of choices
+  std::optional<Template> solution;                  ///< what shots show as the answer; by default the first reference
+  std::shared_ptr<const GenerationTask> generation;  ///< null where answers are chosen
+  std::string delimiter = " ";                       ///< between context and answer
   std::vector<std::string> metrics = {"acc"};
   std::int64_t shots = 0;
   std::string shot_split;

@@ -52,27 +52,6 @@ RopeTable rows_of(const RopeTable& table, const PackedSequence& packed) {
   return {table.cos.index_select(0, positions), table.sin.index_select(0, positions)};
 }
 
-/// Whether a row's result is a function of its token and those before it, wherever it is computed.
-bool rows_stand_alone(const Model& model) {
-  const RopeScalingKind scaling = model.architecture().rope_scaling.kind;
-  if (scaling == RopeScalingKind::kDynamic || scaling == RopeScalingKind::kLongRope) return false;
-  const std::vector<FusedGroup> groups = model.block(0)->fused_groups();
-  for (std::int64_t layer = 0; layer < model.architecture().layers; ++layer) {
-    for (const FusedGroup& group : groups) {
-      for (const std::string& linear : group.linears) {
-        if (!model.weights().executions(fmt::format("model.layers.{}.{}", layer, linear)).empty()) return false;
-      }
-    }
-  }
-  return true;
-}
-
-/// Whether products have the same bits in any batch.
-bool packs_freely(const ComputeOptions& options) {
-  if (!options.deterministic) return true;
-  return options.dtype == DType::kFloat32 && options.device.is_cpu() && float_panels_available();
-}
-
 class BranchScorer {
  public:
   BranchScorer(const Scorer& scorer, const BranchedRequests& requests)
@@ -245,6 +224,25 @@ class BranchScorer {
 };
 
 }  // namespace
+
+bool rows_stand_alone(const Model& model) {
+  const RopeScalingKind scaling = model.architecture().rope_scaling.kind;
+  if (scaling == RopeScalingKind::kDynamic || scaling == RopeScalingKind::kLongRope) return false;
+  const std::vector<FusedGroup> groups = model.block(0)->fused_groups();
+  for (std::int64_t layer = 0; layer < model.architecture().layers; ++layer) {
+    for (const FusedGroup& group : groups) {
+      for (const std::string& linear : group.linears) {
+        if (!model.weights().executions(fmt::format("model.layers.{}.{}", layer, linear)).empty()) return false;
+      }
+    }
+  }
+  return true;
+}
+
+bool packs_freely(const ComputeOptions& options) {
+  if (!options.deterministic) return true;
+  return options.dtype == DType::kFloat32 && options.device.is_cpu() && float_panels_available();
+}
 
 std::vector<Score> score_branches(const Scorer& scorer, const BranchedRequests& requests) {
   if (!rows_stand_alone(scorer.model())) return scorer.score(requests.requests);

@@ -35,6 +35,11 @@ struct PackedSequence {
   std::vector<Scored> scored;
 };
 
+/// Whether a row's result is a function of its token and those before it, wherever it is computed.
+[[nodiscard]] bool rows_stand_alone(const Model& model);
+/// Whether products have the same bits in any batch, or need not.
+[[nodiscard]] bool packs_freely(const ComputeOptions& options);
+
 /// Adds a group, whose first request has the number `first_request`.
 void pack_group(std::span<const ScoreRequest> group, std::size_t first_request, PackedSequence& packed);
 

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "evaluation/efficiency.h"
+#include "evaluation/generation.h"
 #include "evaluation/multiple_choice.h"
 #include "evaluation/perplexity.h"
 #include "evaluation/retrieval.h"
@@ -23,6 +24,9 @@ void register_builtin_evaluations(Registry<Evaluation>& registry) {
       "multiple_choice", "questions with answers to choose from, each scored by its likelihood",
       "EleutherAI lm-evaluation-harness",
       [](const MultipleChoiceOptions& options) { return std::make_unique<MultipleChoice>(options); });
+  registry.add<WrittenAnswersOptions>(
+      "generation", "questions whose answers the model writes", "EleutherAI lm-evaluation-harness",
+      [](const WrittenAnswersOptions& options) { return std::make_unique<WrittenAnswers>(options); });
 }
 
 Registry<Evaluation> builtin_evaluations() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "lowbit/base/error.h"
 #include "lowbit/evaluation/statistics.h"
@@ -45,18 +46,39 @@ double brier(const ScoredChoices& question) {
   return sum;
 }
 
+double likelihood_difference(const ScoredChoices& question) {
+  if (question.log_likelihoods.size() != 2) {
+    fail(ErrorCode::kConfig, "metric 'likelihood_diff' is the distance of two choices, a question has {}",
+         question.log_likelihoods.size());
+  }
+  return std::abs(question.log_likelihoods[0] - question.log_likelihoods[1]);
+}
+
 /// How often answer `first` was given where `second` was right.
 using Confusion = std::map<std::pair<std::size_t, std::size_t>, double>;
 
-/// F1 of choice 1 as the positive one.
-double f1_of(const Confusion& counts) {
+double f1_of_choice(const Confusion& counts, std::size_t choice) {
   double both = 0, given = 0, right = 0;
   for (const auto& [pair, count] : counts) {
-    if (pair.first == 1) given += count;
-    if (pair.second == 1) right += count;
-    if (pair.first == 1 && pair.second == 1) both += count;
+    if (pair.first == choice) given += count;
+    if (pair.second == choice) right += count;
+    if (pair.first == choice && pair.second == choice) both += count;
   }
   return given + right == 0 ? 0.0 : 2 * both / (given + right);
+}
+
+/// F1 of choice 1 as the positive one.
+double f1_of(const Confusion& counts) { return f1_of_choice(counts, 1); }
+
+/// The mean F1 of all choices that are given or right somewhere.
+double macro_f1_of(const Confusion& counts) {
+  std::set<std::size_t> choices;
+  for (const auto& [pair, count] : counts) {
+    if (count > 0) choices.insert({pair.first, pair.second});
+  }
+  double sum = 0;
+  for (const std::size_t choice : choices) sum += f1_of_choice(counts, choice);
+  return sum / static_cast<double>(choices.size());
 }
 
 /// Matthews' correlation for any number of classes (Gorodkin 2004); 0 where it is not defined.
@@ -122,7 +144,9 @@ std::size_t best_choice(std::span<const double> scores) {
   return static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
 }
 
-bool is_mean(std::string_view metric) { return metric != "mcc" && metric != "f1" && metric != "target_perplexity"; }
+bool is_mean(std::string_view metric) {
+  return metric != "mcc" && metric != "f1" && metric != "macro_f1" && metric != "target_perplexity";
+}
 
 std::vector<double> compared_scores(const ScoredChoices& question, std::string_view metric) {
   std::vector<double> scores = question.log_likelihoods;
@@ -139,6 +163,7 @@ double question_score(const ScoredChoices& question, std::string_view metric) {
   if (metric == "greedy_acc") return question.greedy[question.gold.front()] ? 1.0 : 0.0;
   if (metric == "brier_score") return brier(question);
   if (metric == "mrr") return 1.0 / static_cast<double>(rank_of_gold(question));
+  if (metric == "likelihood_diff") return likelihood_difference(question);
   if (metric == "r@2") return rank_of_gold(question) <= 2 ? 1.0 : 0.0;
   LOWBIT_ASSERT(metric == "mc2");
   const std::vector<double> p = probabilities(question.log_likelihoods);
@@ -150,6 +175,7 @@ double question_score(const ScoredChoices& question, std::string_view metric) {
 Metric choice_metric(std::span<const ScoredChoices> questions, const std::string& metric) {
   if (metric == "mcc") return over_confusion(questions, metric, mcc_of);
   if (metric == "f1") return over_confusion(questions, metric, f1_of);
+  if (metric == "macro_f1") return over_confusion(questions, metric, macro_f1_of);
   if (metric == "target_perplexity") return target_perplexity(questions);
   std::vector<double> scores;
   for (const ScoredChoices& question : questions) scores.push_back(question_score(question, metric));
@@ -157,7 +183,7 @@ Metric choice_metric(std::span<const ScoredChoices> questions, const std::string
   return {.name = metric,
           .value = mean.mean,
           .standard_error = mean.scaled_error(),
-          .higher_is_better = metric != "brier_score"};
+          .higher_is_better = metric != "brier_score" && metric != "likelihood_diff"};
 }
 
 }  // namespace lowbit

@@ -27,7 +27,7 @@ struct ScoredChoices {
 [[nodiscard]] std::vector<double> compared_scores(const ScoredChoices& question, std::string_view metric);
 /// Whether a metric is the mean of parts, one a question.
 [[nodiscard]] bool is_mean(std::string_view metric);
-/// One question's part of a metric that is a mean of such parts (all but mcc, f1 and target_perplexity).
+/// One question's part of a metric that is a mean of such parts (all but mcc, f1, macro_f1 and target_perplexity).
 [[nodiscard]] double question_score(const ScoredChoices& question, std::string_view metric);
 /// Over all questions, with its standard error: of a mean, or by leaving out one question in turn (mcc, f1).
 [[nodiscard]] Metric choice_metric(std::span<const ScoredChoices> questions, const std::string& metric);

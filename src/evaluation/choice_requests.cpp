@@ -9,12 +9,6 @@
 namespace lowbit {
 namespace {
 
-/// A text that writes BOS itself gets no second one.
-std::vector<TokenId> encode(const Tokenizer& tokenizer, std::string_view text) {
-  const bool written = tokenizer.bos() && !text.empty() && text.starts_with(tokenizer.piece(*tokenizer.bos()));
-  return tokenizer.encode(text, {.add_special = !written, .parse_special = true});
-}
-
 ScoreRequest behind_nothing(const Tokenizer& tokenizer, std::string_view continuation) {
   const std::optional<TokenId> prefix = tokenizer.bos() ? tokenizer.bos() : tokenizer.eos();
   if (!prefix) {
@@ -86,6 +80,11 @@ class Planner {
 
 }  // namespace
 
+std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, std::string_view text) {
+  const bool written = tokenizer.bos() && !text.empty() && text.starts_with(tokenizer.piece(*tokenizer.bos()));
+  return tokenizer.encode(text, {.add_special = !written, .parse_special = true});
+}
+
 ScoreRequest continuation_request(const Tokenizer& tokenizer, const std::string& context,
                                   const std::string& continuation) {
   const std::string_view trimmed = trim_end(context);
@@ -94,8 +93,8 @@ ScoreRequest continuation_request(const Tokenizer& tokenizer, const std::string&
   if (trimmed.empty()) {
     request = behind_nothing(tokenizer, whole);
   } else {
-    request.tokens = encode(tokenizer, whole);
-    request.first = static_cast<std::int64_t>(encode(tokenizer, trimmed).size());
+    request.tokens = encode_prompt(tokenizer, whole);
+    request.first = static_cast<std::int64_t>(encode_prompt(tokenizer, trimmed).size());
   }
   if (request.first >= static_cast<std::int64_t>(request.tokens.size())) {
     fail(ErrorCode::kData, "the answer '{}' has no token of its own behind its context", continuation);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <limits>
 
 #include "data/unicode_text.h"
@@ -88,46 +87,35 @@ std::vector<std::string> problem_texts(const ExampleSet& set, const ChoicePlan& 
 
 }  // namespace
 
-void MultipleChoiceOptions::visit(FieldVisitor& v) {
-  v.required("dataset");
-  v.field("dataset", dataset, "name of a dataset with a task, or path of its definition");
-  v.field("split", split, "split that is scored; empty: the one that the dataset names");
-  v.field("shots", shots, "solved examples before each question; -1: as many as the dataset says", {-1, 1000});
-  v.field("shot_seed", shot_seed, "seed of the draws, where shots are random", {0, (std::int64_t{1} << 32) - 1});
-  v.field("limit", limit, "only the first so many questions, of each group where there are groups; 0: all",
-          {0, std::int64_t{1} << 40});
-  v.field("groups", groups, "only these subjects or domains");
-  v.field("metrics", metrics, "what is reported, the headline first; empty: what the dataset names");
-}
-
 void MultipleChoiceOptions::validate(ConfigProblems& problems, const SourceMark& mark) const {
-  for (const std::string& metric : metrics) {
-    if (contains(choice_metric_names(), metric)) continue;
-    problems.add(mark, fmt::format("unknown metric '{}'{}", metric, suggestion(metric, choice_metric_names())));
-  }
+  check_metrics(choice_metric_names(), problems, mark);
 }
 
-std::string MultipleChoice::label() const {
-  std::string text = std::filesystem::path(options_.dataset).stem().string();
-  if (!options_.split.empty()) text += " " + options_.split;
-  for (const std::string& group : options_.groups) text += " " + group;
-  if (options_.shots >= 0) text += fmt::format(" {}-shot", options_.shots);
-  return text;
-}
+std::string MultipleChoice::label() const { return options_.label(); }
 
 ExampleSet MultipleChoice::examples(const DatasetCatalog& datasets) const {
-  ExampleSet set = datasets.examples(datasets.find(options_.dataset), {.split = options_.split,
-                                                                       .shots = options_.shots,
-                                                                       .shot_seed = options_.shot_seed,
-                                                                       .limit = options_.limit,
-                                                                       .groups = options_.groups});
-  if (!options_.metrics.empty()) set.metrics = options_.metrics;
+  const DatasetDefinition definition = datasets.find(options_.dataset);
+  ExampleSet set = options_.examples(definition, datasets);
+  if (set.generation != nullptr) {
+    fail(ErrorCode::kConfig, "the answers of dataset '{}' are written, not chosen; evaluate it by 'generation'",
+         definition.name);
+  }
   return set;
 }
 
 std::int64_t MultipleChoice::tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {
   const ExampleSet set = examples(datasets);
   return branched_tokens(plan_choices(set, tokenizer, 0, contains(set.metrics, kUnconditional)).requests);
+}
+
+std::vector<TestText> MultipleChoice::texts(const DatasetCatalog& datasets) const {
+  std::vector<TestText> texts;
+  for (const Example& example : examples(datasets).examples) {
+    const std::size_t gold = example.gold.front();
+    const std::string question = example.context(gold).substr(example.preamble);
+    texts.push_back({.text = question + example.continuation(gold), .question = question});
+  }
+  return texts;
 }
 
 Hash MultipleChoice::key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {

@@ -4,21 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "lowbit/data/examples.h"
+#include "evaluation/question_options.h"
 #include "lowbit/evaluation/evaluation.h"
 
 namespace lowbit {
 
-struct MultipleChoiceOptions {
-  std::string dataset;
-  std::string split;
-  std::int64_t shots = -1;
-  std::int64_t shot_seed = 1234;
-  std::int64_t limit = 0;
-  std::vector<std::string> groups;
-  std::vector<std::string> metrics;
-
-  void visit(FieldVisitor& v);
+struct MultipleChoiceOptions : QuestionOptions {
   void validate(ConfigProblems& problems, const SourceMark& mark) const;
 };
 
@@ -30,6 +21,7 @@ class MultipleChoice : public Evaluation {
   [[nodiscard]] std::string label() const override;
   [[nodiscard]] std::vector<std::string> datasets() const override { return {options_.dataset}; }
   [[nodiscard]] std::int64_t tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const override;
+  [[nodiscard]] std::vector<TestText> texts(const DatasetCatalog& datasets) const override;
   [[nodiscard]] Hash key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const override;
   [[nodiscard]] EvaluationResult run(const EvaluationContext& context) const override;
   [[nodiscard]] int version() const override { return 1; }

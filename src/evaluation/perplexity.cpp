@@ -137,6 +137,13 @@ std::int64_t Perplexity::tokens(const Tokenizer& tokenizer, const DatasetCatalog
   return plan_protocol(protocol_, corpus(datasets), tokenizer, options_.limit, 0).read_tokens();
 }
 
+// All of the split, whatever `limit` says: a document outside the windows may be inside those of another length.
+std::vector<TestText> Perplexity::texts(const DatasetCatalog& datasets) const {
+  std::vector<TestText> texts;
+  for (std::string& document : corpus(datasets).documents) texts.push_back({.text = std::move(document)});
+  return texts;
+}
+
 void Perplexity::check(const Architecture& architecture) const { check_window(protocol_, architecture.context); }
 
 Hash Perplexity::key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {

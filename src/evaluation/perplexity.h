@@ -28,6 +28,7 @@ class Perplexity : public Evaluation {
   [[nodiscard]] std::string label() const override;
   [[nodiscard]] std::vector<std::string> datasets() const override { return {options_.dataset}; }
   [[nodiscard]] std::int64_t tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const override;
+  [[nodiscard]] std::vector<TestText> texts(const DatasetCatalog& datasets) const override;
   void check(const Architecture& architecture) const override;
   [[nodiscard]] Hash key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const override;
   [[nodiscard]] bool needs_baseline() const override { return options_.divergence; }

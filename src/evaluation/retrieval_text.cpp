@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/common_prefix.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/random.h"
 
@@ -49,11 +50,6 @@ std::vector<Record> draw_records(const Random& random) {
                        fmt::format(" {}", 10000 + random.below(counter++, 90000))});
   }
   return records;
-}
-
-std::size_t common_prefix(const std::vector<TokenId>& a, const std::vector<TokenId>& b) {
-  const auto ends = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
-  return static_cast<std::size_t>(ends.first - a.begin());
 }
 
 class TestMaker {

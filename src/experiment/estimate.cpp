@@ -39,7 +39,7 @@ std::int64_t baseline() {
 MemoryPlacement place_quantization(const Architecture& architecture, const ComputeConfig& compute, const Recipe& recipe,
                                    const CalibrationSet* set) {
   QuantizationLoad load;
-  if (set != nullptr) load = {set->tokens(), set->options.length};
+  if (set != nullptr) load = {set->tokens(), set->longest()};
   const MemoryModel memory(architecture, compute, baseline());
   return memory.place_quantization(recipe, load, limit_of(compute));
 }

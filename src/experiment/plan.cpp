@@ -8,6 +8,7 @@
 #include <set>
 #include <tuple>
 
+#include "experiment/calibration_source.h"
 #include "experiment/estimate.h"
 #include "experiment/machine.h"
 #include "lowbit/base/error.h"
@@ -50,6 +51,7 @@ class Planner {
   Planner(const Experiment& experiment, const Resources& resources)
       : experiment_(experiment),
         datasets_(resources.dataset_folders(), resources.data_folders),
+        calibration_(experiment, datasets_),
         store_(experiment.store),
         speed_(measure_speed(experiment.compute)),
         sharing_recipes_(
@@ -63,6 +65,7 @@ class Planner {
       add_model(static_cast<int>(model));
     }
     plan_.plugins = experiment_.plugins;
+    plan_.overlaps = calibration_.overlaps();
     return std::move(plan_);
   }
 
@@ -127,7 +130,7 @@ class Planner {
       const CalibrationSet& set = calibration_set(calibration, seed, base);
       key.add(set.hash).add(seed);
       item.tokens = set.tokens();
-      longest = set.options.length;
+      longest = set.longest();
       item.title += fmt::format(" (calibration {}, seed {})", set.options.name, seed);
     }
     item.key = key.finish().hex();
@@ -195,9 +198,7 @@ class Planner {
   const CalibrationSet& calibration_set(int calibration, std::int64_t seed, const OpenModel& base) {
     const auto found = calibrations_.find({calibration, seed});
     if (found != calibrations_.end()) return found->second;
-    CalibrationSet set = draw_calibration(experiment_.calibrations[static_cast<std::size_t>(calibration)], datasets_,
-                                          *base.tokenizer, static_cast<std::uint64_t>(seed));
-    return calibrations_[{calibration, seed}] = std::move(set);
+    return calibrations_[{calibration, seed}] = calibration_.draw(calibration, seed, *base.tokenizer);
   }
 
   // Cells that share a key share the work.
@@ -217,6 +218,7 @@ class Planner {
 
   const Experiment& experiment_;
   DatasetCatalog datasets_;
+  CalibrationSource calibration_;
   Store store_;
   MachineSpeed speed_;
   Plan plan_;

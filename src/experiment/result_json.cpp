@@ -78,6 +78,7 @@ Json items_json(const EvaluationResult& result) {
   for (const EvaluationResult::Item& item : result.items) {
     Json entry = {{"id", item.id}, {"value", json_number(item.value)}, {"weight", json_number(item.weight)}};
     for (const auto& [key, value] : item.more) entry[key] = json_number(value);
+    if (!item.output.empty()) entry["output"] = item.output;
     items.push_back(std::move(entry));
   }
   return items;
@@ -87,6 +88,18 @@ Json cost_json(const Cost& cost) {
   return {{"seconds", json_number(cost.seconds)},
           {"peak_memory_bytes", cost.peak_memory},
           {"peak_anonymous_bytes", cost.peak_anonymous}};
+}
+
+Json overlap_json(const CalibrationOverlap& overlap) {
+  return {{"calibration", overlap.calibration},
+          {"dataset", overlap.dataset},
+          {"split", overlap.split},
+          {"evaluation", overlap.evaluation},
+          {"documents", overlap.documents},
+          {"whole", overlap.whole},
+          {"run", overlap.run},
+          {"ngram", overlap.ngram},
+          {"excluded", overlap.excluded}};
 }
 
 Json facts_json(const std::vector<std::pair<std::string, std::string>>& facts) {
@@ -168,6 +181,8 @@ std::pair<EvaluationResult, Cost> evaluation_from_json(std::string_view text, co
           item.value = read_number(value);
         else if (key == "weight")
           item.weight = read_number(value);
+        else if (key == "output")
+          item.output = value.get<std::string>();
         else
           item.more[key] = read_number(value);
       }

@@ -16,6 +16,7 @@ namespace lowbit {
 [[nodiscard]] Json cost_json(const Cost& cost);
 [[nodiscard]] Json metrics_json(const EvaluationResult& result);
 [[nodiscard]] Json products_json(const EvaluationResult& result);
+[[nodiscard]] Json overlap_json(const CalibrationOverlap& overlap);
 [[nodiscard]] Json facts_json(const std::vector<std::pair<std::string, std::string>>& facts);
 
 /// What the store keeps of a quantization.

@@ -27,6 +27,7 @@ class Collector {
       results_.build.emplace_back("plugin " + plugin.plugin, fmt::format("{} ({})", plugin.version, plugin.hash.hex()));
     }
     for (const ModelEntry& entry : experiment_.models) add_model(entry);
+    results_.overlaps = plan_.overlaps;
     for (const Cell& cell : plan_.cells) add_cell(cell);
     compare_cells(experiment_, results_);
     return std::move(results_);

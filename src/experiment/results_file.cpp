@@ -88,6 +88,8 @@ std::string results_json(const Results& results) {
   }
   Json cells = Json::array();
   for (const CellResult& cell : results.cells) cells.push_back(cell_json(cell));
+  Json overlaps = Json::array();
+  for (const CalibrationOverlap& overlap : results.overlaps) overlaps.push_back(overlap_json(overlap));
   const Json json = {{"schema", "lowbit-results"},
                      {"version", Results::kSchemaVersion},
                      {"experiment", results.experiment},
@@ -95,6 +97,7 @@ std::string results_json(const Results& results) {
                      {"machine", facts_json(results.machine)},
                      {"build", facts_json(results.build)},
                      {"models", std::move(models)},
+                     {"overlaps", std::move(overlaps)},
                      {"cells", std::move(cells)},
                      {"against_baseline", comparisons_json(results.against_baseline)},
                      {"contrasts", comparisons_json(results.contrasts)}};

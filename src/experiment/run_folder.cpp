@@ -1,5 +1,6 @@
 #include "experiment/run_folder.h"
 
+#include "experiment/result_json.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
@@ -53,6 +54,18 @@ WorkItem read_item(const Json& json) {
   return item;
 }
 
+CalibrationOverlap read_overlap(const Json& json) {
+  return {.calibration = json.at("calibration").get<std::string>(),
+          .dataset = json.at("dataset").get<std::string>(),
+          .split = json.at("split").get<std::string>(),
+          .evaluation = json.at("evaluation").get<std::string>(),
+          .documents = json.at("documents").get<std::int64_t>(),
+          .whole = json.at("whole").get<std::int64_t>(),
+          .run = json.at("run").get<std::int64_t>(),
+          .ngram = json.at("ngram").get<std::int64_t>(),
+          .excluded = json.at("excluded").get<bool>()};
+}
+
 }  // namespace
 
 void write_plan(const std::filesystem::path& file, const Plan& plan) {
@@ -75,7 +88,10 @@ void write_plan(const std::filesystem::path& file, const Plan& plan) {
                        {"hash_low", plugin.hash.low},
                        {"hash_high", plugin.hash.high}});
   }
+  Json overlaps = Json::array();
+  for (const CalibrationOverlap& overlap : plan.overlaps) overlaps.push_back(overlap_json(overlap));
   const Json json = {{"version", kPlanFileVersion},
+                     {"overlaps", std::move(overlaps)},
                      {"plugins", std::move(plugins)},
                      {"items", std::move(items)},
                      {"cells", std::move(cells)}};
@@ -95,6 +111,7 @@ Plan read_plan(const std::filesystem::path& file) {
                             cell.at("seed").get<std::int64_t>(), cell.at("item").get<std::string>(),
                             cell.at("artifact").get<std::string>()});
     }
+    for (const Json& overlap : json.at("overlaps")) plan.overlaps.push_back(read_overlap(overlap));
     for (const Json& plugin : json.at("plugins")) {
       plan.plugins.push_back(
           {plugin.at("name").get<std::string>(),

@@ -14,7 +14,7 @@ namespace {
 struct ExperimentFields {
   std::string name;
   std::vector<std::string> models;
-  ConfigNode needed, calibrations, recipes, evaluations, contrasts, compute;
+  ConfigNode needed, calibrations, overlap, recipes, evaluations, contrasts, compute;
   std::vector<std::int64_t> seeds = {0};
   std::string baseline = Experiment::kBaseline;
   double margin = 0;
@@ -27,6 +27,8 @@ struct ExperimentFields {
     v.required("models");
     v.field("models", models, "names of configs/models, or paths of GGUF files and Hugging Face folders");
     v.field("calibrations", calibrations, "list of calibration sets");
+    v.field("overlap", overlap,
+            "calibration documents that stand in tests: {mode: list, exclude or ignore, ngram: 13}");
     v.field("recipes", recipes, "map from a name to a list of steps, or to {artifact: path}");
     v.required("evaluations");
     v.field("evaluations", evaluations, "list of maps, each with one evaluation's name and its options");
@@ -78,6 +80,7 @@ class Decoder {
     recipes();
     evaluations();
     contrasts();
+    decode_fields(fields_.overlap, experiment_.overlap, problems_);
     decode_fields(fields_.compute, experiment_.compute, problems_);
     problems_.throw_if_any();
     needs_calibration();
@@ -325,6 +328,7 @@ class Decoder {
     std::vector<ConfigNode::Entry> entries = {{text("name"), text(experiment_.name)},
                                               {text("models"), ConfigNode::sequence(std::move(model_names))},
                                               {text("calibrations"), ConfigNode::sequence(std::move(calibrations))},
+                                              {text("overlap"), echo_fields(experiment_.overlap)},
                                               {text("recipes"), ConfigNode::map(std::move(recipes))},
                                               {text("evaluations"), ConfigNode::sequence(resolved_evaluations_)},
                                               {text("seeds"), ConfigNode::sequence(std::move(seeds))},

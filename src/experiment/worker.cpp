@@ -2,6 +2,7 @@
 #include <chrono>
 #include <optional>
 
+#include "experiment/calibration_source.h"
 #include "experiment/machine.h"
 #include "experiment/result_json.h"
 #include "experiment/run_folder.h"
@@ -99,8 +100,8 @@ class Worker {
     if (item_.shares_statistics) request.statistics = experiment_.output / kStatisticsFolder;
     std::optional<CalibrationSet> calibration;
     if (item_.calibration >= 0) {
-      calibration = draw_calibration(experiment_.calibrations[static_cast<std::size_t>(item_.calibration)], datasets_,
-                                     request.model->tokenizer(), request.seed);
+      calibration =
+          CalibrationSource(experiment_, datasets_).draw(item_.calibration, item_.seed, request.model->tokenizer());
       request.calibration = &*calibration;
     }
     return quantize(request, progress_, cancellation_);

@@ -25,14 +25,13 @@ void check_prompt(std::span<const TokenId> prompt, std::int64_t context) {
   }
 }
 
-std::vector<std::int64_t> end_tokens(const Model& model, const GenerationOptions& options) {
-  if (options.ignore_eos) return {};
+}  // namespace
+
+std::vector<std::int64_t> end_tokens(const Model& model) {
   if (!model.architecture().eos.empty()) return model.architecture().eos;
   const std::optional<TokenId> eos = model.tokenizer().eos();
   return eos ? std::vector<std::int64_t>{*eos} : std::vector<std::int64_t>{};
 }
-
-}  // namespace
 
 Generation generate(const Model& model, std::span<const TokenId> prompt, const GenerationOptions& options,
                     const Cancellation& cancellation, const std::function<void(std::string_view)>& on_text) {
@@ -42,7 +41,7 @@ Generation generate(const Model& model, std::span<const TokenId> prompt, const G
   const auto length = static_cast<std::int64_t>(prompt.size());
   const std::int64_t count = std::min(options.max_new_tokens, context - length);
   const NoGradScope no_grad;
-  const std::vector<std::int64_t> ends = end_tokens(model, options);
+  const std::vector<std::int64_t> ends = options.ignore_eos ? std::vector<std::int64_t>{} : end_tokens(model);
   const Random random(options.seed, "generate");
   TextStream stream(model.tokenizer(), prompt, options.stop, on_text);
   Decoder decoder(model, /*sequences=*/1, length + count);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "lowbit/base/random.h"
 #include "lowbit/model/model.h"
@@ -13,6 +14,9 @@ namespace lowbit {
 /// Throws `kData` when a logit is not finite.
 [[nodiscard]] TokenId sample_token(std::span<const float> logits, const GenerationOptions& options,
                                    const Random& random, std::uint64_t step);
+
+/// Ids that end a text: what the architecture says, else the tokenizer's EOS.
+[[nodiscard]] std::vector<std::int64_t> end_tokens(const Model& model);
 
 /// Throws `kConfig` naming the option.
 void check_options(const GenerationOptions& options);

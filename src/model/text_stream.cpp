@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/common_prefix.h"
+
 namespace lowbit {
 namespace {
 
@@ -13,9 +15,8 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 bool continues_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U; }
 
-std::size_t common_prefix(std::string_view a, std::string_view b) {
-  const auto split = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
-  auto length = static_cast<std::size_t>(split.first - a.begin());
+std::size_t common_text(std::string_view a, std::string_view b) {
+  std::size_t length = common_prefix(a, b);
   while (length > 0 && length < b.size() && continues_character(b[length])) --length;
   return length;
 }
@@ -33,7 +34,7 @@ TextStream::TextStream(const Tokenizer& tokenizer, std::span<const TokenId> prom
 bool TextStream::add(TokenId id) {
   ids_.push_back(id);
   const std::string whole = tokenizer_.decode(ids_, true);
-  text_ = whole.substr(common_prefix(before_, whole));
+  text_ = whole.substr(common_text(before_, whole));
   std::size_t end = std::string::npos;
   for (const std::string& stop : stops_) end = std::min(end, text_.find(stop));
   if (end != std::string::npos) text_.resize(end);

@@ -106,6 +106,7 @@ std::string terminal_table(const Results& results, bool color) {
   for (const Results::ModelFacts& model : results.models) {
     for (const std::string& remark : model.remarks) out += fmt::format("note: {}: {}\n", model.name, remark);
   }
+  for (const CalibrationOverlap& overlap : results.overlaps) out += "note: " + overlap.text() + "\n";
   for (const std::string& evaluation : evaluation_labels(results)) {
     out += fmt::format("\n{}  ({})\n", evaluation, facts_line(results, evaluation, true));
     out += table_of(results, evaluation).plain();
@@ -133,6 +134,11 @@ std::string markdown_report(const Results& results) {
   if (has_products(results)) {
     out += fmt::format("## How quantized products ran\n\n{}\n\n{}\n", products_note(results),
                        products_table(results).markdown());
+  }
+  if (!results.overlaps.empty()) {
+    out += "## Calibration documents that stand in tests\n\n";
+    for (const CalibrationOverlap& overlap : results.overlaps) out += "- " + overlap.text() + "\n";
+    out += "\n";
   }
   out += "## What was stored and what it cost\n\n" + storage_table(results).markdown() + "\n";
   if (const auto failures = failure_lines(results); !failures.empty()) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <map>
 #include <set>
 
 #include "lowbit/base/error.h"
@@ -53,7 +54,10 @@ TEST(CalibrationOptions, ReadsOneDatasetOrAMix) {
 }
 
 TEST(CalibrationOptions, EchoesWhatItReadsBack) {
-  for (const char* yaml : {"{dataset: a, samples: 4}", "{name: n, mix: [{dataset: a, weight: 0.1}, {dataset: b}]}"}) {
+  for (const char* yaml :
+       {"{dataset: a, samples: 4}", "{name: n, mix: [{dataset: a, weight: 0.1}, {dataset: b}]}",
+        "{mix: [{dataset: a, count: 3, groups: [x, y]}, {dataset: b, count: 2, form: packed, answers: false}]}",
+        "{dataset: a, form: examples, balanced: true, pick: first, order: length}"}) {
     const ConfigNode echo = echo_calibration(decoded(yaml));
     EXPECT_EQ(echo_calibration(decoded(echo.to_yaml())), echo) << echo.to_yaml();
   }
@@ -70,6 +74,18 @@ TEST(CalibrationOptions, NamesEachMistake) {
               HasSubstr("'weight' of 'a' must be more than 0, got 0"));
   EXPECT_THAT(config_error("{mix: [{dataset: a}, {dataset: a}]}"),
               HasSubstr("'a' (train) is in the mix already; give it once, with its whole weight"));
+  EXPECT_THAT(config_error("{mix: [{dataset: a, groups: [x]}, {dataset: a, groups: [x]}]}"),
+              HasSubstr("'a' (train, x) is in the mix already"));
+  EXPECT_THAT(config_error("{mix: [{dataset: a, count: 3}, {dataset: b}]}"),
+              HasSubstr("'b' (train) has no 'count'; give one to every part of the mix, or to none"));
+  EXPECT_THAT(config_error("{mix: [{dataset: a, count: 3, weight: 2}]}"),
+              HasSubstr("'a' (train) has both 'count' and 'weight'; give one of them"));
+  EXPECT_THAT(config_error("{samples: 4, mix: [{dataset: a, count: 3}, {dataset: b, count: 2}]}"),
+              HasSubstr("the counts of the mix make 5 sequences, 'samples' is 4; leave it out"));
+  EXPECT_THAT(config_error("{form: packed, mix: [{dataset: b}]}"), HasSubstr("'form' belongs to each part of 'mix'"));
+  EXPECT_THAT(config_error("{dataset: a, balanced: true}"),
+              HasSubstr("'balanced' of 'a' needs 'form: packed' or 'form: examples'"));
+  EXPECT_THAT(config_error("{dataset: a, form: example}"), HasSubstr("did you mean 'examples'?"));
   EXPECT_THAT(config_error("{samples: 4, mix: [{dataset: a}, {dataset: b, weight: 0.01}]}"),
               HasSubstr("'b' would give none of 4 samples; raise its weight or 'samples'"));
 }
@@ -82,6 +98,12 @@ TEST(CalibrationOptions, SharesSamplesByLargestRemainder) {
   EXPECT_THAT(samples_of_parts(options), ElementsAre(6, 3, 1));
   options.parts = {{"a", "train", 1}, {"b", "train", 1}, {"c", "train", 1}};
   EXPECT_THAT(samples_of_parts(options), ElementsAre(4, 3, 3));
+}
+
+TEST(CalibrationOptions, TakesCountsInPlaceOfWeights) {
+  const CalibrationOptions options = decoded("{mix: [{dataset: a, count: 3}, {dataset: a, groups: [x], count: 2}]}");
+  EXPECT_EQ(options.samples, 5);
+  EXPECT_THAT(samples_of_parts(options), ElementsAre(3, 2));
 }
 
 class CalibrationDraw : public ::testing::Test {
@@ -154,6 +176,134 @@ TEST_F(CalibrationDraw, SaysHowManyTokensATextHasAndNeeds) {
   EXPECT_EQ(error_of([&] { (void)draw(2, 500, 1); }), "calibration: split 'train' of dataset '" +
                                                           (folder_ / "upper.txt").string() +
                                                           "' has 409 tokens, a sequence needs 500; lower 'length'");
+}
+
+// A task of two subjects: 6 questions about sums and 3 about letters, the n-th of n + 1 words and an answer.
+class CalibrationExamples : public ::testing::Test {
+ protected:
+  CalibrationExamples() : catalog_({folder_.path()}, {folder_.path()}) {
+    std::string sums;
+    std::string letters;
+    for (int i = 0; i < 6; ++i)
+      sums += fmt::format(R"({{"q":"sum {0}{1}","a":"s{0}"}})", i, std::string(i, '+')) + "\n";
+    for (int i = 0; i < 3; ++i) letters += fmt::format(R"({{"q":"letter {0}","a":"l{0}"}})", i) + "\n";
+    make_folders(folder_ / "t");
+    write_file_atomically(folder_ / "t/sums.jsonl", sums);
+    write_file_atomically(folder_ / "t/letters.jsonl", letters);
+    write_file_atomically(
+        folder_ / "tasks.yaml",
+        "summary: s\nlicence: l\nreader: jsonl\nsplits: {train: {files: ['t/*.jsonl']}, test: {files: "
+        "['t/*.jsonl']}}\ntask: {split: test, context: '{q}?', choices: ['{a}', no], gold: '0', "
+        "description: 'Answer.'}\n");
+  }
+  CalibrationSet draw(const std::string& options, std::uint64_t seed = 0,
+                      const OverlapIndex* excluded = nullptr) const {
+    return draw_calibration(decoded("{dataset: tasks, " + options + "}"), catalog_, tokenizer_, seed, excluded);
+  }
+  std::vector<std::string> texts(const CalibrationSet& set) const {
+    std::vector<std::string> texts;
+    for (const auto& ids : set.sequences) texts.push_back(tokenizer_.decode(ids, false));
+    return texts;
+  }
+  std::string draw_error(const std::string& options) const {
+    return error_of([&] { (void)draw(options); });
+  }
+  testing::TemporaryFolder folder_;
+  DatasetCatalog catalog_;
+  testing::ByteTokenizer tokenizer_;
+};
+
+TEST_F(CalibrationExamples, AreQuestionsWithTheirAnswersOrWithout) {
+  EXPECT_THAT(texts(draw("form: examples, pick: first, order: drawn, groups: [letters], samples: 2, length: 32")),
+              ElementsAre("letter 0? l0", "letter 1? l1"));
+  EXPECT_THAT(
+      texts(
+          draw("form: examples, answers: false, pick: first, order: drawn, groups: [letters], samples: 2, length: 32")),
+      ElementsAre("letter 0?", "letter 1?"));
+}
+
+TEST_F(CalibrationExamples, AreDrawnOnceEachByTheSeed) {
+  const CalibrationSet set = draw("form: examples, samples: 9, length: 32", 1);
+  EXPECT_EQ(std::set<std::vector<TokenId>>(set.sequences.begin(), set.sequences.end()).size(), 9U);
+  EXPECT_EQ(set.hash, draw("form: examples, samples: 9, length: 32", 1).hash);
+  EXPECT_NE(set.hash, draw("form: examples, samples: 9, length: 32", 2).hash);
+  EXPECT_NE(texts(draw("form: examples, samples: 4, order: drawn, length: 32", 1)),
+            texts(draw("form: examples, samples: 4, order: drawn, length: 32", 2)));
+}
+
+// Four of 9, balanced: two of each subject, though sums are twice as many; five: one subject gives three, by the seed.
+TEST_F(CalibrationExamples, TakeAsManyOfEachSubjectWhenBalanced) {
+  std::set<std::pair<std::int64_t, std::int64_t>> shares;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    std::map<char, std::int64_t> of_four, of_five;
+    for (const auto& text : texts(draw("form: examples, balanced: true, samples: 4, length: 32", seed)))
+      ++of_four[text[0]];
+    for (const auto& text : texts(draw("form: examples, balanced: true, samples: 5, length: 32", seed)))
+      ++of_five[text[0]];
+    EXPECT_EQ(of_four['s'], 2);
+    shares.emplace(of_five['s'], of_five['l']);
+  }
+  EXPECT_THAT(shares, ElementsAre(std::pair(2, 3), std::pair(3, 2)));
+}
+
+TEST_F(CalibrationExamples, LoseTheirBeginningWhenTheyAreTooLong) {
+  const CalibrationSet set =
+      draw("form: examples, pick: first, order: drawn, groups: [letters], samples: 1, length: 5");
+  EXPECT_THAT(texts(set), ElementsAre("0? l0"));
+  EXPECT_EQ(set.parts.front().truncated, 1);
+  EXPECT_EQ(set.parts.front().truncated_tokens, 7);
+}
+
+TEST_F(CalibrationExamples, AreCutIntoFullSequencesWhenPacked) {
+  const CalibrationSet set = draw("form: packed, pick: first, order: drawn, groups: [letters], samples: 2, length: 10");
+  EXPECT_THAT(texts(set), ElementsAre("letter 0? ", "l0\n\nletter"));
+  EXPECT_EQ(set.parts.front().used, 2);
+}
+
+TEST_F(CalibrationExamples, ComeSortedByLengthWhenAsked) {
+  const CalibrationSet set = draw("form: examples, groups: [sums], order: length, samples: 6, length: 32");
+  for (std::size_t i = 1; i < set.sequences.size(); ++i) {
+    EXPECT_GT(set.sequences[i - 1].size(), set.sequences[i].size());
+  }
+  EXPECT_EQ(set.longest(), static_cast<std::int64_t>(set.sequences.front().size()));
+}
+
+TEST_F(CalibrationExamples, LeaveOutWhatIsScored) {
+  OverlapIndex scored(13);
+  scored.add("test", {{.text = "a test of letter 1? l1 in it"}, {.text = "x y letter 0? l0"}});
+  OverlapIndex short_runs(3);
+  short_runs.add("test", {{.text = "a test of letter 1? l1 in it"}, {.text = "x y letter 0? l0"}});
+  const std::string options = "form: examples, pick: first, order: drawn, groups: [letters], samples: 1, length: 32";
+  EXPECT_EQ(draw(options, 0, &scored).parts.front().excluded, 0);
+  const CalibrationSet set = draw(options, 0, &short_runs);
+  EXPECT_THAT(texts(set), ElementsAre("letter 2? l2"));
+  EXPECT_EQ(set.parts.front().excluded, 2);
+  EXPECT_EQ(set.parts.front().documents, 3);
+}
+
+TEST_F(CalibrationExamples, SayWhatIsMissing) {
+  EXPECT_EQ(
+      draw_error("form: examples, samples: 10"),
+      "calibration: split 'train' of dataset 'tasks' has 9 documents with text, 10 are asked for; lower 'samples'");
+  EXPECT_THAT(
+      draw_error("form: packed, groups: [letters], samples: 9, length: 100"),
+      HasSubstr("the 3 documents of split 'train' of dataset 'tasks' make 42 tokens, 9 sequences of 100 need 900; "
+                "lower 'samples' or 'length'"));
+  EXPECT_THAT(draw_error("pick: first, samples: 9, length: 100"),
+              HasSubstr("9 sequences of 100 need 900; lower 'samples' or 'length'"));
+  EXPECT_THAT(draw_error("groups: [leters], samples: 1, length: 8"),
+              HasSubstr("dataset 'tasks' has no group 'leters'; did you mean 'letters'?"));
+  write_file_atomically(folder_ / "plain.txt", "one\n\ntwo\n\nthree\n\nfour\n\nfive");
+  const auto plain_error = [&](const std::string& more) {
+    return error_of([&] {
+      (void)draw_calibration(
+          decoded("{dataset: " + (folder_ / "plain.txt").string() + ", samples: 1, length: 8" + more + "}"), catalog_,
+          tokenizer_, 0);
+    });
+  };
+  EXPECT_THAT(plain_error(", groups: [x]"), HasSubstr("is plain text: it has no groups"));
+  EXPECT_THAT(plain_error(", answers: false"), HasSubstr("is plain text: it has no answers to leave out"));
+  EXPECT_THAT(plain_error(", form: packed, balanced: true"), HasSubstr("has no groups, so 'balanced' has no meaning"));
 }
 
 }  // namespace

@@ -224,7 +224,8 @@ TEST_F(ExamplesTest, CalibrateAsQuestionsWithTheirAnswers) {
 
 TEST_F(ExamplesTest, RefuseTasksThatDoNotFitTogether) {
   const std::string good = "  split: test\n  context: c\n";
-  EXPECT_THAT(config_error(good + "  gold: \"0\"\n"), HasSubstr("a task has either 'choices' or 'contexts'"));
+  EXPECT_THAT(config_error(good + "  gold: \"0\"\n"),
+              HasSubstr("a task has one of 'choices', 'contexts' and 'references'"));
   EXPECT_THAT(config_error(good + "  choices: [x]\n"),
               HasSubstr("a task says which choice is right by 'gold', or by entries with 'gold: true'"));
   EXPECT_THAT(config_error(good + "  choices: x\n  gold: \"0\"\n"), HasSubstr("'choices' must be a list, such as"));
@@ -240,6 +241,40 @@ TEST_F(ExamplesTest, RefuseTasksThatDoNotFitTogether) {
               HasSubstr("sums.yaml:8:13: template, line 1, column 1: '{' is never closed"));
   EXPECT_THAT(config_error(good + "  choices: [x]\n  gold: \"0\"\n  columns: [x]\n"),
               HasSubstr("'columns' must be a map of texts"));
+}
+
+TEST_F(ExamplesTest, MayHaveAnswersThatAreWritten) {
+  const DatasetDefinition definition = define(
+      "  split: test\n  description: \"Sums.\\n\"\n  context: \"{q}=\"\n  references: [{each: a}, \"{gold}\"]\n"
+      "  solution: \"it is {gold}\"\n  shots: {split: train}\n"
+      "  generation: {stop: [x], max_new_tokens: 7, ignore_case: true, answers: [{pattern: 'a(.)', take: last}]}\n");
+  const ExampleSet set = examples(definition, {.shots = 1});
+  ASSERT_NE(set.generation, nullptr);
+  EXPECT_EQ(set.generation->max_new_tokens, 7);
+  EXPECT_THAT(set.generation->stop, ElementsAre("x"));
+  EXPECT_TRUE(set.generation->answers.front().last);
+  EXPECT_THAT(set.metrics, ElementsAre("exact_match"));
+  const Example& first = set.examples.front();
+  EXPECT_THAT(first.references, ElementsAre("3", "4", "1"));
+  EXPECT_TRUE(first.choices.empty());
+  EXPECT_THAT(first.contexts.front(), ::testing::MatchesRegex("Sums.\n0\\+[01]= it is [01]\n\n2\\+2="));
+  EXPECT_EQ(first.contexts.front().substr(first.preamble), "2+2=");
+  EXPECT_THAT(catalog_.load(definition, "train").documents, ElementsAre("0+0= it is 0", "0+1= it is 1"));
+  EXPECT_THAT(catalog_.load(definition, "train", {.answers = false}).documents, ElementsAre("0+0=", "0+1="));
+}
+
+TEST_F(ExamplesTest, RefuseWaysOfWritingThatCannotBe) {
+  const std::string good = "  split: test\n  context: c\n  references: [x]\n";
+  EXPECT_THAT(config_error(good + "  generation: {answers: [{pattern: 'a(b'}]}\n"),
+              HasSubstr("regular expression 'a(b' cannot be used: missing closing parenthesis at character 4"));
+  EXPECT_THAT(config_error(good + "  generation: {answers: []}\n"), HasSubstr("'answers' must be a list, such as"));
+  EXPECT_THAT(config_error(good + "  generation: {answers: [{pattern: a}, {pattern: b}]}\n"),
+              HasSubstr("two of 'answers' are called ''"));
+  EXPECT_THAT(config_error(good + "  generation: {stop: ['']}\n"), HasSubstr("'stop' holds an empty text"));
+  EXPECT_THAT(config_error(good + "  metrics: [acc]\n"), HasSubstr("unknown metric 'acc'"));
+  EXPECT_THAT(config_error(good + "  gold: \"0\"\n"), HasSubstr("'references' are the right answers"));
+  EXPECT_THAT(config_error("  split: test\n  context: c\n  choices: [x]\n  gold: \"0\"\n  generation: {}\n"),
+              HasSubstr("'generation' goes with 'references'"));
 }
 
 TEST_F(ExamplesTest, NeedAReaderOfRows) {

@@ -1,11 +1,10 @@
-#include "data/gzip.h"
-
 #include <gtest/gtest.h>
 #include <zlib.h>
 
 #include <algorithm>
 
 #include "data/readers.h"
+#include "data/unpack.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "support/test_data.h"

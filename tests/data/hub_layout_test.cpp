@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
 #include "lowbit/data/examples.h"
@@ -146,6 +147,111 @@ INSTANTIATE_TEST_SUITE_P(
                              "",
                              {" G.", " B."},
                              0}));
+
+/// A line as the source has it, whose answer is written.
+struct WrittenRow {
+  const char* dataset;
+  const char* file;
+  std::string line;
+  const char* context;
+  std::vector<std::string> references;
+};
+void PrintTo(const WrittenRow& row, std::ostream* out) { *out << row.dataset; }
+
+class WrittenLayout : public ::testing::TestWithParam<WrittenRow> {};
+
+TEST_P(WrittenLayout, BecomesAPromptAndItsAnswers) {
+  const WrittenRow& expected = GetParam();
+  const testing::TemporaryFolder folder;
+  make_folders((folder / expected.file).parent_path());
+  write_file_atomically(folder / expected.file, expected.line + "\n");
+  const DatasetCatalog catalog({testing::source_folder() / "datasets"}, {folder.path()});
+  const ExampleSet set = catalog.examples(catalog.find(expected.dataset), {.shots = 0});
+  ASSERT_EQ(set.examples.size(), 1U);
+  EXPECT_EQ(set.examples[0].contexts.front(), expected.context);
+  EXPECT_THAT(set.examples[0].references, ElementsAreArray(expected.references));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, WrittenLayout,
+    ::testing::Values(
+        WrittenRow{"squad",
+                   "squad/validation.jsonl",
+                   R"({"title":"T","context":"c","question":"q?","answers":{"text":["a","b"],"answer_start":[0,1]}})",
+                   "Title: T\n\nBackground: c\n\nQuestion: q?\n\nAnswer:",
+                   {"a", "b"}},
+        WrittenRow{"xsum",
+                   "xsum/test.jsonl",
+                   R"({"document":"d","summary":"s","id":"1"})",
+                   "Summarize the following article:\n\nd\n\nSummary:",
+                   {"s"}},
+        WrittenRow{"cnn-dailymail",
+                   "cnn_dailymail/test.jsonl",
+                   R"({"article":"d","highlights":"h","id":"1"})",
+                   "Summarize the following article:\n\nd\n\nSummary:",
+                   {"h"}},
+        WrittenRow{"flores-en-zh",
+                   "flores/devtest.jsonl",
+                   R"({"sentence_eng_Latn":"cat","sentence_zho_Hans":"猫"})",
+                   "English: cat\nChinese:",
+                   {"猫"}},
+        WrittenRow{"flores-zh-en",
+                   "flores/devtest.jsonl",
+                   R"({"sentence_eng_Latn":"cat","sentence_zho_Hans":"猫"})",
+                   "Chinese: 猫\nEnglish:",
+                   {"cat"}},
+        WrittenRow{
+            "boss-newsqa",
+            "boss/QuestionAnswering/newsqa/test.json",
+            R"({"title":"","context":"c","id":"1","question":"q?","answers":{"text":["a"],"answer_start":["a"]}})",
+            "Passage: c\nQuestion: q?\nAnswer:",
+            {"a"}}));
+
+/// A table as BOSS has it: a header, then a row of the class with the given number.
+struct BossSet {
+  const char* task;
+  const char* dataset;
+  const char* header;
+  const char* row;
+  std::string end;
+  std::vector<std::string> choices;
+};
+
+TEST(BossLayout, BecomesAPromptWithItsClasses) {
+  const std::vector<std::string> moods = {"negative", "positive", "neutral"};
+  const std::vector<std::string> toxicity = {"benign", "toxic"};
+  const std::vector<std::string> inference = {"entailment", "neutral", "contradiction"};
+  std::vector<BossSet> sets;
+  for (const char* name : {"amazon", "dynasent", "semeval", "sst5"}) {
+    sets.push_back({"SentimentAnalysis", name, "Text\tLabel", "fine\t1", "Text: fine // Prediction:", moods});
+  }
+  for (const char* name : {"civilcomments", "advcivil", "implicithate", "toxigen"}) {
+    sets.push_back({"ToxicDetection", name, "Text\tLabel", "fine\t1", "Text: fine // Prediction:", toxicity});
+  }
+  for (const char* name : {"mnli", "anli", "contractnli", "wanli"}) {
+    sets.push_back({"NaturalLanguageInference", name, "Premise\tHypothesis\tLabel", "p\th\t1",
+                    "Premise: p // Hypothesis: h // Prediction:", inference});
+  }
+  for (const BossSet& expected : sets) {
+    SCOPED_TRACE(expected.dataset);
+    const testing::TemporaryFolder folder;
+    const std::string place = fmt::format("boss/{}/{}", expected.task, expected.dataset);
+    make_folders(folder / place);
+    for (const char* split : {"train", "test"}) {
+      write_file_atomically(folder / fmt::format("{}/{}.tsv", place, split),
+                            fmt::format("{}\n{}\n", expected.header, expected.row));
+    }
+    const DatasetCatalog catalog({testing::source_folder() / "datasets"}, {folder.path()});
+    const ExampleSet set = catalog.examples(catalog.find(fmt::format("boss-{}", expected.dataset)), {.shots = 1});
+    ASSERT_EQ(set.examples.size(), 1U);
+    EXPECT_THAT(set.examples[0].contexts.front(), ::testing::EndsWith("\n" + expected.end));
+    EXPECT_THAT(set.examples[0].contexts.front(), ::testing::StartsWith("### Instruction ###\n"));
+    EXPECT_THAT(set.examples[0].contexts.front(), ::testing::HasSubstr(expected.end + " " + expected.choices[1] + "\n"))
+        << "the shot";
+    EXPECT_THAT(set.examples[0].choices, ElementsAreArray(expected.choices));
+    EXPECT_EQ(set.examples[0].gold.front(), 1U);
+  }
+}
 
 }  // namespace
 }  // namespace lowbit

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "support/error_text.h"
+
 namespace lowbit {
 namespace {
 
@@ -85,6 +87,17 @@ TEST(ChoiceMetrics, CorrelateAnswersWithClasses) {
   // (2*1 - 1*1) / sqrt(3*3*2*2)
   EXPECT_NEAR(choice_metric(five(), "mcc").value, 1.0 / 6, 1e-12);
   EXPECT_TRUE(choice_metric(five(), "mcc").standard_error.has_value());
+  // Of choice 0: 1 of 2 given is right, of 2: F1 1/2. Of choice 1: 2/3.
+  EXPECT_NEAR(choice_metric(five(), "macro_f1").value, (2.0 / 3 + 0.5) / 2, 1e-12);
+}
+
+TEST(ChoiceMetrics, MeasureHowFarTwoSentencesLieApart) {
+  EXPECT_DOUBLE_EQ(question_score(question({-10, -12.5}, {1, 1}, 0), "likelihood_diff"), 2.5);
+  EXPECT_DOUBLE_EQ(question_score(question({-12.5, -10}, {1, 1}, 0), "likelihood_diff"), 2.5);
+  EXPECT_FALSE(choice_metric(five(), "likelihood_diff").higher_is_better);
+  EXPECT_EQ(testing::error_text(ErrorCode::kConfig,
+                                [] { (void)question_score(question({-1, -2, -3}, {1, 1, 1}, 0), "likelihood_diff"); }),
+            "metric 'likelihood_diff' is the distance of two choices, a question has 3");
 }
 
 TEST(ChoiceMetrics, TellTheirError) {

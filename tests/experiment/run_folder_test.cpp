@@ -30,6 +30,15 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
   plan.items.push_back(item);
   plan.cells.push_back({0, 1, 2, 3, 7, "abc", "def"});
   plan.plugins.push_back({"mine", "1.0", {~std::uint64_t{0}, 7}});
+  plan.overlaps.push_back({.calibration = "c",
+                           .dataset = "d",
+                           .split = "train",
+                           .evaluation = "e",
+                           .documents = 40,
+                           .whole = 2,
+                           .run = 3,
+                           .ngram = 13,
+                           .excluded = true});
   write_plan(scratch() / "plan.json", plan);
   const Plan read = read_plan(scratch() / "plan.json");
   ASSERT_EQ(read.items.size(), 1U);
@@ -42,6 +51,11 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
   ASSERT_EQ(read.cells.size(), 1U);
   EXPECT_EQ(read.cells[0].artifact, "def");
   EXPECT_EQ(read.plugins, plan.plugins);
+  ASSERT_EQ(read.overlaps.size(), 1U);
+  EXPECT_EQ(
+      read.overlaps[0].text(),
+      "calibration set 'c': of the 40 documents of 'd' (train), 2 are items of 'e' and 3 more share 13 words in a "
+      "row with one; they were left out");
   EXPECT_NE(read.find("abc"), nullptr);
   EXPECT_EQ(read.find("zzz"), nullptr);
 }

@@ -33,7 +33,8 @@ target_include_directories(lowbit_fuzz_readers PUBLIC
 target_compile_options(lowbit_fuzz_readers PUBLIC -O1 -g1 -fno-omit-frame-pointer ${fuzz_sanitizers}
   $<TARGET_PROPERTY:lowbit::torch,INTERFACE_COMPILE_OPTIONS>)
 target_link_libraries(lowbit_fuzz_readers PUBLIC lowbit_compiler fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json
-  yaml-cpp PkgConfig::xxhash PkgConfig::sentencepiece PkgConfig::pcre2 PkgConfig::utf8proc PkgConfig::zlib)
+  yaml-cpp PkgConfig::xxhash PkgConfig::sentencepiece PkgConfig::pcre2 PkgConfig::utf8proc PkgConfig::zlib PkgConfig::zstd
+  BZip2::BZip2)
 target_link_options(lowbit_fuzz_readers INTERFACE ${fuzz_sanitizers} LINKER:--wrap=mmap,--wrap=munmap)
 if(LOWBIT_FUZZ)
   target_compile_options(lowbit_fuzz_readers PUBLIC -fsanitize=fuzzer-no-link)

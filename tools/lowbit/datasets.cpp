@@ -86,6 +86,7 @@ void print_example(const Example& example, const Tokenizer* tokenizer) {
     return visible(tokenizer == nullptr ? text : tokens_of(*tokenizer, text));
   };
   if (example.contexts.size() == 1) fmt::print("{}\n", text_of(example.contexts.front()));
+  for (const std::string& reference : example.references) fmt::print("= [{}]\n", visible(reference));
   for (std::size_t i = 0; i < example.choices.size(); ++i) {
     const bool gold = std::find(example.gold.begin(), example.gold.end(), i) != example.gold.end();
     const std::string own = example.contexts.size() == 1 ? "" : text_of(example.contexts[i]);
@@ -133,7 +134,9 @@ void add_datasets(CLI::App& app, Session& session) {
 
   auto arguments = std::make_shared<PreviewArguments>();
   CLI::App* preview_command = command->add_subcommand(
-      "preview", "The first questions as a model meets them: answers in [ ], the right one behind *, line ends as ⏎");
+      "preview",
+      "The first questions as a model meets them: answers in [ ], the right one behind *, what a written one is "
+      "compared with behind =, line ends as ⏎");
   preview_command->add_option("dataset", arguments->dataset, "Name in datasets/, or a definition's file")->required();
   preview_command->add_option("--split", arguments->options.split, "By default the one that is scored");
   preview_command->add_option("--shots", arguments->options.shots, "Solved examples; by default the dataset's own")

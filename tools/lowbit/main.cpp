@@ -73,6 +73,7 @@ void build_app(CLI::App& app, lowbit::cli::Session& session) {
   add_check(app, session);
   add_list(app, session);
   add_datasets(app, session);
+  add_calibration(app, session);
   add_describe(app, session);
   add_inspect(app, session);
   add_quantize(app, session);

@@ -61,6 +61,7 @@ int show_plan(const Session& session, const std::string& file, const std::vector
              plan.cells.size(), plan.items.size(), open, duration(seconds), bytes(memory), bytes(disk),
              experiment.store.string());
   if (largest != nullptr) print_peak(*largest);
+  for (const CalibrationOverlap& overlap : plan.overlaps) fmt::print("{}\n", overlap.text());
   fmt::print(
       "Memory is an estimate (seen to be off by up to a quarter, either way). Time is a rough estimate from the "
       "products measured here, for an idle machine");

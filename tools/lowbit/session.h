@@ -44,6 +44,7 @@ struct Session {
 // One function a sub-command, each in its own file.
 void add_bench(CLI::App& app, Session& session);
 void add_check(CLI::App& app, Session& session);
+void add_calibration(CLI::App& app, Session& session);
 void add_datasets(CLI::App& app, Session& session);
 void add_describe(CLI::App& app, Session& session);
 void add_evaluate(CLI::App& app, Session& session);

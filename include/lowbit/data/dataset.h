@@ -69,7 +69,7 @@ struct DatasetDefinition {
   std::string delimiter;            ///< for `kDelimited`
   std::string separator = "\n\n";   ///< put between documents when they are joined
   struct Split {
-    /// Relative to a data folder; a name in .gz is unpacked. A '*' in the last part stands for any text, which
+    /// Relative to a data folder; a name in .gz, .bz2 or .zst is unpacked. A '*' in the last part stands for any text, which
     /// then is the rows' group (the subject).
     std::vector<std::string> files;
     std::int64_t documents = 0;  ///< only the first so many of the files; 0: all
@@ -88,11 +88,18 @@ struct Corpus {
   std::string dataset;
   std::string split;
   std::vector<std::string> documents;
+  std::vector<std::string> groups;  ///< of each document; empty for text and for tasks without groups
   std::string separator;
   Hash hash;  ///< of definition version and documents
   /// The documents with the separator between them.
   [[nodiscard]] std::string joined() const;
   [[nodiscard]] std::uint64_t bytes() const;  ///< of the joined text
+};
+
+/// What is wanted of a split as text.
+struct CorpusOptions {
+  std::vector<std::string> groups = {};  ///< of a task: only these subjects or domains; empty: all
+  bool answers = true;                   ///< of a task: behind each question its right answer
 };
 
 /// Finds definitions by name in folders, and their files in data folders.
@@ -112,8 +119,10 @@ class DatasetCatalog {
   /// split is unknown; `kData` when a file is missing (naming the folders searched and the remedy), damaged or not
   /// valid UTF-8 (naming file, line and byte), and when the split has no text. A byte order mark at a file's start is
   /// dropped.
-  /// The documents of a task are its questions with their answers.
-  [[nodiscard]] Corpus load(const DatasetDefinition& definition, const std::string& split) const;
+  /// The documents of a task are its questions, without description and shots. Options that only tasks have throw
+  /// `kConfig` for plain text.
+  [[nodiscard]] Corpus load(const DatasetDefinition& definition, const std::string& split,
+                            const CorpusOptions& options = {}) const;
   /// The questions of a task (lowbit/data/examples.h). Rows that cannot be used are told, not dropped. Throws `kConfig`
   /// for a dataset without a task, unknown splits and groups, and shots from the scored split; `kData` when a file is
   /// missing or there is no usable row.

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +15,8 @@
 namespace lowbit LOWBIT_EXPORT {
 
 /// One question as a model meets it: the text before, and the answers to choose from. Choice i is scored as
-/// continuation i behind context i; where there is a single context or continuation, all choices share it.
+/// continuation i behind context i; where there is a single context or continuation, all choices share it. Where the
+/// model writes the answer itself there are `references` in place of choices.
 struct Example {
   std::string id;                          ///< "validation 17" or "anatomy 17": split or group, and the row's number
   std::string where;                       ///< "piqa/piqa.jsonl:18"
@@ -23,6 +25,8 @@ struct Example {
   std::vector<std::string> continuations;  ///< delimiter and answer; one, or one a choice
   std::vector<std::string> choices;        ///< the answers alone, whose lengths some metrics divide by
   std::vector<std::size_t> gold;           ///< the right ones, at least one
+  std::vector<std::string> references;     ///< right answers that a written one is compared with
+  std::size_t preamble = 0;                ///< bytes of a context that description and shots take
 
   [[nodiscard]] const std::string& context(std::size_t choice) const {
     return contexts[contexts.size() == 1 ? 0 : choice];
@@ -46,6 +50,25 @@ struct ExampleOptions {
   std::vector<std::string> groups = {};  ///< only these, by name or domain; empty: all
 };
 
+/// Where in a model's text its answer stands, as a filter of EleutherAI's harness finds it.
+struct AnswerRule {
+  std::string name;     ///< put behind the metrics' names; empty for the only rule
+  std::string pattern;  ///< regular expression; its first group that is not empty, or all of it; empty: the whole text
+  bool last = false;    ///< of several matches the last one
+  std::string missing = "[invalid]";  ///< the answer where nothing matches
+};
+
+/// How a model is made to write its answer, and how that is compared.
+struct GenerationTask {
+  std::vector<std::string> stop = {"\n\n"};  ///< texts that end it, besides the model's end token
+  std::int64_t max_new_tokens = 256;
+  std::vector<AnswerRule> answers = {{}};
+  // What `exact_match` does not see.
+  bool ignore_case = false;
+  bool ignore_punctuation = false;       ///< of ASCII
+  std::vector<std::string> ignore = {};  ///< regular expressions, deleted from both texts
+};
+
 struct ExampleSet {
   std::string split;
   std::string shot_split;  ///< empty without shots
@@ -54,11 +77,13 @@ struct ExampleSet {
   std::vector<Example> examples;
   std::vector<ExampleProblem> problems;
   std::vector<std::string> metrics;                         ///< by name, the headline first
+  std::shared_ptr<const GenerationTask> generation;         ///< null where answers are chosen
   std::map<std::string, std::vector<std::string>> domains;  ///< domain -> groups
   Hash hash;                                                ///< of the definition's version and all that is rendered
 };
 
-/// What a task may be measured by.
+/// What a task may be measured by where answers are chosen, and where they are written.
 [[nodiscard]] const std::vector<std::string>& choice_metric_names();
+[[nodiscard]] const std::vector<std::string>& generation_metric_names();
 
 }  // namespace LOWBIT_EXPORT

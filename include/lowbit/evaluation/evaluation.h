@@ -12,6 +12,7 @@
 #include "lowbit/base/export.h"
 #include "lowbit/base/hash.h"
 #include "lowbit/data/dataset.h"
+#include "lowbit/data/overlap.h"
 #include "lowbit/evaluation/scorer.h"
 #include "lowbit/registry/registry.h"
 
@@ -34,6 +35,7 @@ struct EvaluationResult {
     double value = 0;                    ///< the unit's negative log-likelihood over its weight, or its score
     double weight = 1;                   ///< for perplexity the scored tokens, or the words of a document
     std::map<std::string, double> more;  ///< further numbers of the unit: "tokens", "kl", "top1"
+    std::string output = {};             ///< what the model wrote, where it writes
   };
   std::string evaluation;       ///< registered name
   std::string label;            ///< as tables head the column: "wordnet gptq-512"
@@ -71,6 +73,11 @@ class Evaluation {
   virtual void check(const Architecture& architecture) const { (void)architecture; }
   /// Names of the datasets it reads, so that an unknown one is found before anything runs.
   [[nodiscard]] virtual std::vector<std::string> datasets() const { return {}; }
+  /// What it scores, for those who must keep calibration data apart from it. Empty: nothing that a text could hold.
+  [[nodiscard]] virtual std::vector<TestText> texts(const DatasetCatalog& datasets) const {
+    (void)datasets;
+    return {};
+  }
   /// Tokens that will be run, for `lowbit plan`; needs the tokenizer only.
   [[nodiscard]] virtual std::int64_t tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const = 0;
   /// Everything but the model that decides the result: options, data, protocol.

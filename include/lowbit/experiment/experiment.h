@@ -66,6 +66,14 @@ struct Contrast {
   void visit(FieldVisitor& v);
 };
 
+/// What is done about calibration documents that also stand in the texts which evaluations score.
+struct OverlapRule {
+  enum class Mode { kList, kExclude, kIgnore };
+  Mode mode = Mode::kList;
+  std::int64_t ngram = 13;  ///< words of a run that counts as shared
+  void visit(FieldVisitor& v);
+};
+
 /// One experiment file, decoded and checked: nothing of it was read from a model yet.
 struct Experiment {
   static constexpr const char* kBaseline = "float";
@@ -77,6 +85,7 @@ struct Experiment {
   std::vector<std::int64_t> seeds;
   double margin = 0;  ///< as a contrast's, for the comparisons with the baseline
   std::vector<Contrast> contrasts;
+  OverlapRule overlap;
   ComputeConfig compute;
   std::vector<std::string> required_plugins;  ///< `requires: {plugins: [...]}`; they are loaded
   std::vector<ModuleOrigin> plugins;          ///< those that recipes and evaluations come from, each once

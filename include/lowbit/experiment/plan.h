@@ -71,10 +71,24 @@ struct Cell {
   std::string artifact;  ///< key of its quantize item, or empty
 };
 
+/// Documents of a calibration set's dataset that also stand in what an evaluation scores.
+struct CalibrationOverlap {
+  std::string calibration, dataset, split;
+  std::string evaluation;      ///< label
+  std::int64_t documents = 0;  ///< of the dataset's split, within the groups
+  std::int64_t whole = 0;      ///< that are items of the test
+  std::int64_t run = 0;        ///< that share a run of words with one
+  std::int64_t ngram = 0;      ///< words of such a run
+  bool excluded = false;       ///< left out before anything was drawn
+  /// "piqa (piqa validation, 1838 documents): ..."
+  [[nodiscard]] std::string text() const;
+};
+
 struct Plan {
   std::vector<WorkItem> items;  ///< in an order that respects what needs what
   std::vector<Cell> cells;
   std::vector<ModuleOrigin> plugins;  ///< whose modules do the work: a worker must have the very same
+  std::vector<CalibrationOverlap> overlaps;
   /// How busy the machine was while it was measured: elapsed over used time of the cores; 1 on an idle one.
   double busy = 1;
   [[nodiscard]] const WorkItem* find(const std::string& key) const;

@@ -69,6 +69,7 @@ struct Results {
     std::vector<std::string> remarks;
   };
   std::vector<ModelFacts> models;
+  std::vector<CalibrationOverlap> overlaps;
   std::vector<CellResult> cells;
   std::vector<Comparison> against_baseline;  ///< every recipe with the float model: one family
   std::vector<Comparison> contrasts;         ///< those that the experiment names: each a family

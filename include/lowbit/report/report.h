@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "lowbit/base/export.h"
@@ -12,5 +13,8 @@ namespace lowbit LOWBIT_EXPORT {
 [[nodiscard]] std::string terminal_table(const Results& results, bool color);
 /// The whole report in Markdown.
 [[nodiscard]] std::string markdown_report(const Results& results);
+/// In the shape of the results files of EleutherAI's lm-evaluation-harness: file name -> JSON, a file for each
+/// quantized model and the float one.
+[[nodiscard]] std::map<std::string, std::string> lm_eval_results(const Results& results);
 
 }  // namespace lowbit

@@ -141,6 +141,7 @@ TASKS = {
                                     {s: (lambda s=s: mmlu("high_school_us_history", s)) for s in ("dev", "test")}),
     "ceval-valid_accountant": ("ceval", "accountant", 5, {s: (lambda s=s: ceval("accountant", s)) for s in ("dev", "val")}),
     "cmmlu_anatomy": ("cmmlu", "anatomy", 5, {s: (lambda s=s: cmmlu("anatomy", s)) for s in ("dev", "test")}),
+    "gsm8k": ("gsm8k", "", 5, {s: (lambda f=f: jsonl(f"gsm8k/{f}.jsonl")) for s, f in (("train", "train_512"), ("test", "test"))}),
 }
 
 
@@ -160,6 +161,8 @@ def requests_of(manager, name, shots, rows, count):
 
 
 def pair_hash(context, continuation):
+    if not isinstance(continuation, str):  # how an answer is to be written
+        continuation = ""
     return xxhash.xxh3_128(json.dumps([context, continuation], ensure_ascii=False).encode()).hexdigest()
 
 

@@ -1,0 +1,45 @@
+#include "evaluation/question_options.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "lowbit/base/error.h"
+
+namespace lowbit {
+
+void QuestionOptions::visit(FieldVisitor& v) {
+  v.required("dataset");
+  v.field("dataset", dataset, "name of a dataset with a task, or path of its definition");
+  v.field("split", split, "split that is scored; empty: the one that the dataset names");
+  v.field("shots", shots, "solved examples before each question; -1: as many as the dataset says", {-1, 1000});
+  v.field("shot_seed", shot_seed, "seed of the draws, where shots are random", {0, (std::int64_t{1} << 32) - 1});
+  v.field("limit", limit, "only the first so many questions, of each group where there are groups; 0: all",
+          {0, std::int64_t{1} << 40});
+  v.field("groups", groups, "only these subjects or domains");
+  v.field("metrics", metrics, "what is reported, the headline first; empty: what the dataset names");
+}
+
+void QuestionOptions::check_metrics(const std::vector<std::string>& known, ConfigProblems& problems,
+                                    const SourceMark& mark) const {
+  for (const std::string& metric : metrics) {
+    if (std::find(known.begin(), known.end(), metric) != known.end()) continue;
+    problems.add(mark, fmt::format("unknown metric '{}'{}", metric, suggestion(metric, known)));
+  }
+}
+
+std::string QuestionOptions::label() const {
+  std::string text = std::filesystem::path(dataset).stem().string();
+  if (!split.empty()) text += " " + split;
+  for (const std::string& group : groups) text += " " + group;
+  if (shots >= 0) text += fmt::format(" {}-shot", shots);
+  return text;
+}
+
+ExampleSet QuestionOptions::examples(const DatasetDefinition& definition, const DatasetCatalog& datasets) const {
+  ExampleSet set = datasets.examples(
+      definition, {.split = split, .shots = shots, .shot_seed = shot_seed, .limit = limit, .groups = groups});
+  if (!metrics.empty()) set.metrics = metrics;
+  return set;
+}
+
+}  // namespace lowbit
