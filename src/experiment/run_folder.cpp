@@ -8,7 +8,7 @@
 namespace lowbit {
 namespace {
 
-constexpr int kPlanFileVersion = 4;
+constexpr int kPlanFileVersion = 5;
 
 Json item_json(const WorkItem& item) {
   return {{"kind", item.kind == WorkItem::Kind::kQuantize ? "quantize" : "evaluate"},

@@ -61,7 +61,7 @@ TEST(PlanFile, ReadsBackWhatItWrote) {
 }
 
 TEST(PlanFile, SaysWhenItIsNoPlan) {
-  write_file_atomically(scratch() / "bad.json", "{\"version\": 4}");
+  write_file_atomically(scratch() / "bad.json", "{\"version\": 5}");
   try {
     (void)read_plan(scratch() / "bad.json");
     FAIL();
