@@ -111,6 +111,8 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   // on their way there.
   const std::int64_t cache = load.cached ? batch * 2 * a.kv_heads * a.head_dim * (3 * element_ + kFloat) : 0;
   const std::int64_t logits = kLogitRows * a.vocabulary * (kFloat + (element_ < kFloat ? element_ : 0));
+  // Weights that stay lie between what batches freed, which wider pieces then cannot use; what is streamed leaves none.
+  const std::int64_t freed = placement.streamed ? 0 : forward_step(batch) / 2;
   Phases phases(baseline_, kBuffers);
   phases.add("embedding", {{"blocks", placement.streamed ? 0 : kept - tables},
                            {"embedding and head", placement.streamed ? table_while_read() : tables},
@@ -118,12 +120,16 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   phases.add("blocks", {{placement.streamed ? "one block" : "blocks", placement.streamed ? block : a.layers * block},
                         {"embedding and head", kept > 0 ? tables : 0},
                         {"hidden states", hidden},
-                        {"activations of a batch", std::max(forward_step(batch) + cache, unpacking)}});
+                        {"activations of a batch", std::max(forward_step(batch) + cache, unpacking)},
+                        {"freed, of no use to others", freed}});
+  // The float model's head is read when the own one is there.
+  const std::int64_t own_head = load.compared ? table() : table_while_read();
   phases.add("logits", {{"blocks", kept > 0 ? a.layers * block : 0},
-                        {"embedding and head", placement.streamed ? table_while_read() : tables},
+                        {"embedding and head", placement.streamed ? own_head : tables},
                         {"the float model's head", load.compared ? table_while_read() : 0},
                         {"hidden states", hidden + batch * a.hidden * element_},
-                        {"logits", logits * (load.compared ? 2 : 1)}});
+                        {"logits", logits * (load.compared ? 2 : 1)},
+                        {"freed, of no use to others", freed}});
   return phases.peak();
 }
 
