@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lowbit/base/error.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
@@ -62,6 +63,8 @@ Statistics collect_statistics(BlockPass& pass, BlockPass* other, std::size_t gro
     result->add(x, needs.cross ? other->input(sequence, group) : at::Tensor());
   }
   LOWBIT_ASSERT(result.has_value());
+  // What passes from the start freed lies in the way of what solving makes.
+  if (!pass.holds_states()) release_freed_memory();
   return std::move(*result);
 }
 

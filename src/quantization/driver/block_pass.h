@@ -31,6 +31,7 @@ class BlockPass {
   /// [1, tokens, hidden], after all groups. The pass is over for this sequence, whose input may then be replaced.
   [[nodiscard]] at::Tensor output(std::size_t sequence);
   [[nodiscard]] std::size_t sequences() const { return inputs_.size(); }
+  [[nodiscard]] bool holds_states() const { return held_ != nullptr; }
 
  private:
   struct State {
