@@ -81,8 +81,8 @@ const cuda::Packed& Matrices::get(const Shape& shape, int bits, std::int64_t gro
   const std::string key = fmt::format("{} {} {} {}", shape.columns, shape.rows, bits, group);
   const auto found = packed_.find(key);
   if (found != packed_.end()) return found->second;
-  const UnpackedWeight weight = make_weight({shape.rows, shape.columns, group, bits}, 1);
-  return packed_.emplace(key, cuda::pack(kernels::PackedWeight::pack(weight.view()))).first->second;
+  const kernels::PackedWeight weight = pack_for_cpu({shape.rows, shape.columns, group, bits}, 1);
+  return packed_.emplace(key, cuda::pack(weight, all_threads())).first->second;
 }
 
 Contest::Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes)

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "lowbit/base/half.h"
@@ -47,6 +49,25 @@ inline UnpackedWeight make_weight(const WeightCase& c, std::uint64_t seed) {
     weight.group_index.push_back(static_cast<std::int32_t>(i % weight.shape.groups));
   }
   return weight;
+}
+
+/// All of the machine's threads: device time is short, and packing 45 million codes on one takes seconds.
+inline kernels::Executor all_threads() {
+  const auto parallel_for = [](void*, std::int64_t count, kernels::Executor::Body body, void* state) {
+    const auto threads = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
+    const std::int64_t part = (count + threads - 1) / threads;
+    std::vector<std::thread> workers;
+    for (std::int64_t begin = 0; begin < count; begin += part) {
+      workers.emplace_back(body, state, begin, std::min(count, begin + part));
+    }
+    for (std::thread& worker : workers) worker.join();
+  };
+  return {parallel_for, nullptr};
+}
+
+/// Packed for the CPU, and then for the GPU.
+inline kernels::PackedWeight pack_for_cpu(const WeightCase& c, std::uint64_t seed) {
+  return kernels::PackedWeight::pack(make_weight(c, seed).view(), all_threads());
 }
 
 inline std::vector<float> make_input(std::int64_t count, std::uint64_t seed) {

@@ -1,7 +1,9 @@
 #include "kernels/cuda/pack.h"
 
+#include <algorithm>
 #include <cstring>
 
+#include "kernels/executor.h"
 #include "kernels/layout.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/half.h"
@@ -117,7 +119,7 @@ unsigned load_code(const Packed& packed, std::int64_t row, std::int64_t place) {
   return code | (part(bits_at(shape, 1, plane_bytes(first, shape.steps), row, place), 1) << 2);
 }
 
-void store_tile_parameters(Packed& packed, const Blocks& blocks, std::int64_t row) {
+void store_parameters(Packed& packed, const Blocks& blocks, std::int64_t row) {
   const std::int64_t tile = row / kTileRows;
   const int lane = static_cast<int>(row % kTileRows);
   for (std::int64_t g = 0; g < packed.shape.groups; ++g) {
@@ -128,6 +130,14 @@ void store_tile_parameters(Packed& packed, const Blocks& blocks, std::int64_t ro
       store(packed.bytes.data() + packed.zero_offset, at,
             static_cast<std::uint8_t>(kernels::load_zero(blocks, tile, g, lane)));
     }
+  }
+}
+
+void store_row(Packed& packed, const PackedLayout& layout, const Blocks& blocks, std::int64_t row) {
+  store_parameters(packed, blocks, row);
+  for (std::int64_t place = 0; place < layout.padded_columns(); ++place) {
+    store_code(packed, row, place,
+               kernels::load_code(blocks, row / kBlockRows, place, static_cast<int>(row % kBlockRows)));
   }
 }
 
@@ -173,18 +183,17 @@ const std::int32_t* Packed::sources_at(const std::byte* base) const {
   return has_sources ? reinterpret_cast<const std::int32_t*>(base + source_offset) : nullptr;
 }
 
-Packed pack(const PackedWeight& weight) {
+Packed pack(const PackedWeight& weight, const Executor& executor) {
   const PackedLayout& layout = weight.layout();
   check_kind(layout);
   Packed packed = plan(layout);
   const Blocks blocks = layout.view();
-  for (std::int64_t row = 0; row < layout.shape.rows; ++row) {
-    store_tile_parameters(packed, blocks, row);
-    for (std::int64_t place = 0; place < layout.padded_columns(); ++place) {
-      store_code(packed, row, place,
-                 kernels::load_code(blocks, row / kBlockRows, place, static_cast<int>(row % kBlockRows)));
+  // Rows of a tile share bytes, so that parts are made of whole tiles.
+  run_parts(executor, tiles_of(packed.shape), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin * kTileRows; row < std::min(end * kTileRows, layout.shape.rows); ++row) {
+      store_row(packed, layout, blocks, row);
     }
-  }
+  });
   for (std::size_t i = 0; packed.has_sources && i < layout.sources.size(); ++i) {
     store(packed.bytes.data() + packed.source_offset, static_cast<std::int64_t>(i), layout.sources[i]);
   }

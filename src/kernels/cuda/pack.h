@@ -30,7 +30,7 @@ struct Packed {
 
 /// Throws `kUnsupported` for what the GPU's kernels lack: real zeros, tables, outliers, and moved groups whose sizes
 /// are not one number of steps.
-[[nodiscard]] Packed pack(const PackedWeight& weight);
+[[nodiscard]] Packed pack(const PackedWeight& weight, const Executor& executor = {});
 
 /// Every code, scale and zero of the packed form, in the order of the matrix.
 [[nodiscard]] UnpackedWeight unpack(const Packed& packed);

@@ -260,10 +260,10 @@ void launch(const Grid& grid, std::uint64_t seed, const Kernel& kernel) {
     const std::array<int, 3> index = {number % grid.blocks[0], number / grid.blocks[0] % grid.blocks[1],
                                       number / grid.blocks[0] / grid.blocks[1]};
     Block block(grid, index, engine());
-    block.fibers.run(grid.threads, [&](int thread) {
-      EmulatedThread emulated(block, thread);
-      kernel(emulated);
-    });
+    // Not on the fibers' stacks: those of threads that never end are let go as they are.
+    std::vector<EmulatedThread> threads;
+    for (int i = 0; i < grid.threads; ++i) threads.emplace_back(block, i);
+    block.fibers.run(grid.threads, [&](int i) { kernel(threads[static_cast<std::size_t>(i)]); });
   }
 }
 

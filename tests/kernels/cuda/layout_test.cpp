@@ -117,6 +117,12 @@ TEST(CudaPacking, TakesEveryScaleAndMovedGroupsOfOneSize) {
   }
 }
 
+TEST(CudaPacking, GivesTheSameBytesOnManyThreads) {
+  const PackedWeight weight = PackedWeight::pack(make_weight({200, 300, 64, 3}).view());
+  std::int64_t part = 3;
+  EXPECT_EQ(pack(weight, {kernels::testing::run_on_threads, &part}).bytes, pack(weight).bytes);
+}
+
 std::string refusal(const WeightCase& c) {
   const PackedWeight weight = PackedWeight::pack(make_weight(c).view());
   return lowbit::testing::error_text(ErrorCode::kUnsupported, [&] { (void)pack(weight); });
