@@ -12,7 +12,7 @@ constexpr std::int64_t kFloat = sizeof(float);
 constexpr std::int64_t kDouble = sizeof(double);
 // A file's part that is decoded at a time, and other buffers of fixed size, as they were seen; what quantizing takes
 // beyond that is packed and hashed.
-constexpr std::int64_t kBuffers = std::int64_t{24} << 20;
+constexpr std::int64_t kBuffers = std::int64_t{28} << 20;
 constexpr std::int64_t kWritingBuffers = std::int64_t{16} << 20;
 // Rows of logits that are made at a time.
 constexpr std::int64_t kLogitRows = 128;
