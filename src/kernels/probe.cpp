@@ -45,7 +45,8 @@ std::uint64_t combine(const std::uint64_t* words, std::int64_t count) {
 
 double read_bandwidth(std::size_t bytes, int repetitions, const Executor& executor) {
   constexpr std::int64_t kPart = 512;  // words
-  // A pass is short, so that the best one was not interrupted; passes over a large buffer go on where the last ended.
+  // A pass is short, so that the best one was not interrupted, and long beside the threads' start: it goes over a small
+  // buffer again, and over a large one from where the last ended.
   constexpr std::int64_t kPassBytes = std::int64_t{8} << 20;
   std::vector<std::uint64_t> words(std::max<std::size_t>(bytes / sizeof(std::uint64_t), kPart) / kPart * kPart);
   const Random random(1, "kernels/probe");
@@ -59,14 +60,17 @@ double read_bandwidth(std::size_t bytes, int repetitions, const Executor& execut
   std::atomic<std::uint64_t> seen{0};  // so that no pass can be left out
   const auto parts = static_cast<std::int64_t>(words.size()) / kPart;
   const std::int64_t passing = std::min<std::int64_t>(parts, kPassBytes / (kPart * 8));
+  const std::int64_t rounds = std::max<std::int64_t>(1, kPassBytes / (passing * kPart * 8));
   std::int64_t first = 0;
   const double seconds = best_seconds(repetitions, [&] {
     run_parts(executor, passing, [&](std::int64_t begin, std::int64_t end) {
-      seen |= combine(words.data() + (first + begin) * kPart, (end - begin) * kPart);
+      for (std::int64_t round = 0; round < rounds; ++round) {
+        seen |= combine(words.data() + (first + begin) * kPart, (end - begin) * kPart);
+      }
     });
     first = first + 2 * passing <= parts ? first + passing : 0;
   });
-  return seen == 0 ? 0.0 : static_cast<double>(passing * kPart * 8) / seconds;
+  return seen == 0 ? 0.0 : static_cast<double>(rounds * passing * kPart * 8) / seconds;
 }
 
 std::vector<UnitPeak> unit_peaks() {
