@@ -63,7 +63,7 @@ int show_plan(const Session& session, const std::string& file, const std::vector
   if (largest != nullptr) print_peak(*largest);
   for (const CalibrationOverlap& overlap : plan.overlaps) fmt::print("{}\n", overlap.text());
   fmt::print(
-      "Memory is an estimate (seen to be off by up to a quarter, either way). Time is a rough estimate from the "
+      "Memory is an estimate (seen to be off by up to 15 %, either way). Time is a rough estimate from the "
       "products measured here, for an idle machine");
   fmt::print("{}\n", plan.busy < 1.3
                          ? "."
