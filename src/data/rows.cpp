@@ -1,6 +1,7 @@
 #include "data/rows.h"
 
 #include <algorithm>
+#include <set>
 
 #include "data/lines.h"
 #include "data/table.h"
@@ -92,11 +93,11 @@ std::vector<std::string> split_path(std::string_view path) {
 }
 
 void check_names(const std::vector<std::string>& names, std::string_view origin) {
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) ==
-        names.begin() + static_cast<std::ptrdiff_t>(i))
-      continue;
-    fail(ErrorCode::kData, "{}: the column '{}' stands twice in the header", origin, names[i]);
+  std::set<std::string_view> seen;
+  for (const std::string& name : names) {
+    if (find_invalid_utf8(name)) fail(ErrorCode::kData, "{}: the header is not valid UTF-8", origin);
+    if (!seen.insert(name).second)
+      fail(ErrorCode::kData, "{}: the column '{}' stands twice in the header", origin, name);
   }
 }
 

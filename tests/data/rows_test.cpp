@@ -86,6 +86,16 @@ TEST(Rows, ReadTablesByTheirHeader) {
 TEST(Rows, RefuseAHeaderThatRepeatsAName) {
   EXPECT_EQ(error_text(ErrorCode::kData, [] { (void)read({RowReader::kCsv}, "a,b,a\n"); }),
             "f: the column 'a' stands twice in the header");
+  // As many columns as a hostile file may have are told apart in no time.
+  std::string header;
+  for (int column = 0; column < 200000; ++column) header += fmt::format("c{},", column);
+  EXPECT_EQ(error_text(ErrorCode::kData, [&] { (void)read({RowReader::kCsv}, header + "c7\n"); }),
+            "f: the column 'c7' stands twice in the header");
+}
+
+TEST(Rows, RefuseAHeaderThatIsNoText) {
+  EXPECT_EQ(error_text(ErrorCode::kData, [] { (void)read({RowReader::kTsv}, "a\t\xef\n1\t2\n"); }),
+            "f: the header is not valid UTF-8");
 }
 
 TEST(Rows, MayBeBlocksOfLines) {
