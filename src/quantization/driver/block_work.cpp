@@ -149,13 +149,14 @@ void BlockWork::solve_with_shared_statistics() {
   }
 }
 
-StatisticsByGroup BlockWork::shared_statistics() const {
+StatisticsByGroup BlockWork::shared_statistics() {
   if (run_.shared->has(block_.index())) return run_.shared->read(block_.index());
   StatisticsByGroup statistics;
-  std::optional<BlockPass> pass = make_pass(block_, Stream::kFloat);
+  // The original goes on being the original when the block's weights are replaced.
+  if (std::optional<BlockPass> pass = make_pass(*original_, Stream::kFloat)) float_pass_.emplace(std::move(*pass));
   const std::vector<FusedGroup> groups = block_.fused_groups();
   for (std::size_t g = 0; g < groups.size(); ++g) {
-    statistics.emplace(groups[g].name, collect_statistics(*pass, nullptr, g, run_.shared->needs()));
+    statistics.emplace(groups[g].name, collect_statistics(*float_pass_, nullptr, g, run_.shared->needs()));
   }
   run_.shared->write(block_.index(), statistics);
   return statistics;
@@ -281,7 +282,7 @@ void BlockWork::propagate() {
     run_.streams.advance(Stream::kQuantized, *pass);
   }
   if (run_.streams.keeps_float()) {
-    std::optional<BlockPass> pass = make_pass(*original_, Stream::kFloat);
+    std::optional<BlockPass> pass = float_pass_ ? std::move(float_pass_) : make_pass(*original_, Stream::kFloat);
     run_.streams.advance(Stream::kFloat, *pass);
   }
 }

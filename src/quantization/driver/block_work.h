@@ -71,7 +71,7 @@ class BlockWork {
   void solve_in_order();
   void solve_at_once();
   void solve_with_shared_statistics();
-  [[nodiscard]] StatisticsByGroup shared_statistics() const;
+  [[nodiscard]] StatisticsByGroup shared_statistics();
   [[nodiscard]] GroupStatistics collect(BlockPass* quantized, BlockPass* reference, std::size_t group,
                                         const std::vector<StatisticsNeeds>& needs) const;
   [[nodiscard]] std::vector<StatisticsNeeds> solver_needs(const FusedGroup& group) const;
@@ -94,6 +94,7 @@ class BlockWork {
   Block block_;                            // under work; tensors are replaced, never written into
   std::optional<Block> transformed_;       // as the block steps left it: the float stream's reference for the solvers
   std::optional<BlockPass> solved_pass_;   // of the quantized stream, when it went along with the work
+  std::optional<BlockPass> float_pass_;    // of the float stream, likewise
   BlockArtifact artifact_;
   BlockReport report_;
 };
