@@ -10,10 +10,12 @@
 #include "lowbit/base/random.h"
 #include "lowbit/containers/safetensors.h"
 #include "lowbit/tensor/factory.h"
+#include "support/error_text.h"
 
 namespace lowbit {
 namespace {
 
+using testing::error_text;
 using ::testing::HasSubstr;
 
 std::filesystem::path scratch(const char* name) {
@@ -31,16 +33,6 @@ Statistics random_statistics(std::int64_t channels, const StatisticsNeeds& needs
   }
   statistics.add(tensor_of(std::span<const float>(values)).view({40, channels}));
   return statistics;
-}
-
-std::string error_of(const std::filesystem::path& path) {
-  try {
-    (void)read_statistics(path, Stream::kFloat);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kData);
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(StatisticsFile, KeepsEveryBit) {
@@ -79,7 +71,7 @@ TEST(StatisticsFile, SaysWhatIsWrongWithIt) {
       writer.write(values[index].data(), values[index].size() * sizeof(double));
     }
     writer.finish();
-    return error_of(path);
+    return error_text(ErrorCode::kData, [&] { (void)read_statistics(path, Stream::kFloat); });
   };
   // Two int64 numbers with these bits: tokens and channels.
   const auto counts = [](std::int64_t tokens, std::int64_t channels) {
