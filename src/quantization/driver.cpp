@@ -9,9 +9,9 @@
 
 #include "lowbit/base/log.h"
 #include "lowbit/model/lazy_block.h"
-#include "lowbit/tensor/environment.h"
 #include "quantization/driver/block_report_file.h"
 #include "quantization/driver/block_work.h"
+#include "quantization/driver/compute_key.h"
 #include "quantization/driver/transformed_weights.h"
 
 namespace lowbit {
@@ -29,9 +29,7 @@ std::shared_ptr<const WeightSource> weights_of(const QuantizeRequest& request) {
 std::string artifact_key(const QuantizeRequest& request) {
   Hasher hasher;
   hasher.add(kDriverVersion).add(request.model->weights().fingerprint()).add(request.recipe->hash()).add(request.seed);
-  const ComputeOptions& compute = request.model->options();
-  hasher.add(dtype_name(compute.dtype)).add(compute.deterministic);
-  hasher.add(compute.device.is_cpu() ? "" : compute.device.str()).add(cpu_capability()).add(torch_version());
+  add_compute(hasher, request.model->options());
   if (request.recipe->needs_calibration()) hasher.add(request.calibration->hash);
   return hasher.finish().hex();
 }

@@ -8,7 +8,7 @@
 #include "lowbit/base/files.h"
 #include "lowbit/base/hash.h"
 #include "lowbit/base/work_folder.h"
-#include "lowbit/tensor/environment.h"
+#include "quantization/driver/compute_key.h"
 
 namespace lowbit {
 namespace {
@@ -17,20 +17,9 @@ namespace {
 constexpr int kStatisticsVersion = 1;
 
 std::string key_of(const QuantizeRequest& request, const StatisticsNeeds& needs) {
-  const ComputeOptions& compute = request.model->options();
-  return Hasher()
-      .add(kStatisticsVersion)
-      .add(request.model->weights().fingerprint())
-      .add(request.calibration->hash)
-      .add(dtype_name(compute.dtype))
-      .add(compute.deterministic)
-      .add(compute.device.is_cpu() ? "" : compute.device.str())
-      .add(cpu_capability())
-      .add(torch_version())
-      .add(needs.hessian)
-      .add(needs.channel_range)
-      .finish()
-      .hex();
+  Hasher hasher;
+  hasher.add(kStatisticsVersion).add(request.model->weights().fingerprint()).add(request.calibration->hash);
+  return add_compute(hasher, request.model->options()).add(needs.hessian).add(needs.channel_range).finish().hex();
 }
 
 }  // namespace
