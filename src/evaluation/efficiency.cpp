@@ -85,7 +85,8 @@ EvaluationResult Efficiency::run(const EvaluationContext& context) const {
   const DecodeTiming& timing = bench.timings.front();
   const std::vector<double> decode = rates(timing.decode_seconds, options_.batch * options_.new_tokens);
   const std::vector<double> prefill = rates(timing.prefill_seconds, options_.batch * options_.prompt);
-  EvaluationResult result{.evaluation = "efficiency", .label = label(), .protocol = "", .metrics = {}, .items = {}};
+  EvaluationResult result{
+      .evaluation = "efficiency", .label = label(), .protocol = "", .metrics = {}, .items = {}, .facts = {}};
   result.metrics = {mean_metric("decode_tokens_per_second", decode, true),
                     mean_metric("prefill_tokens_per_second", prefill, true),
                     mean_metric("first_token_seconds", timing.prefill_seconds, false)};

@@ -4,10 +4,13 @@
 #include <c10/util/Half.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <tuple>
+#include <utility>
 
-#include "formats/clip_error.h"
+#include "formats/uniform_grid.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 
@@ -48,6 +51,22 @@ float power_of_two_scale(float largest, const Codebook& codebook, int significan
   return std::ldexp(1.0F, std::clamp(exponent - std::ilogb(codebook.largest), -127, 127));
 }
 
+// The least and the largest of 0 and `values`, in lanes that the compiler turns into vectors.
+std::pair<float, float> range_with_zero(std::span<const float> values) {
+  std::array<float, 8> low{};
+  std::array<float, 8> high{};
+  const auto take = [&](std::size_t lane, float value) {
+    low[lane] = std::min(low[lane], value);
+    high[lane] = std::max(high[lane], value);
+  };
+  std::size_t i = 0;
+  for (; i + low.size() <= values.size(); i += low.size()) {
+    for (std::size_t lane = 0; lane < low.size(); ++lane) take(lane, values[i + lane]);
+  }
+  for (; i < values.size(); ++i) take(0, values[i]);
+  return {*std::min_element(low.begin(), low.end()), *std::max_element(high.begin(), high.end())};
+}
+
 }  // namespace
 
 float round_scale(float value, ScaleType type, float tensor_scale) {
@@ -76,13 +95,8 @@ GroupGrid::GroupGrid(const GridSpec& grid) : grid_(grid) {
 }
 
 GroupGrid::Range GroupGrid::range_of(std::span<const float> values) const {
-  Range range;  // starts at 0, so that the range always holds it
-  double sum = 0.0;
-  for (const float value : values) {
-    range.low = std::min(range.low, value);
-    range.high = std::max(range.high, value);
-    sum += std::abs(static_cast<double>(value));
-  }
+  Range range;
+  std::tie(range.low, range.high) = range_with_zero(values);
   if (range.low == 0.0F && range.high == 0.0F) {
     // Any grid will do that holds 0: with a real zero one that begins there.
     return {grid_.kind == GridKind::kOffset ? 0.0F : -1.0F, 1.0F};
@@ -90,6 +104,8 @@ GroupGrid::Range GroupGrid::range_of(std::span<const float> values) const {
   if (grid_.kind == GridKind::kOffset) return offset_range(values, range);
   const float largest = std::max(-range.low, range.high);
   if (grid_.scale_rule == ScaleRule::kAbsmean) {
+    double sum = 0.0;
+    for (const float value : values) sum += std::abs(static_cast<double>(value));
     const auto mean = static_cast<float>(sum / static_cast<double>(values.size()));
     return {-mean, mean};
   }
@@ -176,9 +192,8 @@ GroupFit GroupGrid::fit_clipped(std::span<const float> values, const ClipSearch&
     const GroupFit fit = fit_of({share * range.low, share * range.high});
     const float error = codebook_ != nullptr
                             ? static_cast<float>(exact_error(values, fit, search.norm) * std::pow(unit, search.norm))
-                            : approximate_error(values.data(), static_cast<std::int64_t>(values.size()),
-                                                {fit.scale, fit.zero, top_, grid_.kind == GridKind::kOffset}, unit,
-                                                static_cast<float>(search.norm));
+                            : approximate_error(values.data(), static_cast<std::int64_t>(values.size()), uniform(fit),
+                                                unit, static_cast<float>(search.norm));
     if (error < least) {
       least = error;
       best = fit;
@@ -206,12 +221,11 @@ void GroupGrid::encode(std::span<const float> values, const GroupFit& fit, std::
     }
     return;
   }
-  const bool integer = grid_.kind == GridKind::kInteger;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const float quotient = std::clamp(values[i] / fit.scale, -1024.0F, 1024.0F);
-    const float shifted = integer ? std::nearbyint(quotient) + fit.zero : std::nearbyint(quotient + fit.zero);
-    codes[i] = static_cast<std::uint8_t>(std::clamp(shifted, 0.0F, top_));
-  }
+  encode_uniform(values.data(), static_cast<std::int64_t>(values.size()), uniform(fit), codes);
+}
+
+UniformGrid GroupGrid::uniform(const GroupFit& fit) const {
+  return {fit.scale, fit.zero, top_, grid_.kind == GridKind::kOffset};
 }
 
 float GroupGrid::decode(std::uint8_t code, const GroupFit& fit) const {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "formats/uniform_grid.h"
 #include "lowbit/formats/codebooks.h"
 #include "lowbit/formats/grid.h"
 #include "lowbit/formats/quantized_weight.h"
@@ -41,6 +42,7 @@ class GroupGrid {
   [[nodiscard]] GroupFit fit_of(const Range& range) const;
   [[nodiscard]] float scale_of(const Range& range) const;
   [[nodiscard]] float stored_scale(float scale) const;
+  [[nodiscard]] UniformGrid uniform(const GroupFit& fit) const;
   [[nodiscard]] double exact_error(std::span<const float> values, const GroupFit& fit, double norm) const;
 
   GridSpec grid_;

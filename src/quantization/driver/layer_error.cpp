@@ -25,7 +25,8 @@ double sum_row(const float* a, const float* b, std::int64_t columns, const Term&
   for (std::int64_t c = 0; c < whole; c += kLanes) {
     for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(a[c + lane], b[c + lane]);
   }
-  for (std::int64_t c = whole; c < columns; ++c) lanes[c - whole] += term(a[c], b[c]);
+  const std::int64_t rest = std::min(columns - whole, kLanes);
+  for (std::int64_t lane = 0; lane < rest; ++lane) lanes[lane] += term(a[whole + lane], b[whole + lane]);
   double sum = 0;
   for (const double lane : lanes) sum += lane;
   return sum;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -14,6 +13,7 @@
 #include "quantization/transforms/awq_candidates.h"
 #include "quantization/transforms/awq_loss.h"
 #include "quantization/transforms/group_scaling.h"
+#include "quantization/transforms/race.h"
 
 namespace lowbit {
 namespace {
@@ -78,6 +78,10 @@ void AwqOptions::visit(FieldVisitor& v) {
   v.field("clip_steps", clipping.grid, "steps of the range search for a whole range", {1, 1000});
   v.field("max_shrink", clipping.max_shrink, "the part of a range that clipping may take away at most", {0, 0.95});
   v.field("tokens", tokens, "calibration tokens that a candidate is tried on", {1, 1 << 20});
+  v.field(
+      "give_up", give_up,
+      "give a candidate up whose loss, on the tokens so far, passes the best one's on the same tokens by this share",
+      {0, 1e6});
   v.field("groups", groups, group_names_help());
 }
 
@@ -136,17 +140,14 @@ at::Tensor Awq::find_scale(BlockContext& context, const FusedGroup& group, const
   }
   const ModuleLoss loss(block, group, sample.inputs(), context.rope());
   const std::vector<at::Tensor> candidates = awq_candidates(inputs, shares, options_.steps);
-  std::size_t best = 0;
-  double least = std::numeric_limits<double>::infinity();
+  Race race(loss.parts(), options_.give_up);
   for (const std::size_t index : middle_first(candidates.size())) {
     context.check_cancelled();
     const at::Tensor scale = spread_repeats(candidates[index], block, group);
-    const double found = loss.of(rounded_weights(context, weights, group, scale), least);
-    if (!(found < least || (found == least && index < best))) continue;
-    best = index;
-    least = found;
+    const ModuleLoss::Trial trial = loss.with(rounded_weights(context, weights, group, scale));
+    race.enter(index, [&](std::size_t part) { return trial.of(part); });
   }
-  return spread_repeats(candidates[best], block, group);
+  return spread_repeats(candidates[race.winner()], block, group);
 }
 
 void Awq::clip_group(BlockContext& context, const FusedGroup& group, const at::Tensor& inputs) const {

@@ -16,6 +16,7 @@ struct AwqOptions {
   bool clip = true;
   ClipOptions clipping;
   std::int64_t tokens = 1024;
+  double give_up = 0.1;
   std::vector<std::string> groups = group_names();
   void visit(FieldVisitor& v);
   void validate(ConfigProblems& problems, const SourceMark& mark) const;
@@ -31,7 +32,7 @@ class Awq : public BlockStep {
   [[nodiscard]] bool needs_inputs() const override { return true; }
   [[nodiscard]] bool needs_solver() const override { return true; }
   [[nodiscard]] std::vector<StatisticsEffect> apply(BlockContext& context) override;
-  [[nodiscard]] int version() const override { return 1; }
+  [[nodiscard]] int version() const override { return 2; }
 
  private:
   struct Sample;

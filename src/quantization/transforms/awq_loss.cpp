@@ -11,12 +11,14 @@ namespace lowbit {
 namespace {
 
 // Rows by themselves and then one after the other, so that the number of threads does not change the sum.
-double squared_sum(const at::Tensor& x) {
-  const at::Tensor rows = to_dtype(x.reshape({-1, x.size(-1)}).square().sum(-1), DType::kFloat64).contiguous();
+double sum_of_rows(const at::Tensor& x) {
+  const at::Tensor rows = to_dtype(x.sum(-1), DType::kFloat64).contiguous();
   double sum = 0;
   for (const double row : values_of<double>(rows)) sum += row;
   return sum;
 }
+
+double squared_sum(const at::Tensor& x) { return sum_of_rows(x.reshape({-1, x.size(-1)}).square()); }
 
 }  // namespace
 
@@ -28,13 +30,10 @@ ModuleLoss::ModuleLoss(const Block& block, const FusedGroup& group, std::vector<
     return;
   }
   LOWBIT_ASSERT(group_.linears.size() == 1 && group_.linears.front() == group_.inspected);
-  std::vector<at::Tensor> rows;
-  for (const at::Tensor& x : inputs_) rows.push_back(to_dtype(x.flatten(0, 1), DType::kFloat32));
-  rows_ = concatenate(rows, 0);
-  if (rows_.size(0) > rows_.size(1)) {
-    gram_ = to_dtype(gram(rows_), DType::kFloat32);
-    rows_ = at::Tensor();
-  }
+  for (at::Tensor& x : inputs_) x = to_dtype(x.flatten(0, 1), DType::kFloat32);
+  std::int64_t rows = 0;
+  for (const at::Tensor& x : inputs_) rows += x.size(0);
+  if (rows > inputs_.front().size(1)) gram_ = to_dtype(gram(concatenate(inputs_, 0)), DType::kFloat32);
 }
 
 at::Tensor ModuleLoss::output(const Block& block, const at::Tensor& x) const {
@@ -43,26 +42,30 @@ at::Tensor ModuleLoss::output(const Block& block, const at::Tensor& x) const {
   return to_dtype(out, DType::kFloat32);
 }
 
-double ModuleLoss::of_linear(const at::Tensor& weight) const {
-  const at::Tensor change = weight.sub(block_.linear(group_.inspected).op->dense_weight()).contiguous();
-  if (!gram_.defined()) return squared_sum(linear(rows_, change, {}, true));
-  const at::Tensor terms = linear(change, gram_, {}, true).mul(change);
-  const at::Tensor rows = to_dtype(terms.sum(-1), DType::kFloat64).contiguous();
-  double sum = 0;
-  for (const double row : values_of<double>(rows)) sum += row;
-  return sum;
+ModuleLoss::Trial ModuleLoss::with(const std::vector<at::Tensor>& weights) const {
+  LOWBIT_ASSERT(weights.size() == group_.linears.size());
+  Trial trial(*this);
+  if (targets_.empty()) {
+    trial.change_ = weights.front().sub(block_.linear(group_.inspected).op->dense_weight()).contiguous();
+    return trial;
+  }
+  trial.block_ = block_;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    replace_weight(*trial.block_, trial.block_->linear(group_.linears[i]), weights[i]);
+  }
+  return trial;
 }
 
-// The sum over sequences only grows: one that has passed the limit needs no further ones.
-double ModuleLoss::of(const std::vector<at::Tensor>& weights, double limit) const {
-  LOWBIT_ASSERT(weights.size() == group_.linears.size());
-  if (targets_.empty()) return of_linear(weights.front());
-  Block trial = block_;
-  for (std::size_t i = 0; i < weights.size(); ++i) replace_weight(trial, trial.linear(group_.linears[i]), weights[i]);
+double ModuleLoss::Trial::of(std::size_t part) const {
+  if (block_) return squared_sum(loss_.output(*block_, loss_.inputs_[part]).sub(loss_.targets_[part]));
+  if (!loss_.gram_.defined()) return squared_sum(linear(loss_.inputs_[part], change_, {}, true));
+  return sum_of_rows(linear(change_, loss_.gram_, {}, true).mul(change_));
+}
+
+double ModuleLoss::of(const std::vector<at::Tensor>& weights) const {
+  const Trial trial = with(weights);
   double sum = 0;
-  for (std::size_t i = 0; i < inputs_.size() && sum <= limit; ++i) {
-    sum += squared_sum(output(trial, inputs_[i]).sub(targets_[i]));
-  }
+  for (std::size_t part = 0; part < parts(); ++part) sum += trial.of(part);
   return sum;
 }
 

@@ -2,8 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <limits>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "lowbit/model/block.h"
@@ -18,22 +17,36 @@ class ModuleLoss {
   /// `inputs` [1, tokens, in] are the group's, a sequence each. `block` must stay as it is.
   ModuleLoss(const Block& block, const FusedGroup& group, std::vector<at::Tensor> inputs, const RopeTable& rope);
 
-  /// With `weights`, float32, in place of those of the group's linears, in their order. Where the loss is above
-  /// `limit`, some number above it.
-  [[nodiscard]] double of(const std::vector<at::Tensor>& weights,
-                          double limit = std::numeric_limits<double>::infinity()) const;
+  /// The module with other weights. Lives no longer than its loss.
+  class Trial {
+   public:
+    /// The loss on part `part` of the sample.
+    [[nodiscard]] double of(std::size_t part) const;
+
+   private:
+    friend class ModuleLoss;
+    explicit Trial(const ModuleLoss& loss) : loss_(loss) {}
+    const ModuleLoss& loss_;
+    std::optional<Block> block_;  // unless the module is a linear, of which
+    at::Tensor change_;           // [out, in] suffices
+  };
+
+  /// With `weights`, float32, in place of those of the group's linears, in their order.
+  [[nodiscard]] Trial with(const std::vector<at::Tensor>& weights) const;
+  /// Parts of the sample whose losses add up to the whole: its sequences, or one where X^T X stands for all.
+  [[nodiscard]] std::size_t parts() const { return gram_.defined() ? 1 : inputs_.size(); }
+  /// The loss on the whole sample.
+  [[nodiscard]] double of(const std::vector<at::Tensor>& weights) const;
 
  private:
   [[nodiscard]] at::Tensor output(const Block& block, const at::Tensor& x) const;
-  [[nodiscard]] double of_linear(const at::Tensor& weight) const;
 
   const Block& block_;
   FusedGroup group_;
   std::vector<at::Tensor> inputs_;
   const RopeTable& rope_;
   std::vector<at::Tensor> targets_;  // the module's outputs, unless it is a linear
-  at::Tensor rows_;                  // of a linear: its inputs [tokens, in], or
-  at::Tensor gram_;                  // X^T X [in, in]
+  at::Tensor gram_;                  // of a linear, where its inputs have more rows than columns: X^T X [in, in]
 };
 
 }  // namespace lowbit

@@ -110,6 +110,7 @@ TEST(Awq, TakesTheCandidateThatABruteForceSearchTakes) {
         AwqOptions options;
         options.groups = {group.name};
         options.clip = false;
+        options.give_up = 1e6;  // none that could win
         const at::Tensor x = wide(bench.group_input(place));
         const Block before = bench.block();
         // Candidates from the definition of the inputs' and columns' magnitudes.
@@ -158,12 +159,11 @@ TEST(Awq, JudgesQueriesKeysAndValuesByTheOutputOfAttention) {
   }
   EXPECT_GT(expected, 0);
   EXPECT_NEAR(loss.of(weights), expected, 1e-5 * expected);
-  // A limit that is not reached changes nothing; one that is may end the sum early, but not below it.
-  const double whole = loss.of(weights);
-  EXPECT_EQ(loss.of(weights, whole), whole);
-  const double ended = loss.of(weights, whole * 0.1);
-  EXPECT_GT(ended, whole * 0.1);
-  EXPECT_LT(ended, whole);
+  ASSERT_EQ(loss.parts(), inputs.size());
+  const ModuleLoss::Trial trial = loss.with(weights);
+  double sum = 0;
+  for (std::size_t part = 0; part < loss.parts(); ++part) sum += trial.of(part);
+  EXPECT_EQ(loss.of(weights), sum);
   EXPECT_EQ(
       loss.of({before.linear(group.linears[0]).op->dense_weight(), before.linear(group.linears[1]).op->dense_weight(),
                before.linear(group.linears[2]).op->dense_weight()}),
@@ -181,6 +181,10 @@ TEST(Awq, HasTheSameLossThroughTheGramMatrix) {
     const ModuleLoss loss(bench.block(), group, {x.unsqueeze(0)}, bench.rope());
     const double expected = wide(x).matmul((wide(rounded) - wide(weight)).t()).square().sum().item<double>();
     EXPECT_NEAR(loss.of({rounded}), expected, 1e-4 * expected) << tokens;
+    const ModuleLoss halves(bench.block(), group,
+                            {x.narrow(0, 0, 2).unsqueeze(0), x.narrow(0, 2, tokens - 2).unsqueeze(0)}, bench.rope());
+    EXPECT_EQ(halves.parts(), tokens > weight.size(1) ? 1U : 2U);
+    EXPECT_NEAR(halves.of({rounded}), expected, 1e-4 * expected) << tokens;
   }
 }
 

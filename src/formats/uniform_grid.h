@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+
+namespace lowbit {
+
+/// A grid of equal steps for one group: q = clamp(round_half_even(w / scale) + zero, 0, top).
+struct UniformGrid {
+  float scale = 1.0F;
+  float zero = 0.0F;
+  float top = 15.0F;
+  bool real_zero = false;  ///< q = clamp(round_half_even(w / scale + zero), 0, top)
+};
+
+/// The codes q of `count` finite numbers; `top` at most 255.
+void encode_uniform(const float* values, std::int64_t count, const UniformGrid& grid, std::uint8_t* codes);
+
+/// sum |scale (q - zero) - w|^norm * unit^norm over `count` finite numbers, to about six digits; for ranking
+/// candidates. `unit`, the reciprocal of the group's largest magnitude, keeps powers of tiny numbers from vanishing.
+/// The order of the sum is fixed.
+[[nodiscard]] float approximate_error(const float* values, std::int64_t count, const UniformGrid& grid, float unit,
+                                      float norm);
+
+}  // namespace lowbit
