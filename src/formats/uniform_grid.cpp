@@ -32,14 +32,19 @@ namespace {
 // All versions execute the same IEEE operations in the same order; only their width differs.
 LOWBIT_EVERY_ISA
 void encode_uniform(const float* values, std::int64_t count, const UniformGrid& grid, std::uint8_t* codes) {
-  using Bytes = std::uint8_t __attribute__((vector_size(8)));
-  for (std::int64_t i = 0; i < count; i += kLanes) {
-    const auto here = static_cast<std::size_t>(std::min(kLanes, count - i));
-    Floats x = {};
-    std::memcpy(&x, values + i, here * sizeof(float));
-    to_codes(x, grid);
-    const Bytes bytes = __builtin_convertvector(__builtin_convertvector(x, Integers), Bytes);
-    std::memcpy(codes + i, &bytes, here);
+  constexpr std::int64_t kRun = 64;  // the usual group
+  float run[kRun] = {};
+  for (std::int64_t begin = 0; begin < count; begin += kRun) {
+    const std::int64_t here = std::min(kRun, count - begin);
+    std::memcpy(run, values + begin, static_cast<std::size_t>(here) * sizeof(float));
+    for (std::int64_t i = 0; i < here; i += kLanes) {
+      Floats x;
+      std::memcpy(&x, run + i, sizeof x);
+      to_codes(x, grid);
+      std::memcpy(run + i, &x, sizeof x);
+    }
+    // By itself, since compilers narrow an array well and eight numbers badly.
+    for (std::int64_t i = 0; i < here; ++i) codes[begin + i] = static_cast<std::uint8_t>(static_cast<int>(run[i]));
   }
 }
 
