@@ -18,6 +18,22 @@ StoredPart floats_part(std::string suffix, StorageType type, const at::Tensor& v
   return {std::move(suffix), type, shape_of(values), encode_floats(values_of<float>(values), type)};
 }
 
+// Nothing but codes and plain scales, which is all that compressed-tensors' floating-point formats hold.
+bool has_codes_and_scales_only(const QuantizedWeight& weight) {
+  return weight.natural_groups() && !weight.group_bits.defined() && !weight.nested_scales && !weight.outliers &&
+         weight.rotations.empty();
+}
+
+// Two codes a byte, the even column in the low half.
+Codes pack_halves(const at::Tensor& codes) {
+  const auto values = values_of<std::uint8_t>(codes);
+  Codes bytes(values.size() / 2);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<std::uint8_t>(values[2 * i] | (values[2 * i + 1] << 4));
+  }
+  return bytes;
+}
+
 // Rows of codes whose width changes with the column's group; each row fills whole words.
 Words pack_mixed_rows(const QuantizedWeight& weight) {
   const auto groups = weight.column_groups();
@@ -64,6 +80,29 @@ void store_scales(std::vector<StoredPart>& parts, const QuantizedWeight& weight)
     parts.push_back(part_of("weight_global_scale", StorageType::kF32, {1}, std::vector<float>{grid.tensor_scale}));
   }
   parts.push_back(floats_part("weight_scale", storage_of(grid.scale_type), scales));
+  // The same bytes under the type that compressed-tensors gives them.
+  if (code_layout_of(weight) == CodeLayout::kMxfp4) parts.back().type = StorageType::kU8;
+}
+
+void store_codes(std::vector<StoredPart>& parts, const QuantizedWeight& weight) {
+  const std::int64_t out = weight.rows();
+  const std::int64_t in = weight.columns();
+  const auto codes = values_of<std::uint8_t>(weight.codes);
+  switch (code_layout_of(weight)) {
+    case CodeLayout::kFloat8:
+      parts.push_back(part_of("weight", StorageType::kF8E4M3, {out, in}, Codes(codes.begin(), codes.end())));
+      return;
+    case CodeLayout::kNvfp4:
+    case CodeLayout::kMxfp4:
+      parts.push_back(part_of("weight_packed", StorageType::kU8, {out, in / 2}, pack_halves(weight.codes)));
+      return;
+    case CodeLayout::kPacked: break;
+  }
+  const Words words =
+      weight.group_bits.defined() ? pack_mixed_rows(weight) : pack_rows(codes, out, in, weight.grid.bits);
+  const std::int64_t row_words = out == 0 ? 0 : static_cast<std::int64_t>(words.size()) / out;
+  parts.push_back(part_of("weight_packed", StorageType::kI32, {out, row_words}, words));
+  parts.push_back(part_of("weight_shape", StorageType::kI64, {2}, std::vector<std::int64_t>{out, in}));
 }
 
 void store_integer_zeros(std::vector<StoredPart>& parts, const QuantizedWeight& weight) {
@@ -114,6 +153,31 @@ void store_outliers(std::vector<StoredPart>& parts, const QuantizedWeight& weigh
 
 }  // namespace
 
+std::string_view code_layout_name(CodeLayout layout) {
+  switch (layout) {
+    case CodeLayout::kPacked: return "pack-quantized";
+    case CodeLayout::kFloat8: return "float-quantized";
+    case CodeLayout::kNvfp4: return "nvfp4-pack-quantized";
+    case CodeLayout::kMxfp4: return "mxfp4-pack-quantized";
+  }
+  fail(ErrorCode::kInternal, "unknown layout {}", static_cast<int>(layout));
+}
+
+CodeLayout code_layout_of(const QuantizedWeight& weight) {
+  const GridSpec& grid = weight.grid;
+  const std::int64_t columns = weight.columns();
+  if (grid.kind != GridKind::kCodebook || !has_codes_and_scales_only(weight)) return CodeLayout::kPacked;
+  const bool float_scales = grid.scale_type != ScaleType::kE8M0 && grid.scale_type != ScaleType::kE4M3;
+  // Rows of whole words, so that a row takes the same bits in every layout.
+  if (grid.codebook == "e4m3" && float_scales && grid.groups(columns) == 1 && columns % 4 == 0) {
+    return CodeLayout::kFloat8;
+  }
+  if (grid.codebook != "e2m1" || grid.group < 1 || columns % grid.group != 0) return CodeLayout::kPacked;
+  if (grid.scale_type == ScaleType::kE4M3 && grid.group == 16) return CodeLayout::kNvfp4;
+  if (grid.scale_type == ScaleType::kE8M0 && grid.group == 32) return CodeLayout::kMxfp4;
+  return CodeLayout::kPacked;
+}
+
 const std::vector<std::string>& weight_suffixes() {
   static const std::vector<std::string> suffixes = {
       "weight_packed",         "weight_scale",           "weight_shape",
@@ -121,19 +185,13 @@ const std::vector<std::string>& weight_suffixes() {
       "weight_scale_codes",    "weight_scale_scales",    "weight_scale_zeros",
       "weight_zero",           "weight_zero_codes",      "weight_zero_scales",
       "weight_zero_zeros",     "weight_outlier_offsets", "weight_outlier_columns",
-      "weight_outlier_values", "weight_global_scale"};
+      "weight_outlier_values", "weight_global_scale",    "weight"};
   return suffixes;
 }
 
 std::vector<StoredPart> store_weight(const QuantizedWeight& weight) {
-  const std::int64_t out = weight.rows();
   std::vector<StoredPart> parts;
-  const Words words = weight.group_bits.defined()
-                          ? pack_mixed_rows(weight)
-                          : pack_rows(values_of<std::uint8_t>(weight.codes), out, weight.columns(), weight.grid.bits);
-  const std::int64_t row_words = out == 0 ? 0 : static_cast<std::int64_t>(words.size()) / out;
-  parts.push_back(part_of("weight_packed", StorageType::kI32, {out, row_words}, words));
-  parts.push_back(part_of("weight_shape", StorageType::kI64, {2}, std::vector<std::int64_t>{out, weight.columns()}));
+  store_codes(parts, weight);
   store_scales(parts, weight);
   store_zeros(parts, weight);
   if (!weight.natural_groups()) {
@@ -174,16 +232,9 @@ Json describe_weight(const QuantizedWeight& weight) {
   return description;
 }
 
-Json describe_packed(int bits, bool symmetric, std::int64_t group, const TensorEntry& scales) {
-  return {{"kind", "integer"},
-          {"bits", bits},
-          {"group", group},
-          {"scale_type", scale_type_name(scale_type_of(scales.type))},
-          {"symmetry", symmetry_name(symmetric ? Symmetry::kSymOffset : Symmetry::kAsymmetric)}};
-}
-
 std::string compressed_tensors_obstacle(const QuantizedWeight& weight) {
   const GridSpec& grid = weight.grid;
+  if (code_layout_of(weight) != CodeLayout::kPacked) return "";
   if (grid.kind != GridKind::kInteger) return fmt::format("the grid {} is not an integer one", grid.text());
   if (grid.scale_type == ScaleType::kE8M0) return "scales are powers of two (e8m0)";
   if (grid.scale_type == ScaleType::kE4M3) return "scales are of type e4m3 beside one of the whole weight";

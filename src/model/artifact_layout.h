@@ -20,6 +20,16 @@ struct StoredPart {
   std::vector<std::byte> bytes;
 };
 
+/// How codes are laid out: compressed-tensors' formats, each by its name there.
+enum class CodeLayout {
+  kPacked,  ///< "pack-quantized": bit streams; also what lowbit's own layout uses for all grids without a form below
+  kFloat8,  ///< "float-quantized": `weight` of E4M3 numbers
+  kNvfp4,   ///< "nvfp4-pack-quantized": two E2M1 codes a byte, the even column low
+  kMxfp4,   ///< "mxfp4-pack-quantized": likewise, scales as exponents
+};
+[[nodiscard]] std::string_view code_layout_name(CodeLayout layout);
+[[nodiscard]] CodeLayout code_layout_of(const QuantizedWeight& weight);
+
 /// The tensors of a quantized weight, as docs/formats.md describes them. The weight must pass its own check.
 [[nodiscard]] std::vector<StoredPart> store_weight(const QuantizedWeight& weight);
 
@@ -36,14 +46,13 @@ using FindPart = std::function<const TensorEntry*(std::string_view suffix)>;
 /// `kData` without the layer's name.
 [[nodiscard]] QuantizedWeight restore_weight(const Json& description, const FindPart& find);
 
-/// The description of a weight in compressed-tensors' pack-quantized format, whose scheme gives bits, symmetry and
-/// group; the type of the scales is the stored tensor's.
-[[nodiscard]] Json describe_packed(int bits, bool symmetric, std::int64_t group, const TensorEntry& scales);
+/// [out, in] of a stored weight. Throws `kData` without the layer's name.
+[[nodiscard]] std::vector<std::int64_t> stored_shape(const FindPart& find);
 
 /// Why compressed-tensors cannot express this weight, or an empty text when it can.
 [[nodiscard]] std::string compressed_tensors_obstacle(const QuantizedWeight& weight);
 
-/// All suffixes that belong to a quantized weight, `weight_packed` first.
+/// All suffixes that belong to a quantized weight; `weight` only when it is of type F8_E4M3.
 [[nodiscard]] const std::vector<std::string>& weight_suffixes();
 
 }  // namespace lowbit

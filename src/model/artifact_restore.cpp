@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "lowbit/base/error.h"
 #include "lowbit/formats/packing.h"
@@ -54,16 +55,6 @@ at::Tensor int32_tensor(const TensorEntry& entry) {
   return tensor_of(std::span<const std::int32_t>(narrow));
 }
 
-Shape stored_shape(const FindPart& find) {
-  const TensorEntry& entry = require_part(find, "weight_shape");
-  require_shape(entry, {2});
-  const std::vector<std::int64_t> shape = decode_integers(entry);
-  if (shape[0] < 1 || shape[1] < 1 || shape[0] > kLargestSide || shape[1] > kLargestSide) {
-    fail(ErrorCode::kData, "tensor '{}' says [{}, {}], expected two sizes", entry.name, shape[0], shape[1]);
-  }
-  return shape;
-}
-
 NestedScales restore_nested(const Json& description, const std::string& prefix, std::int64_t out, std::int64_t groups,
                             const FindPart& find) {
   NestedScales nested;
@@ -94,7 +85,9 @@ NestedScales restore_nested(const Json& description, const std::string& prefix, 
 }
 
 at::Tensor restore_scales(const std::string& suffix, const GridSpec& grid, const Shape& shape, const FindPart& find) {
-  const TensorEntry& entry = require_part(find, suffix);
+  TensorEntry entry = require_part(find, suffix);
+  // compressed-tensors keeps the exponents of powers of two as bytes.
+  if (grid.scale_type == ScaleType::kE8M0 && entry.type == StorageType::kU8) entry.type = StorageType::kF8E8M0;
   if (scale_type_of(entry.type) != grid.scale_type) {
     fail(ErrorCode::kData, "tensor '{}' has type {}, expected {}", entry.name, storage_type_name(entry.type),
          scale_type_name(grid.scale_type));
@@ -145,8 +138,28 @@ at::Tensor restore_integer_zeros(const QuantizedWeight& weight, const Shape& sha
   return to_dtype(codes_tensor(unpack_columns(decode_words(entry), shape[0], shape[1], bits), shape), DType::kFloat32);
 }
 
+// Codes of compressed-tensors' floating-point formats, or nothing when they are stored as a bit stream.
+std::optional<Codes> byte_codes(const QuantizedWeight& weight, const Shape& shape, const FindPart& find) {
+  const TensorEntry* floats = find("weight");
+  if (weight.grid.codebook == "e4m3" && floats != nullptr && floats->type == StorageType::kF8E4M3) {
+    require_shape(*floats, shape);
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(floats->data.data());
+    return Codes(bytes, bytes + floats->data.size());
+  }
+  const TensorEntry* packed = find("weight_packed");
+  if (weight.grid.codebook != "e2m1" || packed == nullptr || packed->type != StorageType::kU8) return std::nullopt;
+  require_shape(*packed, {shape[0], shape[1] / 2});
+  Codes codes;
+  for (const std::byte byte : packed->data) {
+    codes.push_back(static_cast<std::uint8_t>(byte) & 15U);
+    codes.push_back(static_cast<std::uint8_t>(byte) >> 4);
+  }
+  return codes;
+}
+
 at::Tensor unpack_codes(const QuantizedWeight& weight, const Shape& shape, const std::vector<std::int32_t>& groups,
                         const FindPart& find) {
+  if (const std::optional<Codes> codes = byte_codes(weight, shape, find)) return codes_tensor(*codes, shape);
   const TensorEntry& entry = require_part(find, "weight_packed");
   const int bits = weight.grid.bits;
   if (!weight.group_bits.defined()) {
@@ -227,6 +240,24 @@ void restore_rotations(QuantizedWeight& weight, const Json& description) {
 }
 
 }  // namespace
+
+Shape stored_shape(const FindPart& find) {
+  Shape shape;
+  const TensorEntry* packed = find("weight_packed");
+  if (const TensorEntry* floats = find("weight"); floats != nullptr && floats->type == StorageType::kF8E4M3) {
+    shape = floats->shape;
+  } else if (packed != nullptr && packed->type == StorageType::kU8 && packed->shape.size() == 2) {
+    shape = {packed->shape[0], 2 * packed->shape[1]};
+  } else {
+    const TensorEntry& entry = require_part(find, "weight_shape");
+    require_shape(entry, {2});
+    shape = decode_integers(entry);
+  }
+  if (shape.size() != 2 || shape[0] < 1 || shape[1] < 1 || shape[0] > kLargestSide || shape[1] > kLargestSide) {
+    fail(ErrorCode::kData, "the stored shape says {}, expected two sizes", shape_text(shape));
+  }
+  return shape;
+}
 
 GridSpec described_grid(const Json& description) {
   if (!description.is_object()) fail(ErrorCode::kData, "the description is {}, expected an object", description.dump());

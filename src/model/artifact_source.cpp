@@ -21,10 +21,11 @@
 namespace lowbit {
 namespace {
 
-std::optional<std::string> packed_linear(const std::string& tensor) {
-  const std::string suffix = ".weight_packed";
-  if (!tensor.ends_with(suffix)) return std::nullopt;
-  return tensor.substr(0, tensor.size() - suffix.size());
+// The linear whose codes a tensor holds.
+std::optional<std::string> linear_of_codes(const TensorEntry& entry) {
+  const std::string suffix = entry.type == StorageType::kF8E4M3 ? ".weight" : ".weight_packed";
+  if (!entry.name.ends_with(suffix)) return std::nullopt;
+  return entry.name.substr(0, entry.name.size() - suffix.size());
 }
 
 FindPart finder(const SafetensorsFile& shard, const std::string& linear) {
@@ -137,18 +138,18 @@ void ArtifactSource::read_config() {
   } else if (method == "compressed-tensors") {
     architecture_ = architecture_from_config(config_text_, file.string());
     scheme_.emplace(quantization, file.string());
-    format_ = "compressed-tensors pack-quantized";
+    format_ = "compressed-tensors " + scheme_->format();
   } else {
     fail(ErrorCode::kUnsupported,
-         "{}: quantization method {} is not supported; lowbit reads 'compressed-tensors' (pack-quantized) and its own",
-         file.string(), method.dump());
+         "{}: quantization method {} is not supported; lowbit reads 'compressed-tensors' and its own", file.string(),
+         method.dump());
   }
 }
 
 void ArtifactSource::add_shard(const std::shared_ptr<const SafetensorsFile>& shard) {
   for (StoredLinear& linear : stored_linears(*shard)) add_linear(shard, linear.name, std::move(linear.description));
   for (const TensorEntry& entry : shard->tensors()) {
-    const auto name = packed_linear(entry.name);
+    const auto name = linear_of_codes(entry);
     if (!name || linears_.contains(*name)) continue;
     if (!scheme_) {
       fail(ErrorCode::kData, "{}: '{}' is packed, but the file does not describe it", shard->path().string(), *name);
@@ -176,7 +177,7 @@ void ArtifactSource::add_executions(const std::shared_ptr<const SafetensorsFile>
   }
   if (!scheme_ || shard->metadata().contains(kShardLinears)) return;
   for (const TensorEntry& entry : shard->tensors()) {
-    const auto linear = packed_linear(entry.name);
+    const auto linear = linear_of_codes(entry);
     if (!linear || executions_.contains(*linear)) continue;
     if (const auto& input = scheme_->scheme_of(*linear).input) {
       executions_[*linear] = {shard, describe_foreign_input(*input)};
@@ -188,8 +189,7 @@ Json ArtifactSource::describe_foreign(const SafetensorsFile& shard, const std::s
   const TensorEntry* scales = shard.find(linear + ".weight_scale");
   return with_context(fmt::format("{}: {}", shard.path().string(), linear), [&] {
     if (scales == nullptr) fail(ErrorCode::kData, "tensor 'weight_scale' is missing");
-    const PackedScheme& scheme = scheme_->scheme_of(linear);
-    return describe_packed(scheme.bits, scheme.symmetric, scheme.group, *scales);
+    return describe_packed(scheme_->scheme_of(linear), *scales);
   });
 }
 
@@ -197,12 +197,9 @@ void ArtifactSource::add_linear(const std::shared_ptr<const SafetensorsFile>& sh
                                 Json description) {
   // The stored shape and grid are enough for the list; codes are read when asked for.
   const StoredLinear stored{name, description};
-  const TensorEntry* shape = shard->find(name + ".weight_shape");
   StoredTensor tensor{name + ".weight", description.value("kind", "?"), {}, 0};
   with_context(fmt::format("{}: {}", shard->path().string(), name), [&] {
-    if (shape == nullptr) fail(ErrorCode::kData, "tensor 'weight_shape' is missing");
-    tensor.shape = decode_integers(*shape);
-    if (tensor.shape.size() != 2) fail(ErrorCode::kData, "tensor 'weight_shape' is not a pair");
+    tensor.shape = stored_shape(finder(*shard, name));
     tensor.type = described_grid(description).text();
   });
   for (const std::string& suffix : weight_suffixes()) {

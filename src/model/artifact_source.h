@@ -11,7 +11,7 @@
 
 namespace lowbit {
 
-/// A folder whose config.json has a `quantization_config`: compressed-tensors' pack-quantized format, by whomever it
+/// A folder whose config.json has a `quantization_config`: compressed-tensors' formats, by whomever it
 /// was written, or lowbit's own. Throws `kUnsupported` naming any other format.
 [[nodiscard]] std::shared_ptr<const WeightSource> open_artifact(const std::filesystem::path& folder);
 

@@ -18,7 +18,7 @@ void ArtifactSummary::note_obstacle(const std::string& linear, const std::string
 
 void ArtifactSummary::add_linear(const SafetensorsFile& shard, const StoredLinear& stored, const Json& executions) {
   const QuantizedWeight weight = restore_linear(shard, stored);
-  SchemeOfLinear scheme{stored.name, packed_scheme(weight.grid, weight.columns())};
+  SchemeOfLinear scheme{stored.name, packed_scheme(weight)};
   std::vector<RuntimeRecord> records;
   if (executions.contains(stored.name)) records = restore_executions(shard, stored.name, executions[stored.name]);
   const std::string reason = compressed_tensors_obstacle(records);
@@ -43,9 +43,9 @@ void ArtifactSummary::add(const SafetensorsFile& shard) {
   }
   for (const TensorEntry& tensor : shard.tensors()) {
     const std::string suffix = ".weight";
-    if (tensor.shape.size() == 2 && tensor.name.ends_with(suffix)) {
-      plain_.push_back(tensor.name.substr(0, tensor.name.size() - suffix.size()));
-    }
+    if (tensor.shape.size() != 2 || !tensor.name.ends_with(suffix)) continue;
+    const std::string name = tensor.name.substr(0, tensor.name.size() - suffix.size());
+    if (!quantized.contains(name)) plain_.push_back(name);
   }
 }
 
@@ -71,8 +71,9 @@ Json ArtifactSummary::quantization_config(Json& record) const {
     return {};
   }
   if (obstacle_.empty()) {
-    record["layout"] = "compressed-tensors pack-quantized";
-    return compressed_tensors_config(linears_, plain_);
+    Json config = compressed_tensors_config(linears_, plain_);
+    record["layout"] = "compressed-tensors " + config["format"].get<std::string>();
+    return config;
   }
   record["layout"] = "lowbit";
   record["layout_reason"] = obstacle_;

@@ -1,20 +1,52 @@
 #include "model/compressed_tensors.h"
 
 #include <algorithm>
+#include <array>
 
 #include "lowbit/base/error.h"
+#include "model/artifact_numbers.h"
 
 namespace lowbit {
 namespace {
 
+constexpr std::array<CodeLayout, 4> kLayouts = {CodeLayout::kPacked, CodeLayout::kFloat8, CodeLayout::kNvfp4,
+                                                CodeLayout::kMxfp4};
+
+constexpr std::string_view kMixed = "mixed-precision";
+
 Json weights_json(const PackedScheme& scheme) {
-  const char* strategy = scheme.group > 0 ? "group" : scheme.group == 0 ? "tensor" : "channel";
-  return {{"num_bits", scheme.bits},
-          {"type", "int"},
-          {"symmetric", scheme.symmetric},
-          {"strategy", strategy},
-          {"group_size", scheme.group > 0 ? Json(scheme.group) : Json()},
-          {"dynamic", false}};
+  const char* strategy = scheme.layout == CodeLayout::kNvfp4 ? "tensor_group"
+                         : scheme.group > 0                  ? "group"
+                         : scheme.group == 0                 ? "tensor"
+                                                             : "channel";
+  Json weights = {{"num_bits", scheme.bits},
+                  {"type", scheme.layout == CodeLayout::kPacked ? "int" : "float"},
+                  {"symmetric", scheme.symmetric},
+                  {"strategy", strategy},
+                  {"group_size", scheme.group > 0 ? Json(scheme.group) : Json()},
+                  {"dynamic", false}};
+  if (scheme.layout == CodeLayout::kNvfp4) weights["scale_dtype"] = "torch.float8_e4m3fn";
+  if (scheme.layout == CodeLayout::kMxfp4) weights["scale_dtype"] = "torch.uint8";
+  return weights;
+}
+
+CodeLayout layout_named(const std::string& format) {
+  for (const CodeLayout layout : kLayouts) {
+    if (code_layout_name(layout) == format) return layout;
+  }
+  fail(ErrorCode::kUnsupported,
+       "format '{}', expected 'pack-quantized', 'float-quantized', 'nvfp4-pack-quantized' or 'mxfp4-pack-quantized'",
+       format);
+}
+
+// What the floating-point formats leave no choice in.
+void check_float_scheme(const PackedScheme& scheme) {
+  const bool float8 = scheme.layout == CodeLayout::kFloat8;
+  const std::int64_t group = scheme.layout == CodeLayout::kNvfp4 ? 16 : 32;
+  if (scheme.bits != (float8 ? 8 : 4) || !scheme.symmetric || (float8 ? scheme.group > 0 : scheme.group != group)) {
+    fail(ErrorCode::kUnsupported, "format '{}' with {} bits, {}, group {}", code_layout_name(scheme.layout),
+         scheme.bits, scheme.symmetric ? "symmetric" : "asymmetric", scheme.group);
+  }
 }
 
 Json input_json(const std::optional<ActivationScheme>& scheme) {
@@ -90,7 +122,7 @@ ActivationScheme read_input(const Json& input) {
   return scheme;
 }
 
-PackedScheme read_scheme(const Json& group) {
+PackedScheme read_scheme(const Json& group, CodeLayout layout) {
   if (find_value(group, "output_activations") != nullptr) {
     fail(ErrorCode::kUnsupported,
          "'output_activations' are quantized, and lowbit reads quantized weights and inputs only");
@@ -98,15 +130,17 @@ PackedScheme read_scheme(const Json& group) {
   const Json* weights = find_value(group, "weights");
   if (weights == nullptr) fail(ErrorCode::kData, "the group has no 'weights'");
   const std::string type = text_of(*weights, "type", "int");
-  if (type != "int") fail(ErrorCode::kUnsupported, "weights of type '{}', expected 'int'", type);
+  const char* expected = layout == CodeLayout::kPacked ? "int" : "float";
+  if (type != expected) fail(ErrorCode::kUnsupported, "weights of type '{}', expected '{}'", type, expected);
   PackedScheme scheme;
+  scheme.layout = layout;
   const std::int64_t bits = integer_of(*weights, "num_bits", 8);
   if (bits < 2 || bits > 8) fail(ErrorCode::kUnsupported, "weights of {} bits, expected 2 to 8", bits);
   scheme.bits = static_cast<int>(bits);
   scheme.symmetric = flag_of(*weights, "symmetric", true);
   const std::int64_t size = integer_of(*weights, "group_size", 0);
   const std::string strategy = text_of(*weights, "strategy", size > 0 ? "group" : size == -1 ? "channel" : "tensor");
-  if (strategy == "group") {
+  if (strategy == "group" || (strategy == "tensor_group" && layout == CodeLayout::kNvfp4)) {
     if (size < 1) fail(ErrorCode::kData, "strategy 'group' with 'group_size' {}", size);
     scheme.group = size;
   } else if (strategy == "channel" || strategy == "tensor") {
@@ -114,6 +148,7 @@ PackedScheme read_scheme(const Json& group) {
   } else {
     fail(ErrorCode::kUnsupported, "strategy '{}', expected 'group', 'channel' or 'tensor'", strategy);
   }
+  if (layout != CodeLayout::kPacked) check_float_scheme(scheme);
   if (const Json* input = find_value(group, "input_activations")) {
     scheme.input = with_context("input_activations", [&] { return read_input(*input); });
   }
@@ -122,9 +157,28 @@ PackedScheme read_scheme(const Json& group) {
 
 }  // namespace
 
-PackedScheme packed_scheme(const GridSpec& grid, std::int64_t columns) {
-  const std::int64_t group = grid.group > 0 && grid.group >= columns ? -1 : grid.group;
-  return {grid.bits, grid.symmetry != Symmetry::kAsymmetric, group, std::nullopt};
+PackedScheme packed_scheme(const QuantizedWeight& weight) {
+  const GridSpec& grid = weight.grid;
+  const std::int64_t group = grid.group > 0 && grid.group >= weight.columns() ? -1 : grid.group;
+  const CodeLayout layout = code_layout_of(weight);
+  if (layout == CodeLayout::kPacked) return {grid.bits, grid.symmetry != Symmetry::kAsymmetric, group, layout};
+  return {grid.bits, true, layout == CodeLayout::kFloat8 ? group : grid.group, layout};
+}
+
+Json describe_packed(const PackedScheme& scheme, const TensorEntry& scales) {
+  Json description = {{"bits", scheme.bits}, {"group", scheme.group}};
+  if (scheme.layout == CodeLayout::kPacked) {
+    description["kind"] = "integer";
+    description["symmetry"] = symmetry_name(scheme.symmetric ? Symmetry::kSymOffset : Symmetry::kAsymmetric);
+  } else {
+    description["kind"] = "codebook";
+    description["codebook"] = scheme.layout == CodeLayout::kFloat8 ? "e4m3" : "e2m1";
+  }
+  const ScaleType type = scheme.layout == CodeLayout::kMxfp4 && scales.type == StorageType::kU8
+                             ? ScaleType::kE8M0
+                             : scale_type_of(scales.type);
+  description["scale_type"] = scale_type_name(type);
+  return description;
 }
 
 Json compressed_tensors_config(const std::vector<SchemeOfLinear>& linears, const std::vector<std::string>& plain) {
@@ -143,23 +197,26 @@ Json compressed_tensors_config(const std::vector<SchemeOfLinear>& linears, const
                                                  {"weights", weights_json(groups[i].first)},
                                                  {"input_activations", input_json(groups[i].first.input)},
                                                  {"output_activations", Json()},
-                                                 {"format", "pack-quantized"}};
+                                                 {"format", code_layout_name(groups[i].first.layout)}};
   }
+  const bool mixed = std::any_of(groups.begin(), groups.end(),
+                                 [&](const auto& group) { return group.first.layout != groups.front().first.layout; });
+  const std::string_view format = groups.empty() ? "pack-quantized"
+                                  : mixed        ? kMixed
+                                                 : code_layout_name(groups.front().first.layout);
   Json ignore = plain;
   const bool quantized_head =
       std::any_of(linears.begin(), linears.end(), [](const auto& linear) { return linear.linear == "lm_head"; });
   if (!quantized_head && std::find(plain.begin(), plain.end(), "lm_head") == plain.end()) ignore.push_back("lm_head");
-  return {{"quant_method", "compressed-tensors"}, {"format", "pack-quantized"}, {"quantization_status", "compressed"},
-          {"config_groups", config_groups},       {"ignore", ignore},           {"kv_cache_scheme", Json()},
+  return {{"quant_method", "compressed-tensors"}, {"format", format}, {"quantization_status", "compressed"},
+          {"config_groups", config_groups},       {"ignore", ignore}, {"kv_cache_scheme", Json()},
           {"global_compression_ratio", Json()}};
 }
 
 CompressedTensorsConfig::CompressedTensorsConfig(const Json& config, const std::string& origin) : origin_(origin) {
   with_context(origin + ": quantization_config", [&] {
-    const std::string format = text_of(config, "format", "");
-    if (format != "pack-quantized") {
-      fail(ErrorCode::kUnsupported, "format '{}', expected 'pack-quantized'", format);
-    }
+    format_ = text_of(config, "format", "");
+    if (format_ != kMixed) (void)layout_named(format_);
     if (find_value(config, "kv_cache_scheme") != nullptr) {
       fail(ErrorCode::kUnsupported, "'kv_cache_scheme' is set, and lowbit reads quantized weights and inputs only");
     }
@@ -169,9 +226,7 @@ CompressedTensorsConfig::CompressedTensorsConfig(const Json& config, const std::
     for (const auto& item : groups->items()) {
       const Json& group = item.value();
       with_context(item.key(), [&] {
-        const std::string own = text_of(group, "format", format);
-        if (own != format) fail(ErrorCode::kUnsupported, "format '{}', expected 'pack-quantized'", own);
-        Group read{{}, {}, read_scheme(group)};
+        Group read{{}, {}, read_scheme(group, layout_named(text_of(group, "format", format_)))};
         const Json* targets = find_value(group, "targets");
         if (targets == nullptr || !targets->is_array()) fail(ErrorCode::kData, "'targets' is missing or not a list");
         for (const Json& target : *targets) {

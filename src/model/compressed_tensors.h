@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "lowbit/base/json.h"
-#include "lowbit/formats/grid.h"
+#include "lowbit/formats/quantized_weight.h"
 #include "lowbit/model/activation_scheme.h"
+#include "model/artifact_layout.h"
 #include "text/regex.h"
 
 namespace lowbit {
@@ -18,16 +19,21 @@ namespace lowbit {
 struct PackedScheme {
   int bits = 4;
   bool symmetric = true;
-  std::int64_t group = 128;                    ///< as in GridSpec
+  std::int64_t group = 128;  ///< as in GridSpec
+  CodeLayout layout = CodeLayout::kPacked;
   std::optional<ActivationScheme> input = {};  ///< how the inputs are rounded; nothing: they are not
   friend bool operator==(const PackedScheme&, const PackedScheme&) = default;
 };
 
-/// The scheme of a grid that compressed-tensors can express, for a weight of `columns` input columns.
-[[nodiscard]] PackedScheme packed_scheme(const GridSpec& grid, std::int64_t columns);
+/// The scheme of a weight that compressed-tensors can express.
+[[nodiscard]] PackedScheme packed_scheme(const QuantizedWeight& weight);
 
-/// config.json's `quantization_config` of format pack-quantized. Each linear belongs to the group of its scheme;
-/// `plain` are the linears left as they are.
+/// The description of a weight that another program has stored under a scheme; the type of the scales is the stored
+/// tensor's.
+[[nodiscard]] Json describe_packed(const PackedScheme& scheme, const TensorEntry& scales);
+
+/// config.json's `quantization_config`, of the format that all schemes share or else mixed-precision. Each linear
+/// belongs to the group of its scheme; `plain` are the linears left as they are.
 struct SchemeOfLinear {
   std::string linear;
   PackedScheme scheme;
@@ -44,6 +50,8 @@ class CompressedTensorsConfig {
 
   /// The scheme of a linear that the file stores packed. Throws `kData` when no group names it.
   [[nodiscard]] const PackedScheme& scheme_of(const std::string& linear) const;
+  /// "pack-quantized", "mixed-precision" ...
+  [[nodiscard]] const std::string& format() const { return format_; }
 
  private:
   struct Group {
@@ -52,6 +60,7 @@ class CompressedTensorsConfig {
     PackedScheme scheme;
   };
   std::string origin_;
+  std::string format_;
   std::vector<Group> groups_;
 };
 

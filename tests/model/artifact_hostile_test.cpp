@@ -181,13 +181,14 @@ TEST(CompressedTensorsConfig, SaysHowInputsAreRounded) {
                                                  {Type::kInteger, 8, Symmetry::kSymOffset, Per::kGroup, 64},
                                                  {Type::kFloat8, 8, Symmetry::kSymOffset, Per::kToken}};
   for (const ActivationScheme& scheme : schemes) {
-    const Json config = compressed_tensors_config({{"a", {8, true, -1, scheme}}, {"b", {8, true, -1}}}, {});
+    const Json config =
+        compressed_tensors_config({{"a", {8, true, -1, CodeLayout::kPacked, scheme}}, {"b", {8, true, -1}}}, {});
     EXPECT_EQ(config["config_groups"].size(), 2U);
     const CompressedTensorsConfig read(config, "config.json");
     EXPECT_EQ(read.scheme_of("a").input, scheme) << scheme.text();
     EXPECT_FALSE(read.scheme_of("b").input.has_value());
   }
-  const Json config = compressed_tensors_config({{"a", {8, true, -1, ActivationScheme()}}}, {});
+  const Json config = compressed_tensors_config({{"a", {8, true, -1, CodeLayout::kPacked, ActivationScheme()}}}, {});
   EXPECT_EQ(config["config_groups"]["group_0"]["input_activations"].dump(),
             R"({"num_bits":8,"type":"int","symmetric":true,"strategy":"token","group_size":null,"dynamic":true})");
 }
@@ -208,8 +209,10 @@ TEST(CompressedTensorsConfig, NamesWhatItCannotRead) {
     return config_with([&](Json& c) { c["config_groups"]["group_0"]["weights"][key] = value; });
   };
   const std::string origin = "config.json: quantization_config: ";
-  EXPECT_EQ(problem_of(config_with([](Json& c) { c["format"] = "float-quantized"; })),
-            origin + "format 'float-quantized', expected 'pack-quantized'");
+  EXPECT_EQ(problem_of(config_with([](Json& c) { c["format"] = "marlin-24"; })),
+            origin +
+                "format 'marlin-24', expected 'pack-quantized', 'float-quantized', 'nvfp4-pack-quantized' or "
+                "'mxfp4-pack-quantized'");
   EXPECT_EQ(problem_of(config_with([](Json& c) { c["kv_cache_scheme"] = Json::object(); })),
             origin + "'kv_cache_scheme' is set, and lowbit reads quantized weights and inputs only");
   EXPECT_EQ(problem_of(config_with([](Json& c) { c["config_groups"] = 3; })),
@@ -225,7 +228,13 @@ TEST(CompressedTensorsConfig, NamesWhatItCannotRead) {
                 "group_0: input_activations: inputs with strategy 'tensor' and 'dynamic: true', expected dynamic "
                 "ranges per 'token' or 'group', or a static one per 'tensor'");
   EXPECT_EQ(problem_of(group("format", "nvfp4-pack-quantized")),
-            origin + "group_0: format 'nvfp4-pack-quantized', expected 'pack-quantized'");
+            origin + "group_0: weights of type 'int', expected 'float'");
+  EXPECT_EQ(problem_of(config_with([](Json& c) {
+              c["config_groups"]["group_0"]["format"] = "mxfp4-pack-quantized";
+              c["config_groups"]["group_0"]["weights"]["type"] = "float";
+              c["config_groups"]["group_0"]["weights"]["group_size"] = 64;
+            })),
+            origin + "group_0: format 'mxfp4-pack-quantized' with 4 bits, symmetric, group 64");
   EXPECT_EQ(problem_of(group("targets", "Linear")), origin + "group_0: 'targets' is missing or not a list");
   EXPECT_EQ(problem_of(weights("type", "float")), origin + "group_0: weights of type 'float', expected 'int'");
   EXPECT_EQ(problem_of(weights("num_bits", 16)), origin + "group_0: weights of 16 bits, expected 2 to 8");

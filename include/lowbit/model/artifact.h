@@ -29,8 +29,8 @@ struct BlockArtifact {
 /// Writes a quantized model as a Hugging Face directory, a shard a block, so that a run killed at any moment continues
 /// at the next unfinished block: `model-000NN-of-000MM.safetensors`, config.json with `quantization_config`, the
 /// tokenizer, and `lowbit.json` (recipe, key, stored bits). When compressed-tensors can express every quantized linear
-/// (integer grids; whole groups, a scale a channel or a scale a tensor) and what runs around the products (inputs
-/// rounded by an `ActivationScheme`), the folder is in its pack-quantized format; else all of it is in lowbit's own,
+/// (integer grids of whole groups, a scale a channel or a scale a tensor; E4M3, NVFP4, MXFP4) and what runs around the
+/// products (inputs rounded by an `ActivationScheme`), the folder is in its formats; else all of it is in lowbit's own,
 /// which lowbit.json and a line of the log say. Both are described in docs/formats.md.
 class ArtifactWriter {
  public:
