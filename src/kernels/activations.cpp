@@ -5,6 +5,8 @@
 #include <cstring>
 #include <limits>
 
+#include "kernels/round_tokens.h"
+
 namespace lowbit::kernels {
 
 namespace {
@@ -13,29 +15,10 @@ constexpr float kByteRange = 127.0F;
 // 127 * 256 + 127: both planes of such an integer are bytes.
 constexpr float kWordRange = 32639.0F;
 
-// The bits of the largest magnitude: those of infinities and NaNs are greater than all others'.
-std::int32_t largest_magnitude(const float* values, std::int64_t count) {
-  std::int32_t largest = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto bits = static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(values[i]) & 0x7FFFFFFFU);
-    largest = bits > largest ? bits : largest;
-  }
-  return largest;
-}
-
 float scale_for(std::int32_t largest, float range) {
   const auto magnitude = std::bit_cast<float>(largest);
   if (!(magnitude <= std::numeric_limits<float>::max())) return std::numeric_limits<float>::quiet_NaN();
   return std::max(magnitude / range, std::numeric_limits<float>::min());
-}
-
-// Adding 1.5 * 2^23 leaves the nearest integer, half to even, in the lowest bits; |values / scale| < 2^16.
-void round_to_integers(const float* values, std::int64_t count, float scale, std::int16_t* result) {
-  constexpr float kRounder = 12582912.0F;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const float shifted = values[i] / scale + kRounder;
-    result[i] = static_cast<std::int16_t>(std::bit_cast<std::uint32_t>(shifted) & 0xFFFFU);
-  }
 }
 
 class TokenArranger {
@@ -87,13 +70,12 @@ class TokenArranger {
   std::int32_t store_integers(const float* values, const Run& run) {
     const std::int32_t places = run.steps * kStepColumns;
     std::fill(integers_ + run.columns, integers_ + places, std::int16_t{0});
+    std::int32_t sum = 0;
     if (scale_ == scale_) {
-      round_to_integers(values, run.columns, scale_, integers_);
+      sum = round_to_integers(values, run.columns, scale_, integers_);
     } else {
       std::fill_n(integers_, run.columns, std::int16_t{0});
     }
-    std::int32_t sum = 0;
-    for (std::int32_t i = 0; i < run.columns; ++i) sum += integers_[i];
     switch (arranging_.kernel.form) {
       case Form::kBytes: store_bytes(run, places / 4); break;
       case Form::kTwoPlanes: store_planes(run, places / 4); break;
@@ -107,27 +89,19 @@ class TokenArranger {
   }
 
   void store_bytes(const Run& run, std::int32_t quads) {
-    std::uint32_t* target = word(run, 0);
-    for (std::int32_t q = 0; q < quads; ++q) {
-      std::uint32_t bytes = 0;
-      for (int i = 0; i < 4; ++i) bytes |= (static_cast<std::uint32_t>(integers_[4 * q + i]) & 0xFFU) << (8 * i);
-      target[q * lanes_] = bytes;
-    }
+    low_bytes(integers_, 4 * quads, low_);
+    spread(low_, quads, word(run, 0), lanes_);
   }
 
   void store_planes(const Run& run, std::int32_t quads) {
-    std::uint32_t* target = word(run, 0);
-    for (std::int32_t q = 0; q < quads; ++q) {
-      std::uint32_t high = 0;
-      std::uint32_t low = 0;
-      for (int i = 0; i < 4; ++i) {
-        const std::int32_t value = integers_[4 * q + i];
-        high |= ((static_cast<std::uint32_t>(value + 128) >> 8) & 0xFFU) << (8 * i);
-        low |= (static_cast<std::uint32_t>(value) & 0xFFU) << (8 * i);
-      }
-      target[2 * q * lanes_] = high;
-      target[(2 * q + 1) * lanes_] = low;
-    }
+    split_bytes(integers_, 4 * quads, high_, low_);
+    spread(high_, quads, word(run, 0), 2 * lanes_);
+    spread(low_, quads, word(run, 0) + lanes_, 2 * lanes_);
+  }
+
+  // Words of four bytes each, `stride` words apart.
+  static void spread(const std::uint8_t* bytes, std::int32_t quads, std::uint32_t* target, std::int64_t stride) {
+    for (std::int32_t q = 0; q < quads; ++q) std::memcpy(target + q * stride, bytes + 4 * q, sizeof(std::uint32_t));
   }
 
   void store_words(const Run& run, std::int32_t quads) {
@@ -164,6 +138,8 @@ class TokenArranger {
   float scale_ = 0.0F;
   alignas(64) float gathered_[kRunColumns];
   alignas(64) std::int16_t integers_[kRunColumns];
+  alignas(64) std::uint8_t high_[kRunColumns];
+  alignas(64) std::uint8_t low_[kRunColumns];
 };
 
 }  // namespace
