@@ -23,7 +23,7 @@ class StoredLinear : public LinearOp {
   }
   std::int64_t in_features() const override { return shape_[1]; }
   std::int64_t out_features() const override { return shape_[0]; }
-  at::Tensor dense_weight() const override { return to_dtype(weight(), DType::kFloat32); }
+  at::Tensor dense_weight() const override { return to_dtype(weight(), DType::kFloat32).cpu(); }
   at::Tensor bias() const override {
     return has_bias_ ? load_weight(weights_, name_ + ".bias", {shape_[0]}, options_) : at::Tensor();
   }

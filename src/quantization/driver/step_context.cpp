@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/device.h"
+#include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 
 namespace lowbit {
@@ -27,7 +29,8 @@ std::int64_t StepContext::sequences() const {
 }
 
 at::Tensor StepContext::input(Stream stream, std::int64_t sequence) const {
-  return run_.streams.inputs(stream).at(static_cast<std::size_t>(sequence));
+  const at::Tensor& kept = run_.streams.inputs(stream).at(static_cast<std::size_t>(sequence));
+  return to_place(kept, dtype_of(kept), block_.options().device);
 }
 
 at::Tensor StepContext::float_output(std::int64_t sequence) const {

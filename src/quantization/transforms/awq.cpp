@@ -8,6 +8,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/log.h"
+#include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "quantization/transforms/awq_candidates.h"
@@ -173,7 +174,8 @@ std::vector<StatisticsEffect> Awq::apply(BlockContext& context) {
     if (wants(context, groups[g])) {
       const at::Tensor scale = find_scale(context, groups[g], sample);
       effects.emplace_back(scale_group(block, groups[g], scale, ScalePlace::kFolded));
-      for (BlockState& state : sample.states) state.x = state.x.div(to_dtype(scale, dtype_of(state.x)));
+      for (BlockState& state : sample.states)
+        state.x = state.x.div(to_place(scale, dtype_of(state.x), state.x.device()));
       if (options_.clip) to_clip.emplace_back(&groups[g], sample.rows());
     }
     for (BlockState& state : sample.states) block.step(state, g, context.rope());

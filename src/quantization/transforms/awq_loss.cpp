@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "quantization/transforms/group_scaling.h"
@@ -12,7 +13,7 @@ namespace {
 
 // Rows by themselves and then one after the other, so that the number of threads does not change the sum.
 double sum_of_rows(const at::Tensor& x) {
-  const at::Tensor rows = to_dtype(x.sum(-1), DType::kFloat64).contiguous();
+  const at::Tensor rows = to_place(x.sum(-1), DType::kFloat64, at::kCPU).contiguous();
   double sum = 0;
   for (const double row : values_of<double>(rows)) sum += row;
   return sum;
@@ -47,6 +48,7 @@ ModuleLoss::Trial ModuleLoss::with(const std::vector<at::Tensor>& weights) const
   Trial trial(*this);
   if (targets_.empty()) {
     trial.change_ = weights.front().sub(block_.linear(group_.inspected).op->dense_weight()).contiguous();
+    if (!gram_.defined()) trial.change_ = to_place(trial.change_, DType::kFloat32, inputs_.front().device());
     return trial;
   }
   trial.block_ = block_;

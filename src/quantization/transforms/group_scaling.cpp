@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 
@@ -19,7 +20,9 @@ class InputScaling : public LinearExecution {
  public:
   explicit InputScaling(at::Tensor divisor) : divisor_(std::move(divisor)) {}
 
-  at::Tensor map_input(const at::Tensor& x) const override { return x.div(to_dtype(divisor_, dtype_of(x))); }
+  at::Tensor map_input(const at::Tensor& x) const override {
+    return x.div(to_place(divisor_, dtype_of(x), x.device()));
+  }
   RuntimeRecord record() const override {
     return {InputScalingOptions::kRecordName, echo_fields(InputScalingOptions()), {{kDivisor, divisor_}}};
   }
@@ -51,10 +54,13 @@ void divide_producer(Block& block, const FusedGroup& group, const at::Tensor& sc
   const auto& slots = block.linears();
   const bool is_linear =
       std::any_of(slots.begin(), slots.end(), [&](const auto& s) { return s.name == group.producer; });
-  const DType dtype = block.options().dtype;
+  const auto divided = [&](const at::Tensor& values, const at::Tensor& divisor) {
+    const at::Tensor quotient = to_place(values, DType::kFloat32, at::kCPU).div(divisor);
+    return to_place(quotient, block.options().dtype, block.options().device);
+  };
   if (!is_linear) {
     at::Tensor& norm = block.norm(group.producer);
-    norm = to_dtype(to_dtype(norm, DType::kFloat32).div(scale), dtype);
+    norm = divided(norm, scale);
     return;
   }
   const at::Tensor rows = join_repeats(scale, block, group, Join::kMax);
@@ -64,8 +70,8 @@ void divide_producer(Block& block, const FusedGroup& group, const at::Tensor& sc
   }
   LinearSlot& producer = block.linear(group.producer);
   at::Tensor bias = producer.op->bias();
-  if (bias.defined()) bias = to_dtype(to_dtype(bias, DType::kFloat32).div(rows), dtype);
-  producer.op = make_float_linear(to_dtype(producer.op->dense_weight().div(rows.unsqueeze(1)), dtype), bias);
+  if (bias.defined()) bias = divided(bias, rows);
+  producer.op = make_float_linear(divided(producer.op->dense_weight(), rows.unsqueeze(1)), bias);
 }
 
 }  // namespace
@@ -97,7 +103,7 @@ at::Tensor joined_weights(const Block& block, const FusedGroup& group) {
 }
 
 void replace_weight(Block& block, LinearSlot& slot, const at::Tensor& weight) {
-  slot.op = make_float_linear(to_dtype(weight, block.options().dtype), slot.op->bias());
+  slot.op = make_float_linear(to_place(weight, block.options().dtype, block.options().device), slot.op->bias());
 }
 
 DiagonalMap scale_group(Block& block, const FusedGroup& group, const at::Tensor& scale, ScalePlace place) {

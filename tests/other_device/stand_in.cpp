@@ -1,0 +1,118 @@
+#include "other_device/stand_in.h"
+
+#include <ATen/EmptyTensor.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/native/CPUFallback.h>
+#include <ATen/ops/_reshape_alias_native.h>
+#include <ATen/ops/as_strided_native.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/view_native.h>
+#include <c10/core/Allocator.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <torch/library.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <new>
+
+namespace lowbit::testing {
+namespace {
+
+// Such an address is no processor's: reading it ends the process.
+constexpr std::uintptr_t kForbidden = std::uintptr_t{1} << 62;
+constexpr std::align_val_t kAlignment{256};
+constexpr c10::DispatchKeySet kKeys(c10::DispatchKey::PrivateUse1);
+
+std::atomic<int>& reachable() {
+  static std::atomic<int> users = 0;
+  return users;
+}
+
+class Memory : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(std::size_t bytes) override {
+    void* own = bytes == 0 ? nullptr : ::operator new(bytes, kAlignment);
+    if (own != nullptr) std::memset(own, 0xFF, bytes);  // NaN for who reads what nobody wrote
+    void* shown = own == nullptr || reachable() > 0 ? own : with(own, kForbidden);
+    return {shown, own, &free, stand_in()};
+  }
+  void copy_data(void* to, const void* from, std::size_t bytes) const override {
+    std::memcpy(with(to, 0), with(const_cast<void*>(from), 0), bytes);
+  }
+  static void* with(void* address, std::uintptr_t mark) {
+    return reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(address) & ~kForbidden) | mark);
+  }
+
+ private:
+  static void free(void* own) { ::operator delete(own, kAlignment); }
+};
+
+c10::Allocator* memory() {
+  static Memory instance;
+  return &instance;
+}
+
+// The same numbers as a tensor of the CPU.
+at::Tensor in_main_memory(const at::Tensor& tensor) {
+  if (tensor.is_cpu()) return tensor;
+  return at::from_blob(Memory::with(const_cast<void*>(tensor.const_data_ptr()), 0), tensor.sizes(), tensor.strides(),
+                       at::TensorOptions(tensor.scalar_type()));
+}
+
+at::Tensor make(c10::IntArrayRef size, std::optional<at::ScalarType> type, std::optional<c10::Layout>,
+                std::optional<c10::Device>, std::optional<bool>, std::optional<c10::MemoryFormat> format) {
+  return at::detail::empty_generic(size, memory(), kKeys, c10::dtype_or_default(type), format);
+}
+at::Tensor make_strided(c10::IntArrayRef size, c10::IntArrayRef stride, std::optional<at::ScalarType> type,
+                        std::optional<c10::Layout>, std::optional<c10::Device>, std::optional<bool>) {
+  return at::detail::empty_strided_generic(size, stride, memory(), kKeys, c10::dtype_or_default(type));
+}
+at::Tensor copy(const at::Tensor& from, const at::Tensor& to, bool) {
+  in_main_memory(to).copy_(in_main_memory(from));
+  return to;
+}
+at::Tensor copy_and_resize(const at::Tensor& from, const at::Tensor& to) {
+  to.resize_(from.sizes());
+  return copy(from, to, false);
+}
+const at::Tensor& resize(const at::Tensor& tensor, c10::IntArrayRef size, std::optional<c10::MemoryFormat>) {
+  const at::Tensor other = at::detail::empty_generic(size, memory(), kKeys, tensor.scalar_type(), std::nullopt);
+  if (tensor.sizes() != size) {
+    tensor.unsafeGetTensorImpl()->set_storage_keep_dtype(other.storage());
+    tensor.unsafeGetTensorImpl()->set_sizes_and_strides(other.sizes(), other.strides());
+  }
+  return tensor;
+}
+
+void compute_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) { at::native::cpu_fallback(op, stack); }
+
+TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
+  library.fallback(torch::CppFunction::makeFromBoxedFunction<&compute_on_cpu>());
+}
+TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
+  library.impl("empty.memory_format", &make);
+  library.impl("empty_strided", &make_strided);
+  library.impl("as_strided", TORCH_FN(at::native::as_strided_tensorimpl));
+  library.impl("view", TORCH_FN(at::native::view));
+  library.impl("_reshape_alias", TORCH_FN(at::native::_reshape_alias));
+  library.impl("resize_", &resize);
+  library.impl("_copy_from", &copy);
+  library.impl("_copy_from_and_resize", &copy_and_resize);
+}
+
+struct Guard final : c10::impl::NoOpDeviceGuardImpl<at::kPrivateUse1> {
+  c10::Device exchangeDevice(c10::Device) const override { return stand_in(); }
+  c10::Device getDevice() const override { return stand_in(); }
+  c10::Stream getStream(c10::Device) const noexcept override { return c10::Stream(c10::Stream::DEFAULT, stand_in()); }
+  void* getStreamNativeHandle(const c10::Stream) const override { return nullptr; }
+};
+C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
+[[maybe_unused]] const bool kRegistered = (c10::SetAllocator(at::kPrivateUse1, memory()), true);
+
+}  // namespace
+
+ReachableMemory::ReachableMemory() { ++reachable(); }
+ReachableMemory::~ReachableMemory() { --reachable(); }
+
+}  // namespace lowbit::testing

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <c10/core/Device.h>
+
+namespace lowbit::testing {
+
+/// A device for tests whose machine has none: LibTorch's place for devices of others, with memory that nobody may
+/// touch. Every operation on it copies its operands to the CPU, computes there and copies back, so that results are the
+/// CPU's functional ones, and whoever takes a pointer into this memory for one into main memory dies. Link
+/// stand_in.cpp.
+[[nodiscard]] inline at::Device stand_in() { return {at::kPrivateUse1, 0}; }
+
+/// While alive, memory that the device gives is this process's own: a model of a GPU computes on it.
+class ReachableMemory {
+ public:
+  ReachableMemory();
+  ~ReachableMemory();
+  ReachableMemory(const ReachableMemory&) = delete;
+  ReachableMemory& operator=(const ReachableMemory&) = delete;
+};
+
+}  // namespace lowbit::testing
