@@ -6,6 +6,7 @@
 #include "lowbit/data/dataset.h"
 #include "lowbit/experiment/experiment.h"
 #include "lowbit/tensor/device.h"
+#include "lowbit/tensor/device_packed.h"
 
 namespace lowbit {
 namespace {
@@ -290,9 +291,8 @@ class Decoder {
            "{}: deterministic results are promised on 'cpu' only; set 'deterministic: false' to compute on '{}'",
            fields_.compute.mark().text(), compute.device);
     }
-    if (compute.execution == Execution::kPacked && !device.is_cpu()) {
-      fail(ErrorCode::kConfig, "{}: packed products run on 'cpu' only; set 'execution: auto' or 'simulated' for '{}'",
-           fields_.compute.mark().text(), compute.device);
+    if (compute.execution == Execution::kPacked) {
+      with_context(fields_.compute.mark().text(), [&] { require_packed_products(device); });
     }
   }
 

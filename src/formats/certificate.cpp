@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -14,8 +15,6 @@
 
 namespace lowbit {
 namespace {
-
-using kernels::Arithmetic;
 
 // Rows that are decoded at a time, so that a large matrix never exists in floats.
 constexpr std::int64_t kDecodedElements = std::int64_t{1} << 20;
@@ -77,16 +76,13 @@ void add_lanes(const float* numbers, std::int64_t count, const double* x, const 
   std::copy_n(rounding, kLanes, sums.rounding);
 }
 
+// Not worth waking other threads for.
+bool is_small(const QuantizedWeight& weight) { return weight.codes.numel() < (std::int64_t{1} << 16); }
+
 class Comparison {
  public:
-  Comparison(const QuantizedWeight& weight, const kernels::PackedWeight& packed, Arithmetic arithmetic,
-             std::string_view backend)
-      : weight_(weight),
-        packed_(packed),
-        arithmetic_(arithmetic),
-        backend_(backend),
-        inputs_(weight, arithmetic),
-        tokens_(inputs_.tokens()) {
+  Comparison(const QuantizedWeight& weight, const CertifiedProduct& product)
+      : weight_(weight), product_(product), inputs_(weight, product.rounding), tokens_(inputs_.tokens()) {
     find_outliers();
   }
 
@@ -98,7 +94,7 @@ class Comparison {
       const std::int64_t end = std::min(begin + step, weight_.rows());
       const at::Tensor decoded = decoded_rows(weight_, begin, end);
       const auto numbers = values_of<float>(decoded);
-      parallel_for(end - begin, small() ? end - begin : 1, [&](std::int64_t first, std::int64_t last) {
+      parallel_for(end - begin, is_small(weight_) ? end - begin : 1, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t row = first; row < last; ++row) {
           worst[static_cast<std::size_t>(begin + row)] = compare(begin + row, numbers.data() + row * weight_.columns());
         }
@@ -110,15 +106,12 @@ class Comparison {
       if (row.worst_share > result.worst_share) result = row;
       result.relative_error = relative;
     }
-    result.kernels = kernel_names();
+    result.kernels = product_.kernels;
     result.outputs = 2 * tokens_ * weight_.rows();
     return result;
   }
 
  private:
-  // Not worth waking other threads for.
-  [[nodiscard]] bool small() const { return weight_.codes.numel() < (std::int64_t{1} << 16); }
-
   void find_outliers() {
     begins_.assign(static_cast<std::size_t>(weight_.rows()) + 1, 0);
     if (!weight_.outliers) return;
@@ -138,19 +131,10 @@ class Comparison {
   }
 
   [[nodiscard]] std::vector<float> products(std::int64_t first, std::int64_t tokens) const {
-    const std::int64_t rows = weight_.rows();
-    const std::int64_t columns = weight_.columns();
-    std::vector<float> output(static_cast<std::size_t>(tokens * rows));
-    std::vector<std::byte> space(kernels::workspace_bytes(packed_, arithmetic_, tokens, backend_));
-    kernels::multiply({packed_,
-                       arithmetic_,
-                       {inputs_.values().data() + first * columns, tokens, columns, columns},
-                       {output.data(), tokens, rows, rows},
-                       {},
-                       space,
-                       small() ? kernels::Executor{} : pool_executor(),
-                       backend_});
-    return output;
+    const auto columns = static_cast<std::size_t>(weight_.columns());
+    const std::span<const float> inputs(inputs_.values());
+    return product_.multiply(
+        inputs.subspan(static_cast<std::size_t>(first) * columns, static_cast<std::size_t>(tokens) * columns), tokens);
   }
 
   [[nodiscard]] RowSums reference(const float* decoded, std::int64_t row) const {
@@ -216,17 +200,8 @@ class Comparison {
     return worst;
   }
 
-  [[nodiscard]] std::string kernel_names() const {
-    const kernels::Choice one = kernels::explain(packed_, arithmetic_, 1, backend_);
-    const kernels::Choice all = kernels::explain(packed_, arithmetic_, tokens_, backend_);
-    if (one.kernel == all.kernel) return fmt::format("{}: {}", one.backend, one.kernel);
-    return fmt::format("{}: {}, {}", one.backend, one.kernel, all.kernel);
-  }
-
   const QuantizedWeight& weight_;
-  const kernels::PackedWeight& packed_;
-  Arithmetic arithmetic_;
-  std::string_view backend_;
+  const CertifiedProduct& product_;
   CertificateInputs inputs_;
   std::int64_t tokens_;
   std::vector<std::int64_t> begins_;  // of each row's outliers
@@ -234,15 +209,62 @@ class Comparison {
   std::vector<float> alone_;
 };
 
+InputRounding rounding_of(kernels::Arithmetic arithmetic) {
+  switch (arithmetic) {
+    case kernels::Arithmetic::kInt8: return InputRounding::kInt8;
+    case kernels::Arithmetic::kInt16: return InputRounding::kInt16;
+    case kernels::Arithmetic::kFloat32: break;
+  }
+  return InputRounding::kNone;
+}
+
+// Of one token and of all: the counts are in order.
+std::string kernel_names(const kernels::PackedWeight& packed, kernels::Arithmetic arithmetic,
+                         const std::set<std::int64_t>& counts, std::string_view backend) {
+  std::string names;
+  std::string last;
+  for (const std::int64_t tokens : counts) {
+    const kernels::Choice choice = kernels::explain(packed, arithmetic, tokens, backend);
+    if (choice.kernel == last) continue;
+    names += names.empty() ? fmt::format("{}: {}", choice.backend, choice.kernel) : ", " + choice.kernel;
+    last = choice.kernel;
+  }
+  return names;
+}
+
 }  // namespace
 
-Certificate certify_product(const QuantizedWeight& weight, const kernels::PackedWeight& packed, Arithmetic arithmetic,
-                            std::string_view backend) {
+Certificate certify_product(const QuantizedWeight& weight, const CertifiedProduct& product) {
+  return Comparison(weight, product).run();
+}
+
+Certificate certify_product(const QuantizedWeight& weight, const kernels::PackedWeight& packed,
+                            kernels::Arithmetic arithmetic, std::string_view backend) {
   if (packed.rows() != weight.rows() || packed.columns() != weight.columns()) {
     fail(ErrorCode::kInternal, "certificate: a packed weight of [{}, {}] does not go with one of [{}, {}]",
          packed.rows(), packed.columns(), weight.rows(), weight.columns());
   }
-  return Comparison(weight, packed, arithmetic, backend).run();
+  const std::int64_t rows = weight.rows();
+  const std::int64_t columns = weight.columns();
+  std::set<std::int64_t> counts;
+  CertifiedProduct product{rounding_of(arithmetic), {}, {}};
+  product.multiply = [&](std::span<const float> inputs, std::int64_t tokens) {
+    counts.insert(tokens);
+    std::vector<float> output(static_cast<std::size_t>(tokens * rows));
+    std::vector<std::byte> space(kernels::workspace_bytes(packed, arithmetic, tokens, backend));
+    kernels::multiply({packed,
+                       arithmetic,
+                       {inputs.data(), tokens, columns, columns},
+                       {output.data(), tokens, rows, rows},
+                       {},
+                       space,
+                       is_small(weight) ? kernels::Executor{} : pool_executor(),
+                       backend});
+    return output;
+  };
+  Certificate result = certify_product(weight, product);
+  result.kernels = kernel_names(packed, arithmetic, counts, backend);
+  return result;
 }
 
 }  // namespace lowbit

@@ -6,12 +6,11 @@
 #include <cmath>
 #include <functional>
 
+#include "lowbit/base/half.h"
 #include "lowbit/base/random.h"
 
 namespace lowbit {
 namespace {
-
-using kernels::Arithmetic;
 
 constexpr std::int64_t kRunColumns = 256;
 constexpr std::int64_t kSignColumns = 1024;
@@ -19,17 +18,17 @@ constexpr int kNormals = 2;
 
 // The columns whose activations are rounded with one scale: all, or runs of at most 256 columns of a group; none for
 // kFloat32.
-std::vector<std::vector<std::int32_t>> rounded_parts(const QuantizedWeight& weight, Arithmetic arithmetic) {
+std::vector<std::vector<std::int32_t>> rounded_parts(const QuantizedWeight& weight, InputRounding rounding) {
   std::vector<std::vector<std::int32_t>> parts;
-  if (arithmetic == Arithmetic::kFloat32) return parts;
+  if (rounding == InputRounding::kNone || rounding == InputRounding::kBFloat16) return parts;
   const std::vector<std::int32_t> group_of = weight.column_groups();
   std::vector<std::vector<std::int32_t>> groups(static_cast<std::size_t>(weight.scales.size(1)));
   for (std::size_t column = 0; column < group_of.size(); ++column) {
     groups[static_cast<std::size_t>(group_of[column])].push_back(static_cast<std::int32_t>(column));
   }
-  if (arithmetic == Arithmetic::kInt8) parts.emplace_back();
+  if (rounding == InputRounding::kInt8) parts.emplace_back();
   for (const std::vector<std::int32_t>& group : groups) {
-    if (arithmetic == Arithmetic::kInt8) {
+    if (rounding == InputRounding::kInt8) {
       parts.front().insert(parts.front().end(), group.begin(), group.end());
       continue;
     }
@@ -47,24 +46,30 @@ std::vector<std::vector<std::int32_t>> rounded_parts(const QuantizedWeight& weig
 // A summand is converted to float32, or is a decoded weight; it is multiplied once or twice, as part of an addition or
 // by itself, and goes through one addition for each group, run or (kFloat32) column. That the reference rounds
 // scale (code - zero) to float32 counts as one more.
-CertificateInputs::CertificateInputs(const QuantizedWeight& weight, Arithmetic arithmetic)
+CertificateInputs::CertificateInputs(const QuantizedWeight& weight, InputRounding rounding)
     : columns_(weight.columns()) {
   draw();
+  if (rounding == InputRounding::kBFloat16) {
+    for (float& value : values_) value = bfloat16_to_float(float_to_bfloat16(value));
+  }
   const std::int64_t padded = padded_tokens();
   reference_.assign(static_cast<std::size_t>(columns_ * padded), 0.0);
   lost_ = reference_;
   scales_.assign(static_cast<std::size_t>(tokens_), 1.0);
-  const auto parts = rounded_parts(weight, arithmetic);
+  const auto parts = rounded_parts(weight, rounding);
   const std::int64_t additions =
-      arithmetic == Arithmetic::kInt8 ? weight.scales.size(1) : static_cast<std::int64_t>(parts.size());
+      rounding == InputRounding::kInt8 ? weight.scales.size(1) : static_cast<std::int64_t>(parts.size());
   for (std::int64_t token = 0; token < tokens_; ++token) {
     const float* row = values_.data() + token * columns_;
     for (std::int64_t column = 0; column < columns_; ++column) {
       reference_[static_cast<std::size_t>(column * padded + token)] = row[column];
     }
-    for (const auto& part : parts) round_part(token, part, arithmetic);
+    for (const auto& part : parts) round_part(token, part, rounding);
     const std::int64_t not_zero = columns_ - std::count(row, row + columns_, 0.0F);
-    roundings_.push_back(arithmetic == Arithmetic::kFloat32 ? not_zero + 1 : additions + 4);
+    // In units of 2^-24: two of 2^-23 for each term of a matrix unit's sum, and those that join and scale the sums.
+    roundings_.push_back(rounding == InputRounding::kBFloat16 ? 4 * not_zero + 16
+                         : rounding == InputRounding::kNone   ? not_zero + 1
+                                                              : additions + 4);
   }
 }
 
@@ -106,18 +111,18 @@ void CertificateInputs::draw() {
   }
 }
 
-void CertificateInputs::round_part(std::int64_t token, const std::vector<std::int32_t>& part, Arithmetic arithmetic) {
+void CertificateInputs::round_part(std::int64_t token, const std::vector<std::int32_t>& part, InputRounding rounding) {
   const float* row = values_.data() + token * columns_;
   float largest = 0;
   for (const std::int32_t column : part) largest = std::max(largest, std::abs(row[column]));
-  const float range = arithmetic == Arithmetic::kInt8 ? 127.0F : 32639.0F;
+  const float range = rounding == InputRounding::kInt8 ? 127.0F : 32639.0F;
   const float scale = std::max(largest / range, 0x1p-126F);
   double& largest_scale = scales_[static_cast<std::size_t>(token)];
   largest_scale = std::max<double>(largest_scale, scale);
   for (const std::int32_t column : part) {
     const auto at = static_cast<std::size_t>(column * padded_tokens() + token);
     const double rounded = static_cast<double>(std::nearbyint(row[column] / scale)) * static_cast<double>(scale);
-    if (arithmetic == Arithmetic::kInt8) {
+    if (rounding == InputRounding::kInt8) {
       reference_[at] = rounded;
     } else {
       lost_[at] = static_cast<double>(row[column]) - rounded;

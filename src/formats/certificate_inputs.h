@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "lowbit/formats/certificate.h"
 #include "lowbit/formats/quantized_weight.h"
-#include "lowbit/kernels/api.h"
 
 namespace lowbit {
 
@@ -13,7 +13,7 @@ namespace lowbit {
 class CertificateInputs {
  public:
   static constexpr std::int64_t kLanes = 8;
-  CertificateInputs(const QuantizedWeight& weight, kernels::Arithmetic arithmetic);
+  CertificateInputs(const QuantizedWeight& weight, InputRounding rounding);
   [[nodiscard]] std::int64_t tokens() const { return tokens_; }
   /// `tokens` up to a multiple of kLanes.
   [[nodiscard]] std::int64_t padded_tokens() const { return (tokens_ + kLanes - 1) / kLanes * kLanes; }
@@ -32,7 +32,7 @@ class CertificateInputs {
  private:
   void add(std::string name, const std::vector<float>& row);
   void draw();
-  void round_part(std::int64_t token, const std::vector<std::int32_t>& part, kernels::Arithmetic arithmetic);
+  void round_part(std::int64_t token, const std::vector<std::int32_t>& part, InputRounding rounding);
   std::int64_t columns_;
   std::int64_t tokens_ = 0;
   std::int64_t ordinary_ = 0;

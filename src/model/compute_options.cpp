@@ -1,6 +1,7 @@
 #include "model/compute_options.h"
 
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/device_packed.h"
 
 namespace lowbit {
 
@@ -13,9 +14,9 @@ void check_compute_options(const ComputeOptions& options) {
          "deterministic results are promised on 'cpu' only; set 'deterministic: false' to compute on '{}'",
          options.device.str());
   }
-  if (options.execution == Execution::kPacked && (!options.device.is_cpu() || options.differentiable)) {
+  if (options.execution == Execution::kPacked && (!is_packed_device(options.device) || options.differentiable)) {
     fail(ErrorCode::kUnsupported,
-         "packed products run on 'cpu' and without gradients; set 'execution: simulated' to compute on '{}'{}",
+         "packed products run on 'cpu' and 'cuda', without gradients; set 'execution: simulated' to compute on '{}'{}",
          options.device.str(), options.differentiable ? " with gradients" : "");
   }
 }

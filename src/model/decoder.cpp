@@ -13,6 +13,7 @@ namespace {
 std::string obstacle_of(const Model& model) {
   const ComputeOptions& options = model.options();
   if (options.execution == Execution::kSimulated) return "products are simulated";
+  if (!options.device.is_cpu()) return fmt::format("the model lies on '{}'", options.device.str());
   if (model.residency() != Model::Residency::kResident) return "blocks are streamed";
   if (model.weights().kv_cache()) return "keys and values are rounded";
   for (std::int64_t index = 0; index < model.architecture().layers; ++index) {

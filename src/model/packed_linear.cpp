@@ -36,8 +36,9 @@ at::Tensor PackedLinear::forward(const at::Tensor& x, bool) const {
   return packed_linear(x, weight_, bias_, arithmetic_);
 }
 
-at::Tensor PackedLinear::dense_weight() const {
-  const kernels::UnpackedWeight unpacked = weight_.unpack();
+at::Tensor PackedLinear::dense_weight() const { return decoded_matrix(weight_.unpack()); }
+
+at::Tensor decoded_matrix(const kernels::UnpackedWeight& unpacked) {
   const kernels::CanonicalWeight view = unpacked.view();
   at::Tensor dense = make_empty({view.rows, view.columns}, DType::kFloat32);
   const auto numbers = mutable_values_of<float>(dense);

@@ -7,6 +7,9 @@
 
 namespace lowbit {
 
+/// In float32.
+[[nodiscard]] at::Tensor decoded_matrix(const kernels::UnpackedWeight& weight);
+
 /// What `make_packed_linear` makes.
 class PackedLinear : public LinearOp {
  public:

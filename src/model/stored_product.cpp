@@ -7,6 +7,7 @@
 #include "lowbit/formats/certificate.h"
 #include "lowbit/formats/pack_weight.h"
 #include "lowbit/model/activation_scheme.h"
+#include "model/device_linear.h"
 #include "model/load_weight.h"
 #include "model/packed_op.h"
 
@@ -20,6 +21,17 @@ bool is_int8_rounding(const RuntimeRecord& record) {
   const std::optional<ActivationScheme> scheme = activation_scheme_of(record);
   return scheme && scheme->type == ActivationScheme::Type::kInteger && scheme->bits == 8 &&
          scheme->symmetry == Symmetry::kSymRestricted && scheme->per == ActivationScheme::Per::kToken;
+}
+
+// Inputs that nothing has rounded reach the products in the type of the computation.
+DeviceArithmetic choose_device_arithmetic(const std::vector<RuntimeRecord>& around, DType type) {
+  if (!around.empty() && is_int8_rounding(around.back())) return DeviceArithmetic::kInt8;
+  if (!around.empty()) {
+    fail(ErrorCode::kUnsupported,
+         "inputs are mapped or rounded by '{}', and the GPU's kernels round them themselves or not at all",
+         activation_scheme_of(around.back()) ? activation_scheme_of(around.back())->text() : around.back().name);
+  }
+  return type == DType::kBFloat16 ? DeviceArithmetic::kBFloat16 : DeviceArithmetic::kInt16;
 }
 
 Arithmetic choose_arithmetic(const QuantizedWeight& weight, const std::vector<RuntimeRecord>& around) {
@@ -37,8 +49,7 @@ std::string names_of(const std::vector<RuntimeRecord>& records) {
   return names;
 }
 
-void certify(const QuantizedWeight& weight, const PackedLinear& packed, ProductRecord& record) {
-  const Certificate certificate = certify_product(weight, packed.weight(), packed.arithmetic());
+void note(const Certificate& certificate, ProductRecord& record) {
   record.kernels = certificate.kernels;
   record.error = certificate.relative_error;
   record.worst_share = certificate.worst_share;
@@ -51,18 +62,46 @@ void certify(const QuantizedWeight& weight, const PackedLinear& packed, ProductR
        certificate.bound);
 }
 
+StoredProduct packed_product(std::shared_ptr<LinearOp> op, std::vector<RuntimeRecord> around, const std::string& linear,
+                             std::string_view arithmetic) {
+  StoredProduct product{std::move(op), std::move(around), {}};
+  product.record.linear = linear;
+  product.record.packed = true;
+  product.record.arithmetic = arithmetic;
+  product.record.around = names_of(product.around);
+  product.record.bytes = product.op->weight_bytes();
+  return product;
+}
+
+// With kAuto kernels that cannot be loaded are one more reason to simulate.
+void require_kernels(const ComputeOptions& options) {
+  try {
+    require_packed_products(options.device);
+  } catch (const Error& error) {
+    if (options.execution == Execution::kPacked) throw;
+    fail(ErrorCode::kUnsupported, "{}", error.what());
+  }
+}
+
+StoredProduct pack_on_device(const QuantizedWeight& weight, std::vector<RuntimeRecord> around,
+                             const std::string& linear, at::Tensor bias, const ComputeOptions& options) {
+  require_kernels(options);
+  const DeviceArithmetic arithmetic = choose_device_arithmetic(around, options.dtype);
+  if (arithmetic == DeviceArithmetic::kInt8) around.pop_back();
+  const auto packed =
+      std::make_shared<DeviceLinear>(DeviceWeight(pack_weight(weight), options.device), std::move(bias), arithmetic);
+  StoredProduct product = packed_product(packed, std::move(around), linear, arithmetic_name(arithmetic));
+  if (options.certify) note(packed->certify(weight), product.record);
+  return product;
+}
+
 StoredProduct pack(const QuantizedWeight& weight, std::vector<RuntimeRecord> around, const std::string& linear,
                    at::Tensor bias, const ComputeOptions& options) {
   const Arithmetic arithmetic = choose_arithmetic(weight, around);
   if (arithmetic == Arithmetic::kInt8) around.pop_back();
   const auto packed = std::make_shared<PackedLinear>(pack_weight(weight), std::move(bias), arithmetic);
-  StoredProduct product{packed, std::move(around), {}};
-  product.record.linear = linear;
-  product.record.packed = true;
-  product.record.arithmetic = kernels::arithmetic_name(arithmetic);
-  product.record.around = names_of(product.around);
-  product.record.bytes = packed->weight_bytes();
-  if (options.certify) certify(weight, *packed, product.record);
+  StoredProduct product = packed_product(packed, std::move(around), linear, kernels::arithmetic_name(arithmetic));
+  if (options.certify) note(certify_product(weight, packed->weight(), arithmetic), product.record);
   return product;
 }
 
@@ -73,7 +112,8 @@ StoredProduct pack_or_explain(const QuantizedWeight& weight, StoredProduct produ
     fail(ErrorCode::kData, "the weight is [{}, {}], expected {}", weight.rows(), weight.columns(), shape_text(shape));
   }
   try {
-    return pack(weight, product.around, linear, bias, options);
+    return options.device.is_cpu() ? pack(weight, product.around, linear, bias, options)
+                                   : pack_on_device(weight, product.around, linear, bias, options);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kUnsupported) throw;
     if (options.execution == Execution::kPacked) {
@@ -87,7 +127,7 @@ StoredProduct pack_or_explain(const QuantizedWeight& weight, StoredProduct produ
 }
 
 bool wants_packed(const ComputeOptions& options) {
-  return options.execution != Execution::kSimulated && options.device.is_cpu() && !options.differentiable;
+  return options.execution != Execution::kSimulated && is_packed_device(options.device) && !options.differentiable;
 }
 
 }  // namespace

@@ -237,7 +237,7 @@ TEST_F(PackedModel, RefusesGradients) {
   options.differentiable = true;
   EXPECT_EQ(error_text(ErrorCode::kUnsupported,
                        [&] { (void)Model::make(open_weights(folder_ / "artifact"), nullptr, options); }),
-            "packed products run on 'cpu' and without gradients; set 'execution: simulated' to compute on 'cpu' with "
+            "packed products run on 'cpu' and 'cuda', without gradients; set 'execution: simulated' to compute on 'cpu' with "
             "gradients");
 }
 

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lowbit/base/export.h"
 #include "lowbit/formats/quantized_weight.h"
@@ -31,5 +34,23 @@ struct Certificate {
 /// the error. The same numbers for any threads.
 [[nodiscard]] Certificate certify_product(const QuantizedWeight& weight, const kernels::PackedWeight& packed,
                                           kernels::Arithmetic arithmetic, std::string_view backend = {});
+
+/// What a product makes of its inputs before it adds up, and how many roundings its sums may take.
+enum class InputRounding {
+  kNone,      ///< as `Arithmetic::kFloat32`
+  kInt8,      ///< as `Arithmetic::kInt8`
+  kInt16,     ///< as `Arithmetic::kInt16`
+  kBFloat16,  ///< is given bfloat16 numbers, and adds them up in a matrix unit of which is known that a sum of products
+              ///< loses no more than 2^-23 of the magnitudes for each term: twice that is allowed
+};
+
+/// A product that is carried out elsewhere than by `kernels::multiply`.
+struct CertifiedProduct {
+  InputRounding rounding = InputRounding::kNone;
+  /// [tokens][columns] float32 -> [tokens][rows]
+  std::function<std::vector<float>(std::span<const float> inputs, std::int64_t tokens)> multiply;
+  std::string kernels;  ///< for `Certificate::kernels`
+};
+[[nodiscard]] Certificate certify_product(const QuantizedWeight& weight, const CertifiedProduct& product);
 
 }  // namespace lowbit

@@ -28,7 +28,7 @@ struct ComputeOptions {
   /// Where weights and activations lie. Other devices than the CPU compute with LibTorch's own operators, whose bits
   /// may change with shapes; token ids, statistics, solvers, sampling and scores stay in main memory.
   at::Device device = at::kCPU;
-  /// Of linears that the model's file stores quantized. Packed products run on the CPU only.
+  /// Of linears that the model's file stores quantized. Packed products run on the CPU and on GPUs of NVIDIA.
   Execution execution = Execution::kSimulated;
   /// Packed products are compared with their decoded weights as they are made (`certify_product`).
   bool certify = true;

@@ -208,6 +208,7 @@ UnpackedWeight unpack(const Packed& packed) {
   weight.shape.groups = shape.groups;
   weight.shape.bits = shape.bits;
   weight.codes.resize(static_cast<std::size_t>(shape.rows) * static_cast<std::size_t>(shape.columns));
+  weight.group_index.resize(static_cast<std::size_t>(shape.columns));
   for (std::int64_t row = 0; row < shape.rows; ++row) {
     for (std::int64_t g = 0; g < shape.groups; ++g) {
       const std::int64_t at =
@@ -221,6 +222,8 @@ UnpackedWeight unpack(const Packed& packed) {
       const std::int64_t column =
           packed.has_sources ? load<std::int32_t>(packed.bytes.data() + packed.source_offset, place) : place;
       if (column < 0 || column >= shape.columns) continue;
+      weight.group_index[static_cast<std::size_t>(column)] =
+          static_cast<std::int32_t>(place / kStepColumns / shape.group_steps);
       weight.codes[static_cast<std::size_t>(row * shape.columns + column)] =
           static_cast<std::uint8_t>(load_code(packed, row, place));
     }

@@ -32,7 +32,7 @@ struct Packed {
 /// are not one number of steps.
 [[nodiscard]] Packed pack(const PackedWeight& weight, const Executor& executor = {});
 
-/// Every code, scale and zero of the packed form, in the order of the matrix.
+/// Every code, scale and zero of the packed form, in the order of the matrix, and the group of each column.
 [[nodiscard]] UnpackedWeight unpack(const Packed& packed);
 
 }  // namespace lowbit::kernels::cuda

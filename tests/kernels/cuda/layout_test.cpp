@@ -87,6 +87,11 @@ struct Same {
     EXPECT_EQ(found.codes, expected.codes) << c;
     EXPECT_EQ(found.scales, expected.scales) << c;
     EXPECT_EQ(found.zeros, expected.zeros) << c;
+    for (std::int64_t column = 0; column < c.columns; ++column) {
+      const auto at = static_cast<std::size_t>(column);
+      const std::int64_t group = expected.group_index.empty() ? column / c.group : expected.group_index[at];
+      ASSERT_EQ(found.group_index[at], group) << c << ", column " << column;
+    }
   }
 };
 

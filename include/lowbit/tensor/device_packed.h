@@ -1,0 +1,63 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "lowbit/base/export.h"
+#include "lowbit/kernels/api.h"
+#include "lowbit/tensor/dtype.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+/// What a device other than the CPU computes of packed weights. The integers are `kernels::Arithmetic`'s of these
+/// names, with the CPU's bits.
+enum class DeviceArithmetic {
+  kInt8,
+  kInt16,
+  kBFloat16,  ///< bfloat16 activations as they are, times whole code - zero, in float32
+};
+[[nodiscard]] std::string_view arithmetic_name(DeviceArithmetic arithmetic);
+
+/// Whether packed products can run on such a device at all: the CPU, GPUs of NVIDIA, and LibTorch's place for devices
+/// of others. Throws nothing, and says nothing of this machine.
+[[nodiscard]] bool is_packed_device(at::Device device);
+/// Loads the kernels for the device and asks for it; the CPU's are always there. The file is liblowbit_cuda.so beside
+/// liblowbit.so, or the one that LOWBIT_CUDA_KERNELS names. Throws `kDevice` with the remedy.
+void require_packed_products(at::Device device);
+
+/// A packed matrix in a device's memory, taken from LibTorch's allocator.
+///
+///   const DeviceWeight weight(PackedWeight::pack(canonical), device);
+///   y = weight.multiply(x, bias, DeviceArithmetic::kInt16, DType::kFloat32);
+class DeviceWeight {
+ public:
+  /// Throws `kUnsupported` for what the device's kernels lack (real zeros, tables, outliers), `kDevice` as
+  /// `require_packed_products`.
+  DeviceWeight(const kernels::PackedWeight& weight, at::Device device);
+  ~DeviceWeight();
+  DeviceWeight(DeviceWeight&&) noexcept;
+  DeviceWeight& operator=(DeviceWeight&&) noexcept;
+
+  /// x [..., in] float32 or bfloat16 (kBFloat16: bfloat16) -> [..., out] of `output`, which is one of these too; `bias`
+  /// [out] or undefined; all on the device. Launched into LibTorch's current stream; nobody waits.
+  [[nodiscard]] at::Tensor multiply(const at::Tensor& x, const at::Tensor& bias, DeviceArithmetic arithmetic,
+                                    DType output) const;
+  [[nodiscard]] std::int64_t rows() const;
+  [[nodiscard]] std::int64_t columns() const;
+  [[nodiscard]] std::int64_t bytes() const;
+  [[nodiscard]] at::Device device() const;
+  /// Copied back from the device.
+  [[nodiscard]] kernels::UnpackedWeight unpack() const;
+  /// Of its products: "cuda: integers".
+  [[nodiscard]] static std::string kernel_name(DeviceArithmetic arithmetic);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace lowbit

@@ -1,0 +1,149 @@
+#include "kernels/cuda/device_product.h"
+
+#include <utility>
+
+#include "kernels/cuda/runs.h"
+#include "kernels/cuda/schedule.h"
+#include "lowbit/base/error.h"
+
+namespace lowbit::kernels::cuda {
+
+namespace {
+
+// Hands out parts of a workspace, each of which begins on 256 bytes; without one it counts.
+class Parts {
+ public:
+  explicit Parts(std::byte* base) : base_(base) {}
+  template <typename T>
+  T* take(std::int64_t count) {
+    std::byte* part = base_ == nullptr ? nullptr : base_ + used_;
+    used_ += (count * static_cast<std::int64_t>(sizeof(T)) + 255) / 256 * 256;
+    return reinterpret_cast<T*>(part);
+  }
+  [[nodiscard]] std::int64_t used() const { return used_; }
+
+ private:
+  std::byte* base_;
+  std::int64_t used_ = 0;
+};
+
+struct IntegerSpace {
+  std::int8_t* bytes;
+  float* scales;
+  std::int32_t* sums;
+  IntegerSpace(Parts& parts, int planes, std::int64_t tokens, std::int64_t places, std::int64_t runs)
+      : bytes(parts.take<std::int8_t>(planes * tokens * places)),
+        scales(parts.take<float>(planes == 1 ? tokens : tokens * runs)),
+        sums(parts.take<std::int32_t>(tokens * runs)) {}
+};
+
+struct HalfSpace {
+  std::uint16_t* arranged;  // null where columns lie as they come
+  float* partials;
+  std::uint32_t* arrivals;
+  HalfSpace(Parts& parts, const Packed& layout, const SkinnySchedule& schedule, std::int32_t tokens)
+      : arranged(layout.has_sources
+                     ? parts.take<std::uint16_t>(std::int64_t{tokens} * layout.shape.steps * kStepColumns)
+                     : nullptr),
+        partials(parts.take<float>(static_cast<std::int64_t>(schedule.partial_bytes(layout.shape, tokens)) / 4)),
+        arrivals(parts.take<std::uint32_t>(static_cast<std::int64_t>(schedule.arrival_bytes()) / 4)) {}
+};
+
+}  // namespace
+
+DeviceProduct::DeviceProduct(Library library, int device, const Packed& packed)
+    : library_(library), device_(device), multiprocessors_(library_.require_device(device).multiprocessors) {
+  layout_.shape = packed.shape;
+  layout_.zero_offset = packed.zero_offset;
+  layout_.scale_offset = packed.scale_offset;
+  layout_.source_offset = packed.source_offset;
+  layout_.has_zeros = packed.has_zeros;
+  layout_.has_sources = packed.has_sources;
+}
+
+std::int64_t DeviceProduct::runs() const { return runs_of(layout_.shape.groups, layout_.shape.group_steps); }
+std::int64_t DeviceProduct::places() const { return std::int64_t{layout_.shape.steps} * kStepColumns; }
+
+std::int64_t DeviceProduct::workspace_bytes(DeviceArithmetic arithmetic, std::int32_t tokens) const {
+  Parts parts(nullptr);
+  if (arithmetic == DeviceArithmetic::kHalf) {
+    (void)HalfSpace(parts, layout_, schedule_skinny(layout_.shape, tokens, multiprocessors_), tokens);
+  } else {
+    (void)IntegerSpace(parts, arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, tokens, places(), runs());
+  }
+  return parts.used();
+}
+
+void DeviceProduct::multiply(DeviceArithmetic arithmetic, const DeviceCall& call) const {
+  if (call.tokens == 0) return;
+  Report report{};
+  Library::check(library_.table().use_device(device_, &report), report, "choosing the GPU");
+  if (arithmetic == DeviceArithmetic::kHalf) return multiply_halves(call);
+  multiply_integers(arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, call);
+}
+
+void DeviceProduct::multiply_integers(int planes, const DeviceCall& call) const {
+  const Matrix matrix = layout_.at(call.weight);
+  Parts parts(call.workspace);
+  const IntegerSpace space(parts, planes, call.tokens, places(), runs());
+  const QuantizeCall quantize = {
+      call.input,   call.input_kind, matrix.columns,     call.tokens, matrix.columns, layout_.sources_at(call.weight),
+      matrix.steps, matrix.groups,   matrix.group_steps, space.bytes, space.scales,   space.sums};
+  const Launch launch = {call.stream, 0};
+  Report report{};
+  Library::check(library_.table().quantize(planes, &quantize, &launch, &report), report, "rounding activations");
+  const IntegerProduct product = {matrix,       space.bytes,
+                                  space.scales, space.sums,
+                                  call.tokens,  {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0}};
+  Library::check(library_.table().integer_product(planes, &product, &launch, &report), report, "multiplying integers");
+}
+
+// Splits are joined by the last block to arrive, and blocks count from zero.
+void DeviceProduct::multiply_halves(const DeviceCall& call) const {
+  if (call.input_kind == NumberKind::kFloat32) {
+    fail(ErrorCode::kInternal, "a product of 16-bit activations was given float32");
+  }
+  const Matrix matrix = layout_.at(call.weight);
+  const SkinnySchedule schedule = schedule_skinny(matrix, call.tokens, multiprocessors_);
+  Parts parts(call.workspace);
+  const HalfSpace space(parts, layout_, schedule, call.tokens);
+  const Launch launch = {call.stream, 0};
+  Report report{};
+  const Table& table = library_.table();
+  if (schedule.splits > 1) {
+    Library::check(table.fill(space.arrivals, 0, schedule.arrival_bytes(), call.stream, &report), report,
+                   "clearing counters");
+  }
+  const auto* input = static_cast<const std::uint16_t*>(call.input);
+  std::int32_t width = matrix.columns;
+  if (layout_.has_sources) {
+    width = static_cast<std::int32_t>(places());
+    const ArrangeCall arrange = {input, matrix.columns, call.tokens, matrix.columns, layout_.sources_at(call.weight),
+                                 width, space.arranged};
+    Library::check(table.arrange(&arrange, &launch, &report), report, "arranging activations");
+    input = space.arranged;
+  }
+  const HalfProduct product = {matrix,
+                               input,
+                               width,
+                               width,
+                               call.tokens,
+                               width % 8 == 0 && reinterpret_cast<std::uintptr_t>(input) % 16 == 0,
+                               {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
+                               schedule.splits,
+                               space.partials,
+                               space.arrivals};
+  Library::check(table.half_product(HalfKernel::kSkinny, call.input_kind, &product, &launch, &report), report,
+                 "multiplying 16-bit activations");
+}
+
+std::string DeviceProduct::kernel_name(DeviceArithmetic arithmetic) {
+  switch (arithmetic) {
+    case DeviceArithmetic::kInt8: return "cuda: integers";
+    case DeviceArithmetic::kInt16: return "cuda: integers, two planes";
+    case DeviceArithmetic::kHalf: break;
+  }
+  return "cuda: skinny";
+}
+
+}  // namespace lowbit::kernels::cuda

@@ -1,0 +1,141 @@
+#include "lowbit/tensor/device_packed.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <cstdlib>
+#include <limits>
+#include <utility>
+
+#include "kernels/cuda/device_product.h"
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/packed.h"
+#include "tensor/scalar_type.h"
+
+namespace lowbit {
+namespace {
+
+namespace cuda = kernels::cuda;
+
+constexpr const char* kFileVariable = "LOWBIT_CUDA_KERNELS";
+
+cuda::Library open_library() {
+  const char* named = std::getenv(kFileVariable);
+  return named != nullptr && *named != '\0' ? cuda::Library::open(named) : cuda::Library::open();
+}
+
+int index_of(at::Device device) { return device.has_index() ? device.index() : 0; }
+
+at::Tensor make_bytes(std::int64_t count, at::Device device) {
+  return at::empty({count}, at::TensorOptions(at::kByte).device(device));
+}
+
+cuda::DeviceArithmetic kernels_arithmetic(DeviceArithmetic arithmetic) {
+  switch (arithmetic) {
+    case DeviceArithmetic::kInt8: return cuda::DeviceArithmetic::kInt8;
+    case DeviceArithmetic::kInt16: return cuda::DeviceArithmetic::kInt16;
+    case DeviceArithmetic::kBFloat16: break;
+  }
+  return cuda::DeviceArithmetic::kHalf;
+}
+
+bool is_number(DType type) { return type == DType::kFloat32 || type == DType::kBFloat16; }
+cuda::NumberKind kind_of(DType type) {
+  return type == DType::kFloat32 ? cuda::NumberKind::kFloat32 : cuda::NumberKind::kBFloat16;
+}
+
+// Work of LibTorch's and ours follow each other in this stream.
+void* current_stream(at::Device device) {
+  return c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
+}
+
+}  // namespace
+
+std::string_view arithmetic_name(DeviceArithmetic arithmetic) {
+  switch (arithmetic) {
+    case DeviceArithmetic::kInt8: return kernels::arithmetic_name(kernels::Arithmetic::kInt8);
+    case DeviceArithmetic::kInt16: return kernels::arithmetic_name(kernels::Arithmetic::kInt16);
+    case DeviceArithmetic::kBFloat16: break;
+  }
+  return "bfloat16";
+}
+
+bool is_packed_device(at::Device device) { return device.is_cpu() || device.is_cuda() || device.is_privateuseone(); }
+
+void require_packed_products(at::Device device) {
+  if (device.is_cpu()) return;
+  (void)open_library().require_device(index_of(device));
+}
+
+struct DeviceWeight::State {
+  State(const cuda::Packed& packed, at::Device device)
+      : product(open_library(), index_of(device), packed), memory(make_bytes(bytes_of(packed), device)) {
+    const at::Tensor bytes =
+        at::from_blob(const_cast<std::byte*>(packed.bytes.data()), {bytes_of(packed)}, at::TensorOptions(at::kByte));
+    memory.copy_(bytes);
+    check_place(memory);
+  }
+  static std::int64_t bytes_of(const cuda::Packed& packed) { return static_cast<std::int64_t>(packed.bytes.size()); }
+  static void check_place(const at::Tensor& tensor) {
+    if (reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % 256 == 0) return;
+    fail(ErrorCode::kInternal, "memory of '{}' does not begin on 256 bytes", tensor.device().str());
+  }
+
+  cuda::DeviceProduct product;
+  at::Tensor memory;
+};
+
+DeviceWeight::DeviceWeight(const kernels::PackedWeight& weight, at::Device device)
+    : state_(std::make_unique<State>(cuda::pack(weight, pool_executor()), device)) {}
+DeviceWeight::~DeviceWeight() = default;
+DeviceWeight::DeviceWeight(DeviceWeight&&) noexcept = default;
+DeviceWeight& DeviceWeight::operator=(DeviceWeight&&) noexcept = default;
+
+std::int64_t DeviceWeight::rows() const { return state_->product.layout().shape.rows; }
+std::int64_t DeviceWeight::columns() const { return state_->product.layout().shape.columns; }
+std::int64_t DeviceWeight::bytes() const { return state_->memory.numel(); }
+at::Device DeviceWeight::device() const { return state_->memory.device(); }
+
+at::Tensor DeviceWeight::multiply(const at::Tensor& x, const at::Tensor& bias, DeviceArithmetic arithmetic,
+                                  DType output_type) const {
+  const bool fits = x.dim() >= 1 && x.size(-1) == columns() && x.device() == device() && is_number(dtype_of(x)) &&
+                    is_number(output_type) &&
+                    (arithmetic != DeviceArithmetic::kBFloat16 || x.scalar_type() == at::kBFloat16);
+  if (!fits || x.numel() / columns() > std::numeric_limits<std::int32_t>::max()) {
+    fail(ErrorCode::kInternal, "packed product on '{}': the input is {} of {} on '{}', expected [..., {}] for '{}'",
+         device().str(), shape_text(shape_of(x)), c10::toString(x.scalar_type()), x.device().str(), columns(),
+         arithmetic_name(arithmetic));
+  }
+  const at::Tensor input = x.contiguous();
+  const at::Tensor offsets = bias.defined() ? bias.to(device(), at::kFloat).contiguous() : bias;
+  Shape shape = shape_of(x);
+  shape.back() = rows();
+  at::Tensor output = at::empty(shape, input.options().dtype(scalar_type(output_type)));
+  const auto tokens = static_cast<std::int32_t>(x.numel() / columns());
+  if (tokens == 0) return output;
+  const cuda::DeviceArithmetic chosen = kernels_arithmetic(arithmetic);
+  at::Tensor workspace = make_bytes(state_->product.workspace_bytes(chosen, tokens), device());
+  State::check_place(workspace);
+  state_->product.multiply(chosen,
+                           {static_cast<const std::byte*>(state_->memory.const_data_ptr()), input.const_data_ptr(),
+                            output.mutable_data_ptr(), kind_of(dtype_of(x)), kind_of(output_type),
+                            bias.defined() ? offsets.const_data_ptr<float>() : nullptr, tokens,
+                            static_cast<std::byte*>(workspace.mutable_data_ptr()), current_stream(device())});
+  return output;
+}
+
+kernels::UnpackedWeight DeviceWeight::unpack() const {
+  cuda::Packed packed = state_->product.layout();
+  const at::Tensor here = state_->memory.cpu();
+  const auto bytes = bytes_of(here);
+  packed.bytes.assign(bytes.begin(), bytes.end());
+  return cuda::unpack(packed);
+}
+
+std::string DeviceWeight::kernel_name(DeviceArithmetic arithmetic) {
+  return cuda::DeviceProduct::kernel_name(kernels_arithmetic(arithmetic));
+}
+
+}  // namespace lowbit

@@ -1,0 +1,193 @@
+// Packed products on another device, by the kernels' own sources on the tests' model of a GPU: the same loader, the
+// same table of functions and the same launches as on a real one.
+#include <ATen/core/Tensor.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "lowbit/formats/pack_weight.h"
+#include "lowbit/model/decoder.h"
+#include "lowbit/tensor/device_packed.h"
+#include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/packed.h"
+#include "model/device_linear.h"
+#include "other_device/stand_in.h"
+#include "quantization/small_run.h"
+#include "support/error_text.h"
+
+namespace lowbit {
+namespace {
+
+using kernels::Arithmetic;
+using ::testing::AllOf;
+using ::testing::Each;
+using testing::error_text;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using testing::SmallRun;
+using testing::stand_in;
+
+at::Tensor random_tensor(const Shape& shape, std::string_view name) {
+  const Random random(5, name);
+  std::int64_t count = 1;
+  for (const std::int64_t size : shape) count *= size;
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(random.normal(i));
+  return tensor_of(values).view(shape);
+}
+
+QuantizedWeight quantized(std::int64_t rows, std::int64_t columns, int bits, std::int64_t group) {
+  return quantize_to_nearest(random_tensor({rows, columns}, "weight"),
+                             GridOptions{.bits = bits, .group = group}.spec());
+}
+
+class PackedOnOtherDevice : public ::testing::Test {
+ protected:
+  PackedOnOtherDevice() { ::setenv("LOWBIT_CUDA_KERNELS", LOWBIT_EMULATED_CUDA, 1); }
+  ~PackedOnOtherDevice() override { ::unsetenv("LOWBIT_CUDA_KERNELS"); }
+
+  static std::shared_ptr<Model> open(const SmallRun& run, const std::string& artifact, Execution execution, bool there,
+                                     DType type = DType::kFloat32) {
+    ComputeOptions options{.dtype = type, .deterministic = !there};
+    options.execution = execution;
+    if (there) options.device = stand_in();
+    return Model::make(run.artifact(artifact), nullptr, options, Model::Residency::kResident,
+                       runtime_readers(run.registries));
+  }
+  static at::Tensor logits(const Model& model) {
+    const NoGradScope no_grad;
+    const at::Tensor ids = make_arange(14, DType::kInt64).mul(7).remainder(20).view({2, 7});
+    return model.logits(model.run(model.embed(ids))).cpu();
+  }
+
+ private:
+  testing::ReachableMemory reachable_;
+};
+
+TEST_F(PackedOnOtherDevice, HasTheCpusBitsForIntegers) {
+  const at::Tensor bias = random_tensor({37}, "bias");
+  for (const int bits : {2, 3, 4, 8}) {
+    for (const std::int64_t group : {std::int64_t{32}, std::int64_t{48}, std::int64_t{-1}}) {
+      const kernels::PackedWeight packed = pack_weight(quantized(37, 150, bits, group));
+      const DeviceWeight weight(packed, stand_in());
+      const at::Tensor x = random_tensor({2, 5, 150}, "x");
+      for (const auto& [there, here] : {std::pair(DeviceArithmetic::kInt8, Arithmetic::kInt8),
+                                        std::pair(DeviceArithmetic::kInt16, Arithmetic::kInt16)}) {
+        const at::Tensor found = weight.multiply(x.to(stand_in()), bias.to(stand_in()), there, DType::kFloat32);
+        EXPECT_EQ(found.device(), stand_in());
+        EXPECT_TRUE(found.cpu().equal(packed_linear(x, packed, bias, here))) << bits << " bits, groups of " << group;
+      }
+    }
+  }
+}
+
+// A sum of 16-bit products is a sum of float32 in some order: at most a rounding of 2^-24 for each column and group.
+TEST_F(PackedOnOtherDevice, TakesBFloat16AsItIs) {
+  const QuantizedWeight quantized_weight = quantized(40, 600, 4, 64);
+  const DeviceWeight weight(pack_weight(quantized_weight), stand_in());
+  const at::Tensor dense = quantized_weight.dequantize().to(at::kDouble);
+  for (const std::int64_t tokens : {1, 20}) {
+    const at::Tensor x = to_dtype(random_tensor({tokens, 600}, "x"), DType::kBFloat16);
+    const at::Tensor wide = x.to(at::kDouble);
+    const at::Tensor found = weight.multiply(x.to(stand_in()), {}, DeviceArithmetic::kBFloat16, DType::kFloat32).cpu();
+    const at::Tensor allowed = wide.abs().matmul(dense.abs().t()).mul(620 * 0x1p-24);
+    EXPECT_TRUE(found.to(at::kDouble).sub(wide.matmul(dense.t())).abs().le(allowed).all().item<bool>());
+    const at::Tensor rounded = weight.multiply(x.to(stand_in()), {}, DeviceArithmetic::kBFloat16, DType::kBFloat16);
+    EXPECT_TRUE(rounded.cpu().equal(to_dtype(found, DType::kBFloat16)));
+  }
+}
+
+TEST_F(PackedOnOtherDevice, GivesTheWeightBack) {
+  SmallRun run;
+  run.quantize("[{gptq: {bits: 4, group: 8, act_order: true}}]", "moved");
+  for (const std::string& name : linear_names(run.model().architecture())) {
+    const QuantizedWeight weight = run.layer("moved", name);
+    const DeviceLinear linear(DeviceWeight(pack_weight(weight), stand_in()), {}, DeviceArithmetic::kInt16);
+    EXPECT_TRUE(linear.dense_weight().equal(weight.dequantize())) << name;
+    const at::Tensor x = random_tensor({3, linear.in_features()}, name);
+    EXPECT_TRUE(linear.forward(x.to(stand_in()), false)
+                    .cpu()
+                    .equal(packed_linear(x, pack_weight(weight), {}, Arithmetic::kInt16)));
+  }
+}
+
+TEST_F(PackedOnOtherDevice, CertifiesWhatLiesOnTheDevice) {
+  QuantizedWeight weight = quantized(32, 96, 4, 32);
+  for (const DeviceArithmetic arithmetic :
+       {DeviceArithmetic::kInt8, DeviceArithmetic::kInt16, DeviceArithmetic::kBFloat16}) {
+    const DeviceLinear linear(DeviceWeight(pack_weight(weight), stand_in()), {}, arithmetic);
+    const Certificate certificate = linear.certify(weight);
+    EXPECT_TRUE(certificate.holds()) << arithmetic_name(arithmetic) << ": " << certificate.worst_share << " on "
+                                     << certificate.input;
+    EXPECT_GT(certificate.outputs, 0);
+    QuantizedWeight other = weight;
+    other.codes = weight.codes.clone();
+    other.codes[17][40] = (weight.codes[17][40].item<int>() + 1) % 16;
+    const Certificate found = linear.certify(other);
+    EXPECT_FALSE(found.holds()) << arithmetic_name(arithmetic);
+    EXPECT_EQ(found.row, 17);
+  }
+}
+
+TEST_F(PackedOnOtherDevice, RunsAWholeModel) {
+  SmallRun run;
+  run.quantize("[{head: {bits: 8}}, {rtn: {bits: 4, group: 16}}]", "int16");
+  run.quantize("[{rtn: {bits: 8, group: -1}}, {activations: {bits: 8}}]", "int8");
+  for (const auto& [artifact, kernel] :
+       {std::pair("int16", "cuda: integers, two planes"), std::pair("int8", "cuda: integers")}) {
+    const auto model = open(run, artifact, Execution::kPacked, true);
+    const at::Tensor expected = logits(*open(run, artifact, Execution::kPacked, false));
+    // What is not a product is computed by other operators: float32 rounding, and an input that falls to the other
+    // side.
+    const double size = expected.abs().max().item<double>();
+    EXPECT_LE(logits(*model).sub(expected).abs().max().item<double>(), size / 100) << artifact;
+    const auto products = model->products();
+    EXPECT_THAT(products, SizeIs(std::string(artifact) == "int16" ? 15 : 14));
+    EXPECT_THAT(products,
+                Each(AllOf(Field(&ProductRecord::packed, true), Field(&ProductRecord::arithmetic, artifact),
+                           Field(&ProductRecord::kernels, kernel), Field(&ProductRecord::outputs, ::testing::Gt(0)))));
+  }
+  const auto model = open(run, "int16", Execution::kPacked, true, DType::kBFloat16);
+  (void)logits(*model);
+  EXPECT_THAT(model->products(), Each(Field(&ProductRecord::arithmetic, "bfloat16")));
+  const Decoder decoder(*model, 1, 8);
+  EXPECT_EQ(decoder.detour(), "the model lies on 'privateuseone:0'");
+}
+
+TEST_F(PackedOnOtherDevice, SaysWhatItCannotRun) {
+  SmallRun run;
+  run.quantize("[{rtn: {format: nf4, group: 16}}]", "table");
+  run.quantize("[{rtn: {bits: 4, group: 16}}, {activations: {bits: 4}}]", "around");
+  const auto run_packed = [&](const std::string& artifact) {
+    return error_text(ErrorCode::kUnsupported, [&] { (void)logits(*open(run, artifact, Execution::kPacked, true)); });
+  };
+  EXPECT_THAT(run_packed("table"), HasSubstr("cannot run packed: packing for CUDA: the weight has a table of numbers"));
+  EXPECT_THAT(run_packed("around"), HasSubstr("cannot run packed: inputs are mapped or rounded by 'int4"));
+  for (const char* artifact : {"table", "around"}) {
+    const auto model = open(run, artifact, Execution::kAuto, true);
+    EXPECT_LE(logits(*model).sub(logits(*open(run, artifact, Execution::kSimulated, false))).abs().max().item<double>(),
+              1e-1);
+    EXPECT_THAT(model->products(), Each(Field(&ProductRecord::packed, false)));
+  }
+}
+
+TEST_F(PackedOnOtherDevice, SaysThatItsKernelsAreMissing) {
+  ::setenv("LOWBIT_CUDA_KERNELS", "/no/such/kernels.so", 1);
+  const auto text =
+      AllOf(HasSubstr("lowbit's CUDA kernels cannot be loaded (/no/such/kernels.so: "), HasSubstr("use 'cpu'"));
+  EXPECT_THAT(error_text(ErrorCode::kDevice, [] { require_packed_products(stand_in()); }), text);
+  require_packed_products(at::kCPU);
+  SmallRun run;
+  run.quantize("[{rtn: {bits: 4, group: 16}}]", "out");
+  EXPECT_THAT(error_text(ErrorCode::kDevice, [&] { (void)logits(*open(run, "out", Execution::kPacked, true)); }), text);
+  const auto model = open(run, "out", Execution::kAuto, true);
+  (void)logits(*model);
+  EXPECT_THAT(model->products(), Each(Field(&ProductRecord::reason, text)));
+}
+
+}  // namespace
+}  // namespace lowbit
