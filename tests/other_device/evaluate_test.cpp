@@ -10,6 +10,7 @@
 #include "lowbit/base/files.h"
 #include "lowbit/model/decoder.h"
 #include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/parallel.h"
 #include "other_device/stand_in.h"
 #include "support/test_data.h"
 
@@ -20,6 +21,7 @@ using testing::ByteModelSource;
 using testing::stand_in;
 
 std::shared_ptr<Model> open(bool there, double noise = 0, Model::Residency residency = Model::Residency::kResident) {
+  set_thread_count(1);  // products this small lose more by threads than they gain
   ComputeOptions options;
   options.deterministic = !there;
   if (there) options.device = stand_in();

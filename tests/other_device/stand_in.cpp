@@ -1,12 +1,10 @@
 #include "other_device/stand_in.h"
 
 #include <ATen/EmptyTensor.h>
+#include <ATen/InferSize.h>
+#include <ATen/TensorUtils.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/native/CPUFallback.h>
-#include <ATen/ops/_reshape_alias_native.h>
-#include <ATen/ops/as_strided_native.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/view_native.h>
 #include <c10/core/Allocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
@@ -15,6 +13,8 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <optional>
+#include <utility>
 
 namespace lowbit::testing {
 namespace {
@@ -53,11 +53,36 @@ c10::Allocator* memory() {
   return &instance;
 }
 
+at::Tensor over(c10::Storage storage, c10::DispatchKeySet keys, const at::Tensor& like, c10::IntArrayRef size,
+                c10::IntArrayRef stride, std::int64_t offset) {
+  at::Tensor tensor =
+      at::detail::make_tensor<c10::TensorImpl>(c10::TensorImpl::VIEW, std::move(storage), keys, like.dtype());
+  tensor.unsafeGetTensorImpl()->set_sizes_and_strides(size, stride, offset);
+  return tensor;
+}
+
 // The same numbers as a tensor of the CPU.
 at::Tensor in_main_memory(const at::Tensor& tensor) {
   if (tensor.is_cpu()) return tensor;
-  return at::from_blob(Memory::with(const_cast<void*>(tensor.const_data_ptr()), 0), tensor.sizes(), tensor.strides(),
-                       at::TensorOptions(tensor.scalar_type()));
+  const c10::Storage& storage = tensor.storage();
+  void* own = Memory::with(const_cast<void*>(storage.data()), 0);
+  c10::Storage same(c10::Storage::use_byte_size_t(), storage.nbytes(), c10::DataPtr(own, c10::Device(at::kCPU)));
+  return over(std::move(same), c10::DispatchKeySet(c10::DispatchKey::CPU), tensor, tensor.sizes(), tensor.strides(),
+              tensor.storage_offset());
+}
+
+at::Tensor as_strided(const at::Tensor& self, c10::IntArrayRef size, c10::IntArrayRef stride,
+                      std::optional<std::int64_t> offset) {
+  return over(self.storage(), self.key_set(), self, size, stride, offset.value_or(self.storage_offset()));
+}
+at::Tensor view(const at::Tensor& self, c10::IntArrayRef size) {
+  const at::DimVector whole = at::infer_size_dv(size, self.numel());
+  const auto stride = at::detail::computeStride(self.sizes(), self.strides(), whole);
+  TORCH_CHECK(stride.has_value(), "a view of ", self.sizes(), " cannot be ", size);
+  return as_strided(self, whole, *stride, std::nullopt);
+}
+at::Tensor reshape_alias(const at::Tensor& self, c10::IntArrayRef size, c10::IntArrayRef stride) {
+  return as_strided(self, size, stride, std::nullopt);
 }
 
 at::Tensor make(c10::IntArrayRef size, std::optional<at::ScalarType> type, std::optional<c10::Layout>,
@@ -93,9 +118,9 @@ TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
   library.impl("empty.memory_format", &make);
   library.impl("empty_strided", &make_strided);
-  library.impl("as_strided", TORCH_FN(at::native::as_strided_tensorimpl));
-  library.impl("view", TORCH_FN(at::native::view));
-  library.impl("_reshape_alias", TORCH_FN(at::native::_reshape_alias));
+  library.impl("as_strided", &as_strided);
+  library.impl("view", &view);
+  library.impl("_reshape_alias", &reshape_alias);
   library.impl("resize_", &resize);
   library.impl("_copy_from", &copy);
   library.impl("_copy_from_and_resize", &copy_and_resize);
