@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <functional>
 #include <numeric>
+#include <optional>
 
 #include "efficiency/clock.h"
 #include "efficiency/energy.h"
+#include "efficiency/gpu_meter.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/random.h"
 #include "lowbit/model/decoder.h"
+#include "lowbit/tensor/device_peaks.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 
@@ -46,6 +49,12 @@ struct Parts {
   }
 };
 
+// The CPU multiplies bfloat16 numbers as float32.
+std::string float_arithmetic(const Model& model) {
+  const ComputeOptions& options = model.options();
+  return options.device.is_cpu() || options.dtype == DType::kFloat32 ? "float32" : "bfloat16";
+}
+
 Part head_of(const Model& model) {
   const Architecture& a = model.architecture();
   const auto parameters = static_cast<double>(a.vocabulary * a.hidden);
@@ -53,7 +62,7 @@ Part head_of(const Model& model) {
   if (!products.empty() && products.back().linear == kHead && products.back().packed) {
     return {static_cast<double>(products.back().bytes), parameters, products.back().arithmetic};
   }
-  return {parameters * dtype_bytes(model.options().dtype), parameters, "float32"};
+  return {parameters * dtype_bytes(model.options().dtype), parameters, float_arithmetic(model)};
 }
 
 Parts parts_of(const Model& model) {
@@ -63,7 +72,7 @@ Parts parts_of(const Model& model) {
     for (const LinearSlot& slot : block->linears()) {
       parts.linears.push_back({static_cast<double>(slot.op->weight_bytes()),
                                static_cast<double>(slot.op->in_features() * slot.op->out_features()),
-                               slot.record.packed ? slot.record.arithmetic : "float32"});
+                               slot.record.packed ? slot.record.arithmetic : float_arithmetic(model)});
     }
   }
   parts.head = head_of(model);
@@ -109,7 +118,36 @@ class Roofline {
   double number_bytes_;
 };
 
-DecodeTiming time_batch(const Model& model, const DecodeBenchOptions& options, std::int64_t batch, EnergyMeter& energy,
+// The counters of the device that computes.
+class Energy {
+ public:
+  explicit Energy(at::Device device) {
+    if (device.is_cuda()) {
+      gpu_.emplace(device.index());
+      obstacle_ = gpu_->obstacle();
+    } else if (device.is_cpu()) {
+      processor_.emplace();
+      obstacle_ = processor_->obstacle();
+    } else {
+      obstacle_ = fmt::format("'{}' has no energy counter", device.str());
+    }
+  }
+  [[nodiscard]] const std::string& obstacle() const { return obstacle_; }
+  void start() {
+    if (!obstacle_.empty()) return;
+    if (processor_) processor_->start();
+    if (gpu_) begin_ = gpu_->joules();
+  }
+  [[nodiscard]] double joules() const { return processor_ ? processor_->joules() : gpu_->joules() - begin_; }
+
+ private:
+  std::optional<EnergyMeter> processor_;
+  std::optional<GpuMeter> gpu_;
+  double begin_ = 0;
+  std::string obstacle_;
+};
+
+DecodeTiming time_batch(const Model& model, const DecodeBenchOptions& options, std::int64_t batch, Energy& energy,
                         const Cancellation& cancellation, const std::function<void()>& after_run) {
   DecodeTiming timing;
   timing.batch = batch;
@@ -189,8 +227,9 @@ DecodeBench run_decode_bench(const Model& model, const DecodeBenchOptions& optio
   const Parts parts = parts_of(model);
   bench.weight_bytes = static_cast<std::int64_t>(parts.bytes());
   bench.products = summarize_products(model.products());
-  bench.machine = probe_machine({bench.weight_bytes});
-  EnergyMeter energy;
+  const at::Device device = model.options().device;
+  bench.machine = device.is_cpu() ? probe_machine({bench.weight_bytes}) : probe_device(device, {bench.weight_bytes});
+  Energy energy(device);
   bench.energy_obstacle = energy.obstacle();
   const auto runs = static_cast<std::int64_t>(options.batches.size()) * (options.repetitions + 1);
   const auto task = progress.start("measuring", runs, "runs");
@@ -206,6 +245,7 @@ DecodeBench run_decode_bench(const Model& model, const DecodeBenchOptions& optio
   }
   bench.processor_share = (processor_seconds() - processor) / ((wall_seconds() - wall) * bench.machine.threads);
   bench.peak_memory = peak_memory();
+  if (!device.is_cpu()) bench.peak_device_memory = peak_device_memory(device);
   return bench;
 }
 

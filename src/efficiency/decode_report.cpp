@@ -41,6 +41,7 @@ std::string decode_bench_json(const DecodeBench& bench) {
                {"processor_share", bench.processor_share},
                {"weight_bytes_per_token", bench.weight_bytes},
                {"peak_memory_bytes", bench.peak_memory}};
+  if (bench.peak_device_memory > 0) json["peak_device_memory_bytes"] = bench.peak_device_memory;
   json["products"] = Json::array();
   for (const ProductSummary& summary : bench.products) json["products"].push_back(summary.text());
   if (!bench.energy_obstacle.empty()) json["energy"] = bench.energy_obstacle;
@@ -65,6 +66,10 @@ std::string decode_bench_table(const DecodeBench& bench) {
   std::string text = machine_table(bench.machine);
   text += fmt::format("{:.0f} % of the processor's time while measuring; peak memory {}\n", 100 * bench.processor_share,
                       format_bytes(static_cast<std::uint64_t>(bench.peak_memory)));
+  if (bench.peak_device_memory > 0) {
+    text += fmt::format("peak memory of the device {}\n",
+                        format_bytes(static_cast<std::uint64_t>(bench.peak_device_memory)));
+  }
   for (const ProductSummary& summary : bench.products) text += fmt::format("products: {}\n", summary.text());
   if (!bench.energy_obstacle.empty()) text += fmt::format("energy: {}\n", bench.energy_obstacle);
   text += fmt::format("{} tokens of prompt, {} new ones, {} repetitions; a token reads {:.1f} MB of weights\n\n",

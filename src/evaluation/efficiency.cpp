@@ -33,8 +33,10 @@ std::vector<std::pair<std::string, std::string>> facts_of(const DecodeBench& ben
       {"threads", std::to_string(bench.machine.threads)},
       {"load before", fmt::format("{:.1f}", bench.machine.load_average)},
       {"share of the processor's time", fmt::format("{:.0f} %", 100 * bench.processor_share)},
-      {"read bandwidth", fmt::format("{:.1f} GB/s", bench.machine.bandwidths.front().second / 1e9)},
+      {bench.machine.device.empty() ? "read bandwidth" : "copy bandwidth",
+       fmt::format("{:.1f} GB/s", bench.machine.bandwidths.front().second / 1e9)},
       {"energy", bench.energy_obstacle.empty() ? "measured" : bench.energy_obstacle}};
+  if (!bench.machine.device.empty()) facts.emplace_back("device", bench.machine.device);
   const std::string& detour = bench.timings.front().detour;
   if (!detour.empty()) facts.emplace_back("through LibTorch between products", detour);
   return facts;
@@ -97,6 +99,10 @@ EvaluationResult Efficiency::run(const EvaluationContext& context) const {
   result.metrics.push_back({"weight_bytes_per_token", static_cast<double>(bench.weight_bytes), std::nullopt, false});
   result.metrics.push_back({"cache_bytes", static_cast<double>(timing.cache_bytes), std::nullopt, false});
   result.metrics.push_back({"peak_memory_bytes", static_cast<double>(bench.peak_memory), std::nullopt, false});
+  if (bench.peak_device_memory > 0) {
+    result.metrics.push_back(
+        {"peak_device_memory_bytes", static_cast<double>(bench.peak_device_memory), std::nullopt, false});
+  }
   if (!timing.joules.empty()) {
     const auto tokens = static_cast<double>(options_.batch * (options_.prompt + options_.new_tokens));
     std::vector<double> joules;

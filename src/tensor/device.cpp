@@ -9,12 +9,16 @@
 #include <string>
 
 #include "lowbit/base/error.h"
+#include "tensor/gpu_driver.h"
 #include "tensor/scalar_type.h"
 
 namespace lowbit {
 namespace {
 
 constexpr std::string_view kCuda = "cuda";
+// Of the LibTorch that tools/setup brings: what it is built with, and the oldest GPU that its kernels are for.
+constexpr int kTorchCuda = 13000;
+constexpr int kTorchCapability = 75;
 
 // The number behind "cuda:", 0 behind "cuda" alone; -1 for another text.
 int cuda_index(std::string_view name) {
@@ -48,10 +52,10 @@ at::Device compute_device(std::string_view name) {
   }
   load_cuda(name);
   const int found = at::globalContext().hasCUDA() ? static_cast<int>(at::detail::getCUDAHooks().deviceCount()) : 0;
-  if (index >= found) {
-    fail(ErrorCode::kDevice,
-         "device '{}' was asked for, and LibTorch finds {} usable GPUs; look at 'nvidia-smi', or use 'cpu'", name,
-         found);
+  std::string obstacle = gpu_obstacle(index, kTorchCuda, kTorchCapability);
+  if (obstacle.empty() && index >= found) obstacle = fmt::format("LibTorch finds {}; look at 'nvidia-smi'", found);
+  if (!obstacle.empty()) {
+    fail(ErrorCode::kDevice, "device '{}' was asked for, and LibTorch cannot use it: {}, or use 'cpu'", name, obstacle);
   }
   return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
 }

@@ -31,7 +31,15 @@ void guard_torch(const std::function<void()>& action) {
     // The CPU allocator's failure has no class of its own.
     const bool memory = dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
                         line.find("can't allocate memory") != std::string::npos;
+    if (memory && line.find("CUDA") != std::string::npos) {
+      fail(ErrorCode::kDevice,
+           "the GPU is out of memory ({}); smaller 'batch_tokens', 'memory: streamed' or 'device: cpu' take less of it",
+           line);
+    }
     if (memory) fail(ErrorCode::kDevice, "out of memory: {}", line);
+    if (line.starts_with("CUDA error")) {
+      fail(ErrorCode::kDevice, "the GPU failed ({}); look at 'nvidia-smi', or use 'device: cpu'", line);
+    }
     fail(ErrorCode::kInternal, "LibTorch: {}", line);
   } catch (const std::bad_alloc&) {
     fail(ErrorCode::kDevice, "out of memory");

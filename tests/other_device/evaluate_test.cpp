@@ -1,5 +1,6 @@
 // Scores, divergence, caches and written text of a model on a device that is not the CPU.
 #include <ATen/core/Tensor.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -8,6 +9,7 @@
 #include "evaluation/byte_model.h"
 #include "evaluation/perplexity.h"
 #include "lowbit/base/files.h"
+#include "lowbit/efficiency/decode.h"
 #include "lowbit/model/decoder.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
@@ -108,6 +110,17 @@ TEST(DecodeOnOtherDevice, ReadsTokenByToken) {
     return decoder.read(ids.narrow(1, 5, 1), Cancellation());
   };
   EXPECT_LE(read(true).sub(read(false)).abs().max().item<double>(), 1e-4);
+}
+
+TEST(DecodeBenchOnOtherDevice, IsBesideTheDevicesOwnRoofline) {
+  const DecodeBench bench =
+      run_decode_bench(*open(true), {.prompt = 4, .new_tokens = 2, .repetitions = 3}, *silent_progress(), {});
+  EXPECT_EQ(bench.machine.device, "privateuseone:0");
+  EXPECT_GT(bench.machine.bandwidths.front().second, 0.0);
+  EXPECT_GT(bench.machine.operations_per_second("float32"), 0.0);
+  EXPECT_GT(bench.timings.front().decode.predicted_seconds, 0.0);
+  EXPECT_EQ(bench.energy_obstacle, "'privateuseone:0' has no energy counter");
+  EXPECT_THAT(decode_bench_table(bench), ::testing::HasSubstr("Gop/s, float32 products, LibTorch"));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "lowbit/tensor/factorization.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/gram.h"
+#include "support/error_text.h"
 #include "tensor_cases.h"
 
 namespace lowbit {
@@ -251,6 +252,19 @@ TEST(GuardTorch, CallsExhaustedMemoryADeviceError) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kDevice);
   }
+}
+
+TEST(GuardTorch, NamesTheRemedyForAGpuThatFails) {
+  const auto text = [](const std::function<void()>& action) {
+    return testing::error_text(ErrorCode::kDevice, [&] { guard_torch(action); });
+  };
+  EXPECT_EQ(
+      text([] { TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate 2.00 GiB.\nmore"); }),
+      "the GPU is out of memory (CUDA out of memory. Tried to allocate 2.00 GiB.); smaller 'batch_tokens', "
+      "'memory: streamed' or 'device: cpu' take less of it");
+  EXPECT_EQ(text([] { TORCH_CHECK(false, "CUDA error: an illegal memory access was encountered\nmore"); }),
+            "the GPU failed (CUDA error: an illegal memory access was encountered); look at 'nvidia-smi', or use "
+            "'device: cpu'");
 }
 
 }  // namespace

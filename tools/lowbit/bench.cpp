@@ -5,11 +5,14 @@
 #include "lowbit/efficiency/decode.h"
 #include "lowbit/efficiency/gemm.h"
 #include "lowbit/efficiency/machine.h"
+#include "lowbit/tensor/device.h"
 #include "session.h"
 
 namespace lowbit::cli {
 
 namespace {
+
+constexpr const char* kDeviceHelp = "What to measure: cpu, cuda or cuda:<number>";
 
 void add_gemm(CLI::App& command, Session& session) {
   CLI::App* gemm = command.add_subcommand("gemm", "Time packed products beside LibTorch's");
@@ -45,6 +48,7 @@ void add_decode(CLI::App& command, Session& session) {
     DecodeBenchOptions options;
     ComputeOptions compute;
     std::string dtype = "float32";
+    std::string device = "cpu";
     bool json = false;
   };
   auto arguments = std::make_shared<Arguments>();
@@ -58,6 +62,7 @@ void add_decode(CLI::App& command, Session& session) {
   decode->add_option("--dtype", arguments->dtype, "Type to compute in")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->capture_default_str();
+  decode->add_option("--device", arguments->device, kDeviceHelp)->capture_default_str();
   decode->add_flag("--json", arguments->json, "Print JSON");
   add_execution_option(*decode, arguments->compute.execution);
   session.add_compute_options(*decode);
@@ -65,6 +70,8 @@ void add_decode(CLI::App& command, Session& session) {
     session.command = [arguments, &session] {
       session.start();
       arguments->compute.dtype = arguments->dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
+      arguments->compute.device = compute_device(arguments->device);
+      arguments->compute.deterministic = arguments->compute.device.is_cpu();
       const auto model = Model::open(find_model(arguments->model, session.resources()).path, arguments->compute,
                                      Model::Residency::kResident, runtime_readers(session.registries().quantization));
       const DecodeBench bench =
@@ -77,15 +84,22 @@ void add_decode(CLI::App& command, Session& session) {
 
 void add_roofline(CLI::App& command, Session& session) {
   CLI::App* roofline = command.add_subcommand("roofline", "Measure what this machine's memory and units could do");
-  auto json = std::make_shared<bool>(false);
-  roofline->add_flag("--json", *json, "Print JSON");
+  struct Arguments {
+    std::string device = "cpu";
+    bool json = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  roofline->add_option("--device", arguments->device, kDeviceHelp)->capture_default_str();
+  roofline->add_flag("--json", arguments->json, "Print JSON");
   session.add_compute_options(*roofline);
-  roofline->callback([json, &session] {
-    session.command = [json, &session] {
+  roofline->callback([arguments, &session] {
+    session.command = [arguments, &session] {
       session.start();
       constexpr std::int64_t kMebibyte = std::int64_t{1} << 20;
-      const MachinePeaks peaks = probe_machine({kMebibyte, 8 * kMebibyte, 32 * kMebibyte, 256 * kMebibyte});
-      fmt::print("{}", *json ? machine_json(peaks) : machine_table(peaks));
+      const std::vector<std::int64_t> sizes = {kMebibyte, 8 * kMebibyte, 32 * kMebibyte, 256 * kMebibyte};
+      const at::Device device = compute_device(arguments->device);
+      const MachinePeaks peaks = device.is_cpu() ? probe_machine(sizes) : probe_device(device, sizes);
+      fmt::print("{}", arguments->json ? machine_json(peaks) : machine_table(peaks));
       return 0;
     };
   });
