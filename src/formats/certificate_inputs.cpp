@@ -66,8 +66,10 @@ CertificateInputs::CertificateInputs(const QuantizedWeight& weight, InputRoundin
     }
     for (const auto& part : parts) round_part(token, part, rounding);
     const std::int64_t not_zero = columns_ - std::count(row, row + columns_, 0.0F);
-    // In units of 2^-24: two of 2^-23 for each term of a matrix unit's sum, and those that join and scale the sums.
-    roundings_.push_back(rounding == InputRounding::kBFloat16 ? 4 * not_zero + 16
+    // In units of 2^-24: two of 2^-23 for each term of a matrix unit's sum, and those that join and scale the sums. A
+    // table's number is within 2^-17.
+    const std::int64_t of_table = weight.grid.kind == GridKind::kInteger ? 0 : 128;
+    roundings_.push_back(rounding == InputRounding::kBFloat16 ? 4 * not_zero + 16 + of_table
                          : rounding == InputRounding::kNone   ? not_zero + 1
                                                               : additions + 4);
   }

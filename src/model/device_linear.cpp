@@ -45,7 +45,8 @@ at::Tensor DeviceLinear::dense_weight() const { return decoded_matrix(weight_.un
 
 Certificate DeviceLinear::certify(const QuantizedWeight& weight) const {
   Certificate own = certify_by(weight, weight_, arithmetic_);
-  if (arithmetic_ != DeviceArithmetic::kBFloat16 || !own.holds()) return own;
+  const bool whole = weight.grid.kind == GridKind::kInteger;
+  if (arithmetic_ != DeviceArithmetic::kBFloat16 || !whole || !own.holds()) return own;
   const Certificate exact = certify_by(weight, weight_, DeviceArithmetic::kInt16);
   if (!exact.holds()) return exact;
   own.outputs += exact.outputs;

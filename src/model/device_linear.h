@@ -21,8 +21,8 @@ class DeviceLinear : public LinearOp {
   [[nodiscard]] std::int64_t weight_bytes() const override { return weight_.bytes(); }
   [[nodiscard]] DeviceArithmetic arithmetic() const { return arithmetic_; }
   /// Compared with the decoded weight, from inputs in main memory to outputs there. kBFloat16 loses too much in its
-  /// sums to show every code that is off by one, so that the same memory is compared by kInt16 too, and the worse one
-  /// counts.
+  /// sums to show every code that is off by one; where codes are whole numbers the same memory is compared by kInt16
+  /// too.
   [[nodiscard]] Certificate certify(const QuantizedWeight& weight) const;
 
  private:

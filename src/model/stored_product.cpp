@@ -24,8 +24,15 @@ bool is_int8_rounding(const RuntimeRecord& record) {
 }
 
 // Inputs that nothing has rounded reach the products in the type of the computation.
-DeviceArithmetic choose_device_arithmetic(const std::vector<RuntimeRecord>& around, DType type) {
-  if (!around.empty() && is_int8_rounding(around.back())) return DeviceArithmetic::kInt8;
+DeviceArithmetic choose_device_arithmetic(const QuantizedWeight& weight, const std::vector<RuntimeRecord>& around,
+                                          DType type) {
+  const bool whole = weight.grid.kind == GridKind::kInteger;
+  if (!whole && type != DType::kBFloat16) {
+    fail(ErrorCode::kUnsupported,
+         "the weight has a table of numbers or real zero points, and the GPU's kernels take tables with bfloat16 "
+         "activations; set 'dtype: bfloat16'");
+  }
+  if (!around.empty() && whole && is_int8_rounding(around.back())) return DeviceArithmetic::kInt8;
   if (!around.empty()) {
     fail(ErrorCode::kUnsupported,
          "inputs are mapped or rounded by '{}', and the GPU's kernels round them themselves or not at all",
@@ -86,7 +93,7 @@ void require_kernels(const ComputeOptions& options) {
 StoredProduct pack_on_device(const QuantizedWeight& weight, std::vector<RuntimeRecord> around,
                              const std::string& linear, at::Tensor bias, const ComputeOptions& options) {
   require_kernels(options);
-  const DeviceArithmetic arithmetic = choose_device_arithmetic(around, options.dtype);
+  const DeviceArithmetic arithmetic = choose_device_arithmetic(weight, around, options.dtype);
   if (arithmetic == DeviceArithmetic::kInt8) around.pop_back();
   const auto packed =
       std::make_shared<DeviceLinear>(DeviceWeight(pack_weight(weight), options.device), std::move(bias), arithmetic);

@@ -48,6 +48,12 @@ struct EmulatedWidths {
                                           : dispatch_skinny<BFloat16, kBits>(call, launcher);
   }
   template <int kBits>
+  static bool table(NumberKind number, const HalfProduct& call, const Launch&, Report*) {
+    EmulatedLauncher launcher;
+    return number == NumberKind::kFloat16 ? dispatch_table<Float16, kBits>(call, launcher)
+                                          : dispatch_table<BFloat16, kBits>(call, launcher);
+  }
+  template <int kBits>
   static bool tiled(NumberKind number, const HalfProduct& call, const Launch&, Report*) {
     EmulatedLauncher launcher;
     return number == NumberKind::kFloat16 ? dispatch_tiled<Float16, kBits>(call, launcher)

@@ -158,6 +158,28 @@ TEST_F(PackedOnOtherDevice, RunsAWholeModel) {
   EXPECT_EQ(decoder.detour(), "the model lies on 'privateuseone:0'");
 }
 
+// Codes stand for numbers of a table: one operand each for FP8, two for NF4.
+TEST_F(PackedOnOtherDevice, MultipliesByTables) {
+  for (const NumberFormat format : {NumberFormat::kNf4, NumberFormat::kE4m3}) {
+    QuantizedWeight weight = quantize_to_nearest(random_tensor({40, 200}, "weight"), GridOptions::of(format).spec());
+    const DeviceLinear linear(DeviceWeight(pack_weight(weight), stand_in()), {}, DeviceArithmetic::kBFloat16);
+    EXPECT_TRUE(linear.dense_weight().equal(weight.dequantize()));
+    const Certificate certificate = linear.certify(weight);
+    EXPECT_TRUE(certificate.holds()) << certificate.worst_share << " on " << certificate.input;
+    weight.scales = weight.scales.mul(1.01);
+    EXPECT_FALSE(linear.certify(weight).holds());
+  }
+  SmallRun run;
+  run.quantize("[{rtn: {format: nf4, group: 16}}]", "table");
+  const auto model = open(run, "table", Execution::kPacked, true, DType::kBFloat16);
+  const at::Tensor expected = logits(*open(run, "table", Execution::kSimulated, false));
+  // bfloat16 keeps 8 bits: some roundings of 2^-9 of what passes a block of two.
+  const double size = expected.pow(2).mean().sqrt().item<double>();
+  EXPECT_LE(logits(*model).sub(expected).pow(2).mean().sqrt().item<double>(), 0.05 * size);
+  EXPECT_THAT(model->products(),
+              Each(AllOf(Field(&ProductRecord::packed, true), Field(&ProductRecord::arithmetic, "bfloat16"))));
+}
+
 TEST_F(PackedOnOtherDevice, SaysWhatItCannotRun) {
   SmallRun run;
   run.quantize("[{rtn: {format: nf4, group: 16}}]", "table");
@@ -165,7 +187,8 @@ TEST_F(PackedOnOtherDevice, SaysWhatItCannotRun) {
   const auto run_packed = [&](const std::string& artifact) {
     return error_text(ErrorCode::kUnsupported, [&] { (void)logits(*open(run, artifact, Execution::kPacked, true)); });
   };
-  EXPECT_THAT(run_packed("table"), HasSubstr("cannot run packed: packing for CUDA: the weight has a table of numbers"));
+  EXPECT_THAT(run_packed("table"),
+              HasSubstr("cannot run packed: the weight has a table of numbers or real zero points"));
   EXPECT_THAT(run_packed("around"), HasSubstr("cannot run packed: inputs are mapped or rounded by 'int4"));
   for (const char* artifact : {"table", "around"}) {
     const auto model = open(run, artifact, Execution::kAuto, true);

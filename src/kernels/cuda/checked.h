@@ -37,6 +37,12 @@ struct Checked {
     if (call->splits > 1 && (call->partials == nullptr || call->arrivals == nullptr)) {
       return refuse(report, "a product in splits has no memory for their sums");
     }
+    if (call->weight.table != nullptr) {
+      if (kernel != HalfKernel::kSkinny) return refuse(report, "the tiled kernel takes no table");
+      if (call->weight.bits == 4) return Widths::template table<4>(number, *call, *launch, report);
+      if (call->weight.bits == 8) return Widths::template table<8>(number, *call, *launch, report);
+      return refuse(report, "tables have 4 or 8 bits");
+    }
     if (kernel == HalfKernel::kSkinny) {
       return for_width(call->weight.bits, report,
                        [&]<int kBits>() { return Widths::template skinny<kBits>(number, *call, *launch, report); });
@@ -51,6 +57,7 @@ struct Checked {
   static bool integer_product(std::int32_t planes, const IntegerProduct* call, const Launch* launch, Report* report) {
     *report = Report{};
     if (planes != 1 && planes != 2) return refuse(report, "activations have one plane or two");
+    if (call->weight.table != nullptr) return refuse(report, "a table has no integer product");
     if (call->tokens == 0) return true;
     return for_width(call->weight.bits, report,
                      [&]<int kBits>() { return Widths::template integer<kBits>(planes, *call, *launch, report); });
@@ -59,6 +66,7 @@ struct Checked {
   static bool expand(NumberKind number, const ExpandCall* call, const Launch* launch, Report* report) {
     *report = Report{};
     if (number == NumberKind::kFloat32) return refuse(report, "weights are expanded to 16 bits");
+    if (call->weight.table != nullptr) return refuse(report, "a table is not expanded");
     return for_width(call->weight.bits, report,
                      [&]<int kBits>() { return Widths::template expand<kBits>(number, *call, *launch, report); });
   }

@@ -34,8 +34,26 @@ struct Quad {
   std::uint32_t last;
 };
 
+/// What codes of whole zero points have in common: one number of the type `Number` stands for each, and nothing need be
+/// prepared in shared memory.
+template <typename Number>
+struct WholeNumbers {
+  using Operand = Number;
+  static constexpr int kTerms = 1;
+  template <int kBits>
+  LOWBIT_HOST_DEVICE static constexpr int shared_words() {
+    return 0;
+  }
+  template <int kBits, typename Thread>
+  LOWBIT_HOST_DEVICE static void prepare_block(Thread&, const Matrix&, int) {}
+  template <int kBits, typename Thread>
+  LOWBIT_HOST_DEVICE static Quad quad(Thread&, std::uint32_t bytes, std::uint32_t zero, int) {
+    return Number::template decode<kBits>(bytes, Number::prepare(zero));
+  }
+};
+
 /// float16: a byte below 0x64 is 1024 + byte, which loses 1024 + zero exactly.
-struct Float16 {
+struct Float16 : WholeNumbers<Float16> {
   static constexpr int kKind = 0;
   struct Zero {
     std::uint32_t pair;
@@ -52,7 +70,7 @@ struct Float16 {
 
 /// bfloat16 has no room for 8 bits beside a leading one, so differences are made in float32: a byte below 0x4B0000 is
 /// 2^23 + byte.
-struct BFloat16 {
+struct BFloat16 : WholeNumbers<BFloat16> {
   static constexpr int kKind = 1;
   struct Zero {
     float value;

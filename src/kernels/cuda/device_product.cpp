@@ -58,7 +58,9 @@ DeviceProduct::DeviceProduct(Library library, int device, const Packed& packed)
   layout_.scale_offset = packed.scale_offset;
   layout_.source_offset = packed.source_offset;
   layout_.has_zeros = packed.has_zeros;
+  layout_.table_offset = packed.table_offset;
   layout_.has_sources = packed.has_sources;
+  layout_.has_table = packed.has_table;
 }
 
 std::int64_t DeviceProduct::runs() const { return runs_of(layout_.shape.groups, layout_.shape.group_steps); }
@@ -79,6 +81,7 @@ void DeviceProduct::multiply(DeviceArithmetic arithmetic, const DeviceCall& call
   Report report{};
   Library::check(library_.table().use_device(device_, &report), report, "choosing the GPU");
   if (arithmetic == DeviceArithmetic::kHalf) return multiply_halves(call);
+  if (layout_.has_table) fail(ErrorCode::kInternal, "a weight with a table of numbers has no product of integers");
   multiply_integers(arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, call);
 }
 

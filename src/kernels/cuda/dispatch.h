@@ -3,6 +3,7 @@
 #include "kernels/cuda/expand.h"
 #include "kernels/cuda/quantize.h"
 #include "kernels/cuda/schedule.h"
+#include "kernels/cuda/table.h"
 #include "kernels/cuda/tiled.h"
 
 // From a call to the kernel that makes it and the size of its grid. `launcher.launch<Kernel>(grid, call)` starts it: on
@@ -33,6 +34,20 @@ bool dispatch_skinny(const HalfProduct& call, Launcher& launcher) {
     if (schedule.token_tiles == 8) return launch.template operator()<8, 2>();
   }
   return launch.template operator()<4, 1>();
+}
+
+/// FP8's numbers are one operand each, those of NF4 two.
+template <typename Number, int kBits, typename Launcher>
+bool dispatch_table(const HalfProduct& call, Launcher& launcher) {
+  using Weights = TableNumbers<Number, kBits == 4 ? 2 : 1>;
+  const SkinnySchedule schedule = schedule_skinny(call.weight, call.tokens, 1);
+  const auto launch = [&]<int kTokenTiles>() {
+    using Kernel = Skinny<kBits, Weights, kTokenTiles, 1>;
+    const GridSize grid = {{schedule.row_blocks, call.splits, schedule.token_blocks},
+                           Kernel::kSharedFloats * sizeof(float)};
+    return launcher.template launch<Kernel>(grid, call);
+  };
+  return schedule.token_tiles == 1 ? launch.template operator()<1>() : launch.template operator()<4>();
 }
 
 template <typename Number, int kBits, typename Launcher>

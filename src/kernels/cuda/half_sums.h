@@ -22,22 +22,15 @@ struct HalfProduct {
   std::uint32_t* arrivals;  ///< [blocks of rows and tokens], zero before and after
 };
 
-template <typename Number, int kBits>
-LOWBIT_HOST_DEVICE inline Quad decode_quad(const Codes<kBits>& codes, const Parameters& parameters, int in_chunk,
-                                           int reg) {
-  return Number::template decode<kBits>(code_bytes<kBits>(codes, in_chunk, reg),
-                                        Number::prepare(parameters.zero(reg % 2)));
-}
-
-/// A step of a tile, its four registers decoded, times eight places of a token.
-template <typename Number, typename Thread>
+/// A step of a tile, its four registers decoded, times eight places of a token, of the type `Operand`.
+template <typename Operand, typename Thread>
 LOWBIT_HOST_DEVICE inline void multiply_step(Thread& thread, const Quad (&quads)[4], const Word4& x, float (&sums)[4]) {
   LOWBIT_UNROLL
   for (int i = 0; i < 2; ++i) {
     const Quad& top = quads[2 * i];
     const Quad& bottom = quads[2 * i + 1];
     const std::uint32_t a[4] = {top.first, bottom.first, top.last, bottom.last};
-    thread.multiply_add(Number{}, sums, a, x.x[2 * i], x.x[2 * i + 1]);
+    thread.multiply_add(Operand{}, sums, a, x.x[2 * i], x.x[2 * i + 1]);
   }
 }
 
@@ -56,7 +49,8 @@ LOWBIT_HOST_DEVICE inline void scale_sums(const Matrix& weight, const Parameters
   }
 }
 
-/// A warp's sums over some chunks of columns, for kRowTiles * 16 rows and kTokenTiles * 8 tokens.
+/// A warp's sums over some chunks of columns, for kRowTiles * 16 rows and kTokenTiles * 8 tokens. `Number` says what
+/// codes stand for: whole numbers (decode.h) or a table's (table.h), as a sum of `kTerms` numbers of type `Operand`.
 template <int kBits, typename Number, int kRowTiles, int kTokenTiles>
 struct HalfSums {
   struct Chunk {
@@ -64,6 +58,8 @@ struct HalfSums {
     Parameters parameters[kRowTiles];
   };
   using Accumulators = float[kRowTiles][kTokenTiles][4];
+  using Operand = typename Number::Operand;
+  static constexpr int kTerms = Number::kTerms;
 
   int lane;
   int tile;
@@ -90,19 +86,16 @@ struct HalfSums {
     for (int s = 0; s < kChunkSteps; ++s) {
       const int step = chunk * kChunkSteps + s;
       if (step >= weight.steps) break;
-      Quad quads[kRowTiles][4];
-      LOWBIT_UNROLL
-      for (int r = 0; r < kRowTiles; ++r) {
-        LOWBIT_UNROLL
-        for (int reg = 0; reg < 4; ++reg) {
-          quads[r][reg] = decode_quad<Number>(current.codes[r], current.parameters[r], s, reg);
-        }
-      }
+      Quad quads[kRowTiles][kTerms][4];
+      decode_step(thread, s, current, quads);
       LOWBIT_UNROLL
       for (int n = 0; n < kTokenTiles; ++n) {
         const Word4 x = activations(step, s, n);
         LOWBIT_UNROLL
-        for (int r = 0; r < kRowTiles; ++r) multiply_step<Number>(thread, quads[r], x, group_sums[r][n]);
+        for (int r = 0; r < kRowTiles; ++r) {
+          LOWBIT_UNROLL
+          for (int t = 0; t < kTerms; ++t) multiply_step<Operand>(thread, quads[r][t], x, group_sums[r][n]);
+        }
       }
       const bool closes = cursor.advance(weight);
       if (!closes || s + 1 == kChunkSteps || step + 1 == weight.steps) continue;
@@ -110,6 +103,22 @@ struct HalfSums {
       load_group(thread, weight, cursor.group, current);
     }
     close_group(weight, current, group_sums);
+  }
+
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE static void decode_step(Thread& thread, int in_chunk, const Chunk& chunk,
+                                             Quad (&quads)[kRowTiles][kTerms][4]) {
+    LOWBIT_UNROLL
+    for (int r = 0; r < kRowTiles; ++r) {
+      LOWBIT_UNROLL
+      for (int reg = 0; reg < 4; ++reg) {
+        const std::uint32_t bytes = code_bytes<kBits>(chunk.codes[r], in_chunk, reg);
+        LOWBIT_UNROLL
+        for (int t = 0; t < kTerms; ++t) {
+          quads[r][t][reg] = Number::template quad<kBits>(thread, bytes, chunk.parameters[r].zero(reg % 2), t);
+        }
+      }
+    }
   }
 
   template <typename Thread>

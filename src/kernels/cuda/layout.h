@@ -79,6 +79,7 @@ struct Matrix {
   std::int32_t group_steps;  ///< of every group but the last, which may have fewer
   std::int32_t uniform_zero;
   ScaleKind scale_kind;
+  const float* table;  ///< [2^bits] what codes stand for; null: code - zero
 };
 
 LOWBIT_HOST_DEVICE constexpr int tiles_of(const Matrix& matrix) { return (matrix.rows + kTileRows - 1) / kTileRows; }

@@ -1,6 +1,7 @@
 #include "kernels/cuda/pack.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "kernels/executor.h"
@@ -18,12 +19,33 @@ std::int64_t aligned(std::int64_t bytes) {
   return (bytes + kSectionAlignment - 1) / kSectionAlignment * kSectionAlignment;
 }
 
-void check_kind(const PackedLayout& layout) {
-  if (layout.shape.decoding != Decoding::kWholeZero) {
-    fail(ErrorCode::kUnsupported,
-         "packing for CUDA: the weight has {}, and the GPU's kernels take whole zero points; use 'cpu' or another grid",
-         layout.shape.decoding == Decoding::kTable ? "a table of numbers" : "real zero points");
+// Of 256 numbers each is one operand of the matrix unit, which must hold it.
+void check_table(const PackedLayout& layout) {
+  if (layout.packed_bits != 4 && layout.packed_bits != 8) {
+    fail(
+        ErrorCode::kUnsupported,
+        "packing for CUDA: the weight has a table of numbers for {} bits, and the GPU's kernels have them for 4 and 8; "
+        "use 'cpu' or another grid",
+        layout.packed_bits);
   }
+  if (layout.packed_bits == 4) return;
+  for (const float value : layout.table) {
+    if (std::isnan(value)) continue;
+    if (half_to_float(float_to_half(value)) == value && bfloat16_to_float(float_to_bfloat16(value)) == value) continue;
+    fail(ErrorCode::kUnsupported,
+         "packing for CUDA: the weight's table of 256 numbers has {}, which 16 bits do not hold; use 'cpu' or another "
+         "grid",
+         value);
+  }
+}
+
+void check_kind(const PackedLayout& layout) {
+  if (layout.shape.decoding == Decoding::kRealZero) {
+    fail(ErrorCode::kUnsupported,
+         "packing for CUDA: the weight has real zero points, and the GPU's kernels take whole zero points; use 'cpu' "
+         "or another grid");
+  }
+  if (layout.shape.decoding == Decoding::kTable) check_table(layout);
   if (!layout.outlier_values.empty()) {
     fail(ErrorCode::kUnsupported,
          "packing for CUDA: the weight keeps {} outliers in float32, and the GPU's kernels take none; use 'cpu'",
@@ -146,6 +168,7 @@ Packed plan(const PackedLayout& layout) {
   const Blocks blocks = layout.view();
   packed.has_zeros = blocks.zero_kind == ZeroKind::kByte;
   packed.has_sources = moves_columns(layout);
+  packed.has_table = layout.shape.decoding == Decoding::kTable;
   packed.shape = {nullptr,
                   nullptr,
                   nullptr,
@@ -156,12 +179,13 @@ Packed plan(const PackedLayout& layout) {
                   static_cast<std::int32_t>(layout.shape.groups),
                   steps_of_groups(layout),
                   layout.uniform_zero,
-                  blocks.scale_kind};
+                  blocks.scale_kind,
+                  nullptr};
   packed.scale_offset = aligned(packed.code_bytes());
   packed.zero_offset = packed.scale_offset + aligned(packed.scale_bytes());
   packed.source_offset = packed.zero_offset + (packed.has_zeros ? aligned(packed.zero_bytes()) : 0);
-  packed.bytes.resize(
-      static_cast<std::size_t>(packed.source_offset + (packed.has_sources ? 4 * layout.padded_columns() : 0)));
+  packed.table_offset = packed.source_offset + (packed.has_sources ? aligned(4 * layout.padded_columns()) : 0);
+  packed.bytes.resize(static_cast<std::size_t>(packed.table_offset + (packed.has_table ? 4 << layout.packed_bits : 0)));
   return packed;
 }
 
@@ -175,6 +199,7 @@ Matrix Packed::at(const std::byte* base) const {
   Matrix matrix = shape;
   matrix.codes = reinterpret_cast<const std::uint8_t*>(base);
   matrix.scales = base + scale_offset;
+  matrix.table = has_table ? reinterpret_cast<const float*>(base + table_offset) : nullptr;
   matrix.zeros = has_zeros ? reinterpret_cast<const std::uint8_t*>(base + zero_offset) : nullptr;
   return matrix;
 }
@@ -197,6 +222,9 @@ Packed pack(const PackedWeight& weight, const Executor& executor) {
   for (std::size_t i = 0; packed.has_sources && i < layout.sources.size(); ++i) {
     store(packed.bytes.data() + packed.source_offset, static_cast<std::int64_t>(i), layout.sources[i]);
   }
+  for (std::size_t i = 0; packed.has_table && i < layout.table.size(); ++i) {
+    store(packed.bytes.data() + packed.table_offset, static_cast<std::int64_t>(i), layout.table[i]);
+  }
   return packed;
 }
 
@@ -207,6 +235,10 @@ UnpackedWeight unpack(const Packed& packed) {
   weight.shape.columns = shape.columns;
   weight.shape.groups = shape.groups;
   weight.shape.bits = shape.bits;
+  if (packed.has_table) weight.shape.decoding = Decoding::kTable;
+  for (std::int64_t i = 0; packed.has_table && i < std::int64_t{1} << shape.bits; ++i) {
+    weight.table.push_back(load<float>(packed.bytes.data() + packed.table_offset, i));
+  }
   weight.codes.resize(static_cast<std::size_t>(shape.rows) * static_cast<std::size_t>(shape.columns));
   weight.group_index.resize(static_cast<std::size_t>(shape.columns));
   for (std::int64_t row = 0; row < shape.rows; ++row) {
@@ -214,6 +246,7 @@ UnpackedWeight unpack(const Packed& packed) {
       const std::int64_t at =
           (row / kTileRows * shape.groups + g) * kTileRows + scale_place(static_cast<int>(row % kTileRows));
       weight.scales.push_back(load_scale(packed.bytes.data() + packed.scale_offset, at, shape.scale_kind));
+      if (packed.has_table) continue;
       const int zero =
           packed.has_zeros ? load<std::uint8_t>(packed.bytes.data() + packed.zero_offset, at) : shape.uniform_zero;
       weight.zeros.push_back(static_cast<float>(zero));

@@ -16,7 +16,9 @@ struct Packed {
   std::int64_t zero_offset = 0;
   std::int64_t scale_offset = 0;
   std::int64_t source_offset = 0;
+  std::int64_t table_offset = 0;
   bool has_zeros = false;
+  bool has_table = false;
   bool has_sources = false;
 
   [[nodiscard]] std::int64_t code_bytes() const;
@@ -28,8 +30,8 @@ struct Packed {
   [[nodiscard]] const std::int32_t* sources_at(const std::byte* base) const;
 };
 
-/// Throws `kUnsupported` for what the GPU's kernels lack: real zeros, tables, outliers, and moved groups whose sizes
-/// are not one number of steps.
+/// Throws `kUnsupported` for what the GPU's kernels lack: real zeros, tables of 2 and 3 bits, outliers, and moved
+/// groups whose sizes are not one number of steps.
 [[nodiscard]] Packed pack(const PackedWeight& weight, const Executor& executor = {});
 
 /// Every code, scale and zero of the packed form, in the order of the matrix, and the group of each column.

@@ -42,7 +42,8 @@ inline int choose_splits(const Matrix& weight, int multiprocessors) {
 inline SkinnySchedule schedule_skinny(const Matrix& weight, int tokens, int multiprocessors) {
   SkinnySchedule result{};
   result.token_tiles = tokens <= 8 ? 1 : tokens <= 16 ? 2 : tokens <= 32 ? 4 : 8;
-  if (!has_token_tiles(weight.bits, result.token_tiles)) result.token_tiles = 4;
+  const bool all = weight.table == nullptr && has_token_tiles(weight.bits, result.token_tiles);
+  if (!all && result.token_tiles != 1) result.token_tiles = 4;
   result.row_tiles = result.token_tiles == 8 ? 2 : 1;
   result.splits = choose_splits(weight, multiprocessors);
   result.row_blocks = (tiles_of(weight) + result.row_tiles - 1) / result.row_tiles;

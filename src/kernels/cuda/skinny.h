@@ -23,13 +23,16 @@ class Skinny {
   static constexpr int kSharedStride = kRows + 4;
   /// Blocks that must fit on a multiprocessor at once, which bounds registers.
   static constexpr int kResidentBlocks = kTokenTiles == 1 ? 3 : kTokenTiles == 8 ? 1 : 2;
-  static constexpr int kSharedFloats = kSkinnyWarps * kTileTokens * kSharedStride + 4;
+  /// In front of the sums: what `Number` keeps there.
+  static constexpr int kSumsAt = Number::template shared_words<kBits>();
+  static constexpr int kSharedFloats = kSumsAt + kSkinnyWarps * kTileTokens * kSharedStride + 4;
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const HalfProduct& call) {
     Skinny part(thread.index() / kLanes, thread.index() % kLanes, thread.block(0) * kRowTiles,
                 thread.block(2) * kTokens);
     thread.allow_next_grid();
+    Number::template prepare_block<kBits>(thread, call.weight, kThreads);
     part.sum_chunks(thread, call);
     part.join(thread, call);
     if (call.splits > 1) part.finish_splits(thread, call);
@@ -92,16 +95,16 @@ class Skinny {
         for (int i = 0; i < 4; ++i) {
           const int token = sums_.lane % 4 * 2 + i % 2;
           const int row = r * kTileRows + sums_.lane / 4 + i / 2 * 8;
-          shared.store((warp_ * kTileTokens + token) * kSharedStride + row, sums_.sums[r][n][i]);
+          shared.store(kSumsAt + (warp_ * kTileTokens + token) * kSharedStride + row, sums_.sums[r][n][i]);
         }
       }
       thread.sync();
       for (int e = thread.index(); e < kRows * kTileTokens; e += kSkinnyThreads) {
         const int token = e / kRows;
-        float sum = shared.load(token * kSharedStride + e % kRows);
+        float sum = shared.load(kSumsAt + token * kSharedStride + e % kRows);
         LOWBIT_UNROLL
         for (int w = 1; w < kSkinnyWarps; ++w) {
-          sum += shared.load((w * kTileTokens + token) * kSharedStride + e % kRows);
+          sum += shared.load(kSumsAt + (w * kTileTokens + token) * kSharedStride + e % kRows);
         }
         deliver(thread, call, token_ + n * kTileTokens + token, sums_.tile * kTileRows + e % kRows, sum);
       }

@@ -14,6 +14,8 @@ struct DeviceWidths {
   template <int kBits>
   static bool skinny(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
   template <int kBits>
+  static bool table(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
+  template <int kBits>
   static bool tiled(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
   template <int kBits>
   static bool expand(NumberKind number, const ExpandCall& call, const Launch& launch, Report* report);

@@ -11,8 +11,10 @@
 #include "emulator.h"
 #include "kernels/cuda/expand.h"
 #include "kernels/cuda/pack.h"
+#include "kernels/cuda/table.h"
 #include "kernels/cuda/tiled.h"
 #include "on_device.h"
+#include "support/error_text.h"
 
 // The kernels' own source on the model of a GPU, against float64.
 namespace lowbit::kernels::cuda {
@@ -74,10 +76,12 @@ std::vector<std::uint16_t> as_numbers(const std::vector<float>& values) {
 }
 
 // The model's tensor cores round each sum of 16 products once, and every group's sum is rounded once more when it is
-// scaled. With n roundings of 2^-24 the error is at most n 2^-24 times the sum of |x w|, here for n columns.
+// scaled. With n roundings of 2^-24 the error is at most n 2^-24 times the sum of |x w|, here for n columns and as many
+// terms as a weight is made of, which leave a part `left_over` of it.
 template <typename Number>
 void expect_close(const std::vector<float>& found, const UnpackedWeight& weight,
-                  const std::vector<std::uint16_t>& input, int tokens, const WeightCase& c) {
+                  const std::vector<std::uint16_t>& input, int tokens, const WeightCase& c, int terms = 1,
+                  double left_over = 0) {
   const Oracle oracle(weight);
   for (int t = 0; t < tokens; ++t) {
     for (std::int64_t r = 0; r < c.rows; ++r) {
@@ -89,7 +93,7 @@ void expect_close(const std::vector<float>& found, const UnpackedWeight& weight,
         sum += product;
         magnitude += std::fabs(product);
       }
-      const double bound = (static_cast<double>(c.columns) + 4.0) * 0x1p-24 * magnitude;
+      const double bound = ((terms * static_cast<double>(c.columns) + 4.0) * 0x1p-24 + left_over) * magnitude;
       const double value = found[static_cast<std::size_t>(t * c.rows + r)];
       ASSERT_LE(std::fabs(value - sum), bound) << c << ", token " << t << ", row " << r << ": " << value << " " << sum;
     }
@@ -120,6 +124,66 @@ TEST(CudaSkinnyProduct, EqualsFloat64WithinItsRoundingsFor2Bits) { expect_shapes
 TEST(CudaSkinnyProduct, EqualsFloat64WithinItsRoundingsFor3Bits) { expect_shapes<3>(); }
 TEST(CudaSkinnyProduct, EqualsFloat64WithinItsRoundingsFor4Bits) { expect_shapes<4>(); }
 TEST(CudaSkinnyProduct, EqualsFloat64WithinItsRoundingsFor8Bits) { expect_shapes<8>(); }
+
+template <int kBits, typename Number, int kTerms, int kTokenTiles = 1>
+void expect_table(const WeightCase& c, int tokens, std::vector<float> table, const Settings& settings = {}) {
+  UnpackedWeight weight = make_weight(c);
+  weight.shape.decoding = Decoding::kTable;
+  weight.zeros.clear();
+  weight.table = std::move(table);
+  for (auto& code : weight.codes) code = static_cast<std::uint8_t>(code % weight.table.size());
+  const OnDevice device(pack(PackedWeight::pack(weight.view())));
+  const auto input = as_numbers<Number>(make_input(tokens, c.columns));
+  const auto found = run<kBits, TableNumbers<Number, kTerms>, kTokenTiles, 1>(device, input, tokens, settings);
+  const double left_over = kBits == 8 ? 0 : std::is_same_v<Number, Float16> ? 0x1p-22 : 0x1p-17;
+  expect_close<Number>(found, weight, input, tokens, c, kTerms, left_over);
+}
+
+std::vector<float> nf4_like() {
+  std::vector<float> table;
+  for (int i = 0; i < 16; ++i) table.push_back(std::sin(0.37F * static_cast<float>(i)));  // in no 16 bits
+  return table;
+}
+
+// 4 bits of exponent with bias 7, 3 of fraction; what stands for no number is left zero.
+std::vector<float> e4m3() {
+  std::vector<float> table;
+  for (int code = 0; code < 256; ++code) {
+    const int exponent = code / 8 % 16;
+    const auto fraction = static_cast<float>(code % 8);
+    const float size = exponent == 0 ? std::ldexp(fraction, -9) : std::ldexp(8.0F + fraction, exponent - 10);
+    table.push_back((code & 0x7F) == 0x7F ? 0.0F : code < 128 ? size : -size);
+  }
+  return table;
+}
+
+TEST(CudaTableProduct, EqualsFloat64WithinItsRoundings) {
+  for (const std::int64_t columns : {1, 31, 129, 600}) {
+    expect_table<4, BFloat16, 2>({17, columns, 64, 4}, 3, nf4_like());
+    expect_table<4, Float16, 2>({17, columns, 96, 4}, 3, nf4_like());
+    expect_table<8, BFloat16, 1>({17, columns, 128, 8}, 3, e4m3());
+    expect_table<8, Float16, 1>({17, columns, 4096, 8}, 3, e4m3());
+  }
+  expect_table<4, BFloat16, 2, 4>({40, 576, 64, 4}, 35, nf4_like(), {2, true, 4});
+  expect_table<8, Float16, 1, 4>({33, 576, 64, 8}, 9, e4m3());
+}
+
+TEST(CudaTableProduct, RefusesWhatItHasNoTableFor) {
+  const auto message = [](int bits, std::vector<float> table) {
+    UnpackedWeight weight = make_weight({17, 64, 64, bits});
+    weight.shape.decoding = Decoding::kTable;
+    weight.zeros.clear();
+    weight.table = std::move(table);
+    for (auto& code : weight.codes) code = static_cast<std::uint8_t>(code % weight.table.size());
+    return lowbit::testing::error_text(ErrorCode::kUnsupported, [&] { (void)pack(PackedWeight::pack(weight.view())); });
+  };
+  EXPECT_EQ(message(3, {0.0F, 1.0F, 2.0F}),
+            "packing for CUDA: the weight has a table of numbers for 3 bits, and the GPU's kernels have them for 4 and "
+            "8; use 'cpu' or another grid");
+  EXPECT_EQ(message(8, {0.0F, 0.1F}),
+            "packing for CUDA: the weight's table of 256 numbers has 0.1, which 16 bits do not hold; use 'cpu' or "
+            "another grid");
+}
 
 TEST(CudaSkinnyProduct, ReadsActivationsThatAreNotAligned) {
   expect_product<4, Float16, 1, 1>({17, 200, 64, 4}, 3, {1, false, 2});

@@ -12,9 +12,11 @@ class OnDevice {
       : codes_(section(packed, 0, packed.code_bytes())),
         scales_(section(packed, packed.scale_offset, packed.scale_bytes())),
         zeros_(section(packed, packed.zero_offset, packed.has_zeros ? packed.zero_bytes() : 0)),
+        table_(section(packed, packed.table_offset, packed.has_table ? 4 << packed.shape.bits : 0)),
         matrix_(packed.shape) {
     matrix_.codes = reinterpret_cast<const std::uint8_t*>(codes_.data());
     matrix_.scales = scales_.data();
+    matrix_.table = packed.has_table ? reinterpret_cast<const float*>(table_.data()) : nullptr;
     matrix_.zeros = packed.has_zeros ? reinterpret_cast<const std::uint8_t*>(zeros_.data()) : nullptr;
   }
   OnDevice(const OnDevice&) = delete;
@@ -38,6 +40,7 @@ class OnDevice {
   GuardedSection codes_;
   GuardedSection scales_;
   GuardedSection zeros_;
+  GuardedSection table_;
   Matrix matrix_;
 };
 
