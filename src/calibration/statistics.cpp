@@ -7,6 +7,7 @@
 #include "calibration/ranges.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/random.h"
+#include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/gram.h"
 #include "lowbit/tensor/ops.h"
@@ -66,14 +67,16 @@ void Statistics::add(const at::Tensor& x, const at::Tensor& x_float, std::int64_
   check_chunk(x, channels_, "x");
   LOWBIT_ASSERT(x_float.defined() == needs_.cross);
   if (first_row < 0) first_row = tokens_;
-  const at::Tensor rows = to_dtype(x, DType::kFloat32).cpu().contiguous();
+  // Products are made where x lies, all else in main memory.
+  const at::Tensor there = to_dtype(x, DType::kFloat32).contiguous();
+  const at::Tensor rows = there.cpu();
   check_finite(rows, first_row);
-  if (needs_.hessian) add_gram(gram_, rows);
+  if (needs_.hessian) add_gram(gram_, there);
   if (needs_.cross) {
     check_chunk(x_float, channels_, "x_float");
-    const at::Tensor other = to_dtype(x_float, DType::kFloat32).cpu();
-    check_finite(other, first_row);
-    add_cross_gram(cross_, other.sub(rows), rows);
+    const at::Tensor other = to_place(x_float, DType::kFloat32, there.device());
+    check_finite(other.cpu(), first_row);
+    add_cross_gram(cross_, other.sub(there), there);
   }
   if (needs_.channel_range) add_ranges(rows);
   if (needs_.histogram) histogram_->add(rows);

@@ -30,7 +30,7 @@ constexpr std::int64_t kMirrorBlock = 32;
 
 at::Tensor as_rows(const at::Tensor& x) {
   if (x.dim() != 2) fail(ErrorCode::kInternal, "gram: expected [tokens, n], got {}", shape_text(shape_of(x)));
-  return aligned_contiguous(x.to(at::kCPU, at::kFloat));
+  return x.is_cpu() ? aligned_contiguous(x.to(at::kFloat)) : x.to(at::kFloat);
 }
 
 double work_of(const at::Tensor& x, const at::Tensor& y) {
@@ -114,8 +114,21 @@ void add_by_panels(const Chunk& chunk, at::Tensor& sums) {
   });
 }
 
+// On another device than the CPU the chunks' products meet there, in float64 and in order, and come to main memory
+// once.
+void add_from_device(const at::Tensor& x, const at::Tensor& y, at::Tensor& sums) {
+  at::Tensor term;
+  for (std::int64_t begin = 0; begin < x.size(0); begin += kChunkRows) {
+    const std::int64_t count = std::min(kChunkRows, x.size(0) - begin);
+    const at::Tensor product = at::mm(x.narrow(0, begin, count).t(), y.narrow(0, begin, count)).to(at::kDouble);
+    term = term.defined() ? term.add_(product) : product;
+  }
+  if (term.defined()) sums.add_(term.cpu());
+}
+
 // Adds the products of all chunks, in the order of the chunks.
 void add_products(const at::Tensor& x, const at::Tensor& y, bool lower, at::Tensor& sums) {
+  if (!x.is_cpu()) return add_from_device(x, y, sums);
   for (std::int64_t begin = 0; begin < x.size(0); begin += kChunkRows) {
     const std::int64_t count = std::min(kChunkRows, x.size(0) - begin);
     const Chunk chunk{x.narrow(0, begin, count), y.narrow(0, begin, count), lower};
@@ -152,7 +165,7 @@ void add_gram(at::Tensor& sums, const at::Tensor& x) {
   const at::Tensor rows = as_rows(x);
   LOWBIT_ASSERT(sums.is_contiguous() && sums.scalar_type() == at::kDouble && sums.dim() == 2 &&
                 sums.size(0) == rows.size(1) && sums.size(1) == rows.size(1));
-  if (rows.size(0) <= kChunkRows) return add_products(rows, rows, true, sums);
+  if (rows.size(0) <= kChunkRows || !rows.is_cpu()) return add_products(rows, rows, true, sums);
   at::Tensor term = make_zeros({rows.size(1), rows.size(1)}, DType::kFloat64);
   add_products(rows, rows, true, term);
   sums.add_(term);
@@ -170,13 +183,13 @@ at::Tensor gram(const at::Tensor& x) {
 void add_cross_gram(at::Tensor& sums, const at::Tensor& x, const at::Tensor& y) {
   const NoGradScope no_grad;
   const at::Tensor left = as_rows(x);
-  const at::Tensor right = as_rows(y);
+  const at::Tensor right = as_rows(y.to(x.device()));
   if (left.size(0) != right.size(0)) {
     fail(ErrorCode::kInternal, "cross_gram: {} rows against {}", left.size(0), right.size(0));
   }
   LOWBIT_ASSERT(sums.is_contiguous() && sums.scalar_type() == at::kDouble && sums.dim() == 2 &&
                 sums.size(0) == left.size(1) && sums.size(1) == right.size(1));
-  if (left.size(0) <= kChunkRows) return add_products(left, right, false, sums);
+  if (left.size(0) <= kChunkRows || !left.is_cpu()) return add_products(left, right, false, sums);
   at::Tensor term = make_zeros({left.size(1), right.size(1)}, DType::kFloat64);
   add_products(left, right, false, term);
   sums.add_(term);

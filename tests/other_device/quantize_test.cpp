@@ -94,5 +94,13 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"head", "[{head: {bits: 8}}, {rtn: {bits: 8}}]"}),
     [](const auto& recipe) { return std::string(recipe.param.name); });
 
+// Chunks of 512 rows: float32 products of the same numbers in another order, added in float64.
+TEST(StatisticsOnOtherDevice, AddUpTheDevicesProducts) {
+  const at::Tensor x = make_arange(700 * 6, DType::kFloat32).remainder(37).sub(18).view({700, 6});
+  const at::Tensor y = x.mul(0.5).add(1);
+  EXPECT_TRUE(gram(x.to(stand_in())).equal(gram(x)));  // whole numbers: exact in any order
+  EXPECT_TRUE(cross_gram(x.to(stand_in()), y.to(stand_in())).equal(cross_gram(x, y)));
+}
+
 }  // namespace
 }  // namespace lowbit
