@@ -15,7 +15,8 @@ InputRounding rounding_of(DeviceArithmetic arithmetic) {
   switch (arithmetic) {
     case DeviceArithmetic::kInt8: return InputRounding::kInt8;
     case DeviceArithmetic::kInt16: return InputRounding::kInt16;
-    case DeviceArithmetic::kBFloat16: break;
+    case DeviceArithmetic::kBFloat16:
+    case DeviceArithmetic::kFloat8: break;
   }
   return InputRounding::kBFloat16;
 }
@@ -44,9 +45,9 @@ at::Tensor DeviceLinear::forward(const at::Tensor& x, bool) const {
 at::Tensor DeviceLinear::dense_weight() const { return decoded_matrix(weight_.unpack()); }
 
 Certificate DeviceLinear::certify(const QuantizedWeight& weight) const {
-  Certificate own = certify_by(weight, weight_, arithmetic_);
-  const bool whole = weight.grid.kind == GridKind::kInteger;
-  if (arithmetic_ != DeviceArithmetic::kBFloat16 || !whole || !own.holds()) return own;
+  const bool integers = arithmetic_ == DeviceArithmetic::kInt8 || arithmetic_ == DeviceArithmetic::kInt16;
+  Certificate own = certify_by(weight, weight_, integers ? arithmetic_ : DeviceArithmetic::kBFloat16);
+  if (integers || weight.grid.kind != GridKind::kInteger || !own.holds()) return own;
   const Certificate exact = certify_by(weight, weight_, DeviceArithmetic::kInt16);
   if (!exact.holds()) return exact;
   own.outputs += exact.outputs;

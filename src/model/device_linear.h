@@ -22,7 +22,7 @@ class DeviceLinear : public LinearOp {
   [[nodiscard]] DeviceArithmetic arithmetic() const { return arithmetic_; }
   /// Compared with the decoded weight, from inputs in main memory to outputs there. kBFloat16 loses too much in its
   /// sums to show every code that is off by one; where codes are whole numbers the same memory is compared by kInt16
-  /// too.
+  /// too. Of kFloat8 the product behind the rounding is compared, which is kBFloat16's.
   [[nodiscard]] Certificate certify(const QuantizedWeight& weight) const;
 
  private:

@@ -19,6 +19,7 @@ std::string_view arithmetic_note(std::string_view arithmetic) {
   if (arithmetic == "int16")
     return "inputs rounded to 16 bits, by at most 2^-16 of the largest in 256 columns of a group";
   if (arithmetic == "int8") return "inputs rounded to 8 bits per token, as the recipe says";
+  if (arithmetic == "float8") return "inputs rounded to E4M3 per token, as the recipe says";
   return "inputs as they are";
 }
 

@@ -23,10 +23,16 @@ bool is_int8_rounding(const RuntimeRecord& record) {
          scheme->symmetry == Symmetry::kSymRestricted && scheme->per == ActivationScheme::Per::kToken;
 }
 
+bool is_float8_rounding(const RuntimeRecord& record) {
+  const std::optional<ActivationScheme> scheme = activation_scheme_of(record);
+  return scheme && scheme->type == ActivationScheme::Type::kFloat8 && scheme->per == ActivationScheme::Per::kToken;
+}
+
 // Inputs that nothing has rounded reach the products in the type of the computation.
 DeviceArithmetic choose_device_arithmetic(const QuantizedWeight& weight, const std::vector<RuntimeRecord>& around,
                                           DType type) {
   const bool whole = weight.grid.kind == GridKind::kInteger;
+  if (!around.empty() && is_float8_rounding(around.back())) return DeviceArithmetic::kFloat8;
   if (!whole && type != DType::kBFloat16) {
     fail(ErrorCode::kUnsupported,
          "the weight has a table of numbers or real zero points, and the GPU's kernels take tables with bfloat16 "
@@ -94,7 +100,8 @@ StoredProduct pack_on_device(const QuantizedWeight& weight, std::vector<RuntimeR
                              const std::string& linear, at::Tensor bias, const ComputeOptions& options) {
   require_kernels(options);
   const DeviceArithmetic arithmetic = choose_device_arithmetic(weight, around, options.dtype);
-  if (arithmetic == DeviceArithmetic::kInt8) around.pop_back();
+  const bool rounds = arithmetic == DeviceArithmetic::kInt8 || arithmetic == DeviceArithmetic::kFloat8;
+  if (rounds) around.pop_back();
   const auto packed =
       std::make_shared<DeviceLinear>(DeviceWeight(pack_weight(weight), options.device), std::move(bias), arithmetic);
   StoredProduct product = packed_product(packed, std::move(around), linear, arithmetic_name(arithmetic));

@@ -36,7 +36,8 @@ cuda::DeviceArithmetic kernels_arithmetic(DeviceArithmetic arithmetic) {
   switch (arithmetic) {
     case DeviceArithmetic::kInt8: return cuda::DeviceArithmetic::kInt8;
     case DeviceArithmetic::kInt16: return cuda::DeviceArithmetic::kInt16;
-    case DeviceArithmetic::kBFloat16: break;
+    case DeviceArithmetic::kBFloat16:
+    case DeviceArithmetic::kFloat8: break;
   }
   return cuda::DeviceArithmetic::kHalf;
 }
@@ -57,6 +58,7 @@ std::string_view arithmetic_name(DeviceArithmetic arithmetic) {
   switch (arithmetic) {
     case DeviceArithmetic::kInt8: return kernels::arithmetic_name(kernels::Arithmetic::kInt8);
     case DeviceArithmetic::kInt16: return kernels::arithmetic_name(kernels::Arithmetic::kInt16);
+    case DeviceArithmetic::kFloat8: return "float8";
     case DeviceArithmetic::kBFloat16: break;
   }
   return "bfloat16";
@@ -108,6 +110,7 @@ at::Tensor DeviceWeight::multiply(const at::Tensor& x, const at::Tensor& bias, D
          device().str(), shape_text(shape_of(x)), c10::toString(x.scalar_type()), x.device().str(), columns(),
          arithmetic_name(arithmetic));
   }
+  if (arithmetic == DeviceArithmetic::kFloat8) return multiply_float8(x, bias, output_type);
   const at::Tensor input = x.contiguous();
   const at::Tensor offsets = bias.defined() ? bias.to(device(), at::kFloat).contiguous() : bias;
   Shape shape = shape_of(x);
@@ -124,6 +127,18 @@ at::Tensor DeviceWeight::multiply(const at::Tensor& x, const at::Tensor& bias, D
                             bias.defined() ? offsets.const_data_ptr<float>() : nullptr, tokens,
                             static_cast<std::byte*>(workspace.mutable_data_ptr()), current_stream(device())});
   return output;
+}
+
+// Every E4M3 number is one of bfloat16 too, so that products of the codes are exact.
+at::Tensor DeviceWeight::multiply_float8(const at::Tensor& x, const at::Tensor& bias, DType output_type) const {
+  constexpr double kLargest = 448;
+  const at::Tensor wide = x.to(at::kFloat);
+  at::Tensor scale = wide.abs().amax({-1}, true).div(kLargest);
+  scale = scale.masked_fill(scale.eq(0), 1.0);
+  const at::Tensor codes = wide.div(scale).clamp(-kLargest, kLargest).to(at::kFloat8_e4m3fn).to(at::kBFloat16);
+  at::Tensor y = multiply(codes, {}, DeviceArithmetic::kBFloat16, DType::kFloat32).mul(scale);
+  if (bias.defined()) y = y.add(bias.to(device(), at::kFloat));
+  return y.to(scalar_type(output_type));
 }
 
 kernels::UnpackedWeight DeviceWeight::unpack() const {

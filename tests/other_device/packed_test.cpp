@@ -15,6 +15,7 @@
 #include "lowbit/tensor/packed.h"
 #include "model/device_linear.h"
 #include "other_device/stand_in.h"
+#include "quantization/activations/input_rounding.h"
 #include "quantization/small_run.h"
 #include "support/error_text.h"
 
@@ -169,6 +170,15 @@ TEST_F(PackedOnOtherDevice, MultipliesByTables) {
     weight.scales = weight.scales.mul(1.01);
     EXPECT_FALSE(linear.certify(weight).holds());
   }
+  // Columns for several blocks, and more tokens than one takes.
+  const DeviceWeight wide(
+      pack_weight(quantize_to_nearest(random_tensor({40, 2100}, "wide"), GridOptions::of(NumberFormat::kNf4).spec())),
+      stand_in());
+  const at::Tensor x = to_dtype(random_tensor({70, 2100}, "x"), DType::kBFloat16).to(stand_in());
+  const auto multiply = [&](const at::Tensor& rows) {
+    return wide.multiply(rows, {}, DeviceArithmetic::kBFloat16, DType::kFloat32).cpu();
+  };
+  EXPECT_TRUE(multiply(x).narrow(0, 60, 3).equal(multiply(x.narrow(0, 60, 3))));
   SmallRun run;
   run.quantize("[{rtn: {format: nf4, group: 16}}]", "table");
   const auto model = open(run, "table", Execution::kPacked, true, DType::kBFloat16);
@@ -178,6 +188,33 @@ TEST_F(PackedOnOtherDevice, MultipliesByTables) {
   EXPECT_LE(logits(*model).sub(expected).pow(2).mean().sqrt().item<double>(), 0.05 * size);
   EXPECT_THAT(model->products(),
               Each(AllOf(Field(&ProductRecord::packed, true), Field(&ProductRecord::arithmetic, "bfloat16"))));
+}
+
+// Codes of both sides are exact, so that what is off are the float32 sums and the scale.
+TEST_F(PackedOnOtherDevice, RoundsInputsToFloat8PerToken) {
+  ActivationScheme scheme;
+  scheme.type = ActivationScheme::Type::kFloat8;
+  at::Tensor x = random_tensor({5, 200}, "x");
+  x[3].zero_();
+  const at::Tensor rounded = round_input(x, scheme, {}).to(at::kDouble);
+  const at::Tensor bias = random_tensor({40}, "bias");
+  for (const GridOptions& grid : {GridOptions::of(NumberFormat::kE4m3), GridOptions{.bits = 4, .group = 32}}) {
+    const QuantizedWeight weight = quantize_to_nearest(random_tensor({40, 200}, "weight"), grid.spec());
+    const DeviceLinear linear(DeviceWeight(pack_weight(weight), stand_in()), bias.to(stand_in()),
+                              DeviceArithmetic::kFloat8);
+    const at::Tensor dense = weight.dequantize().to(at::kDouble);
+    const at::Tensor expected = rounded.matmul(dense.t()).add(bias);
+    const at::Tensor allowed = rounded.abs().matmul(dense.abs().t()).add(bias.abs()).mul(220 * 0x1p-24);
+    EXPECT_TRUE(linear.forward(x.to(stand_in()), false).cpu().sub(expected).abs().le(allowed).all().item<bool>());
+    EXPECT_TRUE(linear.certify(weight).holds());
+  }
+  SmallRun run;
+  run.quantize("[{rtn: {format: e4m3}}, {activations: {type: fp8}}]", "float8");
+  const auto model = open(run, "float8", Execution::kPacked, true);
+  const at::Tensor simulated = logits(*open(run, "float8", Execution::kSimulated, false));
+  EXPECT_LE(logits(*model).sub(simulated).abs().max().item<double>(), simulated.abs().max().item<double>() / 20);
+  EXPECT_THAT(model->products(), Each(AllOf(Field(&ProductRecord::packed, true), Field(&ProductRecord::around, ""),
+                                            Field(&ProductRecord::arithmetic, "float8"))));
 }
 
 TEST_F(PackedOnOtherDevice, SaysWhatItCannotRun) {

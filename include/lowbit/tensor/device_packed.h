@@ -18,7 +18,8 @@ namespace lowbit LOWBIT_EXPORT {
 enum class DeviceArithmetic {
   kInt8,
   kInt16,
-  kBFloat16,  ///< bfloat16 activations as they are, times whole code - zero, in float32
+  kBFloat16,  ///< bfloat16 activations as they are, times code - zero or a table's numbers, in float32
+  kFloat8,    ///< activations rounded to E4M3 per token with scale max|x| / 448, which is multiplied back; as kBFloat16
 };
 [[nodiscard]] std::string_view arithmetic_name(DeviceArithmetic arithmetic);
 
@@ -35,8 +36,8 @@ void require_packed_products(at::Device device);
 ///   y = weight.multiply(x, bias, DeviceArithmetic::kInt16, DType::kFloat32);
 class DeviceWeight {
  public:
-  /// Throws `kUnsupported` for what the device's kernels lack (real zeros, tables, outliers), `kDevice` as
-  /// `require_packed_products`.
+  /// Throws `kUnsupported` for what the device's kernels lack (real zeros, outliers, tables of 2 or 3 bits), `kDevice`
+  /// as `require_packed_products`.
   DeviceWeight(const kernels::PackedWeight& weight, at::Device device);
   ~DeviceWeight();
   DeviceWeight(DeviceWeight&&) noexcept;
@@ -56,6 +57,7 @@ class DeviceWeight {
   [[nodiscard]] static std::string kernel_name(DeviceArithmetic arithmetic);
 
  private:
+  [[nodiscard]] at::Tensor multiply_float8(const at::Tensor& x, const at::Tensor& bias, DType output) const;
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -69,7 +69,7 @@ std::int64_t DeviceProduct::places() const { return std::int64_t{layout_.shape.s
 std::int64_t DeviceProduct::workspace_bytes(DeviceArithmetic arithmetic, std::int32_t tokens) const {
   Parts parts(nullptr);
   if (arithmetic == DeviceArithmetic::kHalf) {
-    (void)HalfSpace(parts, layout_, schedule_skinny(layout_.shape, tokens, multiprocessors_), tokens);
+    (void)HalfSpace(parts, layout_, schedule_skinny(layout_.described(), tokens, multiprocessors_), tokens);
   } else {
     (void)IntegerSpace(parts, arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, tokens, places(), runs());
   }

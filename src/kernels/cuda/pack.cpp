@@ -195,6 +195,13 @@ std::int64_t Packed::code_bytes() const { return tiles_of(shape) * tile_bytes(sh
 std::int64_t Packed::zero_bytes() const { return std::int64_t{tiles_of(shape)} * shape.groups * kTileRows; }
 std::int64_t Packed::scale_bytes() const { return zero_bytes() * (shape.scale_kind == ScaleKind::kFloat32 ? 4 : 2); }
 
+Matrix Packed::described() const {
+  static constexpr float kSomeTable = 0;
+  Matrix matrix = shape;
+  matrix.table = has_table ? &kSomeTable : nullptr;
+  return matrix;
+}
+
 Matrix Packed::at(const std::byte* base) const {
   Matrix matrix = shape;
   matrix.codes = reinterpret_cast<const std::uint8_t*>(base);

@@ -24,6 +24,8 @@ struct Packed {
   [[nodiscard]] std::int64_t code_bytes() const;
   [[nodiscard]] std::int64_t scale_bytes() const;
   [[nodiscard]] std::int64_t zero_bytes() const;  ///< when it has zeros
+  /// The shape as schedules see it: they ask whether there is a table, not where.
+  [[nodiscard]] Matrix described() const;
   /// The matrix when `bytes` lie at `base`, which must begin on 256 bytes.
   [[nodiscard]] Matrix at(const std::byte* base) const;
   /// Null, or the column of each padded place, -1 for padding: [steps * 32].
