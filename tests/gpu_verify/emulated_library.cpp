@@ -2,6 +2,7 @@
 #include <functional>
 #include <new>
 
+#include "kernels/cuda/attention_dispatch.h"
 #include "kernels/cuda/checked.h"
 #include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/emulator.h"
@@ -80,6 +81,17 @@ struct EmulatedWidths {
   }
 };
 
+struct EmulatedAttention {
+  struct Attention {
+    template <typename Kernel, typename Call>
+    bool launch(const AttentionGrid& grid, const Call& call) {
+      EmulatedLauncher launcher;
+      return launcher.launch<Kernel>({{grid.blocks[0], grid.blocks[1], grid.blocks[2]}, grid.shared_bytes}, call);
+    }
+  };
+  static Attention make(const Launch&, Report*) { return {}; }
+};
+
 constexpr std::align_val_t kAlignment{256};
 
 const Table& table() {
@@ -140,6 +152,8 @@ const Table& table() {
     t.integer_product = Checked<EmulatedWidths>::integer_product;
     t.expand = Checked<EmulatedWidths>::expand;
     t.arrange = Checked<EmulatedWidths>::arrange;
+    t.round_tokens = CheckedAttention<EmulatedAttention>::round_tokens;
+    t.attend = CheckedAttention<EmulatedAttention>::attend;
     return t;
   }();
   return result;

@@ -10,6 +10,13 @@ target_include_directories(lowbit_emulated_cuda PRIVATE "${CMAKE_CURRENT_SOURCE_
 target_link_libraries(lowbit_emulated_cuda PRIVATE lowbit_compiler fmt::fmt)
 # Dozens of kernels are instantiated here, each to run for a moment.
 target_compile_options(lowbit_emulated_cuda PRIVATE -O1)
+foreach(name cublas cublasLt)
+  add_library(lowbit_fake_${name} MODULE "${CMAKE_CURRENT_SOURCE_DIR}/gpu_verify/fake_cublas.cpp")
+  target_link_libraries(lowbit_fake_${name} PRIVATE lowbit_compiler)
+  set_target_properties(lowbit_fake_${name} PROPERTIES OUTPUT_NAME ${name}
+    LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fake_cublas")
+endforeach()
 add_test(NAME gpu_verify_stages COMMAND "${CMAKE_CURRENT_SOURCE_DIR}/gpu_verify/stages"
-  "${PROJECT_BINARY_DIR}/gpu_verify/lowbit_gpu_verify" "$<TARGET_FILE:lowbit_emulated_cuda>")
+  "${PROJECT_BINARY_DIR}/gpu_verify/lowbit_gpu_verify" "$<TARGET_FILE:lowbit_emulated_cuda>"
+  "$<TARGET_FILE:lowbit_fake_cublas>")
 set_tests_properties(gpu_verify_stages PROPERTIES LABELS ci)

@@ -40,6 +40,7 @@ void add_ours(Contest& contest, const Case& c) {
   const std::int64_t group = c.shape.columns % 128 == 0 ? 128 : 64;
   if (c.tokens <= 128) {
     for (const int bits : {4, 2, 3, 8}) contest.add_half(bits, group, cuda::HalfKernel::kSkinny);
+    for (const int bits : {4, 8}) contest.add_half(bits, group, cuda::HalfKernel::kSkinny, true);
     contest.add_integer(4, group, 2, true);
   }
   if (c.tokens >= 64) contest.add_half(4, group, cuda::HalfKernel::kTiled);
@@ -57,7 +58,11 @@ std::vector<std::string> benchmark_cases(const Settings& settings) {
 
 void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) {
   std::optional<Cublas> cublas;
-  if (!settings.cublas.empty()) cublas.emplace(gpu, settings.cublas);
+  std::optional<CublasLt> cublaslt;
+  if (!settings.cublas.empty()) {
+    cublas.emplace(gpu, settings.cublas);
+    cublaslt.emplace(gpu, settings.cublas);
+  }
   Matrices matrices;
   for (const Case& c : chosen_cases(settings)) {
     Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes);
@@ -66,6 +71,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
       contest.add_rival(*cublas, RivalKind::kFloat16);
       contest.add_rival(*cublas, RivalKind::kBFloat16);
       contest.add_rival(*cublas, RivalKind::kInt8);
+      for (const LtKind kind : {LtKind::kInt8, LtKind::kFp8}) contest.add_rival(*cublaslt, kind, c.name(), results);
       if (c.tokens >= 256) contest.add_expanded(*cublas, 4, c.shape.columns % 128 == 0 ? 128 : 64);
     }
     contest.run(settings.repetitions, c.name(), results);

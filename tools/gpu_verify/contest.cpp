@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 
+#include "lowbit/base/error.h"
 #include "random_weights.h"
 
 namespace lowbit::gpu_verify {
@@ -29,14 +31,20 @@ struct IntegerParts {
       : weights(gpu, packed, copies), runner(gpu, weights, planes, input, tokens) {}
 };
 
-constexpr std::size_t element_bytes(RivalKind kind) { return kind == RivalKind::kInt8 ? 1 : 2; }
+constexpr std::size_t element_bytes(RivalKind kind) {
+  return kind == RivalKind::kInt8 || kind == RivalKind::kFp8 ? 1 : 2;
+}
 
 // Random numbers of ordinary size as the rival's type: zeros and denormals would be multiplied faster or slower.
 std::vector<std::uint8_t> rival_numbers(RivalKind kind, std::size_t count, std::uint64_t seed) {
   std::vector<std::uint8_t> bytes(count * element_bytes(kind));
-  if (kind == RivalKind::kInt8) {
+  if (element_bytes(kind) == 1) {
     std::mt19937_64 engine(seed);
     for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(engine() >> 56);
+    // E4M3 with exponents from -4 to 3: ordinary sizes, and none that is no number.
+    for (std::uint8_t& byte : bytes) {
+      if (kind == RivalKind::kFp8) byte = static_cast<std::uint8_t>((byte & 0x87U) | ((3U + byte / 8 % 8) << 3));
+    }
     return bytes;
   }
   // A million distinct numbers, over and over: drawing 45 million takes longer than multiplying them.
@@ -63,6 +71,13 @@ struct RivalParts {
   }
 };
 
+struct LtParts : RivalParts {
+  std::shared_ptr<CublasLt::Plan> plan;
+  LtParts(std::shared_ptr<CublasLt::Plan> of, const Gpu& gpu, RivalKind kind, int copies, const Shape& shape,
+          int tokens)
+      : RivalParts(gpu, kind, copies, shape, tokens), plan(std::move(of)) {}
+};
+
 struct ExpandedParts {
   Weights weights;
   Buffer<std::uint16_t> expanded;
@@ -77,11 +92,11 @@ struct ExpandedParts {
 
 }  // namespace
 
-const cuda::Packed& Matrices::get(const Shape& shape, int bits, std::int64_t group) {
-  const std::string key = fmt::format("{} {} {} {}", shape.columns, shape.rows, bits, group);
+const cuda::Packed& Matrices::get(const Shape& shape, int bits, std::int64_t group, bool table) {
+  const std::string key = fmt::format("{} {} {} {} {}", shape.columns, shape.rows, bits, group, table);
   const auto found = packed_.find(key);
   if (found != packed_.end()) return found->second;
-  const kernels::PackedWeight weight = pack_for_cpu({shape.rows, shape.columns, group, bits}, 1);
+  const kernels::PackedWeight weight = pack_for_cpu({shape.rows, shape.columns, group, bits, true, false, table}, 1);
   return packed_.emplace(key, cuda::pack(weight, all_threads())).first->second;
 }
 
@@ -106,10 +121,11 @@ void Contest::add(const std::string& name, double weight_bytes, int launches, st
   entrants_.push_back({name, weight_bytes, launches, std::move(memory), std::move(graph), {}});
 }
 
-void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel) {
-  const cuda::Packed& packed = matrices_.get(shape_, bits, group);
+void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table) {
+  const cuda::Packed& packed = matrices_.get(shape_, bits, group, table);
   const auto parts = std::make_shared<HalfParts>(gpu_, packed, copies_for(size_of(packed)), input_, tokens_);
-  add(fmt::format("{} W{}A16 g{}", kernel == cuda::HalfKernel::kSkinny ? "skinny" : "tiled", bits, group),
+  add(fmt::format("{} W{}A16 g{}{}", kernel == cuda::HalfKernel::kSkinny ? "skinny" : "tiled", bits, group,
+                  table ? " table" : ""),
       size_of(packed), parts->weights.copies(), parts, [&](int copy) { parts->runner.run(copy, kernel, true); });
 }
 
@@ -132,6 +148,36 @@ void Contest::add_rival(const Cublas& cublas, RivalKind kind) {
     cublas.multiply(kind, parts->weights[static_cast<std::size_t>(copy)]->data(), parts->input.data(),
                     parts->output.data(), static_cast<int>(shape_.rows), static_cast<int>(shape_.columns), tokens_);
   });
+}
+
+void Contest::add_rival(const CublasLt& cublaslt, LtKind kind, const std::string& name, Results& results) {
+  const std::string entrant = kind == LtKind::kInt8 ? "cuBLASLt int8" : "cuBLASLt fp8";
+  try {
+    add_fastest(cublaslt.plan(kind, shape_.rows, shape_.columns, tokens_), kind, entrant);
+  } catch (const Error& error) {
+    results.write(Record().text("case", name).text("entrant", entrant).text("not_run", error.what()));
+  }
+}
+
+void Contest::add_fastest(std::shared_ptr<CublasLt::Plan> plan, LtKind kind, const std::string& entrant) {
+  const double bytes = static_cast<double>(shape_.rows * shape_.columns);
+  const RivalKind numbers = kind == LtKind::kInt8 ? RivalKind::kInt8 : RivalKind::kFp8;
+  const auto parts = std::make_shared<LtParts>(plan, gpu_, numbers, copies_for(bytes), shape_, tokens_);
+  const auto multiply = [&](int candidate, int copy) {
+    plan->multiply(candidate, parts->weights[static_cast<std::size_t>(copy)]->data(), parts->input.data(),
+                   parts->output.data());
+  };
+  int best = 0;
+  double least = HUGE_VAL;
+  for (int candidate = 0; candidate < plan->candidates(); ++candidate) {
+    multiply(candidate, 0);
+    gpu_.wait();
+    const Graph graph(gpu_, [&] { multiply(candidate, 0); });
+    const double time = std::min(graph.milliseconds(), graph.milliseconds());
+    if (time < least) best = candidate;
+    least = std::min(least, time);
+  }
+  add(entrant, bytes, static_cast<int>(parts->weights.size()), parts, [&](int copy) { multiply(best, copy); });
 }
 
 void Contest::add_expanded(const Cublas& cublas, int bits, std::int64_t group) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cublas.h"
+#include "cublaslt.h"
 #include "products.h"
 #include "results.h"
 
@@ -19,7 +20,7 @@ struct Shape {
 /// Packed random matrices of one shape, made once for all the cases that need them.
 class Matrices {
  public:
-  const cuda::Packed& get(const Shape& shape, int bits, std::int64_t group);
+  const cuda::Packed& get(const Shape& shape, int bits, std::int64_t group, bool table = false);
 
  private:
   std::map<std::string, cuda::Packed> packed_;
@@ -31,9 +32,12 @@ class Contest {
  public:
   Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes);
 
-  void add_half(int bits, std::int64_t group, cuda::HalfKernel kernel);
+  /// `table`: codes stand for numbers of a table.
+  void add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table = false);
   void add_integer(int bits, std::int64_t group, int planes, bool with_rounding);
   void add_rival(const Cublas& cublas, RivalKind kind);
+  /// The fastest of what cuBLASLt offers. Says into `results` when it offers nothing, which is no failure of ours.
+  void add_rival(const CublasLt& cublaslt, LtKind kind, const std::string& name, Results& results);
   /// The weight decoded to float16, then multiplied by cuBLAS.
   void add_expanded(const Cublas& cublas, int bits, std::int64_t group);
 
@@ -50,6 +54,7 @@ class Contest {
     std::vector<double> microseconds;
   };
   [[nodiscard]] int copies_for(double bytes) const;
+  void add_fastest(std::shared_ptr<CublasLt::Plan> plan, LtKind kind, const std::string& entrant);
   template <typename Multiply>
   void add(const std::string& name, double weight_bytes, int launches, std::shared_ptr<void> memory,
            const Multiply& multiply);

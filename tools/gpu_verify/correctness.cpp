@@ -25,17 +25,19 @@ struct Case {
   int splits = 0;  ///< 0: as scheduled
 
   [[nodiscard]] std::string name() const {
-    return fmt::format("{} W{} {}x{} g{} M{}{}{}{}{}", kKindNames[static_cast<int>(kind)], weight.bits, weight.columns,
-                       weight.rows, weight.group, tokens, weight.symmetric ? "" : " zeros",
-                       weight.moved ? " moved" : "", bfloat16 ? " bf16" : "",
+    return fmt::format("{} W{} {}x{} g{} M{}{}{}{}{}{}", kKindNames[static_cast<int>(kind)], weight.bits,
+                       weight.columns, weight.rows, weight.group, tokens, weight.symmetric ? "" : " zeros",
+                       weight.moved ? " moved" : "", weight.table ? " table" : "", bfloat16 ? " bf16" : "",
                        splits > 0 ? fmt::format(" splits{}", splits) : "");
   }
 };
 
 // The sum of a tensor core loses up to a unit of 2^-23 of its largest term for each of the 17 that it adds, and more
-// terms are rounded on the way: columns of 2^-23 each cover both twice.
-double bound(std::int64_t columns, double magnitude) {
-  return (2.0 * static_cast<double>(columns) + 8.0) * 0x1p-23 * magnitude;
+// terms are rounded on the way: columns of 2^-23 each cover both twice. A number of a table is two terms, which leave
+// up to 2^-17 of it.
+double bound(const WeightCase& weight, double magnitude) {
+  const double terms = static_cast<double>(weight.columns) * (weight.table ? 2 : 1);
+  return ((2.0 * terms + 8.0) * 0x1p-23 + (weight.table ? 0x1p-17 : 0.0)) * magnitude;
 }
 
 // The worst error in units of its bound; infinite when an output is NaN.
@@ -48,9 +50,10 @@ double worst_error(const std::vector<float>& found, const UnpackedWeight& weight
     for (std::int64_t k = 0; k < columns; ++k) {
       const std::int64_t group = c.weight.moved ? k % weight.shape.groups : k / c.weight.group;
       const auto at = static_cast<std::size_t>(r * weight.shape.groups + group);
-      decoded[static_cast<std::size_t>(k)] =
-          static_cast<double>(weight.scales[at]) *
-          (weight.codes[static_cast<std::size_t>(r * columns + k)] - static_cast<double>(weight.zeros[at]));
+      const std::uint8_t code = weight.codes[static_cast<std::size_t>(r * columns + k)];
+      const double number =
+          c.weight.table ? static_cast<double>(weight.table[code]) : code - static_cast<double>(weight.zeros[at]);
+      decoded[static_cast<std::size_t>(k)] = static_cast<double>(weight.scales[at]) * number;
     }
     for (int t = 0; t < c.tokens; ++t) {
       double sum = 0.0;
@@ -62,7 +65,7 @@ double worst_error(const std::vector<float>& found, const UnpackedWeight& weight
         magnitude += std::fabs(x * decoded[static_cast<std::size_t>(k)]);
       }
       const double value = static_cast<double>(found[static_cast<std::size_t>(t * c.weight.rows + r)]);
-      const double error = std::fabs(value - sum) / bound(columns, magnitude);
+      const double error = std::fabs(value - sum) / bound(c.weight, magnitude);
       worst = std::isnan(error) ? HUGE_VAL : std::max(worst, error);
     }
   }
@@ -124,6 +127,10 @@ std::vector<Case> all_cases(bool tiny) {
     cases.push_back({Kind::kInt16, {33, 300, 128, bits, false}, 3});
     if (bits == 4 || bits == 8) cases.push_back({Kind::kTiled, {150, 264, 128, bits, false}, 20});
   }
+  for (const int bits : {4, 8}) {
+    cases.push_back({Kind::kSkinny, {33, 1100, 64, bits, true, false, true}, 3});
+    cases.push_back({Kind::kSkinny, {33, 2100, 128, bits, true, false, true}, 40, true, 2});
+  }
   cases.push_back({Kind::kSkinny, {33, 192, 64, 4, false, true}, 5});
   cases.push_back({Kind::kSkinny, {33, 2100, 128, 4, false}, 3, false, 2});
   if (tiny) return cases;
@@ -159,6 +166,7 @@ std::vector<Case> chosen_cases(const Settings& settings) {
 std::vector<std::string> correctness_cases(const Settings& settings) {
   std::vector<std::string> names;
   for (const Case& c : chosen_cases(settings)) names.push_back(c.name());
+  for (const std::string& name : attention_cases(settings)) names.push_back(name);
   return names;
 }
 
@@ -174,6 +182,7 @@ void run_correctness(const Gpu& gpu, const Settings& settings, Results& results)
         half ? check_half(gpu, c, canonical, device, record) : check_integer(gpu, c, weight, device, record);
     results.write_check(record, passed);
   }
+  run_attention(gpu, settings, results);
 }
 
 void run_repetition(const Gpu& gpu, const Settings& settings, Results& results) {

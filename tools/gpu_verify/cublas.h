@@ -6,7 +6,7 @@
 
 namespace lowbit::gpu_verify {
 
-enum class RivalKind { kFloat16, kBFloat16, kInt8 };
+enum class RivalKind { kFloat16, kBFloat16, kInt8, kFp8 };  ///< kFp8: cuBLASLt's alone
 
 /// cuBLAS of another program's installation (PyTorch's wheels carry it), loaded by its path: the rival in the same
 /// process.

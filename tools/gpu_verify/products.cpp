@@ -30,7 +30,7 @@ HalfRunner::HalfRunner(const Gpu& gpu, const Weights& weights, cuda::NumberKind 
       number_(number),
       tokens_(tokens),
       places_(weights.sources(0) == nullptr ? weights.shape().columns : weights.shape().steps * kernels::kStepColumns),
-      schedule_(cuda::schedule_skinny(weights.shape(), tokens, gpu.facts().multiprocessors)),
+      schedule_(cuda::schedule_skinny(weights.described(), tokens, gpu.facts().multiprocessors)),
       input_(gpu, input),
       arranged_(gpu, weights.sources(0) == nullptr ? 0 : area(tokens, places_)),
       output_(gpu, area(tokens, weights.shape().rows)) {

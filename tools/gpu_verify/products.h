@@ -15,6 +15,7 @@ class Weights {
   [[nodiscard]] cuda::Matrix matrix(int copy) const { return packed_.at(at(copy)); }
   [[nodiscard]] const std::int32_t* sources(int copy) const { return packed_.sources_at(at(copy)); }
   [[nodiscard]] const cuda::Matrix& shape() const { return packed_.shape; }
+  [[nodiscard]] cuda::Matrix described() const { return packed_.described(); }
 
  private:
   [[nodiscard]] const std::byte* at(int copy) const { return memory_[static_cast<std::size_t>(copy)]->data(); }

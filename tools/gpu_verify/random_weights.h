@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <random>
 #include <thread>
@@ -20,7 +21,17 @@ struct WeightCase {
   int bits;
   bool symmetric = true;
   bool moved = false;  ///< columns dealt to groups in turn
+  bool table = false;  ///< codes stand for numbers of a table: of 16 that no 16 bits hold, or of FP8's 256
 };
+
+inline std::vector<float> make_table(int bits) {
+  std::vector<float> table;
+  for (int code = 0; code < 1 << bits; ++code) {
+    const float fp8 = std::ldexp(static_cast<float>(8 + code % 8), code / 8 % 16 - 10) * (code < 128 ? 1.0F : -1.0F);
+    table.push_back(bits == 8 ? fp8 : std::sin(0.37F * static_cast<float>(code)));
+  }
+  return table;
+}
 
 /// Random codes and zeros, scales of ordinary size and both signs that float16 holds.
 inline UnpackedWeight make_weight(const WeightCase& c, std::uint64_t seed) {
@@ -44,6 +55,11 @@ inline UnpackedWeight make_weight(const WeightCase& c, std::uint64_t seed) {
     const float sign = engine() % 8 == 0 ? -1.0F : 1.0F;
     weight.scales.push_back(half_to_float(float_to_half(sign * scale(engine))));
     weight.zeros.push_back(static_cast<float>(c.symmetric ? levels / 2 : engine() % levels));
+  }
+  if (c.table) {
+    weight.shape.decoding = kernels::Decoding::kTable;
+    weight.zeros.clear();
+    weight.table = make_table(c.bits);
   }
   for (std::int64_t i = 0; c.moved && i < c.columns; ++i) {
     weight.group_index.push_back(static_cast<std::int32_t>(i % weight.shape.groups));

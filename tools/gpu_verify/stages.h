@@ -17,6 +17,8 @@ struct Settings {
 void run_smoke(const Gpu& gpu, const Settings& settings, Results& results);
 /// Every kernel against the CPU: float64 within its roundings, or the same bits.
 void run_correctness(const Gpu& gpu, const Settings& settings, Results& results);
+/// Of it: keys and values rounded as defined, and attention to them against float64.
+void run_attention(const Gpu& gpu, const Settings& settings, Results& results);
 /// A product in splits, a thousand times over: one hash.
 void run_repetition(const Gpu& gpu, const Settings& settings, Results& results);
 /// Headline shapes first; ours and cuBLAS in turn.
@@ -26,6 +28,7 @@ void run_profile(const Gpu& gpu, const Settings& settings, Results& results);
 
 /// Names of the cases that a stage would run.
 [[nodiscard]] std::vector<std::string> correctness_cases(const Settings& settings);
+[[nodiscard]] std::vector<std::string> attention_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> benchmark_cases(const Settings& settings);
 
 }  // namespace lowbit::gpu_verify

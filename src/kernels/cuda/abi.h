@@ -1,8 +1,10 @@
 #pragma once
 
+#include "kernels/cuda/attention.h"
 #include "kernels/cuda/expand.h"
 #include "kernels/cuda/half_sums.h"
 #include "kernels/cuda/integer.h"
+#include "kernels/cuda/kv_round.h"
 #include "kernels/cuda/quantize.h"
 #include "kernels/cuda/report.h"
 
@@ -57,6 +59,8 @@ struct Table {
   bool (*integer_product)(std::int32_t planes, const IntegerProduct* call, const Launch* launch, Report* report);
   bool (*expand)(NumberKind number, const ExpandCall* call, const Launch* launch, Report* report);
   bool (*arrange)(const ArrangeCall* call, const Launch* launch, Report* report);
+  bool (*round_tokens)(const KvRoundCall* call, const Launch* launch, Report* report);
+  bool (*attend)(const AttentionCall* call, const Launch* launch, Report* report);
 };
 
 inline constexpr const char* kTableSymbol = "lowbit_cuda_table";

@@ -1,5 +1,6 @@
 #include <cstdio>
 
+#include "kernels/cuda/attention_launch.cuh"
 #include "kernels/cuda/checked.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/widths.cuh"
@@ -181,6 +182,8 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                Functions::quantize,
                                Functions::integer_product,
                                Functions::expand,
-                               Functions::arrange};
+                               Functions::arrange,
+                               round_tokens,
+                               attend};
   return &kTable;
 }
