@@ -18,6 +18,7 @@
 #include "quantization/activations/input_rounding.h"
 #include "quantization/small_run.h"
 #include "support/error_text.h"
+#include "tensor/tensor_cases.h"
 
 namespace lowbit {
 namespace {
@@ -33,12 +34,7 @@ using testing::SmallRun;
 using testing::stand_in;
 
 at::Tensor random_tensor(const Shape& shape, std::string_view name) {
-  const Random random(5, name);
-  std::int64_t count = 1;
-  for (const std::int64_t size : shape) count *= size;
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(random.normal(i));
-  return tensor_of(values).view(shape);
+  return testing::random_tensor(shape, DType::kFloat32, name);
 }
 
 QuantizedWeight quantized(std::int64_t rows, std::int64_t columns, int bits, std::int64_t group) {
