@@ -16,9 +16,9 @@ namespace lowbit {
 namespace {
 
 constexpr std::string_view kCuda = "cuda";
-// Of the LibTorch that tools/setup brings: what it is built with, and the oldest GPU that its kernels are for.
-constexpr int kTorchCuda = 13000;
-constexpr int kTorchCapability = 75;
+// The oldest GPUs that CUDA 13 and CUDA 12 compile kernels for, and so the oldest that a LibTorch can have them for.
+constexpr int kCapabilityOfCuda13 = 75;
+constexpr int kCapabilityOfCuda12 = 50;
 
 // The number behind "cuda:", 0 behind "cuda" alone; -1 for another text.
 int cuda_index(std::string_view name) {
@@ -52,8 +52,10 @@ at::Device compute_device(std::string_view name) {
   }
   load_cuda(name);
   const int found = at::globalContext().hasCUDA() ? static_cast<int>(at::detail::getCUDAHooks().deviceCount()) : 0;
-  std::string obstacle = gpu_obstacle(index, kTorchCuda, kTorchCapability);
-  if (obstacle.empty() && index >= found) obstacle = fmt::format("LibTorch finds {}; look at 'nvidia-smi'", found);
+  const int built =
+      at::detail::getCUDAHooks().hasCUDART() ? static_cast<int>(at::detail::getCUDAHooks().versionCUDART()) : 0;
+  std::string obstacle = gpu_obstacle(index, built, built >= 13000 ? kCapabilityOfCuda13 : kCapabilityOfCuda12);
+  if (obstacle.empty() && index >= found) obstacle = fmt::format("LibTorch finds {} GPUs; look at 'nvidia-smi'", found);
   if (!obstacle.empty()) {
     fail(ErrorCode::kDevice, "device '{}' was asked for, and LibTorch cannot use it: {}, or use 'cpu'", name, obstacle);
   }

@@ -45,8 +45,8 @@ std::string device_obstacle(const Driver& driver, int index, int least) {
   const bool known = driver.attribute(&major, kCapabilityMajor, index) == kSuccess &&
                      driver.attribute(&minor, kCapabilityMinor, index) == kSuccess;
   if (known && 10 * major + minor < least) {
-    return fmt::format("it has compute capability {}.{}, and {}.{} or later is needed", major, minor, least / 10,
-                       least % 10);
+    return fmt::format("it has compute capability {}.{}, and {}.{} or later is needed; take another GPU", major, minor,
+                       least / 10, least % 10);
   }
   return "";
 }

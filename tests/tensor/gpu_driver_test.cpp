@@ -27,7 +27,8 @@ TEST(GpuDriver, SaysWhatAMachineLacks) {
   EXPECT_EQ(obstacle({{"FAKE_DRIVER_START", "999"}}), "the driver does not start (error 999); look at 'nvidia-smi'");
   EXPECT_EQ(obstacle({{"FAKE_DRIVER_GPUS", "2"}}, 2),
             "the driver shows 2 GPUs; look at 'nvidia-smi' and CUDA_VISIBLE_DEVICES");
-  EXPECT_EQ(obstacle({{"FAKE_DRIVER_CAPABILITY", "61"}}), "it has compute capability 6.1, and 7.5 or later is needed");
+  EXPECT_EQ(obstacle({{"FAKE_DRIVER_CAPABILITY", "61"}}),
+            "it has compute capability 6.1, and 7.5 or later is needed; take another GPU");
   EXPECT_EQ(gpu_obstacle(0, 13000, 75, "libno_such_driver.so.1"), "this machine has no NVIDIA driver; install one");
   EXPECT_EQ(gpu_obstacle(0, 13000, 75, "libm.so.6"),
             "'libm.so.6' is no NVIDIA driver that can be asked; install one anew");
