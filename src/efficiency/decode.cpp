@@ -10,6 +10,7 @@
 #include "efficiency/clock.h"
 #include "efficiency/energy.h"
 #include "efficiency/gpu_meter.h"
+#include "efficiency/phase_parts.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/random.h"
 #include "lowbit/model/decoder.h"
@@ -20,8 +21,6 @@
 namespace lowbit {
 namespace {
 
-constexpr const char* kHead = "lm_head";
-
 at::Tensor drawn_ids(std::int64_t vocabulary, std::int64_t sequences, std::int64_t tokens) {
   const Random random(1, "bench/decode");
   std::vector<std::int64_t> ids(static_cast<std::size_t>(sequences * tokens));
@@ -31,92 +30,15 @@ at::Tensor drawn_ids(std::int64_t vocabulary, std::int64_t sequences, std::int64
   return tensor_of(std::span<const std::int64_t>(ids)).view({sequences, tokens});
 }
 
-// One product of a step, or all that is alike.
-struct Part {
-  double bytes = 0;
-  double parameters = 0;
-  std::string arithmetic;
-};
-
-// The linears, and the head, which reads one token a sequence in either phase.
-struct Parts {
-  std::vector<Part> linears;
-  Part head;
-  [[nodiscard]] double bytes() const {
-    double sum = head.bytes;
-    for (const Part& part : linears) sum += part.bytes;
-    return sum;
+PhaseWork work_of(const std::vector<RooflinePart>& parts) {
+  PhaseWork work;
+  for (const RooflinePart& part : parts) {
+    (part.name == kAttentionPart ? work.cache_bytes : work.weight_bytes) += part.bytes;
+    work.operations += part.operations;
   }
-};
-
-// The CPU multiplies bfloat16 numbers as float32.
-std::string float_arithmetic(const Model& model) {
-  const ComputeOptions& options = model.options();
-  return options.device.is_cpu() || options.dtype == DType::kFloat32 ? "float32" : "bfloat16";
+  work.predicted_seconds = predicted_seconds(parts);
+  return work;
 }
-
-Part head_of(const Model& model) {
-  const Architecture& a = model.architecture();
-  const auto parameters = static_cast<double>(a.vocabulary * a.hidden);
-  const std::vector<ProductRecord> products = model.products();
-  if (!products.empty() && products.back().linear == kHead && products.back().packed) {
-    return {static_cast<double>(products.back().bytes), parameters, products.back().arithmetic};
-  }
-  return {parameters * dtype_bytes(model.options().dtype), parameters, float_arithmetic(model)};
-}
-
-Parts parts_of(const Model& model) {
-  Parts parts;
-  for (std::int64_t index = 0; index < model.architecture().layers; ++index) {
-    const std::shared_ptr<Block> block = model.block(index);
-    for (const LinearSlot& slot : block->linears()) {
-      parts.linears.push_back({static_cast<double>(slot.op->weight_bytes()),
-                               static_cast<double>(slot.op->in_features() * slot.op->out_features()),
-                               slot.record.packed ? slot.record.arithmetic : float_arithmetic(model)});
-    }
-  }
-  parts.head = head_of(model);
-  return parts;
-}
-
-class Roofline {
- public:
-  Roofline(const MachinePeaks& machine, const Parts& parts, const Architecture& architecture, DType dtype)
-      : machine_(machine), parts_(parts), architecture_(architecture), number_bytes_(dtype_bytes(dtype)) {}
-
-  // `tokens` of each of `batch` sequences, behind `before` others.
-  [[nodiscard]] PhaseWork work(std::int64_t batch, std::int64_t tokens, double before) const {
-    PhaseWork work;
-    for (const Part& part : parts_.linears) add(part, static_cast<double>(batch * tokens), work);
-    add(parts_.head, static_cast<double>(batch), work);
-    const auto layers = static_cast<double>(architecture_.layers * batch);
-    const double keys = before + static_cast<double>(tokens + 1) / 2;
-    const auto width = static_cast<double>(architecture_.kv_heads * architecture_.head_dim);
-    const auto queries = static_cast<double>(architecture_.heads * architecture_.head_dim);
-    work.cache_bytes = 2 * layers * width * number_bytes_ * (before + static_cast<double>(tokens));
-    const double operations = 4 * layers * queries * static_cast<double>(tokens) * keys;
-    work.operations += operations;
-    work.predicted_seconds += seconds(work.cache_bytes, operations, "float32");
-    return work;
-  }
-
- private:
-  void add(const Part& part, double tokens, PhaseWork& work) const {
-    const double operations = 2 * part.parameters * tokens;
-    work.weight_bytes += part.bytes;
-    work.operations += operations;
-    work.predicted_seconds += seconds(part.bytes, operations, part.arithmetic);
-  }
-  [[nodiscard]] double seconds(double bytes, double operations, std::string_view arithmetic) const {
-    const double peak = machine_.operations_per_second(arithmetic);
-    return std::max(bytes / machine_.bandwidths.front().second, peak > 0 ? operations / peak : 0.0);
-  }
-
-  const MachinePeaks& machine_;
-  const Parts& parts_;
-  const Architecture& architecture_;
-  double number_bytes_;
-};
 
 // The counters of the device that computes.
 class Energy {
@@ -224,11 +146,14 @@ DecodeBench run_decode_bench(const Model& model, const DecodeBenchOptions& optio
   DecodeBench bench;
   bench.options = options;
   (void)model.logits(model.embed(drawn_ids(model.architecture().vocabulary, 1, 1)));  // reads embedding and head
-  const Parts parts = parts_of(model);
-  bench.weight_bytes = static_cast<std::int64_t>(parts.bytes());
+  const std::vector<ModelProduct> products = products_of(model);
+  for (const ModelProduct& product : products) {
+    bench.weight_bytes += product.count * static_cast<std::int64_t>(product.bytes);
+  }
   bench.products = summarize_products(model.products());
   const at::Device device = model.options().device;
   bench.machine = device.is_cpu() ? probe_machine({bench.weight_bytes}) : probe_device(device, {bench.weight_bytes});
+  const Peaks peaks = peaks_of(bench.machine);
   Energy energy(device);
   bench.energy_obstacle = energy.obstacle();
   const auto runs = static_cast<std::int64_t>(options.batches.size()) * (options.repetitions + 1);
@@ -237,10 +162,11 @@ DecodeBench run_decode_bench(const Model& model, const DecodeBenchOptions& optio
   const double processor = processor_seconds();
   for (const std::int64_t batch : options.batches) {
     DecodeTiming timing = time_batch(model, options, batch, energy, cancellation, [&] { task->advance(); });
-    const Roofline roofline(bench.machine, parts, model.architecture(), model.options().dtype);
-    timing.prefill = roofline.work(batch, options.prompt, 0);
-    timing.decode =
-        roofline.work(batch, 1, static_cast<double>(options.prompt) + static_cast<double>(options.new_tokens - 1) / 2);
+    const auto work = [&](std::int64_t tokens, double before) {
+      return work_of(phase_parts(products, model, batch, tokens, before, peaks));
+    };
+    timing.prefill = work(options.prompt, 0);
+    timing.decode = work(1, static_cast<double>(options.prompt) + static_cast<double>(options.new_tokens - 1) / 2);
     bench.timings.push_back(std::move(timing));
   }
   bench.processor_share = (processor_seconds() - processor) / ((wall_seconds() - wall) * bench.machine.threads);

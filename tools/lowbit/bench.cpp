@@ -5,6 +5,7 @@
 #include "lowbit/efficiency/decode.h"
 #include "lowbit/efficiency/gemm.h"
 #include "lowbit/efficiency/machine.h"
+#include "lowbit/efficiency/roofline.h"
 #include "lowbit/tensor/device.h"
 #include "session.h"
 
@@ -13,6 +14,11 @@ namespace lowbit::cli {
 namespace {
 
 constexpr const char* kDeviceHelp = "What to measure: cpu, cuda or cuda:<number>";
+
+std::shared_ptr<Model> open_model(const Session& session, const std::string& name, const ComputeOptions& compute) {
+  return Model::open(find_model(name, session.resources()).path, compute, Model::Residency::kResident,
+                     runtime_readers(session.registries().quantization));
+}
 
 void add_gemm(CLI::App& command, Session& session) {
   CLI::App* gemm = command.add_subcommand("gemm", "Time packed products beside LibTorch's");
@@ -72,8 +78,7 @@ void add_decode(CLI::App& command, Session& session) {
       arguments->compute.dtype = arguments->dtype == "bfloat16" ? DType::kBFloat16 : DType::kFloat32;
       arguments->compute.device = compute_device(arguments->device);
       arguments->compute.deterministic = arguments->compute.device.is_cpu();
-      const auto model = Model::open(find_model(arguments->model, session.resources()).path, arguments->compute,
-                                     Model::Residency::kResident, runtime_readers(session.registries().quantization));
+      const auto model = open_model(session, arguments->model, arguments->compute);
       const DecodeBench bench =
           run_decode_bench(*model, arguments->options, *session.progress(), *session.cancellation);
       fmt::print("{}", arguments->json ? decode_bench_json(bench) : decode_bench_table(bench));
@@ -82,24 +87,52 @@ void add_decode(CLI::App& command, Session& session) {
   });
 }
 
+struct RooflineArguments {
+  std::string model;
+  RooflineOptions options;
+  ComputeOptions compute;
+  std::string device = "cpu";
+  bool json = false;
+};
+
+void measure_machine(const RooflineArguments& arguments) {
+  constexpr std::int64_t kMebibyte = std::int64_t{1} << 20;
+  const std::vector<std::int64_t> sizes = {kMebibyte, 8 * kMebibyte, 32 * kMebibyte, 256 * kMebibyte};
+  const at::Device device = compute_device(arguments.device);
+  const MachinePeaks peaks = device.is_cpu() ? probe_machine(sizes) : probe_device(device, sizes);
+  fmt::print("{}", arguments.json ? machine_json(peaks) : machine_table(peaks));
+}
+
+void measure_products(const Session& session, RooflineArguments& arguments) {
+  arguments.compute.device = compute_device(arguments.device);
+  const auto model = open_model(session, arguments.model, arguments.compute);
+  const ModelRoofline roofline =
+      run_model_roofline(*model, arguments.options, *session.progress(), *session.cancellation);
+  fmt::print("{}", arguments.json ? model_roofline_json(roofline) : model_roofline_table(roofline));
+}
+
 void add_roofline(CLI::App& command, Session& session) {
-  CLI::App* roofline = command.add_subcommand("roofline", "Measure what this machine's memory and units could do");
-  struct Arguments {
-    std::string device = "cpu";
-    bool json = false;
-  };
-  auto arguments = std::make_shared<Arguments>();
+  CLI::App* roofline = command.add_subcommand(
+      "roofline", "Measure what memory and units could do, and each product of a model beside that");
+  auto arguments = std::make_shared<RooflineArguments>();
+  RooflineOptions& options = arguments->options;
+  roofline->add_option("model", arguments->model,
+                       "Name in configs/models, GGUF file or Hugging Face folder; without it, the machine alone");
+  roofline->add_option("--prompt", options.prompt, "Tokens read at once")->capture_default_str();
+  roofline->add_option("--batch", options.batch, "Sequences at once")->capture_default_str();
+  roofline->add_option("--repetitions", options.repetitions, "Runs that are timed")->capture_default_str();
   roofline->add_option("--device", arguments->device, kDeviceHelp)->capture_default_str();
   roofline->add_flag("--json", arguments->json, "Print JSON");
+  add_execution_option(*roofline, arguments->compute.execution);
   session.add_compute_options(*roofline);
   roofline->callback([arguments, &session] {
     session.command = [arguments, &session] {
       session.start();
-      constexpr std::int64_t kMebibyte = std::int64_t{1} << 20;
-      const std::vector<std::int64_t> sizes = {kMebibyte, 8 * kMebibyte, 32 * kMebibyte, 256 * kMebibyte};
-      const at::Device device = compute_device(arguments->device);
-      const MachinePeaks peaks = device.is_cpu() ? probe_machine(sizes) : probe_device(device, sizes);
-      fmt::print("{}", arguments->json ? machine_json(peaks) : machine_table(peaks));
+      if (arguments->model.empty()) {
+        measure_machine(*arguments);
+      } else {
+        measure_products(session, *arguments);
+      }
       return 0;
     };
   });
