@@ -66,7 +66,32 @@ Json comparison_json(const Comparison& comparison) {
                {"scope", comparison.scope}};
   if (!comparison.calibration.empty()) json["calibration"] = comparison.calibration;
   if (!comparison.recipe.empty()) json["recipe"] = comparison.recipe;
+  if (comparison.first_is_own) json["first_is_own"] = true;
   return json;
+}
+
+std::string_view answer_name(OwnCalibration::Answer answer) {
+  switch (answer) {
+    case OwnCalibration::Answer::kBest: return "best";
+    case OwnCalibration::Answer::kNotBest: return "not best";
+    case OwnCalibration::Answer::kUndecided: return "undecided";
+  }
+  return "";
+}
+
+Json own_calibrations_json(const Results& results) {
+  Json list = Json::array();
+  for (const OwnCalibration& own : own_calibrations(results.contrasts)) {
+    list.push_back({{"model", own.model},
+                    {"evaluation", own.evaluation},
+                    {"recipe", own.recipe},
+                    {"calibration", own.calibration},
+                    {"answer", answer_name(own.answer())},
+                    {"better_than", own.better_than},
+                    {"worse_than", own.worse_than},
+                    {"undecided", own.undecided}});
+  }
+  return list;
 }
 
 Json comparisons_json(const std::vector<Comparison>& comparisons) {
@@ -100,7 +125,8 @@ std::string results_json(const Results& results) {
                      {"overlaps", std::move(overlaps)},
                      {"cells", std::move(cells)},
                      {"against_baseline", comparisons_json(results.against_baseline)},
-                     {"contrasts", comparisons_json(results.contrasts)}};
+                     {"contrasts", comparisons_json(results.contrasts)},
+                     {"own_calibrations", own_calibrations_json(results)}};
   return json.dump(1) + "\n";
 }
 

@@ -96,7 +96,8 @@ TEST_F(Comparisons, PairRecipesByCalibrationAndSeed) {
   add_seeds("gptq", "c4", 6, 1.05);
   add_seeds("gptq", "code", 6, 1.10);
   add_seeds("awq", "c4", 5, 1.06);  // one seed failed
-  experiment.contrasts = {{.recipes = {"rtn", "gptq", "awq"}, .calibrations = {}, .margin = 0.02}};
+  experiment.contrasts = {
+      {.recipes = {"rtn", "gptq", "awq"}, .calibrations = {}, .same_distribution = {}, .margin = 0.02, .tests = {}}};
   compare_cells(experiment, results);
   std::vector<std::string> names;
   for (const Comparison& comparison : results.contrasts) {
@@ -115,13 +116,60 @@ TEST_F(Comparisons, OfCalibrationSetsAreMadeUnderEachRecipe) {
   add_seeds("gptq", "c4", 5, 1.05);
   add_seeds("gptq", "code", 5, 1.10);
   add_seeds("awq", "c4", 5, 1.06);
-  experiment.contrasts = {{.recipes = {}, .calibrations = {"c4", "code"}, .margin = 0}};
+  experiment.contrasts = {
+      {.recipes = {}, .calibrations = {"c4", "code"}, .same_distribution = {}, .margin = 0, .tests = {}}};
   compare_cells(experiment, results);
   ASSERT_EQ(results.contrasts.size(), 1U);
   EXPECT_EQ(results.contrasts[0].recipe, "gptq");
   EXPECT_EQ(results.contrasts[0].first, "c4");
   EXPECT_NEAR(results.contrasts[0].difference.difference, -0.05, 1e-12);
   EXPECT_EQ(results.contrasts[0].scope, "5 seeds");
+}
+
+// Three kinds of calibration data; on the test "text gptq-64", which is code's own, code is the best of them, prose far
+// behind, and c4 a hair.
+TEST_F(Comparisons, SayWhetherATestsOwnKindOfCalibrationIsBest) {
+  add_seeds("gptq", "prose", 5, 1.20);
+  add_seeds("gptq", "code", 5, 1.05);
+  add_seeds("gptq", "c4", 5, 1.05);
+  const std::string test = "text gptq-64";
+  Contrast contrast;
+  contrast.same_distribution = {{"prose", {"another"}}, {"code", {test}}, {"c4", {}}};
+  experiment.contrasts = {contrast};
+  compare_cells(experiment, results);
+  ASSERT_EQ(results.contrasts.size(), 2U);  // no pair without the test's own
+  for (const Comparison& comparison : results.contrasts) {
+    EXPECT_EQ(comparison.first, "code");
+    EXPECT_TRUE(comparison.first_is_own);
+    EXPECT_FALSE(comparison.higher_is_better);
+  }
+  EXPECT_NEAR(results.contrasts[0].difference.difference, -0.15, 1e-12);
+  // Holm over the two of this family.
+  EXPECT_DOUBLE_EQ(results.contrasts[0].adjusted_p, 2 * results.contrasts[0].difference.p_value);
+  const std::vector<OwnCalibration> found = own_calibrations(results.contrasts);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].calibration, "code");
+  EXPECT_EQ(found[0].recipe, "gptq");
+  EXPECT_THAT(found[0].better_than, ElementsAre("prose"));
+  EXPECT_THAT(found[0].undecided, ElementsAre("c4"));
+  EXPECT_EQ(found[0].answer(), OwnCalibration::Answer::kUndecided);
+}
+
+TEST(OwnCalibrations, FollowTheDirectionOfTheScore) {
+  Comparison comparison;
+  comparison.first_is_own = true;
+  comparison.first = "own";
+  comparison.second = "other";
+  comparison.verdict = Verdict::kDifferent;
+  comparison.difference.difference = 0.1;
+  const auto answer = [&] { return own_calibrations({comparison}).front().answer(); };
+  EXPECT_EQ(answer(), OwnCalibration::Answer::kNotBest);  // a perplexity
+  comparison.higher_is_better = true;
+  EXPECT_EQ(answer(), OwnCalibration::Answer::kBest);  // an accuracy
+  comparison.verdict = Verdict::kEquivalent;
+  EXPECT_EQ(answer(), OwnCalibration::Answer::kUndecided);
+  comparison.first_is_own = false;
+  EXPECT_TRUE(own_calibrations({comparison}).empty());
 }
 
 TEST_F(Comparisons, LeaveOutWhatFailed) {

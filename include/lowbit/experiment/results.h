@@ -56,6 +56,19 @@ struct Comparison {
   Verdict verdict = Verdict::kUndecided;
   double detectable = 0;  ///< the difference that would have been found with probability 0.8
   std::string scope;      ///< "5 seeds": holds for further draws; "this checkpoint only"
+  bool higher_is_better = false;
+  bool first_is_own = false;  ///< `first` calibrates on the test's own kind of data, `second` on another
+};
+
+/// Whether a test suffers least behind a calibration set of its own kind of data: what a contrast `same_distribution`
+/// found of one test, recipe and set. Calibration sets of other kinds by what the corrected comparison says.
+struct OwnCalibration {
+  enum class Answer { kBest, kNotBest, kUndecided };
+  std::string model, evaluation, recipe;
+  std::string calibration;  ///< of the test's own kind
+  std::vector<std::string> better_than, worse_than, undecided;
+  /// Best: better than all others. Not best: worse than one.
+  [[nodiscard]] Answer answer() const;
 };
 
 struct Results {
@@ -76,6 +89,9 @@ struct Results {
   /// Whether a cell failed, or measured less than was asked for (`EvaluationResult::problems`).
   [[nodiscard]] bool failed() const;
 };
+
+/// Of all comparisons whose first side is a test's own calibration set, in their order.
+[[nodiscard]] std::vector<OwnCalibration> own_calibrations(const std::vector<Comparison>& contrasts);
 
 /// Gathers what the store holds of the plan's cells, and compares.
 [[nodiscard]] Results collect_results(const Experiment& experiment, const Plan& plan, const Store& store);
