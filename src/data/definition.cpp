@@ -35,7 +35,7 @@ struct DefinitionFields {
     v.field("version", d.version, "raised when the rows change", {1, 1000000});
     v.choice("reader", d.reader,
              {"text", "paragraphs", "lines", "jsonl", "delimited", "wikitext_rows", "wikitext_pages", "json", "csv",
-              "tsv", "blocks", "generated"},
+              "tsv", "blocks", "conll", "generated"},
              "how a file becomes documents or rows");
     v.field("column", d.column, "the text's column, for readers of rows");
     v.field("rows", d.rows, "for json: where the rows are, such as data.paragraphs.qas");
@@ -81,7 +81,7 @@ struct DefinitionFields {
       problems.add(mark, "'reader: blocks' needs 'header', a name for each line of a row");
     }
     if (!task.is_null() && !reads_rows(reader)) {
-      problems.add(task.mark(), "'task' needs a reader of rows: jsonl, json, csv, tsv, blocks or generated");
+      problems.add(task.mark(), "'task' needs a reader of rows: jsonl, json, csv, tsv, blocks, conll or generated");
     }
   }
 

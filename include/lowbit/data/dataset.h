@@ -27,6 +27,7 @@ enum class RowReader {
   kCsv,            ///< a table separated by commas, quoted as RFC 4180 says
   kTsv,            ///< a table separated by tabs
   kBlocks,         ///< a row is as many lines as `header` has names
+  kConll,          ///< sentences of tagged words, a word a line, for named entities (data/conll.h)
   kGenerated,      ///< rows made by a rule (data/generators.h); `files` names it, `documents` says how many
 };
 
