@@ -94,6 +94,15 @@ double student_t_quantile(double level, double degrees) {
   }
 }
 
+// 2 P(Bin(n, 1/2) <= k) = 2 I_{1/2}(n - k, k + 1)
+double mcnemar_p(std::int64_t lost, std::int64_t gained) {
+  LOWBIT_ASSERT(lost >= 0 && gained >= 0);
+  if (lost == gained) return 1;
+  const auto fewer = static_cast<double>(std::min(lost, gained));
+  const auto more = static_cast<double>(std::max(lost, gained));
+  return std::min(1.0, 2 * incomplete_beta(more, fewer + 1, 0.5));
+}
+
 std::vector<double> holm_adjust(std::span<const double> p_values) {
   std::vector<std::size_t> order(p_values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

@@ -43,6 +43,7 @@ class Comparer {
       const Draws& baseline = find(cell, Experiment::kBaseline, "");
       if (cell.failure || is_timing(cell) || cell.recipe == Experiment::kBaseline || baseline.empty()) continue;
       cell.against_baseline = compare(cell.result, baseline.begin()->second->result);
+      cell.flips = flips_between(cell.result, baseline.begin()->second->result);
     }
     for_each_place([&](Comparison& place) {
       for (const RecipeEntry& recipe : experiment_.recipes) {

@@ -14,6 +14,13 @@ Json difference_json(const PairedDifference& difference) {
           {"items", difference.n}};
 }
 
+Json flips_json(const Flips& flips) {
+  Json json = {{"lost", flips.lost}, {"gained", flips.gained}, {"p_value", json_number(flips.p_value)}};
+  if (flips.lost_margin) json["lost_margin"] = json_number(*flips.lost_margin);
+  if (flips.gained_margin) json["gained_margin"] = json_number(*flips.gained_margin);
+  return json;
+}
+
 Json cell_json(const CellResult& cell) {
   Json json = {{"model", cell.model}, {"recipe", cell.recipe}, {"evaluation", cell.evaluation}, {"seed", cell.seed}};
   if (!cell.calibration.empty()) json["calibration"] = cell.calibration;
@@ -26,6 +33,7 @@ Json cell_json(const CellResult& cell) {
   json["metrics"] = metrics_json(cell.result);
   json["facts"] = facts_json(cell.result.facts);
   if (cell.against_baseline) json["against_baseline"] = difference_json(*cell.against_baseline);
+  if (cell.flips) json["flips"] = flips_json(*cell.flips);
   json["cost"] = cost_json(cell.cost);
   if (cell.size) {
     Json artifact = {{"bits_per_quantized_weight", json_number(cell.size->bits_per_quantized_weight)},

@@ -155,6 +155,34 @@ TEST_F(Comparisons, SayWhetherATestsOwnKindOfCalibrationIsBest) {
   EXPECT_EQ(found[0].answer(), OwnCalibration::Answer::kUndecided);
 }
 
+EvaluationResult answers_of(const std::vector<std::pair<double, double>>& values_and_margins) {
+  EvaluationResult result;
+  for (const auto& [value, margin] : values_and_margins) {
+    result.items.push_back({std::to_string(result.items.size()), value, 1, {{"margin", margin}}});
+  }
+  return result;
+}
+
+TEST(Flips, CountAnswersLostAndGained) {
+  const EvaluationResult before = answers_of({{1, 0.5}, {1, 2}, {0, -1}, {1, 1.5}, {0, -3}});
+  const EvaluationResult after = answers_of({{0, -0.25}, {1, 1}, {1, 0.125}, {0, -2}, {0, -4}});
+  const std::optional<Flips> flips = flips_between(after, before);
+  ASSERT_TRUE(flips);
+  EXPECT_EQ(flips->lost, 2);
+  EXPECT_EQ(flips->gained, 1);
+  EXPECT_DOUBLE_EQ(flips->p_value, 1);         // 2 (1 + 3) / 8
+  EXPECT_DOUBLE_EQ(*flips->lost_margin, 1.0);  // of 0.5 and 1.5, before
+  EXPECT_DOUBLE_EQ(*flips->gained_margin, 0.125);
+  const std::optional<Flips> none = flips_between(before, before);
+  EXPECT_EQ(none->lost + none->gained, 0);
+  EXPECT_EQ(none->lost_margin, std::nullopt);
+}
+
+TEST(Flips, AreOfRightAndWrongAnswersOnly) {
+  EXPECT_EQ(flips_between(answers_of({{1, 0}, {0.5, 0}}), answers_of({{1, 0}, {0, 0}})), std::nullopt);
+  EXPECT_EQ(flips_between(answers_of({}), answers_of({})), std::nullopt);
+}
+
 TEST(OwnCalibrations, FollowTheDirectionOfTheScore) {
   Comparison comparison;
   comparison.first_is_own = true;

@@ -66,6 +66,10 @@ inline constexpr std::int64_t kLeastSeeds = 5;
 /// P(|T| >= |t|).
 [[nodiscard]] double student_t_two_sided_p(double t, double degrees);
 
+/// The exact two-sided p-value of McNemar's test: of the pairs that changed, as many would go each way by chance alone.
+/// 1 when none changed.
+[[nodiscard]] double mcnemar_p(std::int64_t lost, std::int64_t gained);
+
 enum class Verdict { kDifferent, kEquivalent, kUndecided };
 /// The p-value of "the difference lies outside -margin..margin": the larger of two one-sided t tests (Schuirmann 1987);
 /// 1 without a margin above 0.

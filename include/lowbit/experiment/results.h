@@ -25,6 +25,15 @@ struct Cost {
   std::int64_t peak_anonymous = 0;  ///< the part that is no file mapping, sampled
 };
 
+/// Questions that a cell answers otherwise than the baseline: right there and wrong here, and the other way round.
+struct Flips {
+  std::int64_t lost = 0, gained = 0;
+  double p_value = 1;  ///< exact McNemar
+  /// By how much of log-likelihood the right answer was ahead on the side that gave it, on average; nothing where items
+  /// have no margin.
+  std::optional<double> lost_margin, gained_margin;
+};
+
 /// One cell as results and reports show it.
 struct CellResult {
   std::string model;
@@ -40,6 +49,7 @@ struct CellResult {
   std::optional<double> mean_output_error;
   std::int64_t event_count = 0;
   std::optional<PairedDifference> against_baseline;  ///< of this cell's items: ln(perplexity), or the score
+  std::optional<Flips> flips;                        ///< where items are right or wrong
 };
 
 /// Two recipes, or one recipe under two calibration sets, on one model and evaluation, over all seeds that both have.
@@ -102,6 +112,8 @@ struct Results {
 [[nodiscard]] PairedDifference compare(
     std::span<const std::pair<const EvaluationResult*, const EvaluationResult*>> pairs);
 [[nodiscard]] PairedDifference compare(const EvaluationResult& result, const EvaluationResult& other);
+/// Nothing when an item is neither right (1) nor wrong (0).
+[[nodiscard]] std::optional<Flips> flips_between(const EvaluationResult& result, const EvaluationResult& baseline);
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> machine_facts();
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> build_facts();
 
