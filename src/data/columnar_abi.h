@@ -19,7 +19,7 @@ struct Request {
   const char* data;
   std::size_t size;
   Form form;
-  std::uint64_t memory;  ///< bytes that decoding may take
+  std::uint64_t memory;  ///< bytes that decoding may take, and a row's text have
   TakeRow take;
   void* context;
   char* error;  ///< gets a text that ends in 0 when reading fails

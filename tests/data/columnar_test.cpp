@@ -64,6 +64,23 @@ TEST_F(TableFile, HasTheRowsThatPyarrowReads) {
   }
 }
 
+// The hub's WikiText is a table whose rows are the lines of the original file.
+TEST_F(TableFile, HoldsTheDocumentsOfTheTextItWasMadeOf) {
+  const testing::TemporaryFolder folder;
+  make_folders(folder / "wikitext/wikitext-2-raw-v1");
+  make_folders(folder / "wikitext2");
+  std::filesystem::copy_file(path("wikitext.parquet"),
+                             folder / "wikitext/wikitext-2-raw-v1/test-00000-of-00001.parquet");
+  write_file_atomically(folder / "wikitext2/wiki.test.raw",
+                        " \n = A page = \n \n Text , with a space before its end . \n \n = = Part = = \nMore .\n");
+  const DatasetCatalog catalog({testing::source_folder() / "datasets"}, {folder.path()});
+  const Corpus table = catalog.load(catalog.find("wikitext2-hub"), "test");
+  const Corpus text = catalog.load(catalog.find("wikitext2"), "test");
+  EXPECT_EQ(table.documents, text.documents);
+  EXPECT_EQ(table.documents.size(), 7U);
+  EXPECT_EQ(table.hash, text.hash);
+}
+
 TEST_F(TableFile, IsReadRowGroupByRowGroup) {
   const Rows all = rows_of(read_bytes(path("many.parquet")));
   ASSERT_EQ(all.rows.size(), 5000U);
@@ -81,6 +98,12 @@ TEST_F(TableFile, IsBoundByTheTextThatIsRead) {
 TEST_F(TableFile, IsBoundByTheMemoryThatDecodingTakes) {
   EXPECT_THAT(error_text(ErrorCode::kData, [] { (void)read_bytes(path("many.parquet"), 1, 2000); }),
               HasSubstr("many.parquet: decoding needs more than 2000 bytes"));
+}
+
+TEST_F(TableFile, IsBoundByTheTextOfARow) {
+  EXPECT_THAT(error_text(ErrorCode::kData, [] { (void)read_bytes(path("bomb.arrow"), 0, 1 << 20); }),
+              HasSubstr("bomb.arrow: row 1, column 'words': the row has more than 1048576 bytes of text"));
+  EXPECT_EQ(rows_of(read_bytes(path("bomb.arrow"), 0, 8 << 20)).rows.at(0).columns["words"].size(), 2000U);
 }
 
 TEST_F(TableFile, NamesTheRowWhoseTextIsNotUtf8) {

@@ -41,7 +41,7 @@ class Rows {
     for (std::int64_t row = 0; row < batch.num_rows(); ++row) {
       ++number_;
       text_.clear();
-      const Status status = append_row(batch, row, text_);
+      const Status status = append_row(batch, row, request_.memory, text_);
       if (!status.ok()) return status.WithMessage("row ", number_, ", ", status.message());
       if (!request_.take(request_.context, text_.data(), text_.size())) return false;
     }

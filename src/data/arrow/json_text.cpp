@@ -78,10 +78,11 @@ Slice slice_of(const Kind& array, std::int64_t row) {
 
 class Writer {
  public:
-  explicit Writer(std::string& text) : text_(text) {}
+  Writer(std::uint64_t most, std::string& text) : most_(most), text_(text) {}
 
   Status append(const Array& array, std::int64_t row, int depth) {
     if (depth > kDeepest) return Status::Invalid("lists and structs lie more than ", kDeepest, " deep");
+    if (text_.size() > most_) return Status::Invalid("the row has more than ", most_, " bytes of text");
     if (array.IsNull(row)) {
       text_ += "null";
       return Status::OK();
@@ -190,13 +191,14 @@ class Writer {
     return Status::OK();
   }
 
+  std::uint64_t most_;
   std::string& text_;
 };
 
 }  // namespace
 
-Status append_row(const arrow::RecordBatch& batch, std::int64_t row, std::string& text) {
-  Writer writer(text);
+Status append_row(const arrow::RecordBatch& batch, std::int64_t row, std::uint64_t most, std::string& text) {
+  Writer writer(most, text);
   text += '{';
   for (int column = 0; column < batch.num_columns(); ++column) {
     writer.name(batch.column_name(column), column == 0);

@@ -90,6 +90,8 @@ def main():
     with pa.OSFile(keep("packed.arrow", ROWS), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA, options=options) as writer:
         writer.write_table(table)
     pq.write_table(many, os.path.join(folder, "many.parquet"), row_group_size=700, compression="zstd")
+    wiki = ["", " = A page = \n", "", " Text , with a space before its end . \n", "", " = = Part = = \n", "More .\n"]
+    pq.write_table(pa.table({"text": wiki}), os.path.join(folder, "wikitext.parquet"))
     # What has no form in JSON.
     pq.write_table(pa.table({"span": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int32()))}),
                    os.path.join(folder, "map.parquet"))
@@ -98,6 +100,11 @@ def main():
     with pa.OSFile(os.path.join(folder, "broken.arrow"), "wb") as sink:
         with pa.ipc.new_stream(sink, pa.schema({"text": pa.binary()})) as writer:
             writer.write_table(pa.table({"text": broken}))
+    # A row that says one word 2000 times.
+    word = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int16()), pa.array(["x" * 2000]))
+    bomb = pa.table({"words": pa.ListArray.from_arrays(pa.array([0, 2000], pa.int32()), word)})
+    with pa.OSFile(os.path.join(folder, "bomb.arrow"), "wb") as sink, pa.ipc.new_stream(sink, bomb.schema) as writer:
+        writer.write_table(bomb)
     with open(os.path.join(folder, "rows.json"), "w", encoding="utf-8") as file:
         json.dump(expected, file, ensure_ascii=False, indent=1)
 
