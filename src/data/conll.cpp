@@ -1,8 +1,9 @@
 #include "data/conll.h"
 
-#include <algorithm>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "data/lines.h"
 #include "lowbit/base/error.h"
@@ -54,8 +55,7 @@ class Sentence {
  private:
   void close_name() {
     if (type_.empty()) return;
-    Json& names = entities_[type_];
-    if (std::find(names.begin(), names.end(), name_) == names.end()) names.push_back(name_);
+    if (seen_.emplace(type_, name_).second) entities_[type_].push_back(name_);
     type_.clear();
   }
 
@@ -63,6 +63,7 @@ class Sentence {
   Json words_ = Json::array();
   Json tags_ = Json::array();
   Json entities_ = Json::object();
+  std::set<std::pair<std::string, std::string>> seen_;
   std::string type_;  // of the name that is open; empty: none
   std::string name_;
 };

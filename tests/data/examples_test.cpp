@@ -306,7 +306,7 @@ TEST_F(ExamplesTest, NeedAReaderOfRows) {
                            (void)define("  split: test\n  context: c\n  choices: [x]\n  gold: \"0\"\n",
                                         "{test: {files: [a]}}", "summary: s\nlicence: l\nreader: lines\n");
                          }),
-              HasSubstr("'task' needs a reader of rows: jsonl, json, csv, tsv, blocks or generated"));
+              HasSubstr("'task' needs a reader of rows: jsonl, json, csv, tsv, blocks, conll or generated"));
   write("datasets/plain.yaml", "summary: s\nlicence: l\nreader: lines\nsplits: {test: {files: [test.jsonl]}}\n");
   EXPECT_EQ(error_text(ErrorCode::kConfig, [&] { (void)examples(catalog_.find("plain")); }),
             "dataset 'plain' is plain text: its definition has no 'task'");
