@@ -116,6 +116,20 @@ std::vector<double> holm_adjust(std::span<const double> p_values) {
   return adjusted;
 }
 
+std::vector<double> benjamini_hochberg_adjust(std::span<const double> p_values) {
+  std::vector<std::size_t> order(p_values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p_values[a] > p_values[b]; });
+  std::vector<double> adjusted(p_values.size());
+  double running = 1;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto rank = static_cast<double>(order.size() - i);  // from the smallest, 1
+    running = std::min(running, static_cast<double>(order.size()) / rank * p_values[order[i]]);
+    adjusted[order[i]] = running;
+  }
+  return adjusted;
+}
+
 double quantile(std::vector<double> values, double q) {
   LOWBIT_ASSERT(q >= 0 && q <= 1);
   if (values.empty()) fail(ErrorCode::kData, "a quantile of no values was asked for");

@@ -56,7 +56,7 @@ class Comparer {
         }
       }
     });
-    judge(results_.against_baseline, 0, experiment_.margin);
+    judge(results_.against_baseline, 0, experiment_.margin, Correction::kHolm);
   }
 
   void contrast(const Contrast& contrast) {
@@ -67,7 +67,7 @@ class Comparer {
                     [&](const std::string& a, const std::string& b) { calibrations(place, a, b); });
       own_calibrations(place, contrast.same_distribution);
     });
-    judge(results_.contrasts, begin, contrast.margin);
+    judge(results_.contrasts, begin, contrast.margin, contrast.correction);
   }
 
  private:
@@ -175,18 +175,20 @@ class Comparer {
   }
 
   // Corrects over what was added from `begin` on: one family for "is there a difference", one for "is it none".
-  static void judge(std::vector<Comparison>& list, std::size_t begin, double margin) {
+  static void judge(std::vector<Comparison>& list, std::size_t begin, double margin, Correction correction) {
+    const auto adjust = correction == Correction::kHolm ? holm_adjust : benjamini_hochberg_adjust;
     std::vector<double> different;
     std::vector<double> equivalent;
     for (std::size_t i = begin; i < list.size(); ++i) {
       different.push_back(list[i].difference.p_value);
       equivalent.push_back(equivalence_p(list[i].difference, margin));
     }
-    different = holm_adjust(different);
-    equivalent = holm_adjust(equivalent);
+    different = adjust(different);
+    equivalent = adjust(equivalent);
     for (std::size_t i = begin; i < list.size(); ++i) {
       Comparison& comparison = list[i];
       comparison.margin = margin;
+      comparison.correction = correction;
       comparison.adjusted_p = different[i - begin];
       comparison.adjusted_equivalence_p = equivalent[i - begin];
       comparison.verdict = lowbit::judge(comparison.adjusted_p, comparison.adjusted_equivalence_p, kAlpha);

@@ -96,6 +96,8 @@ void Contrast::visit(FieldVisitor& v) {
           "with the other sets");
   v.field("margin", margin, "difference that counts as none, for the verdict 'equivalent'; 0 leaves that out",
           {0.0, 1e9});
+  v.choice("correction", correction, {"holm", "benjamini-hochberg"},
+           "what is kept below 5 %: the probability of any false 'different', or their expected share");
 }
 
 std::vector<Contrast> decode_contrasts(const ConfigNode& list, const Experiment& experiment, ConfigProblems& problems) {

@@ -9,6 +9,15 @@ OwnCalibration::Answer OwnCalibration::answer() const {
   return undecided.empty() ? Answer::kBest : Answer::kUndecided;
 }
 
+std::string_view answer_name(OwnCalibration::Answer answer) {
+  switch (answer) {
+    case OwnCalibration::Answer::kBest: return "best";
+    case OwnCalibration::Answer::kNotBest: return "not best";
+    case OwnCalibration::Answer::kUndecided: return "undecided";
+  }
+  return "";
+}
+
 std::vector<OwnCalibration> own_calibrations(const std::vector<Comparison>& contrasts) {
   std::vector<OwnCalibration> found;
   for (const Comparison& comparison : contrasts) {

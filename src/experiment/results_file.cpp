@@ -66,6 +66,7 @@ Json comparison_json(const Comparison& comparison) {
                {"second", comparison.second},
                {"seeds", comparison.seeds},
                {"comparison", difference_json(comparison.difference)},
+               {"correction", comparison.correction == Correction::kHolm ? "holm" : "benjamini-hochberg"},
                {"adjusted_p", json_number(comparison.adjusted_p)},
                {"margin", comparison.margin},
                {"adjusted_equivalence_p", json_number(comparison.adjusted_equivalence_p)},
@@ -76,15 +77,6 @@ Json comparison_json(const Comparison& comparison) {
   if (!comparison.recipe.empty()) json["recipe"] = comparison.recipe;
   if (comparison.first_is_own) json["first_is_own"] = true;
   return json;
-}
-
-std::string_view answer_name(OwnCalibration::Answer answer) {
-  switch (answer) {
-    case OwnCalibration::Answer::kBest: return "best";
-    case OwnCalibration::Answer::kNotBest: return "not best";
-    case OwnCalibration::Answer::kUndecided: return "undecided";
-  }
-  return "";
 }
 
 Json own_calibrations_json(const Results& results) {

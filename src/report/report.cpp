@@ -50,7 +50,8 @@ Table contrast_table(const Results& results) {
                                         : contrast.calibration,
                fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", contrast.difference.difference, contrast.difference.low,
                            contrast.difference.high),
-               fmt::format("{:.2g}", contrast.adjusted_p), verdict_text(contrast), contrast.scope});
+               fmt::format("{:.2g}{}", contrast.adjusted_p, contrast.correction == Correction::kHolm ? "" : " (BH)"),
+               verdict_text(contrast), contrast.scope});
   }
   return table;
 }
@@ -61,20 +62,11 @@ std::string joined(const std::vector<std::string>& names) {
   return text.empty() ? "-" : text;
 }
 
-std::string answer_text(OwnCalibration::Answer answer) {
-  switch (answer) {
-    case OwnCalibration::Answer::kBest: return "best";
-    case OwnCalibration::Answer::kNotBest: return "not best";
-    case OwnCalibration::Answer::kUndecided: return "undecided";
-  }
-  return "";
-}
-
 Table own_calibration_table(const std::vector<OwnCalibration>& list) {
   Table table({"test", "recipe", "calibrated on its own kind", "is", "better than", "worse than", "undecided"});
   for (const OwnCalibration& own : list) {
-    table.add({own.evaluation, own.recipe, own.calibration, answer_text(own.answer()), joined(own.better_than),
-               joined(own.worse_than), joined(own.undecided)});
+    table.add({own.evaluation, own.recipe, own.calibration, std::string(answer_name(own.answer())),
+               joined(own.better_than), joined(own.worse_than), joined(own.undecided)});
   }
   return table;
 }

@@ -60,6 +60,15 @@ TEST(McNemar, EqualsTheBinomialTail) {
   EXPECT_NEAR(mcnemar_p(0, 1000) / std::exp2(-999), 1, 1e-10);
 }
 
+// 5 p / rank, and never more than what a larger p-value gets.
+TEST(BenjaminiHochberg, StepsUpFromTheLargest) {
+  EXPECT_THAT(benjamini_hochberg_adjust(std::vector{0.04, 0.001, 0.2, 0.03, 0.035}),
+              ElementsAre(DoubleNear(0.05, 1e-15), DoubleNear(0.005, 1e-15), DoubleNear(0.2, 1e-15),
+                          DoubleNear(0.05, 1e-15), DoubleNear(0.05, 1e-15)));
+  EXPECT_THAT(benjamini_hochberg_adjust(std::vector{0.7}), ElementsAre(0.7));
+  EXPECT_TRUE(benjamini_hochberg_adjust({}).empty());
+}
+
 TEST(StudentT, QuantileInvertsTheProbability) {
   EXPECT_NEAR(student_t_quantile(0.95, 1), std::tan(0.95 * kPi / 2), 1e-11);
   EXPECT_NEAR(student_t_quantile(0.95, 2), 0.95 * std::sqrt(2 / (1 - 0.95 * 0.95)), 1e-12);

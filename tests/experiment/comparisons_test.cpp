@@ -96,8 +96,12 @@ TEST_F(Comparisons, PairRecipesByCalibrationAndSeed) {
   add_seeds("gptq", "c4", 6, 1.05);
   add_seeds("gptq", "code", 6, 1.10);
   add_seeds("awq", "c4", 5, 1.06);  // one seed failed
-  experiment.contrasts = {
-      {.recipes = {"rtn", "gptq", "awq"}, .calibrations = {}, .same_distribution = {}, .margin = 0.02, .tests = {}}};
+  experiment.contrasts = {{.recipes = {"rtn", "gptq", "awq"},
+                           .calibrations = {},
+                           .same_distribution = {},
+                           .margin = 0.02,
+                           .correction = Correction::kHolm,
+                           .tests = {}}};
   compare_cells(experiment, results);
   std::vector<std::string> names;
   for (const Comparison& comparison : results.contrasts) {
@@ -112,12 +116,35 @@ TEST_F(Comparisons, PairRecipesByCalibrationAndSeed) {
   EXPECT_EQ(results.contrasts[3].margin, 0.02);
 }
 
+TEST_F(Comparisons, MayBeCorrectedForTheShareOfFalseOnes) {
+  add_seeds("gptq", "c4", 5, 1.05);
+  add_seeds("gptq", "code", 5, 1.052);
+  add_seeds("gptq", "prose", 5, 1.056);
+  Contrast contrast;
+  contrast.calibrations = {"c4", "code", "prose"};
+  contrast.correction = Correction::kBenjaminiHochberg;
+  experiment.contrasts = {contrast};
+  compare_cells(experiment, results);
+  ASSERT_EQ(results.contrasts.size(), 3U);
+  std::vector<double> p_values;
+  for (const Comparison& comparison : results.contrasts) p_values.push_back(comparison.difference.p_value);
+  const std::vector<double> expected = benjamini_hochberg_adjust(p_values);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(results.contrasts[i].adjusted_p, expected[i]);
+    EXPECT_EQ(results.contrasts[i].correction, Correction::kBenjaminiHochberg);
+  }
+}
+
 TEST_F(Comparisons, OfCalibrationSetsAreMadeUnderEachRecipe) {
   add_seeds("gptq", "c4", 5, 1.05);
   add_seeds("gptq", "code", 5, 1.10);
   add_seeds("awq", "c4", 5, 1.06);
-  experiment.contrasts = {
-      {.recipes = {}, .calibrations = {"c4", "code"}, .same_distribution = {}, .margin = 0, .tests = {}}};
+  experiment.contrasts = {{.recipes = {},
+                           .calibrations = {"c4", "code"},
+                           .same_distribution = {},
+                           .margin = 0,
+                           .correction = Correction::kHolm,
+                           .tests = {}}};
   compare_cells(experiment, results);
   ASSERT_EQ(results.contrasts.size(), 1U);
   EXPECT_EQ(results.contrasts[0].recipe, "gptq");

@@ -84,6 +84,12 @@ enum class Verdict { kDifferent, kEquivalent, kUndecided };
 /// Holm's step-down over one family of p-values: adjusted p-values in the order given, to be compared with alpha.
 [[nodiscard]] std::vector<double> holm_adjust(std::span<const double> p_values);
 
+/// Benjamini and Hochberg's step-up over one family: of the differences that are called so at level alpha, a share of
+/// alpha is expected to be none. It holds for independent tests and for such as rise together.
+[[nodiscard]] std::vector<double> benjamini_hochberg_adjust(std::span<const double> p_values);
+/// What is kept below alpha over a family: the probability of any false claim, or their expected share.
+enum class Correction { kHolm, kBenjaminiHochberg };
+
 /// The q-quantile (0..1) by linear interpolation between the sorted values. Throws `kData` when there are none.
 [[nodiscard]] double quantile(std::vector<double> values, double q);
 

@@ -12,6 +12,7 @@
 #include "lowbit/calibration/calibration_set.h"
 #include "lowbit/config/node.h"
 #include "lowbit/evaluation/evaluation.h"
+#include "lowbit/evaluation/statistics.h"
 #include "lowbit/experiment/resources.h"
 #include "lowbit/model/model.h"
 #include "lowbit/quantization/recipe.h"
@@ -71,7 +72,8 @@ struct Contrast {
   std::vector<std::string> calibrations;
   std::vector<OwnTests> same_distribution;
   double margin = 0;  ///< of ln(perplexity) or of the score, for the verdict "equivalent"; 0: not tested
-  ConfigNode tests;   ///< `same_distribution` as the file writes it, where datasets stand for labels
+  Correction correction = Correction::kHolm;
+  ConfigNode tests;  ///< `same_distribution` as the file writes it, where datasets stand for labels
   void visit(FieldVisitor& v);
 };
 

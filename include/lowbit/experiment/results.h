@@ -60,7 +60,8 @@ struct Comparison {
   std::string first, second;  ///< what is compared: first minus second
   std::vector<std::int64_t> seeds;
   PairedDifference difference;
-  double adjusted_p = 1;              ///< of "there is no difference": Holm over the family
+  Correction correction = Correction::kHolm;
+  double adjusted_p = 1;              ///< of "there is no difference": corrected over the family
   double adjusted_equivalence_p = 1;  ///< of "it lies outside the margin": likewise
   double margin = 0;
   Verdict verdict = Verdict::kUndecided;
@@ -100,6 +101,8 @@ struct Results {
   [[nodiscard]] bool failed() const;
 };
 
+/// "best", "not best", "undecided"
+[[nodiscard]] std::string_view answer_name(OwnCalibration::Answer answer);
 /// Of all comparisons whose first side is a test's own calibration set, in their order.
 [[nodiscard]] std::vector<OwnCalibration> own_calibrations(const std::vector<Comparison>& contrasts);
 
