@@ -77,6 +77,7 @@ class SentenceReader {
       finish();
       return;
     }
+    if (line == "\tO") return;  // a word that was lost
     if (sentence_.empty() && problem_.empty()) first_ = number;
     const std::optional<TaggedWord> word = split_line(line);
     if (problem_.empty() && find_invalid_utf8(line)) problem_ = fmt::format("line {} is not valid UTF-8", number);

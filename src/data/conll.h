@@ -13,7 +13,8 @@ namespace lowbit {
 ///   {"text": "Ann lives in Rome", "words": [...], "tags": [...], "entities": {"person": ["Ann"], "location":
 ///   ["Rome"]}}
 ///
-/// with each name once. A sentence with a line that lacks word or tag is a problem.
+/// with each name once. A line "O" without a word, of which published files have some, says nothing and is
+/// passed over; a sentence with a line that lacks word or tag otherwise is a problem.
 void read_tagged_sentences(std::string_view text, std::string_view origin, Rows& out);
 
 }  // namespace lowbit

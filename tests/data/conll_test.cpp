@@ -44,8 +44,15 @@ TEST(TaggedSentences, SplitAtTheTabOrTheLastBlank) {
   EXPECT_EQ(read("a NN B-NP B-ORG\n").rows.at(0).columns["words"], Json({"a NN B-NP"}));
 }
 
+TEST(TaggedSentences, PassOverLostWordsOutsideNames) {
+  const Rows rows = read("a\tO\n\tO\nb\tO\n\n\tO\n");
+  EXPECT_TRUE(rows.problems.empty());
+  ASSERT_EQ(rows.rows.size(), 1U);
+  EXPECT_EQ(rows.rows[0].columns["text"], "a b");
+}
+
 TEST(TaggedSentences, NameLinesThatAreNone) {
-  const Rows rows = read("fine\tO\n\nbad\nrest\tO\n\n\tO\n\nx\tB-\n\nx\tQ\n\nx\xff\tO\n\nfine\tO");
+  const Rows rows = read("fine\tO\n\nbad\nrest\tO\n\n\tB-y\n\nx\tB-\n\nx\tQ\n\nx\xff\tO\n\nfine\tO");
   EXPECT_EQ(rows.rows.size(), 2U);
   std::vector<std::string> problems;
   for (const ExampleProblem& problem : rows.problems) problems.push_back(problem.where + " " + problem.message);
