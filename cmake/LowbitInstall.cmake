@@ -35,6 +35,18 @@ set_target_properties(lowbit_cli PROPERTIES
 set_target_properties(lowbit PROPERTIES INSTALL_RPATH "$ORIGIN;$ORIGIN/lowbit/torch/lib;${torch_path}")
 
 install(TARGETS lowbit lowbit_cli EXPORT lowbitTargets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+if(TARGET lowbit_arrow)  # likewise loaded by name
+  set(arrow_place "${CMAKE_INSTALL_LIBDIR}/lowbit/arrow/lib")
+  set(arrow_path "${LOWBIT_ARROW_DIR}/lib")
+  if(LOWBIT_INSTALL_TORCH)
+    install(FILES "${parquet_library}" "${arrow_library}" DESTINATION "${arrow_place}")
+    file(GLOB licences "${LOWBIT_ARROW_DIR}/licenses/*")
+    install(FILES ${licences} DESTINATION "${CMAKE_INSTALL_DATADIR}/lowbit/licences/arrow")
+    set(arrow_path "")
+  endif()
+  set_target_properties(lowbit_arrow PROPERTIES INSTALL_RPATH "$ORIGIN/lowbit/arrow/lib;${arrow_path}")
+  install(TARGETS lowbit_arrow LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+endif()
 if(TARGET lowbit_cuda)
   install(TARGETS lowbit_cuda LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")  # loaded by name, so not exported
 endif()

@@ -151,6 +151,22 @@ std::vector<DataFile> DatasetCatalog::locate(const DatasetDefinition& definition
        list_text(searched), with_remedy(definition));
 }
 
+std::vector<DataFile> DatasetCatalog::files_of(const DatasetDefinition& definition,
+                                               const DatasetDefinition::Split& split) const {
+  const std::vector<fs::path> folders = folders_of(definition, data_folders_);
+  const auto lies_here = [&](const std::string& pattern) { return !find_data_files(pattern, folders).empty(); };
+  if (!split.hub_files.empty() && !std::any_of(split.files.begin(), split.files.end(), lies_here)) {
+    if (std::vector<DataFile> files = find_snapshot_files(split.hub_files, definition.source); !files.empty())
+      return files;
+  }
+  std::vector<DataFile> all;
+  for (const std::string& pattern : split.files) {
+    std::vector<DataFile> files = locate(definition, pattern);
+    std::move(files.begin(), files.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
 const DatasetDefinition::Split& DatasetCatalog::split_of(const DatasetDefinition& definition,
                                                          const std::string& name) const {
   const auto found = definition.splits.find(name);
@@ -163,12 +179,12 @@ const DatasetDefinition::Split& DatasetCatalog::split_of(const DatasetDefinition
 Rows DatasetCatalog::rows_of(const DatasetDefinition& definition, const std::string& split_name) const {
   const DatasetDefinition::Split& split = split_of(definition, split_name);
   Rows all;
-  for (const std::string& pattern : split.files) {
-    if (definition.reader == RowReader::kGenerated) {
-      for (Row& row : generate_rows(pattern, split_name, split.documents)) all.rows.push_back(std::move(row));
-      continue;
+  if (definition.reader == RowReader::kGenerated) {
+    for (const std::string& name : split.files) {
+      for (Row& row : generate_rows(name, split_name, split.documents)) all.rows.push_back(std::move(row));
     }
-    for (const DataFile& file : locate(definition, pattern)) {
+  } else {
+    for (const DataFile& file : files_of(definition, split)) {
       Rows rows = read_rows(definition, read_bytes(file.path), file.name);
       for (Row& row : rows.rows) {
         row.group = file.group;
@@ -212,14 +228,12 @@ Corpus DatasetCatalog::load(const DatasetDefinition& definition, const std::stri
 std::vector<std::string> DatasetCatalog::documents_of(const DatasetDefinition& definition,
                                                       const DatasetDefinition::Split& split) const {
   std::vector<std::string> all;
-  for (const std::string& pattern : split.files) {
-    for (const DataFile& file : locate(definition, pattern)) {
-      const std::int64_t left = split.documents == 0 ? 0 : split.documents - static_cast<std::int64_t>(all.size());
-      if (split.documents > 0 && left <= 0) return all;
-      const std::string text = read_text(file.path, reads_by_line(definition.reader) ? left : 0);
-      std::vector<std::string> documents = read_documents(definition, text, file.path.string(), left);
-      std::move(documents.begin(), documents.end(), std::back_inserter(all));
-    }
+  for (const DataFile& file : files_of(definition, split)) {
+    const std::int64_t left = split.documents == 0 ? 0 : split.documents - static_cast<std::int64_t>(all.size());
+    if (split.documents > 0 && left <= 0) return all;
+    const std::string text = read_text(file.path, reads_by_line(definition.reader) ? left : 0);
+    std::vector<std::string> documents = read_documents(definition, text, file.path.string(), left);
+    std::move(documents.begin(), documents.end(), std::back_inserter(all));
   }
   return all;
 }

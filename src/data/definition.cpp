@@ -5,6 +5,7 @@
 #include "data/generators.h"
 #include "data/rows.h"
 #include "data/task.h"
+#include "data/unpack.h"
 #include "lowbit/base/error.h"
 
 namespace lowbit {
@@ -34,7 +35,7 @@ struct DefinitionFields {
     v.field("version", d.version, "raised when the rows change", {1, 1000000});
     v.choice("reader", d.reader,
              {"text", "paragraphs", "lines", "jsonl", "delimited", "wikitext_rows", "wikitext_pages", "json", "csv",
-              "tsv", "blocks", "generated"},
+              "tsv", "blocks", "conll", "generated"},
              "how a file becomes documents or rows");
     v.field("column", d.column, "the text's column, for readers of rows");
     v.field("rows", d.rows, "for json: where the rows are, such as data.paragraphs.qas");
@@ -62,6 +63,7 @@ struct DefinitionFields {
       DatasetDefinition::Split& split = definition.splits[entry.key.text()];
       decode_fields(entry.value, split, problems);
       check_generators(entry.value.mark(), split, problems);
+      check_tables(entry.value.mark(), split, problems);
     }
     check_task_splits(problems);
   }
@@ -79,7 +81,20 @@ struct DefinitionFields {
       problems.add(mark, "'reader: blocks' needs 'header', a name for each line of a row");
     }
     if (!task.is_null() && !reads_rows(reader)) {
-      problems.add(task.mark(), "'task' needs a reader of rows: jsonl, json, csv, tsv, blocks or generated");
+      problems.add(task.mark(), "'task' needs a reader of rows: jsonl, json, csv, tsv, blocks, conll or generated");
+    }
+  }
+
+  // What is read of a table are lines of JSON.
+  void check_tables(const SourceMark& mark, const DatasetDefinition::Split& split, ConfigProblems& problems) const {
+    if (definition.reader == RowReader::kJsonl) return;
+    for (const std::vector<std::string>* list : {&split.files, &split.hub_files}) {
+      for (const std::string& file : *list) {
+        if (!is_table(std::filesystem::path(file).extension().string())) continue;
+        problems.add(
+            mark,
+            fmt::format("file '{}' is a table, whose rows are read as JSON lines: it needs 'reader: jsonl'", file));
+      }
     }
   }
 
@@ -116,7 +131,10 @@ void DatasetDefinition::Source::visit(FieldVisitor& v) {
 
 void DatasetDefinition::Split::visit(FieldVisitor& v) {
   v.required("files");
-  v.field("files", files, "files below a data folder; a name in .gz, .bz2 or .zst is unpacked, a '*' names the group");
+  v.field("files", files,
+          "files below a data folder; a name in .gz, .bz2 or .zst is unpacked, .parquet and .arrow are read as "
+          "JSON lines, a '*' names the group");
+  v.field("hub_files", hub_files, "the same in a snapshot of the hub, where they are called otherwise there");
   v.field("documents", documents, "only the first so many documents; 0: all", {0, std::int64_t{1} << 40});
   v.field("from", from, "share of the documents where the split begins", {0.0, 1.0});
   v.field("to", to, "share of the documents where the split ends", {0.0, 1.0});
@@ -124,9 +142,11 @@ void DatasetDefinition::Split::visit(FieldVisitor& v) {
 
 void DatasetDefinition::Split::validate(ConfigProblems& problems, const SourceMark& mark) const {
   if (from >= to) problems.add(mark, fmt::format("a split from {} to {} has no documents", from, to));
-  for (const std::string& file : files) {
-    if (stays_inside(file)) continue;
-    problems.add(mark, fmt::format("file '{}' must be relative to a data folder and stay inside it", file));
+  for (const std::vector<std::string>* list : {&files, &hub_files}) {
+    for (const std::string& file : *list) {
+      if (stays_inside(file)) continue;
+      problems.add(mark, fmt::format("file '{}' must be relative to a data folder and stay inside it", file));
+    }
   }
 }
 

@@ -98,6 +98,8 @@ class ExampleMaker {
                     .choices = std::move(question.choices),
                     .gold = std::move(question.gold),
                     .references = std::move(question.references),
+                    .roles = std::move(question.roles),
+                    .ambiguous = question.ambiguous,
                     .preamble = question.description.size() + shots.size()};
     for (const std::string& context : question.contexts) {
       example.contexts.push_back(question.description + shots + context);
@@ -137,6 +139,8 @@ Hash hash_of_examples(const DatasetDefinition& definition, const ExampleSet& set
     add_list(example.choices);
     if (set.generation != nullptr) add_list(example.references);
     for (const std::size_t gold : example.gold) hasher.add(gold);
+    for (const AnswerRole role : example.roles) hasher.add(static_cast<int>(role));
+    if (!example.roles.empty()) hasher.add(example.ambiguous);
   }
   for (const ExampleProblem& problem : set.problems) hasher.add(problem.where).add(problem.message);
   add_list(set.metrics);

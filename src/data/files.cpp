@@ -85,4 +85,16 @@ std::vector<DataFile> find_hub_files(const std::string& pattern, const DatasetDe
   return find_data_files(slash == std::string::npos ? pattern : pattern.substr(slash + 1), hub_snapshots(source));
 }
 
+std::vector<DataFile> find_snapshot_files(const std::vector<std::string>& names,
+                                          const DatasetDefinition::Source& source) {
+  for (const fs::path& folder : hub_snapshots(source)) {
+    std::vector<DataFile> files;
+    for (const std::string& name : names) {
+      if (is_file(folder / name)) files.push_back({.name = name, .path = folder / name, .group = {}});
+    }
+    if (files.size() == names.size()) return files;
+  }
+  return {};
+}
+
 }  // namespace lowbit

@@ -21,5 +21,8 @@ namespace lowbit {
 [[nodiscard]] std::vector<std::filesystem::path> hub_snapshots(const DatasetDefinition::Source& source);
 /// Likewise in snapshots of the hub: "sciq/test.json" is "test.json".
 [[nodiscard]] std::vector<DataFile> find_hub_files(const std::string& pattern, const DatasetDefinition::Source& source);
+/// All of `names` in the first snapshot that has them; else nothing.
+[[nodiscard]] std::vector<DataFile> find_snapshot_files(const std::vector<std::string>& names,
+                                                        const DatasetDefinition::Source& source);
 
 }  // namespace lowbit

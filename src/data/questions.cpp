@@ -91,6 +91,24 @@ void check_choices(const Question& question) {
   }
 }
 
+/// What each choice shows. Without a biased one the row would count as a question that nobody can answer with bias.
+std::vector<AnswerRole> roles_of(const BiasRules& rules, const TemplateScope& scope, std::size_t choices) {
+  static const std::vector<std::string> names = {"other", "biased", "unknown"};
+  std::vector<AnswerRole> roles;
+  for (const Template& rule : rules.roles) {
+    const std::string name = rule.render(scope);
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end())
+      fail(ErrorCode::kData, "a choice's role is '{}', expected one of {}", name, join_quoted(names));
+    roles.push_back(static_cast<AnswerRole>(found - names.begin()));
+  }
+  if (roles.size() != choices) fail(ErrorCode::kData, "{} roles for {} choices", roles.size(), choices);
+  if (std::find(roles.begin(), roles.end(), AnswerRole::kBiased) == roles.end()) {
+    fail(ErrorCode::kData, "none of the choices has the role 'biased'");
+  }
+  return roles;
+}
+
 }  // namespace
 
 Json columns_of(const Task& task, const Row& row) {
@@ -135,6 +153,10 @@ Question make_question(const Task& task, const Json& columns) {
   check_choices(question);
   if (task.gold) question.gold = {gold_index(task, task.gold->render(scope), question.choices)};
   if (question.gold.empty()) fail(ErrorCode::kData, "the row has no gold answer");
+  if (task.bias) {
+    question.roles = roles_of(*task.bias, scope, question.choices.size());
+    question.ambiguous = task.bias->ambiguous.holds(scope);
+  }
   return question;
 }
 

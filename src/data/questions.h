@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/task.h"
+#include "lowbit/data/examples.h"
 
 namespace lowbit {
 
@@ -15,6 +16,8 @@ struct Question {
   std::vector<std::size_t> gold;
   std::vector<std::string> references;  ///< where answers are written: the right ones, in place of choices
   std::string description;
+  std::vector<AnswerRole> roles;  ///< of each choice, where the task tells them
+  bool ambiguous = false;
 };
 
 /// The row's columns with those that the task derives, its group and its group's name.

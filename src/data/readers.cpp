@@ -176,6 +176,7 @@ std::vector<std::string> read_documents(const DatasetDefinition& definition, std
     case RowReader::kCsv:
     case RowReader::kTsv:
     case RowReader::kBlocks:
+    case RowReader::kConll:
     case RowReader::kGenerated: read_column(definition, text, origin, out); break;
   }
   return out.take();

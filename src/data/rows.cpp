@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "data/conll.h"
 #include "data/lines.h"
 #include "data/table.h"
 #include "lowbit/base/error.h"
@@ -158,6 +159,7 @@ bool reads_rows(RowReader reader) {
     case RowReader::kCsv:
     case RowReader::kTsv:
     case RowReader::kBlocks:
+    case RowReader::kConll:
     case RowReader::kGenerated: return true;
     default: return false;
   }
@@ -173,6 +175,7 @@ Rows read_rows(const DatasetDefinition& definition, std::string_view text, std::
     case RowReader::kCsv:
     case RowReader::kTsv: read_table_rows(definition, text, origin, out); break;
     case RowReader::kBlocks: read_blocks(definition, text, origin, out); break;
+    case RowReader::kConll: read_tagged_sentences(text, origin, out); break;
     default: LOWBIT_ASSERT(reads_rows(definition.reader));
   }
   return out;

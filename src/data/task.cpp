@@ -39,10 +39,22 @@ struct EntryFields {
   }
 };
 
+struct BiasFields {
+  std::string ambiguous;
+  std::vector<std::string> roles;
+
+  void visit(FieldVisitor& v) {
+    v.required("ambiguous");
+    v.field("ambiguous", ambiguous, "condition: the context leaves the answer open");
+    v.required("roles");
+    v.field("roles", roles, "a template for each choice, which gives biased, other or unknown");
+  }
+};
+
 /// The fields as they are written, before templates are parsed.
 struct TaskFields {
   std::string split, where, description, context, continuation, gold, solution;
-  ConfigNode columns, contexts, choices, references, generation, shots, group_names, domains;
+  ConfigNode columns, contexts, choices, references, generation, bias, shots, group_names, domains;
   Task task;
 
   void visit(FieldVisitor& v) {
@@ -62,6 +74,7 @@ struct TaskFields {
     v.choice("gold_form", task.gold_form, {"index", "number", "letter", "text", "label"},
              "what 'gold' is: counted from 0, from 1, a letter, the choice's text, or one of 'labels'");
     v.field("labels", task.labels, "what 'gold' is called for each choice");
+    v.field("bias", bias, "{ambiguous: condition, roles: [a template for each choice]}, for the bias metrics");
     v.field("delimiter", task.delimiter, "between context and answer");
     v.field("metrics", task.metrics, "what is reported, the headline first");
     v.field("shots", shots, "{split: ..., count: ..., order: random or first, separator: ...}");
@@ -91,6 +104,7 @@ class TaskDecoder {
     task_.references = list(fields_.references, "references");
     if (!fields_.solution.empty()) task_.solution = template_of("solution", fields_.solution);
     if (!task_.references.empty()) task_.generation = decode_generation(fields_.generation, problems_);
+    bias();
     shots();
     groups();
     check();
@@ -143,6 +157,19 @@ class TaskDecoder {
     return result;
   }
 
+  void bias() {
+    if (fields_.bias.is_null()) return;
+    BiasFields fields;
+    decode_fields(fields_.bias, fields, problems_);
+    BiasRules& rules = task_.bias.emplace();
+    if (!fields.ambiguous.empty()) {
+      rules.ambiguous = parse_condition(fields.ambiguous, fields_.bias.mark(), problems_);
+    }
+    for (const std::string& role : fields.roles) {
+      rules.roles.push_back(parse_template(role, fields_.bias.mark(), problems_));
+    }
+  }
+
   void shots() {
     if (fields_.shots.is_null()) return;
     ShotFields shots;
@@ -186,12 +213,17 @@ class TaskDecoder {
   }
 
   void check_written() {
+    if (task_.bias) problems_.add(mark("bias"), "'bias' goes with 'choices'");
     if (!fields_.gold.empty()) {
       problems_.add(mark("gold"), "'references' are the right answers; 'gold' says which choice is right");
     }
   }
 
   void check_chosen() {
+    for (const std::string& metric : task_.metrics) {
+      if (task_.bias || !needs_bias_roles(metric)) continue;
+      problems_.add(mark("metrics"), fmt::format("metric '{}' needs 'bias', which tells what choices show", metric));
+    }
     for (const char* key : {"solution", "generation"}) {
       if (node_.find(key) != nullptr) problems_.add(mark(key), fmt::format("'{}' goes with 'references'", key));
     }
@@ -217,15 +249,34 @@ class TaskDecoder {
 }  // namespace
 
 const std::vector<std::string>& choice_metric_names() {
-  static const std::vector<std::string> names = {"acc", "acc_norm", "acc_bytes",  "acc_mutual_info",  "brier_score",
-                                                 "mc2", "mrr",      "r@2",        "macro_f1",         "likelihood_diff",
-                                                 "mcc", "f1",       "greedy_acc", "target_perplexity"};
+  static const std::vector<std::string> names = {"acc",
+                                                 "acc_norm",
+                                                 "acc_bytes",
+                                                 "acc_mutual_info",
+                                                 "brier_score",
+                                                 "mc2",
+                                                 "mrr",
+                                                 "r@2",
+                                                 "macro_f1",
+                                                 "likelihood_diff",
+                                                 "mcc",
+                                                 "f1",
+                                                 "greedy_acc",
+                                                 "target_perplexity",
+                                                 "acc_ambiguous",
+                                                 "acc_disambiguated",
+                                                 "bias_ambiguous",
+                                                 "bias_disambiguated"};
   return names;
 }
 
+bool needs_bias_roles(std::string_view metric) {
+  return metric.ends_with("_ambiguous") || metric.ends_with("_disambiguated");
+}
+
 const std::vector<std::string>& generation_metric_names() {
-  static const std::vector<std::string> names = {"exact_match", "squad_em", "squad_f1", "rouge1",
-                                                 "rouge2",      "rougeL",   "bleu",     "chrf"};
+  static const std::vector<std::string> names = {"exact_match", "squad_em", "squad_f1", "rouge1",   "rouge2",
+                                                 "rougeL",      "bleu",     "chrf",     "entity_f1"};
   return names;
 }
 

@@ -20,6 +20,12 @@ struct TaskEntry {
   bool skip_empty = false;                 ///< an empty text is no entry
 };
 
+/// How a row tells what its choices show of a bias.
+struct BiasRules {
+  TemplateCondition ambiguous;
+  std::vector<Template> roles;  ///< one a choice: "biased", "other" or "unknown"
+};
+
 /// How a row says which choice is right.
 enum class GoldForm {
   kIndex,   ///< counted from 0
@@ -45,7 +51,8 @@ struct Task {
   std::vector<TaskEntry> references;                 ///< where answers are written: the right ones, in place of choices
   std::optional<Template> solution;                  ///< what shots show as the answer; by default the first reference
   std::shared_ptr<const GenerationTask> generation;  ///< null where answers are chosen
-  std::string delimiter = " ";                       ///< between context and answer
+  std::optional<BiasRules> bias;
+  std::string delimiter = " ";  ///< between context and answer
   std::vector<std::string> metrics = {"acc"};
   std::int64_t shots = 0;
   std::string shot_split;

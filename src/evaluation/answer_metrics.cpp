@@ -7,6 +7,7 @@
 #include "data/unicode_text.h"
 #include "lowbit/base/error.h"
 #include "lowbit/evaluation/statistics.h"
+#include "metrics/entities.h"
 #include "metrics/rouge.h"
 #include "metrics/squad.h"
 #include "metrics/translation.h"
@@ -37,6 +38,7 @@ double score(const std::string& answer, const std::string& reference, const std:
   if (metric == "squad_em") return squad_exact_match(answer, reference);
   if (metric == "squad_f1") return squad_f1(answer, reference);
   if (metric == "rouge1") return rouge_n(answer, reference, 1);
+  if (metric == "entity_f1") return entity_f1(answer, reference);
   if (metric == "rouge2") return rouge_n(answer, reference, 2);
   LOWBIT_ASSERT(metric == "rougeL");
   return rouge_l(answer, reference);
@@ -82,7 +84,7 @@ WrittenAnswer find_answers(std::string text, std::vector<std::string> references
   return answer;
 }
 
-bool is_answer_mean(std::string_view metric) { return metric != "bleu" && metric != "chrf"; }
+bool is_answer_mean(std::string_view metric) { return metric != "bleu" && metric != "chrf" && metric != "entity_f1"; }
 
 double answer_score(const WrittenAnswer& answer, const std::string& metric, std::size_t rule,
                     const GenerationTask& rules) {
@@ -110,6 +112,13 @@ Metric answer_metric(std::span<const WrittenAnswer> answers, const std::string& 
     std::vector<ChrfCounts> counts;
     for (const WrittenAnswer& answer : answers) counts.push_back(chrf_counts(answer.found[rule], answer.references));
     return over_counts(counts, name, chrf);
+  }
+  if (metric == "entity_f1") {
+    std::vector<EntityCounts> counts;
+    for (const WrittenAnswer& answer : answers) {
+      counts.push_back(entity_counts(answer.found[rule], answer.references.front()));
+    }
+    return over_counts(counts, name, [](const EntityCounts& all) { return entity_f1(all); });
   }
   std::vector<double> scores;
   for (const WrittenAnswer& answer : answers) scores.push_back(answer_score(answer, metric, rule, rules));

@@ -20,10 +20,10 @@ struct WrittenAnswer {
 [[nodiscard]] WrittenAnswer find_answers(std::string text, std::vector<std::string> references,
                                          const GenerationTask& rules);
 
-/// Whether a metric is the mean of parts, one an answer; bleu and chrf count over all answers together.
+/// Whether a metric is the mean of parts, one an answer; bleu, chrf and entity_f1 count over all answers together.
 [[nodiscard]] bool is_answer_mean(std::string_view metric);
-/// One answer's part of a metric, by the rule with the number `rule`, the best one over its references. Of bleu and
-/// chrf, the metric of this answer alone.
+/// One answer's part of a metric, by the rule with the number `rule`, the best one over its references. Of those
+/// three, the metric of this answer alone.
 [[nodiscard]] double answer_score(const WrittenAnswer& answer, const std::string& metric, std::size_t rule,
                                   const GenerationTask& rules);
 /// Over all answers, with its standard error: of a mean, or by leaving out one answer in turn.

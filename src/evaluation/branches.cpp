@@ -17,8 +17,8 @@
 namespace lowbit {
 namespace {
 
-/// Attention of a packed sequence: a trunk sees itself, a branch its trunk and itself. It stands in for a cache, which
-/// is where a block hands over its keys and values, and keeps nothing.
+/// Attention of a packed sequence: a segment sees those it stands behind and itself. It stands in for a cache, which is
+/// where a block hands over its keys and values, and keeps nothing.
 class BranchAttention : public KvCachePolicy {
  public:
   BranchAttention(std::span<const PackedSequence::Segment> segments, std::int64_t window)
@@ -29,12 +29,18 @@ class BranchAttention : public KvCachePolicy {
     // [batch, tokens, heads, dim] in memory: the block's next step joins the heads of a token.
     const at::Tensor out = q.new_empty({q.size(0), q.size(2), q.size(1), q.size(3)}).transpose(1, 2);
     for (const PackedSequence::Segment& segment : segments_) {
-      const auto own = [&](const at::Tensor& t) { return t.narrow(2, segment.begin, segment.length); };
-      const auto seen = [&](const at::Tensor& t) {
-        if (segment.trunk_length == 0) return own(t);
-        return concatenate({t.narrow(2, segment.trunk_begin, segment.trunk_length), own(t)}, 2);
+      const auto rows = [](const at::Tensor& t, const PackedSequence::Rows& r) {
+        return t.narrow(2, r.begin, r.length);
       };
-      own(out).copy_(causal_attention(own(q), seen(k), seen(v), scale, window_, deterministic));
+      const auto seen = [&](const at::Tensor& t) {
+        if (segment.before.empty()) return rows(t, segment.own);
+        std::vector<at::Tensor> parts;
+        for (const PackedSequence::Rows& before : segment.before) parts.push_back(rows(t, before));
+        parts.push_back(rows(t, segment.own));
+        return concatenate(parts, 2);
+      };
+      rows(out, segment.own)
+          .copy_(causal_attention(rows(q, segment.own), seen(k), seen(v), scale, window_, deterministic));
     }
     return out;
   }
@@ -96,36 +102,18 @@ class BranchScorer {
     }
   }
 
-  // Groups that are not done, the longest first, so many to a sequence as a batch may hold.
+  // Of the groups that are not done.
   [[nodiscard]] std::vector<PackedSequence> pack(const std::vector<bool>& done) const {
-    struct Group {
-      std::size_t first, count;
-      std::int64_t tokens;
-    };
-    std::vector<Group> groups;
+    std::vector<RequestGroup> open;
     std::size_t first = 0;
     for (const std::size_t count : all_.groups) {
       const auto begin = done.begin() + static_cast<std::ptrdiff_t>(first);
       if (!std::all_of(begin, begin + static_cast<std::ptrdiff_t>(count), [](bool d) { return d; })) {
-        groups.push_back({first, count, branched_tokens({requests(first, count), {count}})});
+        open.push_back({first, count});
       }
       first += count;
     }
-    std::stable_sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return a.tokens > b.tokens; });
-    const bool freely = packs_freely(model_.options());
-    std::vector<PackedSequence> packed;
-    for (const Group& group : groups) {
-      const bool fits = freely && !packed.empty() &&
-                        static_cast<std::int64_t>(packed.back().ids.size()) + group.tokens <= scorer_.batch_tokens();
-      if (!fits) packed.emplace_back();
-      pack_group(std::span(all_.requests).subspan(group.first, group.count), group.first, packed.back());
-    }
-    return packed;
-  }
-
-  [[nodiscard]] std::vector<ScoreRequest> requests(std::size_t first, std::size_t count) const {
-    const auto begin = all_.requests.begin() + static_cast<std::ptrdiff_t>(first);
-    return {begin, begin + static_cast<std::ptrdiff_t>(count)};
+    return pack_sequences(all_, open, scorer_.batch_tokens(), packs_freely(model_.options()));
   }
 
   // One sequence, or for a streamed model as many as may pass its blocks together.

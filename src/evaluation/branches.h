@@ -17,13 +17,15 @@ struct BranchedRequests {
   std::vector<std::size_t> groups;  ///< how many requests each group has, none of them 0
 };
 
-/// Sequences laid one behind the other, so that a block computes them in one pass: trunks and branches.
+/// Sequences laid one behind the other, so that a block computes them in one pass: stems, trunks and branches.
 struct PackedSequence {
-  struct Segment {
-    std::int64_t begin = 0;  ///< its first row
+  struct Rows {
+    std::int64_t begin = 0;
     std::int64_t length = 0;
-    std::int64_t trunk_begin = 0;
-    std::int64_t trunk_length = 0;  ///< 0: the segment is a trunk itself
+  };
+  struct Segment {
+    Rows own;
+    std::vector<Rows> before;  ///< what it reads behind, in the order of positions
   };
   struct Scored {
     std::size_t request = 0;
@@ -40,10 +42,24 @@ struct PackedSequence {
 /// Whether products have the same bits in any batch, or need not.
 [[nodiscard]] bool packs_freely(const ComputeOptions& options);
 
-/// Adds a group, whose first request has the number `first_request`.
-void pack_group(std::span<const ScoreRequest> group, std::size_t first_request, PackedSequence& packed);
+/// One group of requests: the number of its first, and how many.
+struct RequestGroup {
+  std::size_t first = 0;
+  std::size_t count = 0;
+};
 
-/// Tokens that are computed: each trunk once, and the branches.
+/// Adds groups, which share the first `stem` tokens that they read.
+void pack_groups(const BranchedRequests& all, std::span<const RequestGroup> groups, std::int64_t stem,
+                 PackedSequence& packed);
+
+/// Lays groups out in sequences of at most `batch_tokens` rows, or of one group that is longer by itself. When
+/// `freely`, groups share sequences, and what neighbours in the order of their tokens read first in common (the shots)
+/// is a stem that is computed once a sequence; else each group is a sequence by itself, the longest first.
+[[nodiscard]] std::vector<PackedSequence> pack_sequences(const BranchedRequests& all,
+                                                         std::span<const RequestGroup> groups,
+                                                         std::int64_t batch_tokens, bool freely);
+
+/// Tokens that are computed when each group is a sequence by itself: each trunk once, and the branches.
 [[nodiscard]] std::int64_t branched_tokens(const BranchedRequests& requests);
 
 /// As `Scorer::score` does, and where a product's bits are a function of row and column alone to the same bits. Else,

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "evaluation/bias_metrics.h"
 #include "lowbit/base/error.h"
 #include "lowbit/evaluation/statistics.h"
 
@@ -145,7 +146,8 @@ std::size_t best_choice(std::span<const double> scores) {
 }
 
 bool is_mean(std::string_view metric) {
-  return metric != "mcc" && metric != "f1" && metric != "macro_f1" && metric != "target_perplexity";
+  return metric != "mcc" && metric != "f1" && metric != "macro_f1" && metric != "target_perplexity" &&
+         !needs_bias_roles(metric);
 }
 
 std::vector<double> compared_scores(const ScoredChoices& question, std::string_view metric) {
@@ -177,6 +179,7 @@ Metric choice_metric(std::span<const ScoredChoices> questions, const std::string
   if (metric == "f1") return over_confusion(questions, metric, f1_of);
   if (metric == "macro_f1") return over_confusion(questions, metric, macro_f1_of);
   if (metric == "target_perplexity") return target_perplexity(questions);
+  if (needs_bias_roles(metric)) return bias_metric(questions, metric);
   std::vector<double> scores;
   for (const ScoredChoices& question : questions) scores.push_back(question_score(question, metric));
   const MeanEstimate mean = mean_of(scores);

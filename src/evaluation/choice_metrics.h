@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lowbit/data/examples.h"
 #include "lowbit/evaluation/evaluation.h"
 
 namespace lowbit {
@@ -19,6 +20,8 @@ struct ScoredChoices {
   std::vector<double> bytes;            ///< of each choice
   std::vector<bool> greedy;             ///< whether each choice is what greedy decoding would write
   std::vector<std::size_t> gold;
+  std::vector<AnswerRole> roles = {};  ///< of each choice, where the task tells them
+  bool ambiguous = false;
 };
 
 /// The first choice of the highest number, as the field breaks ties.
@@ -27,7 +30,7 @@ struct ScoredChoices {
 [[nodiscard]] std::vector<double> compared_scores(const ScoredChoices& question, std::string_view metric);
 /// Whether a metric is the mean of parts, one a question.
 [[nodiscard]] bool is_mean(std::string_view metric);
-/// One question's part of a metric that is a mean of such parts (all but mcc, f1, macro_f1 and target_perplexity).
+/// One question's part of a metric that is a mean of such parts.
 [[nodiscard]] double question_score(const ScoredChoices& question, std::string_view metric);
 /// Over all questions, with its standard error: of a mean, or by leaving out one question in turn (mcc, f1).
 [[nodiscard]] Metric choice_metric(std::span<const ScoredChoices> questions, const std::string& metric);

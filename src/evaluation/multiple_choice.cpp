@@ -21,6 +21,8 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
 ScoredChoices scored(const Example& example, std::span<const Score> scores) {
   ScoredChoices question;
   question.gold = example.gold;
+  question.roles = example.roles;
+  question.ambiguous = example.ambiguous;
   for (std::size_t i = 0; i < scores.size(); ++i) {
     (i < example.choices.size() ? question.log_likelihoods : question.unconditional).push_back(scores[i].sum());
     const std::vector<bool>& greedy = scores[i].greedy;

@@ -94,6 +94,15 @@ double student_t_quantile(double level, double degrees) {
   }
 }
 
+// 2 P(Bin(n, 1/2) <= k) = 2 I_{1/2}(n - k, k + 1)
+double mcnemar_p(std::int64_t lost, std::int64_t gained) {
+  LOWBIT_ASSERT(lost >= 0 && gained >= 0);
+  if (lost == gained) return 1;
+  const auto fewer = static_cast<double>(std::min(lost, gained));
+  const auto more = static_cast<double>(std::max(lost, gained));
+  return std::min(1.0, 2 * incomplete_beta(more, fewer + 1, 0.5));
+}
+
 std::vector<double> holm_adjust(std::span<const double> p_values) {
   std::vector<std::size_t> order(p_values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -102,6 +111,20 @@ std::vector<double> holm_adjust(std::span<const double> p_values) {
   double running = 0;
   for (std::size_t i = 0; i < order.size(); ++i) {
     running = std::max(running, std::min(1.0, static_cast<double>(order.size() - i) * p_values[order[i]]));
+    adjusted[order[i]] = running;
+  }
+  return adjusted;
+}
+
+std::vector<double> benjamini_hochberg_adjust(std::span<const double> p_values) {
+  std::vector<std::size_t> order(p_values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p_values[a] > p_values[b]; });
+  std::vector<double> adjusted(p_values.size());
+  double running = 1;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const auto rank = static_cast<double>(order.size() - i);  // from the smallest, 1
+    running = std::min(running, static_cast<double>(order.size()) / rank * p_values[order[i]]);
     adjusted[order[i]] = running;
   }
   return adjusted;

@@ -4,6 +4,7 @@
 #include <map>
 #include <tuple>
 
+#include "evaluation/choice_metrics.h"
 #include "lowbit/base/error.h"
 
 namespace lowbit {
@@ -17,6 +18,13 @@ using Draws = std::map<std::int64_t, const CellResult*>;
 // Repetitions of a timing are no sample of what a recipe may do, and their tests would weaken those of quality, with
 // which they would be one family.
 bool is_timing(const CellResult& cell) { return cell.result.evaluation == "efficiency"; }
+
+// Items carry the parts of the headline, and of the accuracy where the headline is no mean (multiple_choice.cpp).
+bool items_grow_better(const EvaluationResult& result) {
+  if (result.metrics.empty()) return false;
+  const Metric& headline = result.metrics.front();
+  return headline.higher_is_better || !is_mean(headline.name);
+}
 
 class Comparer {
  public:
@@ -35,6 +43,7 @@ class Comparer {
       const Draws& baseline = find(cell, Experiment::kBaseline, "");
       if (cell.failure || is_timing(cell) || cell.recipe == Experiment::kBaseline || baseline.empty()) continue;
       cell.against_baseline = compare(cell.result, baseline.begin()->second->result);
+      cell.flips = flips_between(cell.result, baseline.begin()->second->result);
     }
     for_each_place([&](Comparison& place) {
       for (const RecipeEntry& recipe : experiment_.recipes) {
@@ -47,7 +56,7 @@ class Comparer {
         }
       }
     });
-    judge(results_.against_baseline, 0, experiment_.margin);
+    judge(results_.against_baseline, 0, experiment_.margin, Correction::kHolm);
   }
 
   void contrast(const Contrast& contrast) {
@@ -56,8 +65,9 @@ class Comparer {
       for_each_pair(contrast.recipes, [&](const std::string& a, const std::string& b) { recipes(place, a, b); });
       for_each_pair(contrast.calibrations,
                     [&](const std::string& a, const std::string& b) { calibrations(place, a, b); });
+      own_calibrations(place, contrast.same_distribution);
     });
-    judge(results_.contrasts, begin, contrast.margin);
+    judge(results_.contrasts, begin, contrast.margin, contrast.correction);
   }
 
  private:
@@ -127,6 +137,20 @@ class Comparer {
     }
   }
 
+  // On a test that some of the sets are kin to: each of those with each of the others.
+  void own_calibrations(Comparison place, const std::vector<OwnTests>& sets) {
+    const auto is_own = [&](const OwnTests& set) {
+      return std::find(set.evaluations.begin(), set.evaluations.end(), place.evaluation) != set.evaluations.end();
+    };
+    place.first_is_own = true;
+    for (const OwnTests& own : sets) {
+      if (!is_own(own)) continue;
+      for (const OwnTests& other : sets) {
+        if (!is_own(other)) calibrations(place, own.calibration, other.calibration);
+      }
+    }
+  }
+
   // Paired seed by seed; what has no seeds stands beside each of the other's.
   static void add(std::vector<Comparison>& list, Comparison place, const Draws& first, const Draws& second) {
     if (first.empty() || second.empty()) return;
@@ -142,6 +166,7 @@ class Comparer {
       place.seeds.push_back(seed);
     }
     if (pairs.empty()) return;
+    place.higher_is_better = items_grow_better(*pairs.front().first);
     place.difference = compare(pairs);
     place.scope = place.difference.seeds_are_a_sample ? fmt::format("{} seeds", pairs.size())
                   : pairs.size() == 1                 ? "this checkpoint only"
@@ -150,18 +175,20 @@ class Comparer {
   }
 
   // Corrects over what was added from `begin` on: one family for "is there a difference", one for "is it none".
-  static void judge(std::vector<Comparison>& list, std::size_t begin, double margin) {
+  static void judge(std::vector<Comparison>& list, std::size_t begin, double margin, Correction correction) {
+    const auto adjust = correction == Correction::kHolm ? holm_adjust : benjamini_hochberg_adjust;
     std::vector<double> different;
     std::vector<double> equivalent;
     for (std::size_t i = begin; i < list.size(); ++i) {
       different.push_back(list[i].difference.p_value);
       equivalent.push_back(equivalence_p(list[i].difference, margin));
     }
-    different = holm_adjust(different);
-    equivalent = holm_adjust(equivalent);
+    different = adjust(different);
+    equivalent = adjust(equivalent);
     for (std::size_t i = begin; i < list.size(); ++i) {
       Comparison& comparison = list[i];
       comparison.margin = margin;
+      comparison.correction = correction;
       comparison.adjusted_p = different[i - begin];
       comparison.adjusted_equivalence_p = equivalent[i - begin];
       comparison.verdict = lowbit::judge(comparison.adjusted_p, comparison.adjusted_equivalence_p, kAlpha);

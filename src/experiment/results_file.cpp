@@ -14,6 +14,13 @@ Json difference_json(const PairedDifference& difference) {
           {"items", difference.n}};
 }
 
+Json flips_json(const Flips& flips) {
+  Json json = {{"lost", flips.lost}, {"gained", flips.gained}, {"p_value", json_number(flips.p_value)}};
+  if (flips.lost_margin) json["lost_margin"] = json_number(*flips.lost_margin);
+  if (flips.gained_margin) json["gained_margin"] = json_number(*flips.gained_margin);
+  return json;
+}
+
 Json cell_json(const CellResult& cell) {
   Json json = {{"model", cell.model}, {"recipe", cell.recipe}, {"evaluation", cell.evaluation}, {"seed", cell.seed}};
   if (!cell.calibration.empty()) json["calibration"] = cell.calibration;
@@ -26,6 +33,7 @@ Json cell_json(const CellResult& cell) {
   json["metrics"] = metrics_json(cell.result);
   json["facts"] = facts_json(cell.result.facts);
   if (cell.against_baseline) json["against_baseline"] = difference_json(*cell.against_baseline);
+  if (cell.flips) json["flips"] = flips_json(*cell.flips);
   json["cost"] = cost_json(cell.cost);
   if (cell.size) {
     Json artifact = {{"bits_per_quantized_weight", json_number(cell.size->bits_per_quantized_weight)},
@@ -58,6 +66,7 @@ Json comparison_json(const Comparison& comparison) {
                {"second", comparison.second},
                {"seeds", comparison.seeds},
                {"comparison", difference_json(comparison.difference)},
+               {"correction", comparison.correction == Correction::kHolm ? "holm" : "benjamini-hochberg"},
                {"adjusted_p", json_number(comparison.adjusted_p)},
                {"margin", comparison.margin},
                {"adjusted_equivalence_p", json_number(comparison.adjusted_equivalence_p)},
@@ -66,7 +75,23 @@ Json comparison_json(const Comparison& comparison) {
                {"scope", comparison.scope}};
   if (!comparison.calibration.empty()) json["calibration"] = comparison.calibration;
   if (!comparison.recipe.empty()) json["recipe"] = comparison.recipe;
+  if (comparison.first_is_own) json["first_is_own"] = true;
   return json;
+}
+
+Json own_calibrations_json(const Results& results) {
+  Json list = Json::array();
+  for (const OwnCalibration& own : own_calibrations(results.contrasts)) {
+    list.push_back({{"model", own.model},
+                    {"evaluation", own.evaluation},
+                    {"recipe", own.recipe},
+                    {"calibration", own.calibration},
+                    {"answer", answer_name(own.answer())},
+                    {"better_than", own.better_than},
+                    {"worse_than", own.worse_than},
+                    {"undecided", own.undecided}});
+  }
+  return list;
 }
 
 Json comparisons_json(const std::vector<Comparison>& comparisons) {
@@ -100,7 +125,8 @@ std::string results_json(const Results& results) {
                      {"overlaps", std::move(overlaps)},
                      {"cells", std::move(cells)},
                      {"against_baseline", comparisons_json(results.against_baseline)},
-                     {"contrasts", comparisons_json(results.contrasts)}};
+                     {"contrasts", comparisons_json(results.contrasts)},
+                     {"own_calibrations", own_calibrations_json(results)}};
   return json.dump(1) + "\n";
 }
 

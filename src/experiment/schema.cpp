@@ -2,6 +2,7 @@
 #include <set>
 
 #include "experiment/cache_use.h"
+#include "experiment/contrasts.h"
 #include "lowbit/base/error.h"
 #include "lowbit/data/dataset.h"
 #include "lowbit/experiment/experiment.h"
@@ -37,8 +38,10 @@ struct ExperimentFields {
     v.field("baseline", baseline, "what every recipe is compared with; only 'float', the unquantized model");
     v.field("margin", margin, "difference from the baseline that counts as none, for the verdict 'equivalent'; 0: none",
             {0.0, 1e9});
-    v.field("contrasts", contrasts,
-            "list of {recipes: [a, b, ...], margin: m} or {calibrations: [a, b, ...]}: further tested pairs");
+    v.field(
+        "contrasts", contrasts,
+        "list of {recipes: [a, b, ...], margin: m}, {calibrations: [a, b, ...]} or {same_distribution: {a: [tests], "
+        "b: [tests]}}: further tested pairs");
     v.field("compute", compute, "dtype, deterministic, memory, memory_limit, threads, batch_tokens, execution");
     v.field("output", output, "folder of the run; runs/<name> when empty");
     v.field("store", store, "folder of finished work, shared by experiments: artifacts and results by content");
@@ -240,34 +243,10 @@ class Decoder {
   }
 
   void contrasts() {
-    if (!expect(fields_.contrasts, ConfigNode::Kind::kSequence, "contrasts", "a list")) return;
-    std::vector<std::string> recipes = {Experiment::kBaseline};
-    for (const RecipeEntry& entry : experiment_.recipes) recipes.push_back(entry.name);
-    std::vector<std::string> calibrations;
-    for (const CalibrationOptions& options : experiment_.calibrations) calibrations.push_back(options.name);
-    for (const ConfigNode& item : fields_.contrasts.items()) {
-      Contrast contrast;
-      decode_fields(item, contrast, problems_);
-      if (contrast.recipes.empty() == contrast.calibrations.empty()) {
-        problems_.add(item.mark(), "a contrast is of 'recipes' or of 'calibrations'; give one of them");
-      } else if (contrast.recipes.size() + contrast.calibrations.size() < 2) {
-        problems_.add(item.mark(), fmt::format("a contrast needs at least two {}",
-                                               contrast.recipes.empty() ? "calibration sets" : "recipes"));
-      }
-      check_contrasted(item, "recipe", contrast.recipes, recipes);
-      check_contrasted(item, "calibration set", contrast.calibrations, calibrations);
-      experiment_.contrasts.push_back(std::move(contrast));
+    if (expect(fields_.contrasts, ConfigNode::Kind::kSequence, "contrasts", "a list")) {
+      experiment_.contrasts = decode_contrasts(fields_.contrasts, experiment_, problems_);
     }
     experiment_.margin = fields_.margin;
-  }
-
-  void check_contrasted(const ConfigNode& item, std::string_view what, const std::vector<std::string>& contrasted,
-                        const std::vector<std::string>& known) {
-    for (const std::string& name : contrasted) {
-      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-      problems_.add(item.mark(),
-                    fmt::format("a contrast names the unknown {} '{}'{}", what, name, suggestion(name, known)));
-    }
   }
 
   void needs_calibration() {
@@ -356,13 +335,6 @@ class Decoder {
 };
 
 }  // namespace
-
-void Contrast::visit(FieldVisitor& v) {
-  v.field("recipes", recipes, "names of recipes, or 'float'; every pair is compared");
-  v.field("calibrations", calibrations, "names of calibration sets; every pair is compared under each recipe");
-  v.field("margin", margin, "difference that counts as none, for the verdict 'equivalent'; 0 leaves that out",
-          {0.0, 1e9});
-}
 
 Hash Experiment::hash() const { return hash_of(resolved.to_yaml()); }
 

@@ -50,9 +50,34 @@ Table contrast_table(const Results& results) {
                                         : contrast.calibration,
                fmt::format("{:+.4f} [{:+.4f}, {:+.4f}]", contrast.difference.difference, contrast.difference.low,
                            contrast.difference.high),
-               fmt::format("{:.2g}", contrast.adjusted_p), verdict_text(contrast), contrast.scope});
+               fmt::format("{:.2g}{}", contrast.adjusted_p, contrast.correction == Correction::kHolm ? "" : " (BH)"),
+               verdict_text(contrast), contrast.scope});
   }
   return table;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text.empty() ? "-" : text;
+}
+
+Table own_calibration_table(const std::vector<OwnCalibration>& list) {
+  Table table({"test", "recipe", "calibrated on its own kind", "is", "better than", "worse than", "undecided"});
+  for (const OwnCalibration& own : list) {
+    table.add({own.evaluation, own.recipe, own.calibration, std::string(answer_name(own.answer())),
+               joined(own.better_than), joined(own.worse_than), joined(own.undecided)});
+  }
+  return table;
+}
+
+std::string own_calibration_sentence(const std::vector<OwnCalibration>& list) {
+  const auto count = [&](OwnCalibration::Answer answer) {
+    return std::count_if(list.begin(), list.end(), [&](const OwnCalibration& own) { return own.answer() == answer; });
+  };
+  return fmt::format("Calibrating on the test's own kind of data: best {} times of {}, not best {}, undecided {}.",
+                     count(OwnCalibration::Answer::kBest), list.size(), count(OwnCalibration::Answer::kNotBest),
+                     count(OwnCalibration::Answer::kUndecided));
 }
 
 Table facts_table(const std::string& heading, const std::vector<std::pair<std::string, std::string>>& facts) {
@@ -112,6 +137,9 @@ std::string terminal_table(const Results& results, bool color) {
     out += table_of(results, evaluation).plain();
   }
   if (!results.contrasts.empty()) out += "\ncontrasts\n" + contrast_table(results).plain();
+  if (const auto own = own_calibrations(results.contrasts); !own.empty()) {
+    out += "\n" + own_calibration_sentence(own) + "\n" + own_calibration_table(own).plain();
+  }
   if (has_products(results)) out += "\nproducts with quantized weights\n" + products_table(results).plain();
   for (const std::string& line : failure_lines(results))
     out += fmt::format("{}failed: {}{}\n", color ? "\x1b[31m" : "", line, color ? "\x1b[0m" : "");
@@ -131,6 +159,10 @@ std::string markdown_report(const Results& results) {
   }
   if (!results.against_baseline.empty()) out += how_to_read(results) + "\n\n";
   if (!results.contrasts.empty()) out += "## Contrasts\n\n" + contrast_table(results).markdown() + "\n";
+  if (const auto own = own_calibrations(results.contrasts); !own.empty()) {
+    out += fmt::format("## Is calibrating on the test's own kind of data best?\n\n{}\n\n{}\n",
+                       own_calibration_sentence(own), own_calibration_table(own).markdown());
+  }
   if (has_products(results)) {
     out += fmt::format("## How quantized products ran\n\n{}\n\n{}\n", products_note(results),
                        products_table(results).markdown());

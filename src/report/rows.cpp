@@ -135,6 +135,27 @@ std::string seeds_text(const Results& results, const SummaryRow& row, const std:
   return fmt::format("{}{}", count, sample ? "" : " (fixed)");
 }
 
+bool tells_of_flips(const Results& results, const std::string& evaluation) {
+  return std::any_of(results.cells.begin(), results.cells.end(), [&](const CellResult& cell) {
+    return cell.evaluation == evaluation && !cell.failure && cell.flips && cell.recipe != Experiment::kBaseline;
+  });
+}
+
+// Answers lost and gained against float: counts with McNemar's p of one cell, means over several seeds.
+std::string flips_text(const SummaryRow& row, const std::string& evaluation) {
+  const auto mean_of = [&](std::int64_t Flips::*count) {
+    return mean_over_seeds(row, evaluation, [&](const CellResult& cell) {
+      return cell.flips ? std::optional(static_cast<double>((*cell.flips).*count)) : std::nullopt;
+    });
+  };
+  const std::optional<double> lost = mean_of(&Flips::lost);
+  const std::optional<double> gained = mean_of(&Flips::gained);
+  if (!lost || !gained) return "";
+  const std::vector<const CellResult*> cells = done_cells(row, evaluation);
+  if (cells.size() > 1) return fmt::format("{:.1f} / {:.1f}", *lost, *gained);
+  return fmt::format("{} / {}, p {:.2g}", *lost, *gained, cells.front()->flips->p_value);
+}
+
 std::string optional_metric(const SummaryRow& row, const std::string& evaluation, const std::string& name, double scale,
                             std::string_view format) {
   const auto value = mean_over_seeds(row, evaluation, [&](const CellResult& cell) { return metric_value(cell, name); });
@@ -219,6 +240,8 @@ Table evaluation_table(const Results& results, const std::string& evaluation) {
   if (seeds) heading.insert(heading.begin() + 2, "seeds");
   const bool caches = tells_of_caches(results, evaluation);
   if (caches) heading.emplace_back("cache");
+  const bool flips = tells_of_flips(results, evaluation);
+  if (flips) heading.emplace_back("lost / gained");
   Table table(std::move(heading));
   for (const SummaryRow& row : summary_rows(results)) {
     const CellResult* cell = first_cell(row, evaluation);
@@ -234,6 +257,7 @@ Table evaluation_table(const Results& results, const std::string& evaluation) {
                                      optional_metric(row, evaluation, "top1_agreement", 100.0, "{:.1f} %")};
     if (seeds) line.insert(line.begin() + 2, seeds_text(results, row, evaluation));
     if (caches) line.push_back(cache_text(row, evaluation));
+    if (flips) line.push_back(flips_text(row, evaluation));
     table.add(std::move(line));
   }
   return table;

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/data/dataset.h"
@@ -138,6 +140,50 @@ TEST_F(DatasetCatalogTest, ReportsEveryProblemOfADefinition) {
   EXPECT_THAT(values, HasSubstr("bad.yaml:5:"));
   EXPECT_THAT(values, HasSubstr("'from'"));
   EXPECT_THAT(values, HasSubstr("'files'"));
+}
+
+TEST_F(DatasetCatalogTest, ReadsTablesByRowsOnly) {
+  define("bad",
+         "summary: s\nlicence: l\nreader: text\nsplits: {test: {files: [a.jsonl], hub_files: [data/a.parquet]}}\n");
+  EXPECT_THAT(
+      error_of(ErrorCode::kConfig, [&] { (void)catalog_.find("bad"); }),
+      HasSubstr("file 'data/a.parquet' is a table, whose rows are read as JSON lines: it needs 'reader: jsonl'"));
+}
+
+// A snapshot of the hub in its local cache, where files may have names of their own.
+class HubCacheTest : public DatasetCatalogTest {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(::setenv("HF_HUB_CACHE", (folder_ / "hub").c_str(), 1), 0);
+    make_folders(folder_ / kSnapshot / "data");
+    define("sums",
+           "summary: s\nlicence: l\nremedy: fetch it\nreader: jsonl\nsource: {hub: some/sums}\n"
+           "splits: {test: {files: [sums/test.jsonl], hub_files: [data/one.jsonl, data/two.jsonl]}}\n");
+  }
+  void TearDown() override { ::unsetenv("HF_HUB_CACHE"); }
+  static constexpr const char* kSnapshot = "hub/datasets--some--sums/snapshots/abc";
+  void write_snapshot(const std::string& file, const std::string& text) const {
+    write(std::string(kSnapshot) + "/" + file, "{\"text\": \"" + text + "\"}\n");
+  }
+};
+
+TEST_F(HubCacheTest, KnowsTheNamesThatTheHubGives) {
+  write_snapshot("data/one.jsonl", "a");
+  write_snapshot("data/two.jsonl", "b");
+  EXPECT_THAT(load("sums", "test").documents, ElementsAre("a", "b"));
+  write_snapshot("test.jsonl", "c");  // without its first folder; the hub's own names go first
+  EXPECT_THAT(load("sums", "test").documents, ElementsAre("a", "b"));
+  make_folders(folder_ / "near/sums");
+  write("near/sums/test.jsonl", "{\"text\": \"d\"}\n");
+  EXPECT_THAT(load("sums", "test").documents, ElementsAre("d"));
+}
+
+TEST_F(HubCacheTest, TakesAllOrNoneOfThem) {
+  write_snapshot("data/one.jsonl", "a");
+  EXPECT_THAT(error_of(ErrorCode::kData, [&] { (void)load("sums", "test"); }),
+              HasSubstr("file 'sums/test.jsonl' is missing; searched in "));
+  write_snapshot("test.jsonl", "c");
+  EXPECT_THAT(load("sums", "test").documents, ElementsAre("c"));
 }
 
 TEST(BuiltinDatasets, AreValidAndSayWhatTheyAre) {

@@ -215,6 +215,25 @@ TEST_F(ExamplesTest, HashWhatTheModelReads) {
   EXPECT_NE(examples(sums("  metrics: [acc_norm]\n")).hash, first);
 }
 
+TEST_F(ExamplesTest, TellWhatChoicesShowOfABias) {
+  const std::string roles = "  bias: {ambiguous: \"q == '1+1'\", roles: [\"{if gold}other{else}biased{end}\", ";
+  const ExampleSet set = examples(sums(roles + "biased]}\n"));
+  ASSERT_EQ(set.examples.size(), 2U);
+  EXPECT_THAT(set.examples[0].roles, ElementsAre(AnswerRole::kOther, AnswerRole::kBiased));
+  EXPECT_FALSE(set.examples[0].ambiguous);
+  EXPECT_THAT(set.examples[1].roles, ElementsAre(AnswerRole::kBiased, AnswerRole::kBiased));
+  EXPECT_TRUE(set.examples[1].ambiguous);
+  EXPECT_NE(set.hash, examples(sums()).hash);
+  EXPECT_THAT(problems(examples(sums(roles + "unknown]}\n"))),
+              ElementsAre("test.jsonl:1: none of the choices has the role 'biased'"));
+  const auto first_problem = [&](const std::string& more) {
+    return error_text(ErrorCode::kData, [&] { (void)examples(sums(roles + more)); });
+  };
+  EXPECT_THAT(first_problem("good]}\n"),
+              HasSubstr("test.jsonl:1: a choice's role is 'good', expected one of 'other', 'biased', 'unknown'"));
+  EXPECT_THAT(first_problem("other, biased]}\n"), HasSubstr("test.jsonl:1: 3 roles for 2 choices"));
+}
+
 TEST_F(ExamplesTest, CalibrateAsQuestionsWithTheirAnswers) {
   EXPECT_THAT(catalog_.load(sums(), "train").documents, ElementsAre("Q: 0+0\nA: 0", "Q: 0+1\nA: 1"));
   write("data/train.jsonl", "{}");
@@ -241,6 +260,8 @@ TEST_F(ExamplesTest, RefuseTasksThatDoNotFitTogether) {
               HasSubstr("sums.yaml:8:13: template, line 1, column 1: '{' is never closed"));
   EXPECT_THAT(config_error(good + "  choices: [x]\n  gold: \"0\"\n  columns: [x]\n"),
               HasSubstr("'columns' must be a map of texts"));
+  EXPECT_THAT(config_error(good + "  choices: [x]\n  gold: \"0\"\n  metrics: [bias_ambiguous]\n"),
+              HasSubstr("sums.yaml:10:12: metric 'bias_ambiguous' needs 'bias', which tells what choices show"));
 }
 
 TEST_F(ExamplesTest, MayHaveAnswersThatAreWritten) {
@@ -275,6 +296,8 @@ TEST_F(ExamplesTest, RefuseWaysOfWritingThatCannotBe) {
   EXPECT_THAT(config_error(good + "  gold: \"0\"\n"), HasSubstr("'references' are the right answers"));
   EXPECT_THAT(config_error("  split: test\n  context: c\n  choices: [x]\n  gold: \"0\"\n  generation: {}\n"),
               HasSubstr("'generation' goes with 'references'"));
+  EXPECT_THAT(config_error(good + "  bias: {ambiguous: c, roles: [biased]}\n"),
+              HasSubstr("'bias' goes with 'choices'"));
 }
 
 TEST_F(ExamplesTest, NeedAReaderOfRows) {
@@ -283,7 +306,7 @@ TEST_F(ExamplesTest, NeedAReaderOfRows) {
                            (void)define("  split: test\n  context: c\n  choices: [x]\n  gold: \"0\"\n",
                                         "{test: {files: [a]}}", "summary: s\nlicence: l\nreader: lines\n");
                          }),
-              HasSubstr("'task' needs a reader of rows: jsonl, json, csv, tsv, blocks or generated"));
+              HasSubstr("'task' needs a reader of rows: jsonl, json, csv, tsv, blocks, conll or generated"));
   write("datasets/plain.yaml", "summary: s\nlicence: l\nreader: lines\nsplits: {test: {files: [test.jsonl]}}\n");
   EXPECT_EQ(error_text(ErrorCode::kConfig, [&] { (void)examples(catalog_.find("plain")); }),
             "dataset 'plain' is plain text: its definition has no 'task'");

@@ -207,6 +207,15 @@ INSTANTIATE_TEST_SUITE_P(
             "Passage: c\nQuestion: q?\nAnswer:",
             {"a"}}));
 
+// Lines with a blank on either side, which GPTQ's protocol joins by one.
+TEST(PennTreebank, JoinsItsSentencesByBlanks) {
+  const testing::TemporaryFolder folder;
+  make_folders(folder / "ptb");
+  write_file_atomically(folder / "ptb/ptb.test.txt", " no it was n't black monday \n but <unk> N fell \n");
+  const DatasetCatalog catalog({testing::source_folder() / "datasets"}, {folder.path()});
+  EXPECT_EQ(catalog.load(catalog.find("ptb"), "test").joined(), "no it was n't black monday but <unk> N fell");
+}
+
 /// A table as BOSS has it: a header, then a row of the class with the given number.
 struct BossSet {
   const char* task;

@@ -14,20 +14,70 @@ namespace {
 using ::testing::ElementsAre;
 
 TEST(PackedSequence, HoldsWhatIsSharedOnce) {
-  const std::vector<ScoreRequest> group = {{.tokens = {1, 2, 3, 4, 5}, .first = 3},
-                                           {.tokens = {1, 2, 3, 6}, .first = 3}};
+  const BranchedRequests all{
+      .requests = {{.tokens = {1, 2, 3, 4, 5}, .first = 3}, {.tokens = {1, 2, 3, 6}, .first = 3}}, .groups = {2}};
   PackedSequence packed;
-  pack_group(group, 7, packed);
+  const RequestGroup group{.first = 0, .count = 2};
+  pack_groups(all, {&group, 1}, 0, packed);
   // Inputs 1 2 3 4 and 1 2 3: the trunk is 1 2 3, and one request has a branch.
   EXPECT_THAT(packed.ids, ElementsAre(1, 2, 3, 4));
   EXPECT_THAT(packed.positions, ElementsAre(0, 1, 2, 3));
   ASSERT_EQ(packed.segments.size(), 2U);
-  EXPECT_EQ(packed.segments[1].trunk_length, 3);
-  EXPECT_EQ(packed.scored[0].request, 7U);
+  ASSERT_EQ(packed.segments[1].before.size(), 1U);
+  EXPECT_EQ(packed.segments[1].before[0].length, 3);
   EXPECT_THAT(packed.scored[0].rows, ElementsAre(2, 3));
+  EXPECT_EQ(packed.scored[1].request, 1U);
   EXPECT_THAT(packed.scored[1].rows, ElementsAre(2));
-  EXPECT_EQ(branched_tokens({group, {2}}), 4);
-  EXPECT_EQ(branched_tokens({group, {1, 1}}), 7);
+  EXPECT_EQ(branched_tokens(all), 4);
+  EXPECT_EQ(branched_tokens({all.requests, {1, 1}}), 7);
+}
+
+/// Questions behind the shots 1 2 3 4, and one behind others.
+BranchedRequests questions_with_shots() {
+  return {.requests = {{.tokens = {1, 2, 3, 4, 5, 50, 0}, .first = 6},
+                       {.tokens = {1, 2, 3, 4, 5, 51, 0}, .first = 6},
+                       {.tokens = {9, 8, 7, 0}, .first = 3},
+                       {.tokens = {1, 2, 3, 4, 6, 60, 0}, .first = 6},
+                       {.tokens = {1, 2, 3, 4, 6, 61, 0}, .first = 4}},
+          .groups = {2, 1, 2}};
+}
+
+constexpr RequestGroup kQuestions[] = {{0, 2}, {2, 1}, {3, 2}};
+
+TEST(PackedSequence, HoldsTheShotsOfQuestionsOnce) {
+  const std::vector<PackedSequence> packed = pack_sequences(questions_with_shots(), kQuestions, 100, /*freely=*/true);
+  ASSERT_EQ(packed.size(), 1U);
+  EXPECT_THAT(packed[0].ids, ElementsAre(1, 2, 3, 4, 5, 50, 51, 6, 60, 61, 9, 8, 7));
+  EXPECT_THAT(packed[0].positions, ElementsAre(0, 1, 2, 3, 4, 5, 5, 4, 5, 5, 0, 1, 2));
+  ASSERT_EQ(packed[0].segments.size(), 8U);
+  EXPECT_EQ(packed[0].segments[5].before.size(), 2U);  // 60, behind shots and question
+  EXPECT_EQ(packed[0].scored[3].request, 4U);
+  EXPECT_THAT(packed[0].scored[3].rows, ElementsAre(3, 7, 9));  // in the shots, the question and the answer
+}
+
+TEST(PackedSequence, KeepsWithinABatch) {
+  const std::vector<PackedSequence> packed = pack_sequences(questions_with_shots(), kQuestions, 7, /*freely=*/true);
+  ASSERT_EQ(packed.size(), 3U);
+  EXPECT_THAT(packed[0].ids, ElementsAre(1, 2, 3, 4, 5, 50, 51));
+  EXPECT_THAT(packed[1].ids, ElementsAre(1, 2, 3, 4, 6, 60, 61));
+}
+
+TEST(PackedSequence, HoldsOneQuestionWhereBitsDependOnNeighbours) {
+  const std::vector<PackedSequence> packed = pack_sequences(questions_with_shots(), kQuestions, 100, /*freely=*/false);
+  ASSERT_EQ(packed.size(), 3U);
+  EXPECT_THAT(packed[2].ids, ElementsAre(9, 8, 7));
+}
+
+// A stem is given up only for one that saves more: 2 x 1 row for the third group against 1 x 3 for the first two.
+TEST(PackedSequence, KeepsAStemThatSavesMore) {
+  const BranchedRequests all{.requests = {{.tokens = {1, 2, 3, 4, 0}, .first = 4},
+                                          {.tokens = {1, 2, 3, 5, 0}, .first = 4},
+                                          {.tokens = {1, 6, 7, 8, 0}, .first = 4}},
+                             .groups = {1, 1, 1}};
+  constexpr RequestGroup kGroups[] = {{0, 1}, {1, 1}, {2, 1}};
+  const std::vector<PackedSequence> packed = pack_sequences(all, kGroups, 100, /*freely=*/true);
+  ASSERT_EQ(packed.size(), 1U);
+  EXPECT_THAT(packed[0].ids, ElementsAre(1, 2, 3, 4, 5, 1, 6, 7, 8));
 }
 
 /// Groups that share contexts, first tokens or nothing.
@@ -46,6 +96,8 @@ BranchedRequests some_requests() {
   add({{"Ann said she", " won"}, {"Bob said she", " won"}});
   add({{"", "alone"}});
   add({{"a rather longer context than the others", " x"}, {"a rather longer context than the others", " yz"}});
+  add({{"a rather longer context than they have", " x"}, {"a rather longer context than they have", ", you"}});
+  add({{"a rather longer context than", " the"}, {"a rather longer context than", " they"}});
   return all;
 }
 

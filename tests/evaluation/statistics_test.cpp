@@ -49,6 +49,26 @@ TEST(StudentT, BecomesNormal) {
   }
 }
 
+// Sums of binomial coefficients over 2^n.
+TEST(McNemar, EqualsTheBinomialTail) {
+  EXPECT_EQ(mcnemar_p(0, 0), 1);
+  EXPECT_EQ(mcnemar_p(4, 4), 1);
+  EXPECT_NEAR(mcnemar_p(3, 12), 2.0 * (1 + 15 + 105 + 455) / 32768, 1e-14);
+  EXPECT_EQ(mcnemar_p(12, 3), mcnemar_p(3, 12));
+  EXPECT_NEAR(mcnemar_p(0, 5), 2.0 / 32, 1e-15);
+  EXPECT_NEAR(mcnemar_p(3, 4), 1, 1e-14);  // one more than half of the probability lies at or below 3 of 7
+  EXPECT_NEAR(mcnemar_p(0, 1000) / std::exp2(-999), 1, 1e-10);
+}
+
+// 5 p / rank, and never more than what a larger p-value gets.
+TEST(BenjaminiHochberg, StepsUpFromTheLargest) {
+  EXPECT_THAT(benjamini_hochberg_adjust(std::vector{0.04, 0.001, 0.2, 0.03, 0.035}),
+              ElementsAre(DoubleNear(0.05, 1e-15), DoubleNear(0.005, 1e-15), DoubleNear(0.2, 1e-15),
+                          DoubleNear(0.05, 1e-15), DoubleNear(0.05, 1e-15)));
+  EXPECT_THAT(benjamini_hochberg_adjust(std::vector{0.7}), ElementsAre(0.7));
+  EXPECT_TRUE(benjamini_hochberg_adjust({}).empty());
+}
+
 TEST(StudentT, QuantileInvertsTheProbability) {
   EXPECT_NEAR(student_t_quantile(0.95, 1), std::tan(0.95 * kPi / 2), 1e-11);
   EXPECT_NEAR(student_t_quantile(0.95, 2), 0.95 * std::sqrt(2 / (1 - 0.95 * 0.95)), 1e-12);

@@ -96,7 +96,12 @@ TEST_F(Comparisons, PairRecipesByCalibrationAndSeed) {
   add_seeds("gptq", "c4", 6, 1.05);
   add_seeds("gptq", "code", 6, 1.10);
   add_seeds("awq", "c4", 5, 1.06);  // one seed failed
-  experiment.contrasts = {{.recipes = {"rtn", "gptq", "awq"}, .calibrations = {}, .margin = 0.02}};
+  experiment.contrasts = {{.recipes = {"rtn", "gptq", "awq"},
+                           .calibrations = {},
+                           .same_distribution = {},
+                           .margin = 0.02,
+                           .correction = Correction::kHolm,
+                           .tests = {}}};
   compare_cells(experiment, results);
   std::vector<std::string> names;
   for (const Comparison& comparison : results.contrasts) {
@@ -111,17 +116,115 @@ TEST_F(Comparisons, PairRecipesByCalibrationAndSeed) {
   EXPECT_EQ(results.contrasts[3].margin, 0.02);
 }
 
+TEST_F(Comparisons, MayBeCorrectedForTheShareOfFalseOnes) {
+  add_seeds("gptq", "c4", 5, 1.05);
+  add_seeds("gptq", "code", 5, 1.052);
+  add_seeds("gptq", "prose", 5, 1.056);
+  Contrast contrast;
+  contrast.calibrations = {"c4", "code", "prose"};
+  contrast.correction = Correction::kBenjaminiHochberg;
+  experiment.contrasts = {contrast};
+  compare_cells(experiment, results);
+  ASSERT_EQ(results.contrasts.size(), 3U);
+  std::vector<double> p_values;
+  for (const Comparison& comparison : results.contrasts) p_values.push_back(comparison.difference.p_value);
+  const std::vector<double> expected = benjamini_hochberg_adjust(p_values);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(results.contrasts[i].adjusted_p, expected[i]);
+    EXPECT_EQ(results.contrasts[i].correction, Correction::kBenjaminiHochberg);
+  }
+}
+
 TEST_F(Comparisons, OfCalibrationSetsAreMadeUnderEachRecipe) {
   add_seeds("gptq", "c4", 5, 1.05);
   add_seeds("gptq", "code", 5, 1.10);
   add_seeds("awq", "c4", 5, 1.06);
-  experiment.contrasts = {{.recipes = {}, .calibrations = {"c4", "code"}, .margin = 0}};
+  experiment.contrasts = {{.recipes = {},
+                           .calibrations = {"c4", "code"},
+                           .same_distribution = {},
+                           .margin = 0,
+                           .correction = Correction::kHolm,
+                           .tests = {}}};
   compare_cells(experiment, results);
   ASSERT_EQ(results.contrasts.size(), 1U);
   EXPECT_EQ(results.contrasts[0].recipe, "gptq");
   EXPECT_EQ(results.contrasts[0].first, "c4");
   EXPECT_NEAR(results.contrasts[0].difference.difference, -0.05, 1e-12);
   EXPECT_EQ(results.contrasts[0].scope, "5 seeds");
+}
+
+// Three kinds of calibration data; on the test "text gptq-64", which is code's own, code is the best of them, prose far
+// behind, and c4 a hair.
+TEST_F(Comparisons, SayWhetherATestsOwnKindOfCalibrationIsBest) {
+  add_seeds("gptq", "prose", 5, 1.20);
+  add_seeds("gptq", "code", 5, 1.05);
+  add_seeds("gptq", "c4", 5, 1.05);
+  const std::string test = "text gptq-64";
+  Contrast contrast;
+  contrast.same_distribution = {{"prose", {"another"}}, {"code", {test}}, {"c4", {}}};
+  experiment.contrasts = {contrast};
+  compare_cells(experiment, results);
+  ASSERT_EQ(results.contrasts.size(), 2U);  // no pair without the test's own
+  for (const Comparison& comparison : results.contrasts) {
+    EXPECT_EQ(comparison.first, "code");
+    EXPECT_TRUE(comparison.first_is_own);
+    EXPECT_FALSE(comparison.higher_is_better);
+  }
+  EXPECT_NEAR(results.contrasts[0].difference.difference, -0.15, 1e-12);
+  // Holm over the two of this family.
+  EXPECT_DOUBLE_EQ(results.contrasts[0].adjusted_p, 2 * results.contrasts[0].difference.p_value);
+  const std::vector<OwnCalibration> found = own_calibrations(results.contrasts);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].calibration, "code");
+  EXPECT_EQ(found[0].recipe, "gptq");
+  EXPECT_THAT(found[0].better_than, ElementsAre("prose"));
+  EXPECT_THAT(found[0].undecided, ElementsAre("c4"));
+  EXPECT_EQ(found[0].answer(), OwnCalibration::Answer::kUndecided);
+}
+
+EvaluationResult answers_of(const std::vector<std::pair<double, double>>& values_and_margins) {
+  EvaluationResult result;
+  for (const auto& [value, margin] : values_and_margins) {
+    result.items.push_back({std::to_string(result.items.size()), value, 1, {{"margin", margin}}});
+  }
+  return result;
+}
+
+TEST(Flips, CountAnswersLostAndGained) {
+  const EvaluationResult before = answers_of({{1, 0.5}, {1, 2}, {0, -1}, {1, 1.5}, {0, -3}});
+  const EvaluationResult after = answers_of({{0, -0.25}, {1, 1}, {1, 0.125}, {0, -2}, {0, -4}});
+  const std::optional<Flips> flips = flips_between(after, before);
+  ASSERT_TRUE(flips);
+  EXPECT_EQ(flips->lost, 2);
+  EXPECT_EQ(flips->gained, 1);
+  EXPECT_DOUBLE_EQ(flips->p_value, 1);         // 2 (1 + 3) / 8
+  EXPECT_DOUBLE_EQ(*flips->lost_margin, 1.0);  // of 0.5 and 1.5, before
+  EXPECT_DOUBLE_EQ(*flips->gained_margin, 0.125);
+  const std::optional<Flips> none = flips_between(before, before);
+  EXPECT_EQ(none->lost + none->gained, 0);
+  EXPECT_EQ(none->lost_margin, std::nullopt);
+}
+
+TEST(Flips, AreOfRightAndWrongAnswersOnly) {
+  EXPECT_EQ(flips_between(answers_of({{1, 0}, {0.5, 0}}), answers_of({{1, 0}, {0, 0}})), std::nullopt);
+  EXPECT_EQ(flips_between(answers_of({}), answers_of({})), std::nullopt);
+}
+
+TEST(OwnCalibrations, FollowTheDirectionOfTheScore) {
+  Comparison comparison;
+  comparison.first_is_own = true;
+  comparison.first = "own";
+  comparison.second = "other";
+  comparison.verdict = Verdict::kDifferent;
+  comparison.difference.difference = 0.1;
+  const auto answer = [&] { return own_calibrations({comparison}).front().answer(); };
+  EXPECT_EQ(answer(), OwnCalibration::Answer::kNotBest);  // a perplexity
+  comparison.higher_is_better = true;
+  EXPECT_EQ(answer(), OwnCalibration::Answer::kBest);  // an accuracy
+  comparison.verdict = Verdict::kEquivalent;
+  EXPECT_EQ(answer(), OwnCalibration::Answer::kUndecided);
+  comparison.first_is_own = false;
+  EXPECT_TRUE(own_calibrations({comparison}).empty());
 }
 
 TEST_F(Comparisons, LeaveOutWhatFailed) {

@@ -1,5 +1,5 @@
-// Rows of datasets as files hold them: JSON, lines of JSON, tables, blocks of lines, packed or not. The first byte of
-// an input says which.
+// Rows of datasets as files hold them: JSON, lines of JSON, tables, blocks of lines, tagged words, packed or not. The
+// first byte of an input says which.
 #include <array>
 
 #include "data/rows.h"
@@ -10,8 +10,8 @@
 namespace lowbit::fuzzing {
 namespace {
 
-constexpr std::array kReaders = {RowReader::kJson, RowReader::kJsonl, RowReader::kCsv, RowReader::kTsv,
-                                 RowReader::kBlocks};
+constexpr std::array kReaders = {RowReader::kJson, RowReader::kJsonl,  RowReader::kCsv,
+                                 RowReader::kTsv,  RowReader::kBlocks, RowReader::kConll};
 constexpr std::array kPackings = {".gz", ".bz2", ".zst"};
 constexpr std::uint64_t kLimit = std::uint64_t{1} << 16;
 
@@ -45,16 +45,18 @@ std::vector<std::string> seeds() {
   using namespace std::string_literals;
   return {
       "\0{\"data\": [{\"title\": \"t\", \"items\": [{\"q\": \"x\", \"n\": [1, 2.5, null, true]}, {\"q\": \"y\"}]}]}"s,
-      "\x08[{\"a\": 1}, {\"a\": \"\\u00e9\"}]", "\x01{\"a\": \"b\"}\n\n{\"c\": [1]}\r\n[2]\n",
+      "\x09[{\"a\": 1}, {\"a\": \"\\u00e9\"}]", "\x01{\"a\": \"b\"}\n\n{\"c\": [1]}\r\n[2]\n",
       "\x02"
       "a,b\n1,\"x, \"\"y\"\"\nz\"\n2,3\n",
       "\x03"
       "a\tb\n1\t2\n",
       "\x04"
       "one\ntwo\n\nthree\nfour\n",
+      "\x05"
+      "Ann\tB-person\nLee\tI-person\nin\tO\n\n-DOCSTART- O\n\nRome I-location\n",
       // `{"a":1}` and a line feed, by gzip and zstd.
-      "\x05\x1f\x8b\x08\0\0\0\0\0\x02\x03\xab\x56\x4a\x54\xb2\x32\xac\xe5\x02\0\x46\xa3\xe8\x74\x08\0\0\0"s,
-      "\x07\x28\xb5\x2f\xfd\x04\x58\x41\0\0{\"a\":1}\n"s};
+      "\x06\x1f\x8b\x08\0\0\0\0\0\x02\x03\xab\x56\x4a\x54\xb2\x32\xac\xe5\x02\0\x46\xa3\xe8\x74\x08\0\0\0"s,
+      "\x08\x28\xb5\x2f\xfd\x04\x58\x41\0\0{\"a\":1}\n"s};
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ enum class RowReader {
   kCsv,            ///< a table separated by commas, quoted as RFC 4180 says
   kTsv,            ///< a table separated by tabs
   kBlocks,         ///< a row is as many lines as `header` has names
+  kConll,          ///< sentences of tagged words, a word a line, for named entities (data/conll.h)
   kGenerated,      ///< rows made by a rule (data/generators.h); `files` names it, `documents` says how many
 };
 
@@ -69,9 +70,11 @@ struct DatasetDefinition {
   std::string delimiter;            ///< for `kDelimited`
   std::string separator = "\n\n";   ///< put between documents when they are joined
   struct Split {
-    /// Relative to a data folder; a name in .gz, .bz2 or .zst is unpacked. A '*' in the last part stands for any text, which
-    /// then is the rows' group (the subject).
+    /// Relative to a data folder; a name in .gz, .bz2 or .zst is unpacked, the rows of one in .parquet or .arrow are
+    /// read as JSON lines. A '*' in the last part stands for any text, which then is the rows' group (the subject).
     std::vector<std::string> files;
+    /// What the hub calls them, below its snapshot, where that is not `files` without their first folder.
+    std::vector<std::string> hub_files = {};
     std::int64_t documents = 0;  ///< only the first so many of the files; 0: all
     double from = 0.0;           ///< share of those documents where the split begins, and ends
     double to = 1.0;
@@ -130,6 +133,8 @@ class DatasetCatalog {
 
  private:
   [[nodiscard]] std::map<std::string, std::filesystem::path> definition_files() const;
+  [[nodiscard]] std::vector<DataFile> files_of(const DatasetDefinition& definition,
+                                               const DatasetDefinition::Split& split) const;
   [[nodiscard]] std::vector<DataFile> locate(const DatasetDefinition& definition, const std::string& pattern) const;
   [[nodiscard]] const DatasetDefinition::Split& split_of(const DatasetDefinition& definition,
                                                          const std::string& name) const;

@@ -14,6 +14,13 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
+/// What an answer to a question about social groups shows (Parrish et al. 2022, "BBQ").
+enum class AnswerRole {
+  kOther,    ///< against the stereotype
+  kBiased,   ///< what the stereotype says
+  kUnknown,  ///< that it cannot be known
+};
+
 /// One question as a model meets it: the text before, and the answers to choose from. Choice i is scored as
 /// continuation i behind context i; where there is a single context or continuation, all choices share it. Where the
 /// model writes the answer itself there are `references` in place of choices.
@@ -26,6 +33,8 @@ struct Example {
   std::vector<std::string> choices;        ///< the answers alone, whose lengths some metrics divide by
   std::vector<std::size_t> gold;           ///< the right ones, at least one
   std::vector<std::string> references;     ///< right answers that a written one is compared with
+  std::vector<AnswerRole> roles;           ///< of each choice, where the task tells them
+  bool ambiguous = false;                  ///< with roles: whether the context leaves the answer open
   std::size_t preamble = 0;                ///< bytes of a context that description and shots take
 
   [[nodiscard]] const std::string& context(std::size_t choice) const {
@@ -85,5 +94,7 @@ struct ExampleSet {
 /// What a task may be measured by where answers are chosen, and where they are written.
 [[nodiscard]] const std::vector<std::string>& choice_metric_names();
 [[nodiscard]] const std::vector<std::string>& generation_metric_names();
+/// Of choices: those of which the task must tell what they show of a bias.
+[[nodiscard]] bool needs_bias_roles(std::string_view metric);
 
 }  // namespace LOWBIT_EXPORT

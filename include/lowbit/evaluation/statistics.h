@@ -66,6 +66,10 @@ inline constexpr std::int64_t kLeastSeeds = 5;
 /// P(|T| >= |t|).
 [[nodiscard]] double student_t_two_sided_p(double t, double degrees);
 
+/// The exact two-sided p-value of McNemar's test: of the pairs that changed, as many would go each way by chance alone.
+/// 1 when none changed.
+[[nodiscard]] double mcnemar_p(std::int64_t lost, std::int64_t gained);
+
 enum class Verdict { kDifferent, kEquivalent, kUndecided };
 /// The p-value of "the difference lies outside -margin..margin": the larger of two one-sided t tests (Schuirmann 1987);
 /// 1 without a margin above 0.
@@ -79,6 +83,12 @@ enum class Verdict { kDifferent, kEquivalent, kUndecided };
 
 /// Holm's step-down over one family of p-values: adjusted p-values in the order given, to be compared with alpha.
 [[nodiscard]] std::vector<double> holm_adjust(std::span<const double> p_values);
+
+/// Benjamini and Hochberg's step-up over one family: of the differences that are called so at level alpha, a share of
+/// alpha is expected to be none. It holds for independent tests and for such as rise together.
+[[nodiscard]] std::vector<double> benjamini_hochberg_adjust(std::span<const double> p_values);
+/// What is kept below alpha over a family: the probability of any false claim, or their expected share.
+enum class Correction { kHolm, kBenjaminiHochberg };
 
 /// The q-quantile (0..1) by linear interpolation between the sorted values. Throws `kData` when there are none.
 [[nodiscard]] double quantile(std::vector<double> values, double q);

@@ -12,6 +12,7 @@
 #include "lowbit/calibration/calibration_set.h"
 #include "lowbit/config/node.h"
 #include "lowbit/evaluation/evaluation.h"
+#include "lowbit/evaluation/statistics.h"
 #include "lowbit/experiment/resources.h"
 #include "lowbit/model/model.h"
 #include "lowbit/quantization/recipe.h"
@@ -57,12 +58,22 @@ struct EvaluationEntry {
   ModuleOrigin origin;
 };
 
-/// Recipes, or calibration sets, whose results are compared with each other, pair by pair, besides the comparison with
-/// the baseline. One of the two lists is empty.
+/// A calibration set and the evaluations (labels) that test the same kind of data.
+struct OwnTests {
+  std::string calibration;
+  std::vector<std::string> evaluations;
+};
+
+/// Recipes, or calibration sets, whose results are compared with each other, besides the comparison with the baseline:
+/// pair by pair, or on each test the calibration sets of the test's own kind of data with the others. Two of the three
+/// are empty.
 struct Contrast {
   std::vector<std::string> recipes;
   std::vector<std::string> calibrations;
+  std::vector<OwnTests> same_distribution;
   double margin = 0;  ///< of ln(perplexity) or of the score, for the verdict "equivalent"; 0: not tested
+  Correction correction = Correction::kHolm;
+  ConfigNode tests;  ///< `same_distribution` as the file writes it, where datasets stand for labels
   void visit(FieldVisitor& v);
 };
 

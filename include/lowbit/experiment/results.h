@@ -25,6 +25,15 @@ struct Cost {
   std::int64_t peak_anonymous = 0;  ///< the part that is no file mapping, sampled
 };
 
+/// Questions that a cell answers otherwise than the baseline: right there and wrong here, and the other way round.
+struct Flips {
+  std::int64_t lost = 0, gained = 0;
+  double p_value = 1;  ///< exact McNemar
+  /// By how much of log-likelihood the right answer was ahead on the side that gave it, on average; nothing where items
+  /// have no margin.
+  std::optional<double> lost_margin, gained_margin;
+};
+
 /// One cell as results and reports show it.
 struct CellResult {
   std::string model;
@@ -40,6 +49,7 @@ struct CellResult {
   std::optional<double> mean_output_error;
   std::int64_t event_count = 0;
   std::optional<PairedDifference> against_baseline;  ///< of this cell's items: ln(perplexity), or the score
+  std::optional<Flips> flips;                        ///< where items are right or wrong
 };
 
 /// Two recipes, or one recipe under two calibration sets, on one model and evaluation, over all seeds that both have.
@@ -50,12 +60,26 @@ struct Comparison {
   std::string first, second;  ///< what is compared: first minus second
   std::vector<std::int64_t> seeds;
   PairedDifference difference;
-  double adjusted_p = 1;              ///< of "there is no difference": Holm over the family
+  Correction correction = Correction::kHolm;
+  double adjusted_p = 1;              ///< of "there is no difference": corrected over the family
   double adjusted_equivalence_p = 1;  ///< of "it lies outside the margin": likewise
   double margin = 0;
   Verdict verdict = Verdict::kUndecided;
   double detectable = 0;  ///< the difference that would have been found with probability 0.8
   std::string scope;      ///< "5 seeds": holds for further draws; "this checkpoint only"
+  bool higher_is_better = false;
+  bool first_is_own = false;  ///< `first` calibrates on the test's own kind of data, `second` on another
+};
+
+/// Whether a test suffers least behind a calibration set of its own kind of data: what a contrast `same_distribution`
+/// found of one test, recipe and set. Calibration sets of other kinds by what the corrected comparison says.
+struct OwnCalibration {
+  enum class Answer { kBest, kNotBest, kUndecided };
+  std::string model, evaluation, recipe;
+  std::string calibration;  ///< of the test's own kind
+  std::vector<std::string> better_than, worse_than, undecided;
+  /// Best: better than all others. Not best: worse than one.
+  [[nodiscard]] Answer answer() const;
 };
 
 struct Results {
@@ -77,6 +101,11 @@ struct Results {
   [[nodiscard]] bool failed() const;
 };
 
+/// "best", "not best", "undecided"
+[[nodiscard]] std::string_view answer_name(OwnCalibration::Answer answer);
+/// Of all comparisons whose first side is a test's own calibration set, in their order.
+[[nodiscard]] std::vector<OwnCalibration> own_calibrations(const std::vector<Comparison>& contrasts);
+
 /// Gathers what the store holds of the plan's cells, and compares.
 [[nodiscard]] Results collect_results(const Experiment& experiment, const Plan& plan, const Store& store);
 /// The documented form (docs/results.md).
@@ -86,6 +115,8 @@ struct Results {
 [[nodiscard]] PairedDifference compare(
     std::span<const std::pair<const EvaluationResult*, const EvaluationResult*>> pairs);
 [[nodiscard]] PairedDifference compare(const EvaluationResult& result, const EvaluationResult& other);
+/// Nothing when an item is neither right (1) nor wrong (0).
+[[nodiscard]] std::optional<Flips> flips_between(const EvaluationResult& result, const EvaluationResult& baseline);
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> machine_facts();
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> build_facts();
 

@@ -200,4 +200,5 @@ def main():
             json.dump(scores, file, separators=(",", ":"))
 
 
-main()
+if __name__ == "__main__":
+    main()
