@@ -153,16 +153,6 @@ void store_outliers(std::vector<StoredPart>& parts, const QuantizedWeight& weigh
 
 }  // namespace
 
-std::string_view code_layout_name(CodeLayout layout) {
-  switch (layout) {
-    case CodeLayout::kPacked: return "pack-quantized";
-    case CodeLayout::kFloat8: return "float-quantized";
-    case CodeLayout::kNvfp4: return "nvfp4-pack-quantized";
-    case CodeLayout::kMxfp4: return "mxfp4-pack-quantized";
-  }
-  fail(ErrorCode::kInternal, "unknown layout {}", static_cast<int>(layout));
-}
-
 CodeLayout code_layout_of(const QuantizedWeight& weight) {
   const GridSpec& grid = weight.grid;
   const std::int64_t columns = weight.columns();

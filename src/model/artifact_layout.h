@@ -9,6 +9,7 @@
 #include "lowbit/base/json.h"
 #include "lowbit/containers/tensor_entry.h"
 #include "lowbit/formats/quantized_weight.h"
+#include "model/code_layout.h"
 
 namespace lowbit {
 
@@ -20,14 +21,7 @@ struct StoredPart {
   std::vector<std::byte> bytes;
 };
 
-/// How codes are laid out: compressed-tensors' formats, each by its name there.
-enum class CodeLayout {
-  kPacked,  ///< "pack-quantized": bit streams; also what lowbit's own layout uses for all grids without a form below
-  kFloat8,  ///< "float-quantized": `weight` of E4M3 numbers
-  kNvfp4,   ///< "nvfp4-pack-quantized": two E2M1 codes a byte, the even column low
-  kMxfp4,   ///< "mxfp4-pack-quantized": likewise, scales as exponents
-};
-[[nodiscard]] std::string_view code_layout_name(CodeLayout layout);
+/// How the codes of a weight are laid out.
 [[nodiscard]] CodeLayout code_layout_of(const QuantizedWeight& weight);
 
 /// The tensors of a quantized weight, as docs/formats.md describes them. The weight must pass its own check.

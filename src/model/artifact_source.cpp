@@ -17,6 +17,7 @@
 #include "model/expected_tensors.h"
 #include "model/fingerprint.h"
 #include "model/runtime_record.h"
+#include "model/stored_scheme.h"
 
 namespace lowbit {
 namespace {

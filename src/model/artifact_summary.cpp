@@ -3,6 +3,7 @@
 #include "lowbit/base/error.h"
 #include "model/artifact_layout.h"
 #include "model/runtime_record.h"
+#include "model/stored_scheme.h"
 
 namespace lowbit {
 namespace {

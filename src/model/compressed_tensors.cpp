@@ -4,7 +4,6 @@
 #include <array>
 
 #include "lowbit/base/error.h"
-#include "model/artifact_numbers.h"
 
 namespace lowbit {
 namespace {
@@ -156,30 +155,6 @@ PackedScheme read_scheme(const Json& group, CodeLayout layout) {
 }
 
 }  // namespace
-
-PackedScheme packed_scheme(const QuantizedWeight& weight) {
-  const GridSpec& grid = weight.grid;
-  const std::int64_t group = grid.group > 0 && grid.group >= weight.columns() ? -1 : grid.group;
-  const CodeLayout layout = code_layout_of(weight);
-  if (layout == CodeLayout::kPacked) return {grid.bits, grid.symmetry != Symmetry::kAsymmetric, group, layout};
-  return {grid.bits, true, layout == CodeLayout::kFloat8 ? group : grid.group, layout};
-}
-
-Json describe_packed(const PackedScheme& scheme, const TensorEntry& scales) {
-  Json description = {{"bits", scheme.bits}, {"group", scheme.group}};
-  if (scheme.layout == CodeLayout::kPacked) {
-    description["kind"] = "integer";
-    description["symmetry"] = symmetry_name(scheme.symmetric ? Symmetry::kSymOffset : Symmetry::kAsymmetric);
-  } else {
-    description["kind"] = "codebook";
-    description["codebook"] = scheme.layout == CodeLayout::kFloat8 ? "e4m3" : "e2m1";
-  }
-  const ScaleType type = scheme.layout == CodeLayout::kMxfp4 && scales.type == StorageType::kU8
-                             ? ScaleType::kE8M0
-                             : scale_type_of(scales.type);
-  description["scale_type"] = scale_type_name(type);
-  return description;
-}
 
 Json compressed_tensors_config(const std::vector<SchemeOfLinear>& linears, const std::vector<std::string>& plain) {
   std::vector<std::pair<PackedScheme, Json>> groups;

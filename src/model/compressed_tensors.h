@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "lowbit/base/json.h"
-#include "lowbit/formats/quantized_weight.h"
 #include "lowbit/model/activation_scheme.h"
-#include "model/artifact_layout.h"
+#include "model/code_layout.h"
 #include "text/regex.h"
 
 namespace lowbit {
@@ -24,13 +23,6 @@ struct PackedScheme {
   std::optional<ActivationScheme> input = {};  ///< how the inputs are rounded; nothing: they are not
   friend bool operator==(const PackedScheme&, const PackedScheme&) = default;
 };
-
-/// The scheme of a weight that compressed-tensors can express.
-[[nodiscard]] PackedScheme packed_scheme(const QuantizedWeight& weight);
-
-/// The description of a weight that another program has stored under a scheme; the type of the scales is the stored
-/// tensor's.
-[[nodiscard]] Json describe_packed(const PackedScheme& scheme, const TensorEntry& scales);
 
 /// config.json's `quantization_config`, of the format that all schemes share or else mixed-precision. Each linear
 /// belongs to the group of its scheme; `plain` are the linears left as they are.

@@ -20,7 +20,7 @@ list(TRANSFORM fuzz_driver PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/")
 set(fuzz_patterns base/*.cpp config/*.cpp containers/*.cpp text/*.cpp data/*.cpp data/templates/*.cpp calibration/options.cpp
   model/architecture*.cpp model/config_keys.cpp model/rope_config.cpp model/rope_frequencies.cpp
   model/rope_recovery.cpp model/rotation_config.cpp tensor/rotation_spec.cpp tensor/hadamard.cpp
-  model/compressed_tensors.cpp formats/ggml_blocks.cpp formats/ggml_superblocks.cpp
+  model/compressed_tensors.cpp model/code_layout.cpp formats/ggml_blocks.cpp formats/ggml_superblocks.cpp
   experiment/sweep.cpp experiment/result_json.cpp)
 list(TRANSFORM fuzz_patterns PREPEND "${PROJECT_SOURCE_DIR}/src/")
 file(GLOB fuzz_sources CONFIGURE_DEPENDS ${fuzz_patterns})
