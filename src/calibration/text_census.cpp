@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/trimmed.h"
 #include "lowbit/base/utf8.h"
 
 namespace lowbit {
@@ -39,12 +40,6 @@ bool looks_like_code(std::string_view line) {
          std::any_of(std::begin(kEnds), std::end(kEnds), [&](std::string_view end) { return line.ends_with(end); });
 }
 
-std::string_view trimmed(std::string_view line) {
-  const std::size_t begin = line.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos) return {};
-  return line.substr(begin, line.find_last_not_of(" \t\r") + 1 - begin);
-}
-
 }  // namespace
 
 void TextCensus::add(std::string_view text) {
@@ -53,7 +48,7 @@ void TextCensus::add(std::string_view text) {
   }
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = trimmed(text.substr(0, end));
+    const std::string_view line = trimmed(text.substr(0, end), " \t\r");
     text.remove_prefix(std::min(end + 1, text.size()));
     if (line.empty()) continue;
     ++lines_;

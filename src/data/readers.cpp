@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/trimmed.h"
 #include "data/lines.h"
 #include "data/rows.h"
 #include "data/unpack.h"
@@ -14,12 +15,6 @@ namespace lowbit {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
 
 class Documents {
  public:
@@ -86,7 +81,7 @@ void read_column(const DatasetDefinition& definition, std::string_view text, std
 void read_delimited(std::string_view text, std::string_view delimiter, Documents& out) {
   while (!out.full()) {
     const std::size_t end = text.find(delimiter);
-    const std::string_view document = trimmed(text.substr(0, end));
+    const std::string_view document = trimmed(text.substr(0, end), kBlanks);
     if (!document.empty()) out.add(document);
     if (end == std::string_view::npos) return;
     text.remove_prefix(end + delimiter.size());
@@ -95,7 +90,7 @@ void read_delimited(std::string_view text, std::string_view delimiter, Documents
 
 /// " = Title = ", but not " = = Section = = ", whose inner signs count as one.
 bool begins_page(std::string_view line) {
-  const std::string_view title = trimmed(line);
+  const std::string_view title = trimmed(line, kBlanks);
   return title.size() >= 3 && title.starts_with("= ") && title.ends_with(" =") && !title.starts_with("= =") &&
          !title.ends_with("= =");
 }

@@ -147,9 +147,7 @@ DecodeBench run_decode_bench(const Model& model, const DecodeBenchOptions& optio
   bench.options = options;
   (void)model.logits(model.embed(drawn_ids(model.architecture().vocabulary, 1, 1)));  // reads embedding and head
   const std::vector<ModelProduct> products = products_of(model);
-  for (const ModelProduct& product : products) {
-    bench.weight_bytes += product.count * static_cast<std::int64_t>(product.bytes);
-  }
+  bench.weight_bytes = weight_bytes_of(products);
   bench.products = summarize_products(model.products());
   const at::Device device = model.options().device;
   bench.machine = device.is_cpu() ? probe_machine({bench.weight_bytes}) : probe_device(device, {bench.weight_bytes});

@@ -79,6 +79,12 @@ std::vector<ModelProduct> products_of(const Model& model) {
   return products;
 }
 
+std::int64_t weight_bytes_of(const std::vector<ModelProduct>& products) {
+  std::int64_t sum = 0;
+  for (const ModelProduct& product : products) sum += product.count * static_cast<std::int64_t>(product.bytes);
+  return sum;
+}
+
 std::vector<RooflinePart> phase_parts(const std::vector<ModelProduct>& products, const Model& model, std::int64_t batch,
                                       std::int64_t tokens, double before, const Peaks& peaks) {
   std::vector<RooflinePart> parts;

@@ -34,6 +34,8 @@ struct ModelProduct {
 };
 /// Reads the model's head and every block.
 [[nodiscard]] std::vector<ModelProduct> products_of(const Model& model);
+/// What all of them read, bytes.
+[[nodiscard]] std::int64_t weight_bytes_of(const std::vector<ModelProduct>& products);
 /// The part of a linear's name that tells what it is: "q_proj" of "self_attn.q_proj".
 [[nodiscard]] std::string_view kind_of_linear(std::string_view slot);
 

@@ -106,9 +106,7 @@ ModelRoofline run_model_roofline(const Model& model, const RooflineOptions& opti
   roofline.options = options;
   (void)model.logits(make_full({1, model.architecture().hidden}, 0.0, model.options().dtype));  // reads the head
   const std::vector<ModelProduct> products = products_of(model);
-  std::int64_t weight_bytes = 0;
-  for (const ModelProduct& product : products) weight_bytes += product.count * static_cast<std::int64_t>(product.bytes);
-  roofline.machine = probe_machine({weight_bytes});
+  roofline.machine = probe_machine({weight_bytes_of(products)});
 
   const auto prompt = static_cast<double>(options.prompt);
   const auto prefill = [&](const Peaks& peaks) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/trimmed.h"
 #include "text/unicode.h"
 
 namespace lowbit {
@@ -9,18 +10,12 @@ namespace {
 
 constexpr std::string_view kBlanks = " \t\r\n";
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
-
 /// Calls `use` with each piece between separators.
 template <typename Use>
 void for_each_piece(std::string_view text, std::string_view separator, Use use) {
   while (true) {
     const std::size_t end = text.find(separator);
-    use(trimmed(text.substr(0, end)));
+    use(trimmed(text.substr(0, end), kBlanks));
     if (end == std::string_view::npos) return;
     text.remove_prefix(end + separator.size());
   }
@@ -41,7 +36,7 @@ Entities parse_entities(std::string_view text) {
   for_each_piece(lower, "||", [&](std::string_view part) {
     const std::size_t colon = part.find(':');
     if (colon == std::string_view::npos) return;
-    std::set<std::string>& names = entities[std::string(trimmed(part.substr(0, colon)))];
+    std::set<std::string>& names = entities[std::string(trimmed(part.substr(0, colon), kBlanks))];
     for_each_piece(part.substr(colon + 1), ",", [&](std::string_view name) {
       if (!name.empty() && name != "none") names.emplace(name);
     });
