@@ -189,19 +189,35 @@ Corpus calibration_corpus(const CalibrationPart& part, const DatasetCatalog& dat
   return datasets.load(datasets.find(part.dataset), part.split, {.groups = part.groups, .answers = part.answers});
 }
 
+CalibrationTexts calibration_texts(const CalibrationOptions& options, const DatasetCatalog& datasets,
+                                   const OverlapIndex* excluded) {
+  CalibrationTexts texts{.options = options, .parts = {}};
+  for (const CalibrationPart& part : options.parts) {
+    CalibrationTexts::Part& own = texts.parts.emplace_back();
+    own.corpus = calibration_corpus(part, datasets);
+    own.documents = static_cast<std::int64_t>(own.corpus.documents.size());
+    if (excluded != nullptr) own.excluded = exclude_overlaps(own.corpus, *excluded);
+  }
+  return texts;
+}
+
 CalibrationSet draw_calibration(const CalibrationOptions& options, const DatasetCatalog& datasets,
                                 const Tokenizer& tokenizer, std::uint64_t seed, const OverlapIndex* excluded) {
+  return draw_calibration(calibration_texts(options, datasets, excluded), tokenizer, seed);
+}
+
+CalibrationSet draw_calibration(const CalibrationTexts& texts, const Tokenizer& tokenizer, std::uint64_t seed) {
+  const CalibrationOptions& options = texts.options;
   LOWBIT_ASSERT(!options.parts.empty() && options.samples > 0 && options.length > 0);
   const std::vector<std::int64_t> counts = samples_of_parts(options);
   CalibrationSet set{.options = options, .seed = seed, .sequences = {}, .parts = {}, .hash = {}};
   Sequences drawn;
   for (std::size_t i = 0; i < counts.size(); ++i) {
-    const CalibrationPart& part = options.parts[i];
-    Corpus corpus = calibration_corpus(part, datasets);
+    const CalibrationTexts::Part& part = texts.parts[i];
     CalibrationSet::Part& report = set.parts.emplace_back();
-    report.documents = static_cast<std::int64_t>(corpus.documents.size());
-    if (excluded != nullptr) report.excluded = exclude_overlaps(corpus, *excluded);
-    PartDraw(part, corpus, counts[i], options.length, tokenizer, seed, report, drawn).run();
+    report.documents = part.documents;
+    report.excluded = part.excluded;
+    PartDraw(options.parts[i], part.corpus, counts[i], options.length, tokenizer, seed, report, drawn).run();
   }
   for (const std::int64_t i : order_of(drawn, options.order, seed)) {
     set.sequences.push_back(std::move(drawn[static_cast<std::size_t>(i)]));

@@ -32,9 +32,13 @@ const OverlapIndex& CalibrationSource::index() {
 }
 
 CalibrationSet CalibrationSource::draw(int calibration, std::int64_t seed, const Tokenizer& tokenizer) {
-  const bool exclude = experiment_.overlap.mode == OverlapRule::Mode::kExclude;
-  return draw_calibration(experiment_.calibrations[static_cast<std::size_t>(calibration)], datasets_, tokenizer,
-                          static_cast<std::uint64_t>(seed), exclude ? &index() : nullptr);
+  if (!texts_ || texts_->calibration != calibration) {
+    const bool exclude = experiment_.overlap.mode == OverlapRule::Mode::kExclude;
+    texts_.reset();  // before the next ones are there
+    texts_.emplace(calibration, calibration_texts(experiment_.calibrations[static_cast<std::size_t>(calibration)],
+                                                  datasets_, exclude ? &index() : nullptr));
+  }
+  return draw_calibration(texts_->texts, tokenizer, static_cast<std::uint64_t>(seed));
 }
 
 std::vector<CalibrationOverlap> CalibrationSource::overlaps() {

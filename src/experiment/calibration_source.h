@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lowbit/calibration/calibration_set.h"
@@ -25,6 +26,11 @@ class CalibrationSource {
   const Experiment& experiment_;
   const DatasetCatalog& datasets_;
   std::unique_ptr<const OverlapIndex> index_;
+  struct LastTexts {
+    int calibration;
+    CalibrationTexts texts;
+  };
+  std::optional<LastTexts> texts_;  // the seeds of one set are drawn one after the other
 };
 
 }  // namespace lowbit

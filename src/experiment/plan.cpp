@@ -101,13 +101,13 @@ class Planner {
     WorkItem item;
     item.model = model;
     item.evaluation = evaluation;
-    item.reference_key = Hasher().add("reference").add(base.key).add(evaluation_key(evaluation, base)).finish().hex();
+    item.reference_key = Hasher().add("reference").add(base.key).add(scored(evaluation, base).key).finish().hex();
     Hasher key;
-    key.add("evaluate").add(base.key).add(evaluation_key(evaluation, base)).add(test.version());
+    key.add("evaluate").add(base.key).add(scored(evaluation, base).key).add(test.version());
     add_execution(key);
     item.key = key.finish().hex();
     item.title = fmt::format("evaluate {} on {}", Experiment::kBaseline, test.label());
-    item.tokens = test.tokens(*base.tokenizer, datasets_);
+    item.tokens = scored(evaluation, base).tokens;
     estimator_->evaluation(item, {.keeps_states = test.needs_baseline(), .cached = test.uses_cache()});
     references_[evaluation] = item.reference_key;
     plan_.cells.push_back({model, -1, -1, evaluation, 0, item.key, ""});
@@ -158,7 +158,7 @@ class Planner {
       Hasher key;
       key.add("evaluate")
           .add(opened.key)
-          .add(evaluation_key(evaluation, opened))
+          .add(scored(evaluation, opened).key)
           .add(test.version())
           .add(artifact)
           .add(item.reference_key);
@@ -166,7 +166,7 @@ class Planner {
       item.key = key.finish().hex();
       const std::string& name = experiment_.recipes[static_cast<std::size_t>(recipe)].name;
       item.title = fmt::format("evaluate {} on {}", name, test.label());
-      item.tokens = test.tokens(*opened.tokenizer, datasets_);
+      item.tokens = scored(evaluation, opened).tokens;
       estimator_->evaluation(item, {.compared = test.needs_baseline(), .artifact = true, .cached = test.uses_cache()});
       plan_.cells.push_back({model, recipe, calibration, evaluation, seed, item.key, artifact});
       add_item(std::move(item));
@@ -185,14 +185,20 @@ class Planner {
     if (execution != Execution::kSimulated) key.add(execution_name(execution));
   }
 
-  Hash evaluation_key(int evaluation, const OpenModel& model) {
-    const Hash tokenizer = model.tokenizer->fingerprint();
-    const auto cached = evaluation_keys_.find({evaluation, tokenizer});
-    if (cached != evaluation_keys_.end()) return cached->second;
+  // What an evaluation scores for a tokenizer: read once, whatever the number of cells.
+  struct Scored {
+    Hash key;
+    std::int64_t tokens = 0;
+  };
+
+  const Scored& scored(int evaluation, const OpenModel& model) {
+    const auto [place, added] = scored_.try_emplace({evaluation, model.tokenizer->fingerprint()});
+    if (!added) return place->second;
     const EvaluationEntry& entry = experiment_.evaluations[static_cast<std::size_t>(evaluation)];
     Hash key = entry.evaluation->key(*model.tokenizer, datasets_);
     if (!entry.origin.built_in()) key = Hasher().add(key).add(entry.origin.hash).finish();
-    return evaluation_keys_[{evaluation, tokenizer}] = key;
+    place->second = {key, entry.evaluation->tokens(*model.tokenizer, datasets_)};
+    return place->second;
   }
 
   const CalibrationSet& calibration_set(int calibration, std::int64_t seed, const OpenModel& base) {
@@ -224,7 +230,7 @@ class Planner {
   Plan plan_;
   std::optional<Estimator> estimator_;
   std::map<std::pair<int, std::int64_t>, CalibrationSet> calibrations_;
-  std::map<std::pair<int, Hash>, Hash> evaluation_keys_;
+  std::map<std::pair<int, Hash>, Scored> scored_;
   std::map<int, std::string> references_;
   std::int64_t sharing_recipes_;
   std::set<std::tuple<int, std::int64_t, bool, bool>> collected_;

@@ -78,6 +78,20 @@ struct CalibrationSet {
   [[nodiscard]] std::int64_t tokens() const;
   [[nodiscard]] std::int64_t longest() const;
 };
+/// What the draws of one set are made from, whatever their seed.
+struct CalibrationTexts {
+  struct Part {
+    Corpus corpus;               ///< without what was left out
+    std::int64_t documents = 0;  ///< of the dataset's split, within the groups
+    std::int64_t excluded = 0;   ///< of them left out for being in a test
+  };
+  CalibrationOptions options;
+  std::vector<Part> parts;  ///< one for each of `options.parts`
+};
+[[nodiscard]] CalibrationTexts calibration_texts(const CalibrationOptions& options, const DatasetCatalog& datasets,
+                                                 const OverlapIndex* excluded = nullptr);
+[[nodiscard]] CalibrationSet draw_calibration(const CalibrationTexts& texts, const Tokenizer& tokenizer,
+                                              std::uint64_t seed);
 /// Documents that `excluded` knows are left out before anything is drawn. Throws `kData` when a dataset has too little
 /// for what is asked, saying what it has, `kConfig` for options that the dataset cannot have, and whatever the catalog
 /// throws.
