@@ -90,6 +90,7 @@ void PerplexityOptions::visit(FieldVisitor& v) {
   v.required("dataset");
   v.field("dataset", dataset, "dataset's name, or path of a definition or text file");
   v.field("split", split, "split that is scored");
+  v.field("groups", groups, "only texts of these subjects or domains");
   v.field("protocol", protocol,
           "how the text is cut and scored: gptq-<length>, llama.cpp-<length>, lm-eval, lm-eval-wikitext");
   v.field("limit", limit, "only the first so many windows or documents; 0: all", {0, std::int64_t{1} << 40});
@@ -126,11 +127,12 @@ std::string Perplexity::label() const {
   const bool is_path = options_.dataset.find('/') != std::string::npos;
   std::string text = is_path ? std::filesystem::path(options_.dataset).stem().string() : options_.dataset;
   if (options_.split != "test") text += " " + options_.split;
+  for (const std::string& group : options_.groups) text += " " + group;
   return text + " " + protocol_.name;
 }
 
 Corpus Perplexity::corpus(const DatasetCatalog& datasets) const {
-  return datasets.load(datasets.find(options_.dataset), options_.split);
+  return datasets.load(datasets.find(options_.dataset), options_.split, {.groups = options_.groups});
 }
 
 std::int64_t Perplexity::tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {

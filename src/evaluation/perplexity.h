@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "evaluation/protocol.h"
 #include "lowbit/evaluation/evaluation.h"
@@ -11,6 +12,7 @@ namespace lowbit {
 struct PerplexityOptions {
   std::string dataset;
   std::string split = "test";
+  std::vector<std::string> groups;
   std::string protocol = "gptq-2048";
   std::int64_t limit = 0;
   std::int64_t prefill = 0;

@@ -213,6 +213,20 @@ class CalibrationExamples : public ::testing::Test {
   testing::ByteTokenizer tokenizer_;
 };
 
+TEST_F(CalibrationExamples, OfOneReadingAreThoseOfARereading) {
+  OverlapIndex index(5);
+  index.add("test", {{.text = "sum 3+++? s3"}});
+  const std::string options = "form: examples, groups: [sums], samples: 3, length: 32";
+  const CalibrationTexts texts = calibration_texts(decoded("{dataset: tasks, " + options + "}"), catalog_, &index);
+  for (const std::uint64_t seed : {0, 1, 2}) {
+    const CalibrationSet set = draw_calibration(texts, tokenizer_, seed);
+    const CalibrationSet reread = draw(options, seed, &index);
+    EXPECT_EQ(set.hash, reread.hash);
+    EXPECT_EQ(set.parts.front().documents, 6);
+    EXPECT_EQ(set.parts.front().excluded, reread.parts.front().excluded);
+  }
+}
+
 TEST_F(CalibrationExamples, AreQuestionsWithTheirAnswersOrWithout) {
   EXPECT_THAT(texts(draw("form: examples, pick: first, order: drawn, groups: [letters], samples: 2, length: 32")),
               ElementsAre("letter 0? l0", "letter 1? l1"));

@@ -8,6 +8,7 @@
 #include "evaluation/byte_model.h"
 #include "lowbit/base/files.h"
 #include "lowbit/containers/safetensors.h"
+#include "support/byte_tokenizer.h"
 #include "support/error_text.h"
 #include "support/test_data.h"
 
@@ -79,6 +80,27 @@ TEST_F(PerplexityTest, OfAUniformModelIsItsVocabulary) {
   EXPECT_NEAR(metric(result, "byte_perplexity").value, 257, 1e-10);
   EXPECT_NEAR(metric(result, "bits_per_byte").value, std::log2(257), 1e-12);
   EXPECT_EQ(result.metrics.front().name, "word_perplexity");
+}
+
+TEST_F(PerplexityTest, OfGroupsReadsTheirTextsAlone) {
+  make_folders(folder_ / "exams");
+  write_file_atomically(folder_ / "exams/sums.jsonl", R"({"q": "one and one are two", "a": "yes"})");
+  write_file_atomically(folder_ / "exams/letters.jsonl", R"({"q": "after a comes b, after b comes c", "a": "yes"})");
+  write_file_atomically(folder_ / "exams.yaml",
+                        "summary: s\nlicence: l\nreader: jsonl\nsplits: {test: {files: ['exams/*.jsonl']}}\n"
+                        "task: {split: test, context: '{q}:', choices: ['{a}', no], gold: '0'}\n");
+  const DatasetCatalog catalog({folder_.path()}, {folder_.path()});
+  const testing::ByteTokenizer tokenizer;
+  const auto of = [](std::vector<std::string> groups) {
+    return Perplexity({.dataset = "exams", .split = "test", .groups = std::move(groups), .protocol = "gptq-16"});
+  };
+  EXPECT_EQ(of({"letters"}).label(), "exams letters gptq-16");
+  const std::vector<TestText> texts = of({"letters"}).texts(catalog);
+  ASSERT_EQ(texts.size(), 1U);
+  EXPECT_THAT(texts.front().text, HasSubstr("after a comes b"));
+  EXPECT_NE(of({"letters"}).key(tokenizer, catalog), of({"sums"}).key(tokenizer, catalog));
+  EXPECT_NE(of({"letters"}).key(tokenizer, catalog), of({}).key(tokenizer, catalog));
+  EXPECT_THAT(error_text(ErrorCode::kConfig, [&] { (void)of({"history"}).texts(catalog); }), HasSubstr("history"));
 }
 
 TEST_F(PerplexityTest, IsTheExponentialOfTheMeanOfWindowMeans) {
