@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lowbit/base/error.h"
+#include "lowbit/model/kv_rounder.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "model/direct_block.h"
@@ -15,7 +16,9 @@ std::string obstacle_of(const Model& model) {
   if (options.execution == Execution::kSimulated) return "products are simulated";
   if (!options.device.is_cpu()) return fmt::format("the model lies on '{}'", options.device.str());
   if (model.residency() != Model::Residency::kResident) return "blocks are streamed";
-  if (model.weights().kv_cache()) return "keys and values are rounded";
+  if (model.weights().kv_cache() && dynamic_cast<KvRounder*>(model.make_kv_cache(0).get()) == nullptr) {
+    return "what the model's cache does to keys and values cannot be done elsewhere";
+  }
   for (std::int64_t index = 0; index < model.architecture().layers; ++index) {
     std::string obstacle = direct_obstacle(*model.block(index));
     if (!obstacle.empty()) return obstacle;
@@ -52,6 +55,44 @@ class PromptCache : public KvCachePolicy {
   std::int64_t window_;
 };
 
+// One side of a `DecodeCache`.
+class DecodeSide : public KeptTokens {
+ public:
+  DecodeSide(DecodeCache& cache, DecodeCache::Side side) : cache_(cache), side_(side) {}
+  at::Tensor read(std::int64_t begin, std::int64_t count) const override {
+    at::Tensor rows = make_empty({cache_.sequences(), cache_.kv_heads(), count, cache_.dim()}, DType::kFloat32);
+    cache_.read(side_, begin, count, rows.mutable_data_ptr<float>());
+    return rows;
+  }
+  void replace(std::int64_t begin, const at::Tensor& numbers) override {
+    cache_.replace(side_, begin, numbers.size(2), numbers.contiguous().const_data_ptr<float>());
+  }
+
+ private:
+  DecodeCache& cache_;
+  DecodeCache::Side side_;
+};
+
+// What rounds a layer's keys and values in a `DecodeCache`, if anything does.
+class CacheRounding {
+ public:
+  explicit CacheRounding(std::unique_ptr<KvCachePolicy> policy)
+      : policy_(std::move(policy)), rounder_(dynamic_cast<KvRounder*>(policy_.get())) {}
+  void round(DecodeCache& cache) {
+    if (rounder_ == nullptr) return;
+    DecodeSide keys(cache, DecodeCache::Side::kKeys);
+    DecodeSide values(cache, DecodeCache::Side::kValues);
+    rounder_->round(cache.length(), keys, values);
+  }
+  [[nodiscard]] std::int64_t bytes(const DecodeCache& cache) const {
+    return rounder_ != nullptr ? rounder_->rounded_bytes() : cache.bytes();
+  }
+
+ private:
+  std::unique_ptr<KvCachePolicy> policy_;
+  KvRounder* rounder_;
+};
+
 }  // namespace
 
 class Decoder::Direct {
@@ -60,6 +101,7 @@ class Decoder::Direct {
     for (std::int64_t index = 0; index < model.architecture().layers; ++index) {
       kept_.push_back(model.block(index));
       blocks_.push_back(std::make_unique<DirectBlock>(*kept_.back(), sequences, limit, space_));
+      rounding_.emplace_back(model.make_kv_cache(index));
     }
   }
 
@@ -68,6 +110,7 @@ class Decoder::Direct {
       cancellation.check();
       PromptCache cache(blocks_[i]->cache(), model_.architecture().sliding_window);
       hidden = kept_[i]->forward(hidden, rope, &cache);
+      rounding_[i].round(blocks_[i]->cache());
     }
     return hidden;
   }
@@ -76,16 +119,17 @@ class Decoder::Direct {
   at::Tensor read_token(at::Tensor hidden, const RopeTable& rope, std::int64_t position) {
     hidden = hidden.contiguous();
     const std::int64_t place = position * model_.architecture().head_dim;
-    for (const auto& block : blocks_) {
-      block->read(hidden.mutable_data_ptr<float>(), rope.cos.const_data_ptr<float>() + place,
-                  rope.sin.const_data_ptr<float>() + place);
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      blocks_[i]->read(hidden.mutable_data_ptr<float>(), rope.cos.const_data_ptr<float>() + place,
+                       rope.sin.const_data_ptr<float>() + place);
+      rounding_[i].round(blocks_[i]->cache());
     }
     return hidden;
   }
 
   [[nodiscard]] std::int64_t bytes() const {
     std::int64_t sum = 0;
-    for (const auto& block : blocks_) sum += block->cache().bytes();
+    for (std::size_t i = 0; i < blocks_.size(); ++i) sum += rounding_[i].bytes(blocks_[i]->cache());
     return sum;
   }
 
@@ -94,6 +138,7 @@ class Decoder::Direct {
   DirectSpace space_;
   std::vector<std::shared_ptr<Block>> kept_;
   std::vector<std::unique_ptr<DirectBlock>> blocks_;
+  std::vector<CacheRounding> rounding_;
 };
 
 Decoder::Decoder(const Model& model, std::int64_t sequences, std::int64_t limit)

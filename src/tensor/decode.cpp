@@ -67,6 +67,31 @@ void DecodeCache::put(std::int64_t sequence, std::int64_t head, std::int64_t tok
 
 void DecodeCache::advance(std::int64_t tokens) { length_ += tokens; }
 
+template <typename Visit>
+void DecodeCache::each_number(Side side, std::int64_t begin, std::int64_t count, Visit visit) const {
+  LOWBIT_ASSERT(begin >= 0 && count >= 0 && begin + count <= length_);
+  const bool of_keys = side == Side::kKeys;
+  const std::int64_t step = of_keys ? kLanes : 1;
+  std::int64_t number = 0;
+  for (std::int64_t sequence = 0; sequence < sequences_; ++sequence) {
+    for (std::int64_t head = 0; head < kv_heads_; ++head) {
+      for (std::int64_t place = begin; place < begin + count; ++place) {
+        float* row = of_keys ? keys(sequence, head) + place / kLanes * kLanes * dim_ + place % kLanes
+                             : values(sequence, head) + place * dim_;
+        for (std::int64_t i = 0; i < dim_; ++i) visit(row[i * step], number++);
+      }
+    }
+  }
+}
+
+void DecodeCache::read(Side side, std::int64_t begin, std::int64_t count, float* rows) const {
+  each_number(side, begin, count, [rows](float kept, std::int64_t number) { rows[number] = kept; });
+}
+
+void DecodeCache::replace(Side side, std::int64_t begin, std::int64_t count, const float* rows) {
+  each_number(side, begin, count, [rows](float& kept, std::int64_t number) { kept = rows[number]; });
+}
+
 std::int64_t DecodeAttention::scratch_numbers(const DecodeCache& cache) const {
   return (heads / kv_heads) * cache.capacity();
 }

@@ -18,8 +18,8 @@ namespace lowbit LOWBIT_EXPORT {
 ///   at::Tensor logits = decoder.read(prompt_ids, cancellation);   // [1, vocabulary], of the token behind the prompt
 ///   logits = decoder.read(next_id, cancellation);
 ///
-/// Where all products of a resident model are packed and bare and its caches are floats, tokens behind the first read
-/// go without LibTorch from product to product; the bits are those of `Block::forward`.
+/// Where all products of a resident model are packed and bare and its caches keep floats or round them (`KvRounder`),
+/// tokens behind the first read go without LibTorch from product to product; the bits are those of `Block::forward`.
 class Decoder {
  public:
   /// `limit` positions at most; `model` outlives the decoder.

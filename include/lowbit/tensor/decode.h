@@ -36,8 +36,20 @@ class DecodeCache {
   void advance(std::int64_t tokens);
   [[nodiscard]] std::int64_t capacity() const { return capacity_; }
 
+  enum class Side { kKeys, kValues };
+  /// Positions begin .. begin + count - 1 of all sequences and heads, to or from rows [sequences, kv_heads, count,
+  /// dim].
+  void read(Side side, std::int64_t begin, std::int64_t count, float* rows) const;
+  void replace(Side side, std::int64_t begin, std::int64_t count, const float* rows);
+  [[nodiscard]] std::int64_t sequences() const { return sequences_; }
+  [[nodiscard]] std::int64_t kv_heads() const { return kv_heads_; }
+  [[nodiscard]] std::int64_t dim() const { return dim_; }
+
  private:
   friend struct DecodeAttention;
+  // visit(a number of the cache, its place in the rows of `read`)
+  template <typename Visit>
+  void each_number(Side side, std::int64_t begin, std::int64_t count, Visit visit) const;
   [[nodiscard]] float* keys(std::int64_t sequence, std::int64_t head) const;
   [[nodiscard]] float* values(std::int64_t sequence, std::int64_t head) const;
   std::int64_t kv_heads_, dim_, capacity_, sequences_;

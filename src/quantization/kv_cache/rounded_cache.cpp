@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lowbit/base/error.h"
+#include "lowbit/model/kv_rounder.h"
 #include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
@@ -41,6 +42,18 @@ class Side {
     if (seen != nullptr) seen->narrow(2, begin, count).copy_(rounded_.values(begin, count));
   }
 
+  // The same for tokens that lie elsewhere; they stay there.
+  void round_elsewhere(std::int64_t length, KeptTokens& tokens) {
+    const std::int64_t begin = rounded_.length();
+    const std::int64_t count = options_.rounded(length) - begin;
+    if (count <= 0) return;
+    rounded_.append(tokens.read(begin, count));
+    tokens.replace(begin, rounded_.values(begin, count));
+  }
+  // Of the rounded ones alone.
+  [[nodiscard]] std::int64_t rounded_length() const { return rounded_.length(); }
+  [[nodiscard]] std::int64_t rounded_bytes() const { return rounded_.bytes(); }
+
   // Tokens that are rounded when `length` have been read.
   [[nodiscard]] std::int64_t rounded(std::int64_t length) const { return options_.rounded(length); }
 
@@ -58,7 +71,7 @@ class Side {
   at::Tensor recent_;  // [batch, heads, tokens, channels] as they came, undefined before the first
 };
 
-class RoundedKvCache : public KvCachePolicy {
+class RoundedKvCache : public KvCachePolicy, public KvRounder {
  public:
   RoundedKvCache(const RoundedCacheOptions& options, std::int64_t window)
       : window_(window), keys_(options.keys), values_(options.values) {}
@@ -85,6 +98,20 @@ class RoundedKvCache : public KvCachePolicy {
 
   std::int64_t length() const override { return keys_.length(); }
   std::int64_t bytes() const override { return keys_.bytes() + values_.bytes(); }
+
+  void round(std::int64_t length, KeptTokens& keys, KeptTokens& values) override {
+    if (token_bytes_ == 0) {
+      const at::Tensor one = keys.read(0, 1);
+      token_bytes_ = one.numel() * static_cast<std::int64_t>(one.element_size());
+    }
+    keys_.round_elsewhere(length, keys);
+    values_.round_elsewhere(length, values);
+    elsewhere_ = length;
+  }
+  std::int64_t rounded_bytes() const override {
+    const std::int64_t plain = 2 * elsewhere_ - keys_.rounded_length() - values_.rounded_length();
+    return keys_.rounded_bytes() + values_.rounded_bytes() + plain * token_bytes_;
+  }
 
  private:
   // Tokens `before` and up, all of whose keys and values are laid out as they came: each is replaced by its rounded
@@ -128,6 +155,8 @@ class RoundedKvCache : public KvCachePolicy {
   std::int64_t window_;
   Side keys_;
   Side values_;
+  std::int64_t elsewhere_ = 0;    // tokens seen by `round`
+  std::int64_t token_bytes_ = 0;  // of one token's keys there, all sequences and heads
 };
 
 }  // namespace

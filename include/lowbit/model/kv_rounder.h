@@ -1,0 +1,31 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "lowbit/base/export.h"
+
+namespace lowbit LOWBIT_EXPORT {
+
+/// Keys or values of one layer that lie in a cache of whatever layout, as float32 [sequences, kv_heads, tokens,
+/// head_dim].
+class KeptTokens {
+ public:
+  virtual ~KeptTokens() = default;
+  [[nodiscard]] virtual at::Tensor read(std::int64_t begin, std::int64_t count) const = 0;
+  virtual void replace(std::int64_t begin, const at::Tensor& numbers) = 0;
+};
+
+/// What a `KvCachePolicy` is besides when all that it does to tokens is to replace them by rounded ones, once they were
+/// read: then they may lie elsewhere, in the layout of a faster reader.
+class KvRounder {
+ public:
+  virtual ~KvRounder() = default;
+  /// Replaces what is rounded once `length` tokens have been read and was not before.
+  virtual void round(std::int64_t length, KeptTokens& keys, KeptTokens& values) = 0;
+  /// What the rounded form takes of the tokens seen so far, those that are not rounded as float32.
+  [[nodiscard]] virtual std::int64_t rounded_bytes() const = 0;
+};
+
+}  // namespace LOWBIT_EXPORT
