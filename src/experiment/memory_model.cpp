@@ -1,7 +1,6 @@
 #include "experiment/memory_model.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 namespace lowbit {
@@ -23,6 +22,8 @@ constexpr std::int64_t kErrorRows = 192;
 constexpr std::int64_t kGramRows = 512;
 // Pieces beyond this are mapped one by one, and leave no holes behind.
 constexpr std::int64_t kMapped = std::int64_t{32} << 20;
+// Holes in the heap after eight blocks and more, as they were seen.
+constexpr std::int64_t kHoles = std::int64_t{40} << 20;
 
 std::int64_t sum_of(const Terms& terms) {
   std::int64_t sum = 0;
@@ -114,10 +115,9 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   // on their way there.
   const std::int64_t cache = load.cached ? batch * 2 * a.kv_heads * a.head_dim * (3 * element_ + kFloat) : 0;
   const std::int64_t logits = kLogitRows * a.vocabulary * (kFloat + (element_ < kFloat ? element_ : 0));
-  // Weights that stay lie between what batches freed, which wider pieces then cannot use; blocks that come and go leave
-  // such holes too, the more the longer it goes on (docs/benchmarks/memory.md), but for what is given back whole.
-  const bool given_back = widest * element_ > kMapped;
-  const std::int64_t holes = given_back ? 0 : block * std::bit_width(static_cast<std::uint64_t>(a.layers) / 8);
+  // Weights that stay lie between what batches freed, which wider pieces then cannot use. Blocks that come and go leave
+  // such holes too, but for what is given back whole.
+  const std::int64_t holes = widest * element_ > kMapped ? 0 : kHoles * std::min<std::int64_t>(a.layers, 8) / 8;
   const std::int64_t freed = placement.streamed ? holes : forward_step(batch) / 2;
   Phases phases(baseline_, kBuffers);
   phases.add("embedding", {{"blocks", placement.streamed ? 0 : kept - tables},
