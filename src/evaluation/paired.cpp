@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "evaluation/changed_answers.h"
 #include "lowbit/base/error.h"
 #include "lowbit/evaluation/statistics.h"
 
@@ -133,7 +134,24 @@ Variance crossed(const Variance& seeds, const Variance& units, const Variance& i
   return {sum, sum * sum / (part(seeds) + part(units) + part(interaction))};
 }
 
+void set_from_answers(const ChangedAnswers& changed, double level, PairedDifference& result) {
+  const auto n = static_cast<double>(changed.n);
+  const auto all = static_cast<double>(changed.gained + changed.lost);
+  const double squares = all - n * result.difference * result.difference;
+  result.degrees = n - 1;
+  result.standard_error = changed.n < 2 ? 0 : std::sqrt(std::max(0.0, squares) / (n * (n - 1)));
+  const ScoreInterval interval = score_interval(changed, level);
+  result.low = interval.low;
+  result.high = interval.high;
+  result.p_value = mcnemar_p(changed.lost, changed.gained);
+}
+
 }  // namespace
+
+double PairedDifference::least_p() const {
+  if (changed) return mcnemar_p(0, changed->gained + changed->lost);
+  return n < 2 ? 1 : 0;
+}
 
 PairedDifference paired_difference(const PairedSample& sample, double level) {
   const CrossedTable table(sample);
@@ -142,9 +160,14 @@ PairedDifference paired_difference(const PairedSample& sample, double level) {
   result.n = static_cast<std::int64_t>(sample.differences[0].size());
   result.seeds = static_cast<std::int64_t>(sample.differences.size());
   result.seeds_are_a_sample = result.seeds >= kLeastSeeds;
-  if (result.n == 1) {
+  result.changed = changed_answers(sample);
+  if (result.n == 1 && !result.changed) {
     result.low = -kInfinity;
     result.high = kInfinity;
+    return result;
+  }
+  if (result.changed) {
+    set_from_answers(*result.changed, level, result);
     return result;
   }
   const Variance variance = result.seeds_are_a_sample
@@ -172,7 +195,13 @@ PairedDifference paired_difference(std::span<const double> a, std::span<const do
 }
 
 double equivalence_p(const PairedDifference& difference, double margin) {
-  if (!(margin > 0) || difference.n < 2) return 1;
+  if (!(margin > 0)) return 1;
+  if (difference.changed) {
+    const double not_below = score_upper_p(*difference.changed, -margin);
+    const double not_above = 1 - score_upper_p(*difference.changed, margin);
+    return std::max(not_below, not_above);
+  }
+  if (difference.n < 2) return 1;
   const double room = margin - std::abs(difference.difference);
   if (difference.standard_error == 0) return room > 0 ? 0 : 1;
   const double half = student_t_two_sided_p(room / difference.standard_error, difference.degrees) / 2;
@@ -187,9 +216,10 @@ Verdict judge(double adjusted_p, double adjusted_equivalence_p, double alpha) {
 double detectable_difference(const PairedDifference& difference, double alpha, double power) {
   LOWBIT_ASSERT(alpha > 0 && alpha < 1 && power >= 0.5 && power < 1);
   if (difference.n < 2) return kInfinity;
+  const double error = difference.changed ? adjusted_error(*difference.changed) : difference.standard_error;
   const double quantiles =
       student_t_quantile(1 - alpha, difference.degrees) + student_t_quantile(2 * power - 1, difference.degrees);
-  return quantiles * difference.standard_error;
+  return quantiles * error;
 }
 
 }  // namespace lowbit

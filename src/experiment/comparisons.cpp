@@ -189,6 +189,7 @@ class Comparer {
       Comparison& comparison = list[i];
       comparison.margin = margin;
       comparison.correction = correction;
+      comparison.level = kAlpha / static_cast<double>(list.size() - begin);
       comparison.adjusted_p = different[i - begin];
       comparison.adjusted_equivalence_p = equivalent[i - begin];
       comparison.verdict = lowbit::judge(comparison.adjusted_p, comparison.adjusted_equivalence_p, kAlpha);
@@ -216,10 +217,15 @@ void check_pair(const EvaluationResult& result, const EvaluationResult& other) {
 }  // namespace
 
 PairedDifference compare(std::span<const std::pair<const EvaluationResult*, const EvaluationResult*>> pairs) {
-  PairedSample sample;
+  const auto is_answer = [](const EvaluationResult::Item& item) { return item.value == 0 || item.value == 1; };
+  const auto has_answers = [&](const EvaluationResult& result) {
+    return std::all_of(result.items.begin(), result.items.end(), is_answer);
+  };
+  PairedSample sample{.differences = {}, .weights = {}, .answers = true};
   for (const auto& [first, second] : pairs) {
     check_pair(*first, *second);
     check_pair(*first, *pairs.front().first);
+    sample.answers = sample.answers && has_answers(*first) && has_answers(*second);
     std::vector<double>& row = sample.differences.emplace_back();
     for (std::size_t i = 0; i < first->items.size(); ++i) {
       row.push_back(first->items[i].value - second->items[i].value);

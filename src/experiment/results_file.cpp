@@ -11,7 +11,8 @@ Json difference_json(const PairedDifference& difference) {
           {"low", json_number(difference.low)},
           {"high", json_number(difference.high)},
           {"p_value", json_number(difference.p_value)},
-          {"items", difference.n}};
+          {"items", difference.n},
+          {"interval", difference.changed ? "score" : "t"}};
 }
 
 Json flips_json(const Flips& flips) {
@@ -68,6 +69,8 @@ Json comparison_json(const Comparison& comparison) {
                {"comparison", difference_json(comparison.difference)},
                {"correction", comparison.correction == Correction::kHolm ? "holm" : "benjamini-hochberg"},
                {"adjusted_p", json_number(comparison.adjusted_p)},
+               {"level", json_number(comparison.level)},
+               {"level_can_be_reached", comparison.level_can_be_reached()},
                {"margin", comparison.margin},
                {"adjusted_equivalence_p", json_number(comparison.adjusted_equivalence_p)},
                {"verdict", verdict_name(comparison.verdict)},

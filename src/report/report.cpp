@@ -30,11 +30,22 @@ Table table_of(const Results& results, const std::string& evaluation) {
                                             : evaluation_table(results, evaluation);
 }
 
+/// Why no data of this size could have shown a difference.
+std::string reach_text(const Comparison& comparison) {
+  if (comparison.level_can_be_reached()) return "";
+  const PairedDifference& difference = comparison.difference;
+  const std::string of = difference.changed
+                             ? fmt::format("{} changed answers", difference.changed->gained + difference.changed->lost)
+                             : fmt::format("{} items", difference.n);
+  return fmt::format("p of {} is {:.2g} at least, the level {:.2g}; ", of, difference.least_p(), comparison.level);
+}
+
 std::string verdict_text(const Comparison& comparison) {
   switch (comparison.verdict) {
     case Verdict::kDifferent: return "different";
     case Verdict::kEquivalent: return fmt::format("equivalent within {}", comparison.margin);
-    case Verdict::kUndecided: return fmt::format("undecided (detectable: {:.3g})", comparison.detectable);
+    case Verdict::kUndecided:
+      return fmt::format("undecided ({}detectable: {:.3g})", reach_text(comparison), comparison.detectable);
   }
   return "";
 }
@@ -107,7 +118,8 @@ std::string how_to_read(const Results& results) {
   std::string text =
       "Differences are paired over the evaluation's own units (windows of one text in moving blocks, documents or "
       "items "
-      "one by one); intervals are 95 % t intervals. \"n.s.\" marks those that Holm's correction over all comparisons "
+      "one by one); intervals are 95 % t intervals, of one checkpoint's right and wrong answers 95 % score intervals. "
+      "\"n.s.\" marks those that Holm's correction over all comparisons "
       "with float leaves undecided, \"equiv.\" those that are inside the margin set beforehand. ";
   if (some(true)) {
     text += fmt::format(

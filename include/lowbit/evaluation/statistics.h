@@ -24,8 +24,16 @@ struct MeanEstimate {
 /// what `mean_of` gives. Weights must be positive.
 [[nodiscard]] MeanEstimate weighted_mean_of(std::span<const double> values, std::span<const double> weights);
 
-/// A mean difference with its t interval and two-sided p-value. One unit says nothing of the error: the interval is
-/// infinite and p is 1.
+/// Of `n` questions that both sides answered: right on the first side alone, and on the second.
+struct ChangedAnswers {
+  std::int64_t n = 0;
+  std::int64_t gained = 0;
+  std::int64_t lost = 0;
+};
+
+/// A mean difference with its interval and two-sided p-value: of Student's t, and for one checkpoint's right and wrong
+/// answers (`changed`) the score interval and the exact p-value of McNemar's test. One unit that is no answer says
+/// nothing of the error: the interval is infinite and p is 1.
 struct PairedDifference {
   double difference = 0;
   double standard_error = 0;
@@ -36,6 +44,9 @@ struct PairedDifference {
   std::int64_t n = 0;               ///< units: windows, documents, questions
   std::int64_t seeds = 1;           ///< results that were averaged
   bool seeds_are_a_sample = false;  ///< the interval holds for further seeds too, not for these alone
+  std::optional<ChangedAnswers> changed = std::nullopt;
+  /// The least p that the data could have given: of few changed answers, had all changed the same way.
+  [[nodiscard]] double least_p() const;
 };
 
 /// Differences a - b of paired units, once for each seed.
@@ -43,6 +54,7 @@ struct PairedSample {
   std::vector<std::vector<double>> differences;  ///< [seeds][units]
   std::vector<double> weights;                   ///< of the units; empty weighs all alike
   bool consecutive = false;                      ///< the units follow each other in one text, so that neighbours depend
+  bool answers = false;                          ///< each unit is right (1) or wrong (0) on either side
 };
 /// With fewer seeds a claim is about the checkpoints that were measured.
 inline constexpr std::int64_t kLeastSeeds = 5;
@@ -52,7 +64,8 @@ inline constexpr std::int64_t kLeastSeeds = 5;
 /// contain, from what neither explains (never less than A or B); degrees of freedom after Satterthwaite. Consecutive
 /// units are resampled in moving blocks of the cube root of their number (Bartlett weights). With fewer than
 /// `kLeastSeeds` seeds these are taken as they are: the variance is B. One seed and independent units give the paired t
-/// test. Throws `kData` when there are no units or lengths differ.
+/// test, but where all units are right or wrong answers of equal weight: there see `PairedDifference`. Throws `kData`
+/// when there are no units or lengths differ.
 [[nodiscard]] PairedDifference paired_difference(const PairedSample& sample, double level = 0.95);
 /// Of one seed and independent units.
 [[nodiscard]] PairedDifference paired_difference(std::span<const double> a, std::span<const double> b,
@@ -71,8 +84,8 @@ inline constexpr std::int64_t kLeastSeeds = 5;
 [[nodiscard]] double mcnemar_p(std::int64_t lost, std::int64_t gained);
 
 enum class Verdict { kDifferent, kEquivalent, kUndecided };
-/// The p-value of "the difference lies outside -margin..margin": the larger of two one-sided t tests (Schuirmann 1987);
-/// 1 without a margin above 0.
+/// The p-value of "the difference lies outside -margin..margin": the larger of two one-sided tests (Schuirmann 1987),
+/// of t or of the score; 1 without a margin above 0.
 [[nodiscard]] double equivalence_p(const PairedDifference& difference, double margin);
 /// From p-values that were adjusted over the family. A difference that is inside a margin set beforehand is equivalent
 /// even when it is not zero; else it is different when it is not zero; else undecided.

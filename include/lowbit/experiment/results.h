@@ -61,7 +61,10 @@ struct Comparison {
   std::vector<std::int64_t> seeds;
   PairedDifference difference;
   Correction correction = Correction::kHolm;
-  double adjusted_p = 1;              ///< of "there is no difference": corrected over the family
+  double adjusted_p = 1;  ///< of "there is no difference": corrected over the family
+  double level = 0;       ///< for the uncorrected p-value, whatever the others of the family show
+  /// Whether the data could have shown a difference at that level.
+  [[nodiscard]] bool level_can_be_reached() const { return difference.least_p() <= level; }
   double adjusted_equivalence_p = 1;  ///< of "it lies outside the margin": likewise
   double margin = 0;
   Verdict verdict = Verdict::kUndecided;
