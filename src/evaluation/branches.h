@@ -62,6 +62,10 @@ void pack_groups(const BranchedRequests& all, std::span<const RequestGroup> grou
 /// Tokens that are computed when each group is a sequence by itself: each trunk once, and the branches.
 [[nodiscard]] std::int64_t branched_tokens(const BranchedRequests& requests);
 
+/// Tokens that are computed by a model whose products are free of their batch, such as one in float32 on the CPU, or
+/// else group by group: with the stems that groups of a batch share.
+[[nodiscard]] std::int64_t computed_tokens(const BranchedRequests& requests, std::int64_t batch_tokens, bool freely);
+
 /// As `Scorer::score` does, and where a product's bits are a function of row and column alone to the same bits. Else,
 /// when the model computes deterministically, a group is a sequence by itself, so that its scores depend on nothing but
 /// its requests. A model for which a row is more than its token and those before it (what runs around a product, a

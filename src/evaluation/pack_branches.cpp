@@ -180,6 +180,21 @@ std::vector<PackedSequence> pack_sequences(const BranchedRequests& all, std::spa
   return packer.finish();
 }
 
+std::int64_t computed_tokens(const BranchedRequests& requests, std::int64_t batch_tokens, bool freely) {
+  if (!freely) return branched_tokens(requests);
+  std::vector<RequestGroup> groups;
+  std::size_t first = 0;
+  for (const std::size_t count : requests.groups) {
+    groups.push_back({first, count});
+    first += count;
+  }
+  std::int64_t total = 0;
+  for (const PackedSequence& sequence : pack_sequences(requests, groups, batch_tokens, true)) {
+    total += static_cast<std::int64_t>(sequence.ids.size());
+  }
+  return total;
+}
+
 std::int64_t branched_tokens(const BranchedRequests& requests) {
   std::int64_t total = 0;
   std::size_t first = 0;

@@ -34,15 +34,14 @@ struct Writer {
 /// The rows of several writers in one pass: each goes to the cache of its own.
 class WritersAttention : public KvCachePolicy {
  public:
-  WritersAttention(std::span<const std::unique_ptr<Writer>> writers, std::size_t layer)
-      : writers_(writers), layer_(layer) {}
+  WritersAttention(std::span<Writer* const> writers, std::size_t layer) : writers_(writers), layer_(layer) {}
 
   at::Tensor append_and_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                                bool deterministic) override {
     // [batch, tokens, heads, dim] in memory: the block's next step joins the heads of a token.
     const at::Tensor out = q.new_empty({q.size(0), q.size(2), q.size(1), q.size(3)}).transpose(1, 2);
     std::int64_t begin = 0;
-    for (const std::unique_ptr<Writer>& writer : writers_) {
+    for (Writer* const writer : writers_) {
       const auto length = static_cast<std::int64_t>(writer->unread.size());
       const auto own = [&](const at::Tensor& t) { return t.narrow(2, begin, length); };
       own(out).copy_(writer->caches[layer_]->append_and_attend(own(q), own(k), own(v), scale, deterministic));
@@ -54,7 +53,7 @@ class WritersAttention : public KvCachePolicy {
   std::int64_t bytes() const override { return 0; }
 
  private:
-  std::span<const std::unique_ptr<Writer>> writers_;
+  std::span<Writer* const> writers_;
   std::size_t layer_;
 };
 
@@ -81,11 +80,7 @@ class AnswerWriter {
     });
     const std::unique_ptr<ProgressTask> task =
         scorer_.progress().start("writing", static_cast<std::int64_t>(open.size()), "answers");
-    for (std::size_t begin = 0; begin < open.size();) {
-      const std::size_t count = batch_from(open, begin);
-      write(std::span(open).subspan(begin, count), *task);
-      begin += count;
-    }
+    write(open, *task);
     std::vector<std::string> result;
     for (std::optional<std::string>& text : texts_) result.push_back(std::move(*text));
     return result;
@@ -109,15 +104,9 @@ class AnswerWriter {
     }
   }
 
-  /// So many of those from `begin` on whose prompts and answers are at most a batch of tokens.
-  [[nodiscard]] std::size_t batch_from(std::span<const std::size_t> open, std::size_t begin) const {
-    std::int64_t tokens = 0;
-    std::size_t count = 0;
-    for (; begin + count < open.size(); ++count) {
-      tokens += static_cast<std::int64_t>(requests_[open[begin + count]].prompt.size()) + options_.max_new_tokens;
-      if (count > 0 && (!together_ || tokens > scorer_.batch_tokens())) break;
-    }
-    return count;
+  /// Tokens that the caches of a request hold at most.
+  [[nodiscard]] std::int64_t reach(std::size_t request) const {
+    return static_cast<std::int64_t>(requests_[request].prompt.size()) + options_.max_new_tokens;
   }
 
   [[nodiscard]] std::unique_ptr<Writer> make_writer(std::size_t request) const {
@@ -133,20 +122,47 @@ class AnswerWriter {
                                               .text = {model_.tokenizer(), prompt, options_.stop, {}}});
   }
 
-  void write(std::span<const std::size_t> batch, ProgressTask& task) {
+  /// Requests come when the caches of those on their way leave room for theirs, and go when they are done. What decodes
+  /// reads the weights once for all: many short steps together cost little more than one.
+  void write(std::span<const std::size_t> open, ProgressTask& task) {
+    const std::int64_t room =
+        together_ ? kWritingCacheBytes / cache_bytes_a_token(model_.architecture(), model_.options().dtype) : 0;
     std::vector<std::unique_ptr<Writer>> writers;
-    for (const std::size_t request : batch) writers.push_back(make_writer(request));
-    while (!writers.empty()) {
-      step(writers);
+    std::int64_t held = 0;
+    std::size_t next = 0;
+    while (next < open.size() || !writers.empty()) {
+      while (next < open.size() && (writers.empty() || held + reach(open[next]) <= room)) {
+        held += reach(open[next]);
+        writers.push_back(make_writer(open[next++]));
+      }
+      step(of_one_step(writers));
       for (const std::unique_ptr<Writer>& writer : writers) {
-        if (writer->done) finish(*writer, task);
+        if (!writer->done) continue;
+        held -= reach(writer->request);
+        finish(*writer, task);
       }
       std::erase_if(writers, [](const std::unique_ptr<Writer>& writer) { return writer->done; });
     }
   }
 
+  /// Whose rows are at most a batch: those that decode, and the first that has not read its prompt whatever its length.
+  [[nodiscard]] std::vector<Writer*> of_one_step(std::span<const std::unique_ptr<Writer>> writers) const {
+    std::vector<Writer*> chosen;
+    std::int64_t rows = 0;
+    bool begins = false;
+    for (const std::unique_ptr<Writer>& writer : writers) {
+      const auto own = static_cast<std::int64_t>(writer->unread.size());
+      const bool prompt = writer->read == 0;
+      if (prompt && begins && rows + own > scorer_.batch_tokens()) continue;
+      begins = begins || prompt;
+      rows += own;
+      chosen.push_back(writer.get());
+    }
+    return chosen;
+  }
+
   /// Reads what is unread and takes one token more, or ends.
-  void step(std::span<const std::unique_ptr<Writer>> writers) {
+  void step(std::span<Writer* const> writers) {
     const at::Tensor logits = next_logits(writers);
     const auto width = static_cast<std::size_t>(logits.size(1));
     const std::span<const float> values = values_of<float>(logits);
@@ -162,9 +178,9 @@ class AnswerWriter {
     }
   }
 
-  [[nodiscard]] at::Tensor next_logits(std::span<const std::unique_ptr<Writer>> writers) const {
+  [[nodiscard]] at::Tensor next_logits(std::span<Writer* const> writers) const {
     std::vector<std::int64_t> ids, positions, last_rows;
-    for (const std::unique_ptr<Writer>& writer : writers) {
+    for (const Writer* const writer : writers) {
       ids.insert(ids.end(), writer->unread.begin(), writer->unread.end());
       for (std::size_t i = 0; i < writer->unread.size(); ++i) {
         positions.push_back(writer->read + static_cast<std::int64_t>(i));
@@ -207,6 +223,10 @@ class AnswerWriter {
 };
 
 }  // namespace
+
+std::int64_t cache_bytes_a_token(const Architecture& architecture, DType dtype) {
+  return architecture.layers * 2 * architecture.kv_heads * architecture.head_dim * dtype_bytes(dtype);
+}
 
 std::vector<std::string> write_answers(const Scorer& scorer, std::span<const WritingRequest> requests,
                                        const GenerationOptions& options) {

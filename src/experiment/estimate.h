@@ -15,6 +15,7 @@ struct EvaluationKind {
   bool compared = false;      ///< reads them, and computes the float model's head
   bool artifact = false;      ///< of a quantized model
   bool cached = false;        ///< tokens are read from a KV cache
+  bool writes = false;        ///< answers are written
 };
 
 /// Predicts what work costs from the model's shape and a short measurement of this machine.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "evaluation/writing.h"
+
 namespace lowbit {
 namespace {
 
@@ -114,6 +116,8 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   // Keys and values of one layer: as the cache keeps them at most, laid out for attention in both forms, and as float32
   // on their way there.
   const std::int64_t cache = load.cached ? batch * 2 * a.kv_heads * a.head_dim * (3 * element_ + kFloat) : 0;
+  const std::int64_t written =
+      load.writes ? std::min(kWritingCacheBytes, load.tokens * cache_bytes_a_token(a, compute_.dtype)) : 0;
   const std::int64_t logits = kLogitRows * a.vocabulary * (kFloat + (element_ < kFloat ? element_ : 0));
   // Weights that stay lie between what batches freed, which wider pieces then cannot use. Blocks that come and go leave
   // such holes too, but for what is given back whole.
@@ -127,12 +131,14 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
                         {"embedding and head", kept > 0 ? tables : 0},
                         {"hidden states", hidden},
                         {"activations of a batch", std::max(forward_step(batch) + cache, unpacking)},
+                        {"caches of answers", written},
                         {"freed, of no use to others", freed}});
   // The float model's head is read when the own one is there.
   const std::int64_t own_head = load.compared ? table() : table_while_read();
   phases.add("logits", {{"blocks", kept > 0 ? a.layers * block : 0},
                         {"embedding and head", placement.streamed ? own_head : tables},
                         {"the float model's head", load.compared ? table_while_read() : 0},
+                        {"caches of answers", written},
                         {"hidden states", hidden + batch * a.hidden * element_},
                         {"logits", logits * (load.compared ? 2 : 1)},
                         {"freed, of no use to others", freed}});

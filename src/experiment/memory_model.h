@@ -15,6 +15,7 @@ struct EvaluationLoad {
   bool artifact = false;  ///< weights are unpacked from codes
   bool compared = false;  ///< with the float model's states and head
   bool cached = false;    ///< tokens are read from a KV cache
+  bool writes = false;    ///< the caches of all layers are kept while answers are written
 };
 
 /// What a quantization's memory depends on, besides model, recipe and `ComputeConfig`.

@@ -108,7 +108,8 @@ class Planner {
     item.key = key.finish().hex();
     item.title = fmt::format("evaluate {} on {}", Experiment::kBaseline, test.label());
     item.tokens = scored(evaluation, base).tokens;
-    estimator_->evaluation(item, {.keeps_states = test.needs_baseline(), .cached = test.uses_cache()});
+    estimator_->evaluation(
+        item, {.keeps_states = test.needs_baseline(), .cached = test.uses_cache(), .writes = test.writes()});
     references_[evaluation] = item.reference_key;
     plan_.cells.push_back({model, -1, -1, evaluation, 0, item.key, ""});
     add_item(std::move(item));
@@ -167,7 +168,9 @@ class Planner {
       const std::string& name = experiment_.recipes[static_cast<std::size_t>(recipe)].name;
       item.title = fmt::format("evaluate {} on {}", name, test.label());
       item.tokens = scored(evaluation, opened).tokens;
-      estimator_->evaluation(item, {.compared = test.needs_baseline(), .artifact = true, .cached = test.uses_cache()});
+      estimator_->evaluation(
+          item,
+          {.compared = test.needs_baseline(), .artifact = true, .cached = test.uses_cache(), .writes = test.writes()});
       plan_.cells.push_back({model, recipe, calibration, evaluation, seed, item.key, artifact});
       add_item(std::move(item));
     }

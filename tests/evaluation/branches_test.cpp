@@ -55,6 +55,17 @@ TEST(PackedSequence, HoldsTheShotsOfQuestionsOnce) {
   EXPECT_THAT(packed[0].scored[3].rows, ElementsAre(3, 7, 9));  // in the shots, the question and the answer
 }
 
+TEST(ComputedTokens, AreThoseOfTheSequences) {
+  const BranchedRequests all = questions_with_shots();
+  EXPECT_EQ(computed_tokens(all, 100, /*freely=*/true), 13);
+  EXPECT_EQ(computed_tokens(all, 100, /*freely=*/false), branched_tokens(all));
+  std::int64_t rows = 0;
+  for (const PackedSequence& sequence : pack_sequences(all, kQuestions, 7, /*freely=*/true)) {
+    rows += static_cast<std::int64_t>(sequence.ids.size());
+  }
+  EXPECT_EQ(computed_tokens(all, 7, /*freely=*/true), rows);
+}
+
 TEST(PackedSequence, KeepsWithinABatch) {
   const std::vector<PackedSequence> packed = pack_sequences(questions_with_shots(), kQuestions, 7, /*freely=*/true);
   ASSERT_EQ(packed.size(), 3U);

@@ -117,7 +117,7 @@ class Evaluator {
     const auto weights = open_weights(find_model(name, resources_).path);
     const MemoryPlacement placement =
         place_evaluation(weights->architecture(), arguments_.compute, Scorer::Options().wave_tokens, compared,
-                         made_.evaluation->uses_cache());
+                         made_.evaluation->uses_cache(), made_.evaluation->writes());
     return {open(name, placement.streamed ? Model::Residency::kStreamed : Model::Residency::kResident),
             placement.wave_tokens};
   }

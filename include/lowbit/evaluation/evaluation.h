@@ -88,6 +88,8 @@ class Evaluation {
   /// Whether tokens are read from the model's caches. Elsewhere what a recipe does to them cannot be seen, and a recipe
   /// with a KV cache step whose experiment has no such evaluation is a mistake.
   [[nodiscard]] virtual bool uses_cache() const { return false; }
+  /// Whether the model writes, with the caches of all layers in memory (of at most `tokens()` tokens).
+  [[nodiscard]] virtual bool writes() const { return false; }
   [[nodiscard]] virtual EvaluationResult run(const EvaluationContext& context) const = 0;
   [[nodiscard]] virtual int version() const = 0;
 };

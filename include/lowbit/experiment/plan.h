@@ -27,7 +27,8 @@ struct MemoryPlacement {
 [[nodiscard]] MemoryPlacement place_quantization(const Architecture& architecture, const ComputeConfig& compute,
                                                  const Recipe& recipe, const CalibrationSet* set);
 [[nodiscard]] MemoryPlacement place_evaluation(const Architecture& architecture, const ComputeConfig& compute,
-                                               std::int64_t tokens, bool compared, bool cached = false);
+                                               std::int64_t tokens, bool compared, bool cached = false,
+                                               bool writes = false);
 
 /// What a process holds in the phase in which it holds most.
 struct MemoryPeak {
