@@ -80,11 +80,6 @@ class Planner {
 
 }  // namespace
 
-std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, std::string_view text) {
-  const bool written = tokenizer.bos() && !text.empty() && text.starts_with(tokenizer.piece(*tokenizer.bos()));
-  return tokenizer.encode(text, {.add_special = !written, .parse_special = true});
-}
-
 ScoreRequest continuation_request(const Tokenizer& tokenizer, const std::string& context,
                                   const std::string& continuation) {
   const std::string_view trimmed = trim_end(context);

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "evaluation/branches.h"
@@ -10,9 +9,6 @@
 #include "lowbit/text/tokenizer.h"
 
 namespace lowbit {
-
-/// A prompt as the tokenizer cuts texts; one that writes BOS itself gets no second one.
-[[nodiscard]] std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, std::string_view text);
 
 /// A continuation behind its context as EleutherAI's harness cuts them: white space at the context's end goes to the
 /// continuation, both are tokenized as one text, and what lies behind as many tokens as the context has alone is

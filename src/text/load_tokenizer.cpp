@@ -16,9 +16,7 @@ std::unique_ptr<Tokenizer> load_file(const std::filesystem::path& file, const To
   return tokenizer_from_sentencepiece(file, config);
 }
 
-}  // namespace
-
-std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path) {
+std::unique_ptr<Tokenizer> load_folder_or_file(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) return load_file(path, read_tokenizer_config(path.parent_path()));
   const TokenizerConfig config = read_tokenizer_config(path);
   for (const char* const name : {"tokenizer.json", "tokenizer.model"}) {
@@ -26,6 +24,19 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path) {
   }
   fail(ErrorCode::kData, "{}: no tokenizer found; expected tokenizer.json or tokenizer.model in this folder",
        path.string());
+}
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path) {
+  std::unique_ptr<Tokenizer> tokenizer = load_folder_or_file(path);
+  tokenizer->set_origin(path);
+  return tokenizer;
+}
+
+std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, std::string_view text) {
+  const bool written = tokenizer.bos() && !text.empty() && text.starts_with(tokenizer.piece(*tokenizer.bos()));
+  return tokenizer.encode(text, {.add_special = !written, .parse_special = true});
 }
 
 }  // namespace lowbit

@@ -17,7 +17,8 @@ endif()
 set(fuzz_sanitizers -fsanitize=${fuzz_checks} -fno-sanitize=vptr -fno-sanitize-recover=all)
 list(TRANSFORM fuzz_driver PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/fuzz/")
 
-set(fuzz_patterns base/*.cpp config/*.cpp containers/*.cpp text/*.cpp data/*.cpp data/templates/*.cpp calibration/options.cpp
+set(fuzz_patterns base/*.cpp config/*.cpp containers/*.cpp text/*.cpp text/chat/*.cpp data/*.cpp data/templates/*.cpp
+  calibration/options.cpp
   model/architecture*.cpp model/config_keys.cpp model/rope_config.cpp model/rope_frequencies.cpp
   model/rope_recovery.cpp model/rotation_config.cpp tensor/rotation_spec.cpp tensor/hadamard.cpp
   model/compressed_tensors.cpp model/code_layout.cpp formats/ggml_blocks.cpp formats/ggml_superblocks.cpp
@@ -62,3 +63,4 @@ lowbit_fuzz_target(yaml 10000)
 lowbit_fuzz_target(results 10000)
 lowbit_fuzz_target(rows 10000)
 lowbit_fuzz_target(template 10000)
+lowbit_fuzz_target(chat_template 5000)

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lowbit/base/export.h"
@@ -14,6 +15,7 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
+class ChatTemplate;
 class GgufFile;
 
 using TokenId = std::int32_t;
@@ -50,11 +52,24 @@ class Tokenizer {
   [[nodiscard]] virtual std::string kind() const = 0;
   /// Of everything that decides its output; part of the key of whatever is made from its tokens.
   [[nodiscard]] virtual Hash fingerprint() const = 0;
+
+  /// The form in which the model reads conversations (lowbit/text/chat_template.h), from the files that the tokenizer
+  /// came with. Throws `kConfig` for a model without one.
+  [[nodiscard]] ChatTemplate chat_template() const;
+  /// Where those lie: a model's folder or file.
+  void set_origin(std::filesystem::path model) { origin_ = std::move(model); }
+
+ private:
+  std::filesystem::path origin_;
 };
 
-/// The tokenizer of a model: a folder with tokenizer.json or tokenizer.model (tokenizer.json wins; tokenizer_config.json
-/// and special_tokens_map.json are honoured), or one of those files, or a GGUF file. Throws `kData` / `kUnsupported`.
+/// The tokenizer of a model: a folder with tokenizer.json or tokenizer.model (tokenizer.json wins;
+/// tokenizer_config.json and special_tokens_map.json are honoured), or one of those files, or a GGUF file. Throws
+/// `kData` / `kUnsupported`.
 [[nodiscard]] std::unique_ptr<Tokenizer> load_tokenizer(const std::filesystem::path& path);
 [[nodiscard]] std::unique_ptr<Tokenizer> tokenizer_from_gguf(const GgufFile& file);
+
+/// A prompt as the tokenizer cuts texts; one that writes BOS itself gets no second one.
+[[nodiscard]] std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, std::string_view text);
 
 }  // namespace lowbit
