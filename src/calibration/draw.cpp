@@ -8,6 +8,7 @@
 #include "lowbit/base/random.h"
 #include "lowbit/calibration/calibration_set.h"
 #include "lowbit/data/dataset.h"
+#include "lowbit/text/chat_template.h"
 
 namespace lowbit {
 namespace {
@@ -76,7 +77,7 @@ class PartDraw {
     const auto needed = static_cast<std::size_t>(samples_ * length_);
     for (const std::size_t document : document_order()) {
       if (ids.size() >= needed) break;
-      const std::vector<TokenId> own = tokenizer_.encode(corpus_.documents[document] + corpus_.separator);
+      const std::vector<TokenId> own = encode(corpus_.documents[document] + corpus_.separator);
       ids.insert(ids.end(), own.begin(), own.end());
       ++report_.used;
     }
@@ -95,7 +96,7 @@ class PartDraw {
     const auto length = static_cast<std::size_t>(length_);
     for (const std::size_t document : document_order()) {
       if (report_.used == samples_) return;
-      std::vector<TokenId> ids = tokenizer_.encode(corpus_.documents[document]);
+      std::vector<TokenId> ids = encode(corpus_.documents[document]);
       if (ids.empty()) continue;
       if (ids.size() > length) {
         ++report_.truncated;
@@ -109,6 +110,11 @@ class PartDraw {
       fail(ErrorCode::kData, "calibration: {} has {} documents with text, {} are asked for; lower 'samples'", source(),
            report_.used, samples_);
     }
+  }
+
+  /// Templates write BOS themselves.
+  [[nodiscard]] std::vector<TokenId> encode(const std::string& document) const {
+    return part_.chat ? encode_prompt(tokenizer_, document) : tokenizer_.encode(document);
   }
 
   /// All documents: drawn or as they lie, and where they are balanced a document of each group in turn.
@@ -149,6 +155,23 @@ class PartDraw {
   CalibrationSet::Part& report_;
   Sequences& out_;
 };
+
+/// The documents as conversations. What is drawn of them stays as it is: the corpus' hash decides it.
+void put_into_turns(Corpus& corpus, const ChatTemplate& chat) {
+  if (corpus.turns.empty()) {
+    fail(ErrorCode::kConfig, "calibration: dataset '{}' is plain text, so 'chat' has no meaning: it has no turns",
+         corpus.dataset);
+  }
+  for (std::size_t i = 0; i < corpus.documents.size(); ++i) {
+    std::string& document = corpus.documents[i];
+    const Corpus::Turns& turns = corpus.turns[i];
+    std::vector<ChatMessage> messages = {{"user", document.substr(0, turns.question_end)}};
+    const bool answered = turns.answer_begin < document.size();
+    if (answered) messages.push_back({"assistant", document.substr(turns.answer_begin)});
+    document = chat.render(messages, {.add_generation_prompt = !answered});
+  }
+  corpus.separator.clear();
+}
 
 std::vector<std::int64_t> order_of(const Sequences& drawn, CalibrationOptions::Order order, std::uint64_t seed) {
   const auto count = static_cast<std::int64_t>(drawn.size());
@@ -217,7 +240,16 @@ CalibrationSet draw_calibration(const CalibrationTexts& texts, const Tokenizer& 
     CalibrationSet::Part& report = set.parts.emplace_back();
     report.documents = part.documents;
     report.excluded = part.excluded;
-    PartDraw(options.parts[i], part.corpus, counts[i], options.length, tokenizer, seed, report, drawn).run();
+    const auto draw_from = [&](const Corpus& corpus) {
+      PartDraw(options.parts[i], corpus, counts[i], options.length, tokenizer, seed, report, drawn).run();
+    };
+    if (!options.parts[i].chat) {
+      draw_from(part.corpus);
+      continue;
+    }
+    Corpus corpus = part.corpus;
+    put_into_turns(corpus, tokenizer.chat_template());
+    draw_from(corpus);
   }
   for (const std::int64_t i : order_of(drawn, options.order, seed)) {
     set.sequences.push_back(std::move(drawn[static_cast<std::size_t>(i)]));

@@ -33,7 +33,7 @@ std::string text_of(const CalibrationPart& part) {
 
 bool same_source(const CalibrationPart& a, const CalibrationPart& b) {
   return a.dataset == b.dataset && a.split == b.split && a.groups == b.groups && a.form == b.form &&
-         a.answers == b.answers;
+         a.answers == b.answers && a.chat == b.chat;
 }
 
 void decode_mix(const ConfigNode& mix, CalibrationOptions& options, ConfigProblems& problems) {
@@ -116,6 +116,9 @@ void CalibrationPart::visit_source(FieldVisitor& v) {
   v.field("answers", answers, "of a task: questions with their right answers, or without");
   v.field("balanced", balanced, "of a task with groups, not for windows: as many documents of each group");
   v.choice("pick", in_order, {"random", "first"}, "which windows or documents: drawn by the seed, or the first ones");
+  v.field("chat", chat,
+          "of a task, not for windows: the question as a user's turn, the answer as the model's, in the "
+          "form of the model's chat template");
 }
 
 void CalibrationPart::visit(FieldVisitor& v) {
@@ -132,6 +135,12 @@ void CalibrationPart::validate(ConfigProblems& problems, const SourceMark& mark)
                                    "text belong to no group",
                                    dataset));
   }
+  if (chat && form == CalibrationForm::kWindows) {
+    problems.add(mark,
+                 fmt::format("'chat' of '{}' needs 'form: packed' or 'form: examples': windows of the joined text "
+                             "have no turns",
+                             dataset));
+  }
 }
 
 CalibrationOptions decode_calibration(const ConfigNode& node, ConfigProblems& problems) {
@@ -146,7 +155,7 @@ CalibrationOptions decode_calibration(const ConfigNode& node, ConfigProblems& pr
     fields.single.validate(problems, node.mark());
     options.parts.push_back(fields.single);
   } else {
-    for (const char* key : {"split", "groups", "form", "answers", "balanced", "pick"}) {
+    for (const char* key : {"split", "groups", "form", "answers", "balanced", "pick", "chat"}) {
       if (node.find(key) != nullptr) problems.add(node.mark(), fmt::format("'{}' belongs to each part of 'mix'", key));
     }
     decode_mix(fields.mix, options, problems);

@@ -66,7 +66,10 @@ void add_questions(const DatasetDefinition& definition, const Rows& rows, const 
       const Json columns = columns_of(*definition.task, row);
       if (!is_question(*definition.task, columns)) continue;
       const Question question = make_question(*definition.task, columns);
-      corpus.documents.push_back(options.answers ? solved(*definition.task, question) : unsolved(question));
+      const SolvedQuestion whole = solved(*definition.task, question);
+      const std::string text = options.answers ? whole.text : unsolved(question);
+      corpus.turns.push_back({std::min(whole.question_end, text.size()), std::min(whole.answer_begin, text.size())});
+      corpus.documents.push_back(text);
     } catch (const Error& error) {
       refuse(row.where, error.what());
     }

@@ -7,6 +7,7 @@
 #include "data/python_random.h"
 #include "data/questions.h"
 #include "lowbit/base/error.h"
+#include "lowbit/text/chat_template.h"
 
 namespace lowbit {
 namespace {
@@ -27,7 +28,7 @@ class ExampleMaker {
     for (const Row& row : rows.rows) {
       if (!wanted(row.group)) continue;
       try_row(row, [&](const Json& columns) {
-        pools_[row.group].texts.push_back(solved(task_, make_question(task_, columns)) + task_.shot_separator);
+        pools_[row.group].texts.push_back(solved(task_, make_question(task_, columns)).text + task_.shot_separator);
       });
     }
   }
@@ -89,6 +90,14 @@ class ExampleMaker {
     return text;
   }
 
+  [[nodiscard]] std::string prompt(const std::string& description, std::string text) const {
+    if (options_.chat == nullptr) return description + text;
+    std::vector<ChatMessage> messages;
+    if (!description.empty()) messages.push_back({"system", description});
+    messages.push_back({"user", std::move(text)});
+    return options_.chat->render(messages);
+  }
+
   void add(const Row& row, Question question, const std::string& shots) {
     Example example{.id = fmt::format("{} {}", row.group.empty() ? out_.split : row.group, row.number),
                     .where = row.where,
@@ -100,11 +109,12 @@ class ExampleMaker {
                     .references = std::move(question.references),
                     .roles = std::move(question.roles),
                     .ambiguous = question.ambiguous,
-                    .preamble = question.description.size() + shots.size()};
+                    .preamble = options_.chat != nullptr ? 0 : question.description.size() + shots.size()};
     for (const std::string& context : question.contexts) {
-      example.contexts.push_back(question.description + shots + context);
+      example.contexts.push_back(prompt(question.description, shots + context));
     }
-    for (const std::string& answer : question.answers) example.continuations.push_back(task_.delimiter + answer);
+    const std::string delimiter = options_.chat == nullptr ? task_.delimiter : "";
+    for (const std::string& answer : question.answers) example.continuations.push_back(delimiter + answer);
     out_.examples.push_back(std::move(example));
   }
 

@@ -127,10 +127,12 @@ std::int64_t exclude_overlaps(Corpus& corpus, const OverlapIndex& index) {
   Corpus kept = corpus;
   kept.documents.clear();
   kept.groups.clear();
+  kept.turns.clear();
   for (std::size_t i = 0; i < corpus.documents.size(); ++i) {
     if (index.knows(corpus.documents[i])) continue;
     kept.documents.push_back(corpus.documents[i]);
     if (!corpus.groups.empty()) kept.groups.push_back(corpus.groups[i]);
+    if (!corpus.turns.empty()) kept.turns.push_back(corpus.turns[i]);
   }
   const auto left_out = static_cast<std::int64_t>(corpus.documents.size() - kept.documents.size());
   if (left_out == 0) return 0;

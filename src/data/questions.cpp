@@ -181,10 +181,13 @@ std::vector<std::string> resolve_groups(const DatasetDefinition& definition, con
   return groups;
 }
 
-std::string solved(const Task& task, const Question& question) {
+SolvedQuestion solved(const Task& task, const Question& question) {
   const std::size_t gold = question.gold.empty() ? 0 : question.gold.front();
-  return question.contexts[question.contexts.size() == 1 ? 0 : gold] + task.delimiter +
-         question.answers[question.answers.size() == 1 ? 0 : gold];
+  const std::string& context = question.contexts[question.contexts.size() == 1 ? 0 : gold];
+  const std::string& answer = question.answers[question.answers.size() == 1 ? 0 : gold];
+  return {.text = context + task.delimiter + answer,
+          .question_end = context.size(),
+          .answer_begin = context.size() + task.delimiter.size()};
 }
 
 // Where each choice has a context of its own, one of them would tell it: all that they have in common is shown.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,12 @@ struct Question {
 [[nodiscard]] std::vector<std::string> resolve_groups(const DatasetDefinition& definition,
                                                       const std::vector<std::string>& names, const Rows& rows);
 /// A question with its right answer, as shots and calibration show it.
-[[nodiscard]] std::string solved(const Task& task, const Question& question);
+struct SolvedQuestion {
+  std::string text;
+  std::size_t question_end = 0;  ///< in bytes; the delimiter follows
+  std::size_t answer_begin = 0;
+};
+[[nodiscard]] SolvedQuestion solved(const Task& task, const Question& question);
 /// The same as far as it does not tell the answer.
 [[nodiscard]] std::string unsolved(const Question& question);
 

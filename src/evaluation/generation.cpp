@@ -94,9 +94,9 @@ std::string WrittenAnswers::label() const {
   return text + " written";
 }
 
-ExampleSet WrittenAnswers::examples(const DatasetCatalog& datasets) const {
+ExampleSet WrittenAnswers::examples(const DatasetCatalog& datasets, const Tokenizer* tokenizer) const {
   const DatasetDefinition definition = datasets.find(options_.dataset);
-  ExampleSet set = options_.examples(definition, datasets);
+  ExampleSet set = options_.examples(definition, datasets, tokenizer);
   if (set.generation == nullptr) {
     fail(ErrorCode::kConfig, "the answers of dataset '{}' are chosen, not written; evaluate it by 'multiple_choice'",
          definition.name);
@@ -117,7 +117,7 @@ GenerationOptions WrittenAnswers::generation(const ExampleSet& set) const {
 
 std::vector<TestText> WrittenAnswers::texts(const DatasetCatalog& datasets) const {
   std::vector<TestText> texts;
-  for (const Example& example : examples(datasets).examples) {
+  for (const Example& example : examples(datasets, nullptr).examples) {
     const std::string question = example.contexts.front().substr(example.preamble);
     texts.push_back({.text = question + " " + example.references.front(), .question = question});
   }
@@ -125,7 +125,7 @@ std::vector<TestText> WrittenAnswers::texts(const DatasetCatalog& datasets) cons
 }
 
 std::int64_t WrittenAnswers::tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {
-  const ExampleSet set = examples(datasets);
+  const ExampleSet set = examples(datasets, &tokenizer);
   const std::int64_t each = generation(set).max_new_tokens;
   std::int64_t total = 0;
   for (const WritingRequest& request : plan_writing(set, tokenizer, 0, each).requests) {
@@ -135,7 +135,7 @@ std::int64_t WrittenAnswers::tokens(const Tokenizer& tokenizer, const DatasetCat
 }
 
 Hash WrittenAnswers::key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {
-  const ExampleSet set = examples(datasets);
+  const ExampleSet set = examples(datasets, &tokenizer);
   const GenerationOptions options = generation(set);
   Hasher hasher;
   hasher.add("generation").add(version()).add(set.hash).add(tokenizer.fingerprint()).add(options.max_new_tokens);
@@ -146,7 +146,7 @@ Hash WrittenAnswers::key(const Tokenizer& tokenizer, const DatasetCatalog& datas
 
 EvaluationResult WrittenAnswers::run(const EvaluationContext& context) const {
   const Model& model = context.scorer.model();
-  const ExampleSet set = examples(context.datasets);
+  const ExampleSet set = examples(context.datasets, &model.tokenizer());
   const GenerationOptions options = generation(set);
   if (options.max_new_tokens >= model.architecture().context) {
     fail(ErrorCode::kConfig, "generation: 'max_new_tokens' is {}, which leaves no room in the model's context of {}",

@@ -32,11 +32,13 @@ class WrittenAnswers : public Evaluation {
   [[nodiscard]] std::int64_t tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const override;
   [[nodiscard]] Hash key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const override;
   [[nodiscard]] bool uses_cache() const override { return true; }
+  [[nodiscard]] bool writes() const override { return true; }
   [[nodiscard]] EvaluationResult run(const EvaluationContext& context) const override;
   [[nodiscard]] int version() const override { return 1; }
 
  private:
-  [[nodiscard]] ExampleSet examples(const DatasetCatalog& datasets) const;
+  /// `tokenizer`: of the model that is asked; null for the dataset's own words.
+  [[nodiscard]] ExampleSet examples(const DatasetCatalog& datasets, const Tokenizer* tokenizer) const;
   [[nodiscard]] GenerationOptions generation(const ExampleSet& set) const;
   WrittenAnswersOptions options_;
 };

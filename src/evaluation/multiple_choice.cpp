@@ -95,9 +95,9 @@ void MultipleChoiceOptions::validate(ConfigProblems& problems, const SourceMark&
 
 std::string MultipleChoice::label() const { return options_.label(); }
 
-ExampleSet MultipleChoice::examples(const DatasetCatalog& datasets) const {
+ExampleSet MultipleChoice::examples(const DatasetCatalog& datasets, const Tokenizer* tokenizer) const {
   const DatasetDefinition definition = datasets.find(options_.dataset);
-  ExampleSet set = options_.examples(definition, datasets);
+  ExampleSet set = options_.examples(definition, datasets, tokenizer);
   if (set.generation != nullptr) {
     fail(ErrorCode::kConfig, "the answers of dataset '{}' are written, not chosen; evaluate it by 'generation'",
          definition.name);
@@ -106,13 +106,15 @@ ExampleSet MultipleChoice::examples(const DatasetCatalog& datasets) const {
 }
 
 std::int64_t MultipleChoice::tokens(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {
-  const ExampleSet set = examples(datasets);
-  return branched_tokens(plan_choices(set, tokenizer, 0, contains(set.metrics, kUnconditional)).requests);
+  const ExampleSet set = examples(datasets, &tokenizer);
+  // As an experiment's default model computes: what it computes in is not known here.
+  const ChoicePlan plan = plan_choices(set, tokenizer, 0, contains(set.metrics, kUnconditional));
+  return computed_tokens(plan.requests, Scorer::Options().batch_tokens, packs_freely(ComputeOptions()));
 }
 
 std::vector<TestText> MultipleChoice::texts(const DatasetCatalog& datasets) const {
   std::vector<TestText> texts;
-  for (const Example& example : examples(datasets).examples) {
+  for (const Example& example : examples(datasets, nullptr).examples) {
     const std::size_t gold = example.gold.front();
     const std::string question = example.context(gold).substr(example.preamble);
     texts.push_back({.text = question + example.continuation(gold), .question = question});
@@ -121,7 +123,7 @@ std::vector<TestText> MultipleChoice::texts(const DatasetCatalog& datasets) cons
 }
 
 Hash MultipleChoice::key(const Tokenizer& tokenizer, const DatasetCatalog& datasets) const {
-  const ExampleSet set = examples(datasets);
+  const ExampleSet set = examples(datasets, &tokenizer);
   Hasher hasher;
   hasher.add("multiple_choice").add(version()).add(set.hash).add(tokenizer.fingerprint());
   for (const std::string& metric : set.metrics) hasher.add(metric);
@@ -130,7 +132,7 @@ Hash MultipleChoice::key(const Tokenizer& tokenizer, const DatasetCatalog& datas
 
 EvaluationResult MultipleChoice::run(const EvaluationContext& context) const {
   const Model& model = context.scorer.model();
-  const ExampleSet set = examples(context.datasets);
+  const ExampleSet set = examples(context.datasets, &model.tokenizer());
   // What is a mean over questions is what comparisons pair.
   const std::string headline = is_mean(set.metrics.front()) ? set.metrics.front() : "acc";
   const ChoicePlan plan =

@@ -27,7 +27,8 @@ class MultipleChoice : public Evaluation {
   [[nodiscard]] int version() const override { return 1; }
 
  private:
-  [[nodiscard]] ExampleSet examples(const DatasetCatalog& datasets) const;
+  /// `tokenizer`: of the model that is asked; null for the dataset's own words.
+  [[nodiscard]] ExampleSet examples(const DatasetCatalog& datasets, const Tokenizer* tokenizer) const;
   MultipleChoiceOptions options_;
 };
 

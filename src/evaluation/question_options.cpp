@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "lowbit/base/error.h"
+#include "lowbit/text/chat_template.h"
 
 namespace lowbit {
 
@@ -17,6 +19,7 @@ void QuestionOptions::visit(FieldVisitor& v) {
           {0, std::int64_t{1} << 40});
   v.field("groups", groups, "only these subjects or domains");
   v.field("metrics", metrics, "what is reported, the headline first; empty: what the dataset names");
+  v.field("chat", chat, "ask in a user's turn, in the form of the model's chat template; answers follow directly");
 }
 
 void QuestionOptions::check_metrics(const std::vector<std::string>& known, ConfigProblems& problems,
@@ -32,12 +35,16 @@ std::string QuestionOptions::label() const {
   if (!split.empty()) text += " " + split;
   for (const std::string& group : groups) text += " " + group;
   if (shots >= 0) text += fmt::format(" {}-shot", shots);
+  if (chat) text += " chat";
   return text;
 }
 
-ExampleSet QuestionOptions::examples(const DatasetDefinition& definition, const DatasetCatalog& datasets) const {
-  ExampleSet set = datasets.examples(
-      definition, {.split = split, .shots = shots, .shot_seed = shot_seed, .limit = limit, .groups = groups});
+ExampleSet QuestionOptions::examples(const DatasetDefinition& definition, const DatasetCatalog& datasets,
+                                     const Tokenizer* tokenizer) const {
+  ExampleOptions options{.split = split, .shots = shots, .shot_seed = shot_seed, .limit = limit, .groups = groups};
+  std::optional<ChatTemplate> form;
+  if (chat && tokenizer != nullptr) options.chat = &form.emplace(tokenizer->chat_template());
+  ExampleSet set = datasets.examples(definition, options);
   if (!metrics.empty()) set.metrics = metrics;
   return set;
 }

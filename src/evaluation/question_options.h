@@ -6,6 +6,7 @@
 
 #include "lowbit/config/fields.h"
 #include "lowbit/data/examples.h"
+#include "lowbit/text/tokenizer.h"
 
 namespace lowbit {
 
@@ -18,13 +19,16 @@ struct QuestionOptions {
   std::int64_t limit = 0;
   std::vector<std::string> groups;
   std::vector<std::string> metrics;
+  bool chat = false;
 
   void visit(FieldVisitor& v);
   void check_metrics(const std::vector<std::string>& known, ConfigProblems& problems, const SourceMark& mark) const;
   /// As tables head the column: "mmlu STEM 5-shot".
   [[nodiscard]] std::string label() const;
   /// With these metrics where there are any, else the dataset's own.
-  [[nodiscard]] ExampleSet examples(const DatasetDefinition& definition, const DatasetCatalog& datasets) const;
+  /// `tokenizer`: the model's, for its chat template; null for the questions as the dataset words them.
+  [[nodiscard]] ExampleSet examples(const DatasetDefinition& definition, const DatasetCatalog& datasets,
+                                    const Tokenizer* tokenizer) const;
 };
 
 }  // namespace lowbit

@@ -15,6 +15,7 @@
 #include "lowbit/model/weight_source.h"
 #include "lowbit/tensor/environment.h"
 #include "lowbit/tensor/parallel.h"
+#include "lowbit/text/chat_template.h"
 
 namespace lowbit {
 namespace {
@@ -26,13 +27,25 @@ constexpr int kPlanVersion = 2;
 struct OpenModel {
   std::shared_ptr<const WeightSource> weights;
   std::unique_ptr<Tokenizer> tokenizer;
-  Hash key;  // of weights, tokenizer and the way of computing
+  Hash key;    // of weights, tokenizer and the way of computing
+  Hash words;  // of what decides how it reads a question: tokenizer and chat template
 };
+
+Hash words_of(const Tokenizer& tokenizer) {
+  Hasher hasher;
+  hasher.add(tokenizer.fingerprint());
+  try {
+    hasher.add(tokenizer.chat_template().source());
+  } catch (const Error&) {  // none, or a damaged one: whoever asks in conversations meets the error
+  }
+  return hasher.finish();
+}
 
 OpenModel open_model(const std::filesystem::path& path, const ComputeConfig& compute) {
   OpenModel model;
   model.weights = open_weights(path);
   model.tokenizer = load_tokenizer(path);
+  model.words = words_of(*model.tokenizer);
   model.key = Hasher()
                   .add(kPlanVersion)
                   .add(model.weights->fingerprint())
@@ -195,7 +208,7 @@ class Planner {
   };
 
   const Scored& scored(int evaluation, const OpenModel& model) {
-    const auto [place, added] = scored_.try_emplace({evaluation, model.tokenizer->fingerprint()});
+    const auto [place, added] = scored_.try_emplace({evaluation, model.words});
     if (!added) return place->second;
     const EvaluationEntry& entry = experiment_.evaluations[static_cast<std::size_t>(evaluation)];
     Hash key = entry.evaluation->key(*model.tokenizer, datasets_);

@@ -236,6 +236,45 @@ TEST_F(CalibrationExamples, AreQuestionsWithTheirAnswersOrWithout) {
       ElementsAre("letter 0?", "letter 1?"));
 }
 
+TEST_F(CalibrationExamples, AreTurnsOfTheModelsChatTemplate) {
+  write_file_atomically(folder_ / "chat_template.jinja",
+                        "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
+                        "{% if add_generation_prompt %}<assistant>{% endif %}");
+  tokenizer_.set_origin(folder_.path());
+  const std::string options = "chat: true, pick: first, order: drawn, groups: [letters], ";
+  EXPECT_THAT(texts(draw(options + "form: examples, samples: 2, length: 64")),
+              ElementsAre("<user>letter 0?\n<assistant>l0\n", "<user>letter 1?\n<assistant>l1\n"));
+  EXPECT_THAT(texts(draw(options + "form: examples, answers: false, samples: 1, length: 64")),
+              ElementsAre("<user>letter 0?\n<assistant>"));
+  EXPECT_THAT(texts(draw(options + "form: packed, samples: 1, length: 36")),
+              ElementsAre("<user>letter 0?\n<assistant>l0\n<user>"));
+}
+
+TEST_F(CalibrationExamples, AreTheSameInTurnsAndWithout) {
+  write_file_atomically(folder_ / "chat_template.jinja", "{{ messages[0].content ~ ' ' ~ messages[1].content }}");
+  tokenizer_.set_origin(folder_.path());
+  const std::string options = "form: examples, order: drawn, samples: 4, length: 64";
+  EXPECT_EQ(texts(draw(options + ", chat: true", 3)), texts(draw(options, 3)));
+}
+
+TEST_F(CalibrationExamples, HaveTurnsOnlyWhereThereAreAny) {
+  EXPECT_THAT(draw_error("form: examples, chat: true, samples: 1, length: 64"),
+              HasSubstr("the tokenizer belongs to no model, so that there is no chat template"));
+  tokenizer_.set_origin(folder_.path());
+  EXPECT_THAT(draw_error("form: examples, chat: true, samples: 1, length: 64"), HasSubstr("has no chat template"));
+  EXPECT_THAT(config_error("{dataset: a, chat: true}"),
+              HasSubstr("'chat' of 'a' needs 'form: packed' or 'form: examples': windows of the joined text have no"));
+  write_file_atomically(folder_ / "chat_template.jinja", "x");
+  write_file_atomically(folder_ / "plain.txt", "one\n\ntwo\n\nthree\n\nfour\n\nfive");
+  const std::string plain = (folder_ / "plain.txt").string();
+  EXPECT_THAT(error_of([&] {
+                (void)draw_calibration(
+                    decoded("{dataset: " + plain + ", form: examples, chat: true, samples: 1, length: 8}"), catalog_,
+                    tokenizer_, 0);
+              }),
+              HasSubstr("is plain text, so 'chat' has no meaning: it has no turns"));
+}
+
 TEST_F(CalibrationExamples, AreDrawnOnceEachByTheSeed) {
   const CalibrationSet set = draw("form: examples, samples: 9, length: 32", 1);
   EXPECT_EQ(std::set<std::vector<TokenId>>(set.sequences.begin(), set.sequences.end()).size(), 9U);

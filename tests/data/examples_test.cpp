@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "lowbit/base/files.h"
+#include "lowbit/text/chat_template.h"
 #include "support/error_text.h"
 #include "support/test_data.h"
 
@@ -69,6 +70,24 @@ TEST_F(ExamplesTest, AreRowsWordedByTheTask) {
   EXPECT_THAT(first.choices, ElementsAre("3", "4"));
   EXPECT_THAT(first.gold, ElementsAre(1));
   EXPECT_EQ(set.rows, 2);
+}
+
+TEST_F(ExamplesTest, AreAUsersTurnInAConversation) {
+  const ChatTemplate chat("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>", {}, "a model");
+  const DatasetDefinition definition = define(
+      "  split: test\n  description: \"Sums.\\n\\n\"\n  context: \"Q: {q}\\nA:\"\n  choices: [{each: a}]\n"
+      "  gold: \"{gold}\"\n  shots: {split: train, count: 1, order: first}\n");
+  const Example example = examples(definition, {.chat = &chat}).examples[0];
+  EXPECT_THAT(example.contexts, ElementsAre("<system>Sums.\n\n<user>Q: 0+0\nA: 0\n\nQ: 2+2\nA:<assistant>"));
+  EXPECT_THAT(example.continuations, ElementsAre("3", "4"));
+  EXPECT_NE(examples(definition, {.chat = &chat}).hash, examples(definition).hash);
+}
+
+TEST_F(ExamplesTest, TellWhyATemplateRefusesThem) {
+  const ChatTemplate chat("{{ raise_exception('no system here') }}", {}, "a model");
+  EXPECT_THAT(error_text(ErrorCode::kData, [&] { (void)examples(sums(), {.chat = &chat}); }),
+              HasSubstr("no usable question; the first of 2 problems: test.jsonl:1: a model: chat template, line 1, "
+                        "column 19: the template refuses these messages: no system here"));
 }
 
 TEST_F(ExamplesTest, PutDescriptionAndShotsBeforeTheQuestion) {

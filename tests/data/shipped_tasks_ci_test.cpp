@@ -4,6 +4,7 @@
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
 #include "lowbit/data/examples.h"
+#include "lowbit/text/chat_template.h"
 #include "support/source_folder.h"
 #include "support/test_data.h"
 
@@ -50,13 +51,13 @@ TEST_F(ShippedTasks, UseEveryRowOfTheSharedData) {
 // What is hashed is json.dumps([context, continuation], ensure_ascii=False), with XXH3 of 128 bits.
 std::string escaped(const std::string& text) { return Json(text).dump(); }
 
-TEST_F(ShippedTasks, AskAsTheFieldsHarnessAsks) {
-  const fs::path golden = testing::source_folder() / "tests/golden/data/prompts.json";
+void expect_prompts(const DatasetCatalog& catalog, const std::string& file, const ChatTemplate* chat) {
+  const fs::path golden = testing::source_folder() / "tests/golden/data" / file;
   const Json tasks = parse_json(read_file(golden), golden.string());
   for (const auto& [name, task] : tasks.items()) {
-    ExampleOptions options{.split = "", .shots = task["shots"].get<std::int64_t>()};
+    ExampleOptions options{.split = "", .shots = task["shots"].get<std::int64_t>(), .chat = chat};
     if (const std::string group = task["group"].get<std::string>(); !group.empty()) options.groups = {group};
-    const ExampleSet set = catalog_->examples(catalog_->find(task["dataset"].get<std::string>()), options);
+    const ExampleSet set = catalog.examples(catalog.find(task["dataset"].get<std::string>()), options);
     const Json& questions = task["pairs"];
     ASSERT_GE(set.examples.size(), questions.size()) << name;
     int differing = 0;
@@ -74,6 +75,14 @@ TEST_F(ShippedTasks, AskAsTheFieldsHarnessAsks) {
     }
     EXPECT_EQ(differing, 0) << name;
   }
+}
+
+TEST_F(ShippedTasks, AskAsTheFieldsHarnessAsks) { expect_prompts(*catalog_, "prompts.json", nullptr); }
+
+TEST_F(ShippedTasks, AskInConversationsAsTheFieldsHarnessAsks) {
+  const fs::path file = testing::source_folder() / "tests/golden/text/chat/chatml.jinja";
+  const ChatTemplate chat(read_file(file), {}, file.string());
+  expect_prompts(*catalog_, "chat_prompts.json", &chat);
 }
 
 }  // namespace

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "lowbit/base/error.h"
 #include "lowbit/data/examples.h"
+#include "lowbit/text/chat_template.h"
 #include "lowbit/text/tokenizer.h"
 #include "session.h"
 
@@ -57,6 +59,7 @@ int show(const Session& session, const std::string& name) {
 
 struct PreviewArguments {
   std::string dataset, model;
+  bool chat = false;
   ExampleOptions options{.limit = 3};
 };
 
@@ -73,7 +76,7 @@ std::string visible(std::string_view text) {
 // "<|im_start|>The| following| are": a token's text, and special tokens by name.
 std::string tokens_of(const Tokenizer& tokenizer, const std::string& text) {
   std::string out;
-  for (const TokenId id : tokenizer.encode(text)) {
+  for (const TokenId id : encode_prompt(tokenizer, text)) {
     const TokenId one[] = {id};
     out += (out.empty() ? "" : "|") + (tokenizer.is_special(id) ? tokenizer.piece(id) : tokenizer.decode(one));
   }
@@ -100,6 +103,9 @@ int preview(const Session& session, const PreviewArguments& arguments) {
   const DatasetDefinition definition = catalog.find(arguments.dataset);
   std::unique_ptr<Tokenizer> tokenizer;
   if (!arguments.model.empty()) tokenizer = load_tokenizer(find_model(arguments.model, session.resources()).path);
+  if (definition.task == nullptr && arguments.chat) {
+    fail(ErrorCode::kConfig, "dataset '{}' is plain text: it has no turns for '--chat'", definition.name);
+  }
   if (definition.task == nullptr) {
     const std::string split = arguments.options.split.empty() ? "test" : arguments.options.split;
     const Corpus corpus = catalog.load(definition, split);
@@ -108,7 +114,10 @@ int preview(const Session& session, const PreviewArguments& arguments) {
     }
     return 0;
   }
-  const ExampleSet set = catalog.examples(definition, arguments.options);
+  ExampleOptions options = arguments.options;
+  std::optional<ChatTemplate> chat;
+  if (arguments.chat) options.chat = &chat.emplace(tokenizer->chat_template());
+  const ExampleSet set = catalog.examples(definition, options);
   for (std::size_t i = 0; i < set.examples.size() && static_cast<std::int64_t>(i) < arguments.options.limit; ++i) {
     print_example(set.examples[i], tokenizer.get());
   }
@@ -145,7 +154,9 @@ void add_datasets(CLI::App& app, Session& session) {
   preview_command->add_option("-n,--count", arguments->options.limit, "How many questions")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  preview_command->add_option("--model", arguments->model, "Show the tokens of this model, cut by |");
+  CLI::Option* model =
+      preview_command->add_option("--model", arguments->model, "Show the tokens of this model, cut by |");
+  preview_command->add_flag("--chat", arguments->chat, "As a user's turn, by the model's chat template")->needs(model);
   preview_command->add_option("--data", session.data_folders, "Folder searched for dataset files");
   preview_command->callback(
       [arguments, &session] { session.command = [arguments, &session] { return preview(session, *arguments); }; });

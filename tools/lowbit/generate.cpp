@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdio>
 #include <memory>
 
 #include "lowbit/model/model.h"
 #include "lowbit/tensor/device.h"
+#include "lowbit/text/chat_template.h"
 #include "session.h"
 
 namespace lowbit::cli {
@@ -18,7 +20,18 @@ struct GenerateArguments {
   std::string device = "cpu";
   Execution execution = Execution::kSimulated;
   bool show_ids = false;
+  bool chat = false;
+  std::string system;
 };
+
+std::vector<TokenId> prompt_of(const GenerateArguments& arguments, const Tokenizer& tokenizer) {
+  if (!arguments.chat) return tokenizer.encode(arguments.prompt);
+  std::vector<ChatMessage> messages;
+  if (!arguments.system.empty()) messages.push_back({"system", arguments.system});
+  messages.push_back({"user", arguments.prompt});
+  const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+  return encode_prompt(tokenizer, tokenizer.chat_template().render(messages, {.today = today}));
+}
 
 int run_generate(const Session& session, const GenerateArguments& arguments) {
   session.start();
@@ -30,7 +43,7 @@ int run_generate(const Session& session, const GenerateArguments& arguments) {
   compute.execution = arguments.execution;
   const auto model =
       Model::open(entry.path, compute, Model::Residency::kResident, runtime_readers(session.registries().quantization));
-  const std::vector<TokenId> prompt = model->tokenizer().encode(arguments.prompt);
+  const std::vector<TokenId> prompt = prompt_of(arguments, model->tokenizer());
   const auto show = [](std::string_view text) {
     fmt::print("{}", text);
     std::fflush(stdout);
@@ -72,6 +85,9 @@ void add_generate(CLI::App& app, Session& session) {
       ->capture_default_str();
   command->add_option("--device", arguments->device, "Where to compute: cpu, cuda or cuda:<number>")
       ->capture_default_str();
+  CLI::Option* chat =
+      command->add_flag("--chat", arguments->chat, "Put the prompt into a user's turn, by the model's chat template");
+  command->add_option("--system", arguments->system, "What the system says before it")->needs(chat);
   command->add_flag("--ids", arguments->show_ids, "Print token ids instead of text");
   add_execution_option(*command, arguments->execution);
   session.add_compute_options(*command);

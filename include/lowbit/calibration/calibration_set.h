@@ -32,6 +32,7 @@ struct CalibrationPart {
   bool answers = true;    ///< of a task: with the right answers
   bool balanced = false;  ///< as many documents of each group, the counts differing by one at most
   bool in_order = false;  ///< the first ones of the file in place of a draw
+  bool chat = false;      ///< of a task, not for windows: questions and answers as turns of the model's chat template
   void visit(FieldVisitor& v);
   /// The same without what only parts of a mix have.
   void visit_source(FieldVisitor& v);

@@ -94,6 +94,12 @@ struct Corpus {
   std::vector<std::string> groups;  ///< of each document; empty for text and for tasks without groups
   std::string separator;
   Hash hash;  ///< of definition version and documents
+  /// Where in a document its question ends, and its answer begins (the document's end without answers).
+  struct Turns {
+    std::size_t question_end;
+    std::size_t answer_begin;
+  };
+  std::vector<Turns> turns = {};  ///< of each document; empty for text
   /// The documents with the separator between them.
   [[nodiscard]] std::string joined() const;
   [[nodiscard]] std::uint64_t bytes() const;  ///< of the joined text

@@ -14,6 +14,8 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
+class ChatTemplate;
+
 /// What an answer to a question about social groups shows (Parrish et al. 2022, "BBQ").
 enum class AnswerRole {
   kOther,    ///< against the stereotype
@@ -35,7 +37,7 @@ struct Example {
   std::vector<std::string> references;     ///< right answers that a written one is compared with
   std::vector<AnswerRole> roles;           ///< of each choice, where the task tells them
   bool ambiguous = false;                  ///< with roles: whether the context leaves the answer open
-  std::size_t preamble = 0;                ///< bytes of a context that description and shots take
+  std::size_t preamble = 0;                ///< bytes of a context that description and shots take; 0 in a conversation
 
   [[nodiscard]] const std::string& context(std::size_t choice) const {
     return contexts[contexts.size() == 1 ? 0 : choice];
@@ -57,6 +59,9 @@ struct ExampleOptions {
   std::int64_t shot_seed = 1234;         ///< where shots are drawn at random: as Python's `random.Random(seed)` draws
   std::int64_t limit = 0;                ///< only the first so many questions; 0: all
   std::vector<std::string> groups = {};  ///< only these, by name or domain; empty: all
+  /// The question, behind its shots, as a user's turn of a conversation, the description as the system's, and answers
+  /// without the delimiter: as EleutherAI's harness does with `--apply_chat_template`, and shots not as turns.
+  const ChatTemplate* chat = nullptr;
 };
 
 /// Where in a model's text its answer stands, as a filter of EleutherAI's harness finds it.

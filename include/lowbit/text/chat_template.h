@@ -45,6 +45,8 @@ class ChatTemplate {
   /// one.
   [[nodiscard]] static ChatTemplate of_model(const std::filesystem::path& path);
 
+  /// With line feeds as line ends.
+  [[nodiscard]] const std::string& source() const { return source_; }
   /// Throws `kData`, with line and column, for conversations that the template refuses.
   [[nodiscard]] std::string render(const std::vector<ChatMessage>& messages, const ChatOptions& options = {}) const;
 
