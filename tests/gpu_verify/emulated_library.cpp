@@ -5,7 +5,8 @@
 #include "kernels/cuda/attention_dispatch.h"
 #include "kernels/cuda/checked.h"
 #include "kernels/cuda/dispatch.h"
-#include "kernels/cuda/emulator.h"
+#include "kernels/cuda/group_emulator.h"
+#include "kernels/cuda/hopper_dispatch.h"
 
 // A liblowbit_cuda.so whose GPU is the tests' model of one, so that the program which checks real ones can be run
 // whole: its memory is this process's, a stream does everything at once, and a graph is a list of what to do.
@@ -28,6 +29,7 @@ void perform(const std::function<void()>& action) {
   }
 }
 
+template <typename Thread = testing::EmulatedThread>
 class EmulatedLauncher {
  public:
   template <typename Kernel, typename Call>
@@ -35,7 +37,7 @@ class EmulatedLauncher {
     perform([size, call] {
       const testing::Grid grid = {
           {size.blocks[0], size.blocks[1], size.blocks[2]}, Kernel::kThreads, size.shared_bytes};
-      testing::launch(grid, 1, [&](testing::EmulatedThread& thread) { Kernel::run(thread, call); });
+      testing::launch<Thread>(grid, 1, [&](Thread& thread) { Kernel::run(thread, call); });
     });
     return true;
   }
@@ -78,6 +80,15 @@ struct EmulatedWidths {
   static bool arrange(const ArrangeCall& call, const Launch&, Report*) {
     EmulatedLauncher launcher;
     return dispatch_arrange(call, launcher);
+  }
+  static bool hopper(NumberKind number, const HalfProduct& call, const Launch&, Report*) {
+    EmulatedLauncher<testing::GroupThread> launcher;
+    return number == NumberKind::kFloat16 ? dispatch_hopper<Float16, 4>(call, launcher)
+                                          : dispatch_hopper<BFloat16, 4>(call, launcher);
+  }
+  static bool arrange_operands(const OperandCall& call, const Launch&, Report*) {
+    EmulatedLauncher launcher;
+    return dispatch_arrange_operands(call, launcher);
   }
 };
 
@@ -154,6 +165,7 @@ const Table& table() {
     t.arrange = Checked<EmulatedWidths>::arrange;
     t.round_tokens = CheckedAttention<EmulatedAttention>::round_tokens;
     t.attend = CheckedAttention<EmulatedAttention>::attend;
+    t.arrange_operands = Checked<EmulatedWidths>::arrange_operands;
     return t;
   }();
   return result;

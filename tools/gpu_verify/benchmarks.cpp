@@ -36,7 +36,7 @@ std::vector<Case> chosen_cases(const Settings& settings) {
   return cases;
 }
 
-void add_ours(Contest& contest, const Case& c) {
+void add_ours(Contest& contest, const Case& c, bool hopper) {
   const std::int64_t group = c.shape.columns % 128 == 0 ? 128 : 64;
   if (c.tokens <= 128) {
     for (const int bits : {4, 2, 3, 8}) contest.add_half(bits, group, cuda::HalfKernel::kSkinny);
@@ -44,6 +44,7 @@ void add_ours(Contest& contest, const Case& c) {
     contest.add_integer(4, group, 2, true);
   }
   if (c.tokens >= 64) contest.add_half(4, group, cuda::HalfKernel::kTiled);
+  if (c.tokens >= 16 && hopper) contest.add_half(4, group, cuda::HalfKernel::kHopper);
   contest.add_integer(8, c.shape.columns, 1, true);
   contest.add_integer(4, group, 1, true);
 }
@@ -66,7 +67,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
   Matrices matrices;
   for (const Case& c : chosen_cases(settings)) {
     Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes);
-    add_ours(contest, c);
+    add_ours(contest, c, gpu.facts().major == 9);
     if (cublas) {
       contest.add_rival(*cublas, RivalKind::kFloat16);
       contest.add_rival(*cublas, RivalKind::kBFloat16);
@@ -114,6 +115,22 @@ void run_smoke(const Gpu& gpu, const Settings& settings, Results& results) {
   });
 }
 
+namespace {
+
+void profile_halves(const Gpu& gpu, const Weights& weights, const std::vector<std::uint16_t>& input, int tokens) {
+  const auto run = [&](cuda::HalfKernel kernel) {
+    const HalfRunner runner(gpu, weights, cuda::NumberKind::kFloat16, input, tokens, kernel);
+    runner.run(0);
+    gpu.wait();
+  };
+  run(cuda::HalfKernel::kSkinny);
+  if (weights.shape().bits != 4) return;
+  if (tokens == 64) run(cuda::HalfKernel::kTiled);
+  if (tokens >= 16 && gpu.facts().major == 9) run(cuda::HalfKernel::kHopper);
+}
+
+}  // namespace
+
 void run_profile(const Gpu& gpu, const Settings& settings, Results& results) {
   const Shape shape = settings.tiny ? Shape{256, 128} : Shape{4096, 11008};
   Matrices matrices;
@@ -121,9 +138,7 @@ void run_profile(const Gpu& gpu, const Settings& settings, Results& results) {
     const std::vector<float> input = make_input(tokens * shape.columns, 3);
     for (const int bits : {4, 2}) {
       const Weights weights(gpu, matrices.get(shape, bits, 128), 1);
-      HalfRunner half(gpu, weights, cuda::NumberKind::kFloat16, to_16_bits(input, false), tokens);
-      half.run(0, cuda::HalfKernel::kSkinny);
-      if (bits == 4 && tokens == 64) half.run(0, cuda::HalfKernel::kTiled);
+      profile_halves(gpu, weights, to_16_bits(input, false), tokens);
       const IntegerRunner integers(gpu, weights, 1, input, tokens);
       integers.quantize(0);
       integers.multiply(0);

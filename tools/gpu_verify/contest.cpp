@@ -18,9 +18,10 @@ double size_of(const cuda::Packed& packed) { return static_cast<double>(packed.b
 struct HalfParts {
   Weights weights;
   HalfRunner runner;
-  HalfParts(const Gpu& gpu, const cuda::Packed& packed, int copies, const std::vector<float>& input, int tokens)
+  HalfParts(const Gpu& gpu, const cuda::Packed& packed, int copies, const std::vector<float>& input, int tokens,
+            cuda::HalfKernel kernel)
       : weights(gpu, packed, copies),
-        runner(gpu, weights, cuda::NumberKind::kFloat16, to_16_bits(input, false), tokens) {}
+        runner(gpu, weights, cuda::NumberKind::kFloat16, to_16_bits(input, false), tokens, kernel) {}
 };
 
 struct IntegerParts {
@@ -123,10 +124,10 @@ void Contest::add(const std::string& name, double weight_bytes, int launches, st
 
 void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table) {
   const cuda::Packed& packed = matrices_.get(shape_, bits, group, table);
-  const auto parts = std::make_shared<HalfParts>(gpu_, packed, copies_for(size_of(packed)), input_, tokens_);
-  add(fmt::format("{} W{}A16 g{}{}", kernel == cuda::HalfKernel::kSkinny ? "skinny" : "tiled", bits, group,
-                  table ? " table" : ""),
-      size_of(packed), parts->weights.copies(), parts, [&](int copy) { parts->runner.run(copy, kernel, true); });
+  const auto parts = std::make_shared<HalfParts>(gpu_, packed, copies_for(size_of(packed)), input_, tokens_, kernel);
+  constexpr const char* kNames[] = {"skinny", "tiled", "hopper"};
+  add(fmt::format("{} W{}A16 g{}{}", kNames[static_cast<int>(kernel)], bits, group, table ? " table" : ""),
+      size_of(packed), parts->weights.copies(), parts, [&](int copy) { parts->runner.run(copy, true); });
 }
 
 void Contest::add_integer(int bits, std::int64_t group, int planes, bool with_rounding) {

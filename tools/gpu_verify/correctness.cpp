@@ -14,8 +14,13 @@ namespace {
 using kernels::Arithmetic;
 using kernels::PackedWeight;
 
-enum class Kind { kSkinny, kTiled, kInt8, kInt16 };
-constexpr const char* kKindNames[] = {"skinny", "tiled", "int8", "int16"};
+enum class Kind { kSkinny, kTiled, kHopper, kInt8, kInt16 };
+constexpr const char* kKindNames[] = {"skinny", "tiled", "hopper", "int8", "int16"};
+
+cuda::HalfKernel half_kernel(Kind kind) {
+  if (kind == Kind::kHopper) return cuda::HalfKernel::kHopper;
+  return kind == Kind::kTiled ? cuda::HalfKernel::kTiled : cuda::HalfKernel::kSkinny;
+}
 
 struct Case {
   Kind kind;
@@ -75,17 +80,16 @@ double worst_error(const std::vector<float>& found, const UnpackedWeight& weight
 bool check_half(const Gpu& gpu, const Case& c, const UnpackedWeight& weight, const Weights& device, Record& record) {
   const auto input = to_16_bits(make_input(c.tokens * c.weight.columns, 5), c.bfloat16);
   const auto number = c.bfloat16 ? cuda::NumberKind::kBFloat16 : cuda::NumberKind::kFloat16;
-  HalfRunner runner(gpu, device, number, input, c.tokens);
+  HalfRunner runner(gpu, device, number, input, c.tokens, half_kernel(c.kind));
   if (c.splits > 0) runner.force_splits(c.splits);
-  const auto kernel = c.kind == Kind::kTiled ? cuda::HalfKernel::kTiled : cuda::HalfKernel::kSkinny;
   runner.poison();
-  runner.run(0, kernel);
+  runner.run(0);
   gpu.wait();
   const std::vector<float> found = runner.output();
   const double worst = worst_error(found, weight, input, c);
   // Again, by dependent launches: the same bits.
   runner.poison();
-  runner.run(0, kernel, true);
+  runner.run(0, true);
   gpu.wait();
   const std::vector<float> again = runner.output();
   const bool same = std::memcmp(found.data(), again.data(), found.size() * sizeof(float)) == 0;
@@ -118,6 +122,21 @@ bool check_integer(const Gpu& gpu, const Case& c, const PackedWeight& weight, co
   return same;
 }
 
+// Every size of block, stages used again, groups within a chunk, splits, and columns that moved.
+std::vector<Case> hopper_cases(bool tiny) {
+  std::vector<Case> cases = {{Kind::kHopper, {33, 192, 64, 4, false}, 3},
+                             {Kind::kHopper, {150, 1100, 128, 4, false}, 20, true},
+                             {Kind::kHopper, {33, 192, 64, 4, false, true}, 5},
+                             {Kind::kHopper, {33, 2100, 128, 4, false}, 40, false, 2}};
+  if (tiny) return cases;
+  for (const int tokens : {16, 17, 32, 33, 64, 65, 128, 129, 300}) {
+    for (const std::int64_t group : {32, 96, 128, 4096}) {
+      cases.push_back({Kind::kHopper, {576, 2500, group, 4, false}, tokens, tokens % 2 == 0});
+    }
+  }
+  return cases;
+}
+
 std::vector<Case> all_cases(bool tiny) {
   std::vector<Case> cases;
   for (const int bits : {4, 2, 3, 8}) {
@@ -133,6 +152,7 @@ std::vector<Case> all_cases(bool tiny) {
   }
   cases.push_back({Kind::kSkinny, {33, 192, 64, 4, false, true}, 5});
   cases.push_back({Kind::kSkinny, {33, 2100, 128, 4, false}, 3, false, 2});
+  for (const Case& c : hopper_cases(tiny)) cases.push_back(c);
   if (tiny) return cases;
   for (const int bits : {4, 2, 3, 8}) {
     for (const int tokens : {1, 7, 8, 9, 16, 17, 32, 33, 64, 65}) {
@@ -172,12 +192,16 @@ std::vector<std::string> correctness_cases(const Settings& settings) {
 
 void run_correctness(const Gpu& gpu, const Settings& settings, Results& results) {
   for (const Case& c : chosen_cases(settings)) {
+    if (c.kind == Kind::kHopper && gpu.facts().major != 9) {
+      results.write(Record().text("case", c.name()).text("not_run", "the kernel is for compute capability 9.0"));
+      continue;
+    }
     const UnpackedWeight canonical = make_weight(c.weight, 17);
     const PackedWeight weight = PackedWeight::pack(canonical.view());
     const Weights device(gpu, cuda::pack(weight), 1);
     Record record;
     record.text("case", c.name());
-    const bool half = c.kind == Kind::kSkinny || c.kind == Kind::kTiled;
+    const bool half = c.kind != Kind::kInt8 && c.kind != Kind::kInt16;
     const bool passed =
         half ? check_half(gpu, c, canonical, device, record) : check_integer(gpu, c, weight, device, record);
     results.write_check(record, passed);
@@ -185,29 +209,45 @@ void run_correctness(const Gpu& gpu, const Settings& settings, Results& results)
   run_attention(gpu, settings, results);
 }
 
+namespace {
+
+// How many of `times` runs give other bits than the first one.
+int count_others(const Gpu& gpu, const HalfRunner& runner, int times) {
+  std::vector<float> first;
+  int others = 0;
+  for (int i = 0; i < times; ++i) {
+    runner.poison();
+    runner.run(0, i % 2 == 1);
+    gpu.wait();
+    std::vector<float> found = runner.output();
+    if (i == 0) {
+      first = std::move(found);
+    } else if (std::memcmp(first.data(), found.data(), first.size() * sizeof(float)) != 0) {
+      ++others;
+    }
+  }
+  return others;
+}
+
+}  // namespace
+
 void run_repetition(const Gpu& gpu, const Settings& settings, Results& results) {
   const int times = settings.tiny ? 10 : 1000;
   const WeightCase c = {300, 4096, 128, 4, false};
   const Weights device(gpu, cuda::pack(PackedWeight::pack(make_weight(c, 17).view())), 1);
-  for (const int splits : {2, 4}) {
-    HalfRunner runner(gpu, device, cuda::NumberKind::kFloat16, to_16_bits(make_input(3 * c.columns, 5), false), 3);
-    runner.force_splits(splits);
-    std::vector<float> first;
-    int others = 0;
-    for (int i = 0; i < times; ++i) {
-      runner.poison();
-      runner.run(0, cuda::HalfKernel::kSkinny, i % 2 == 1);
-      gpu.wait();
-      std::vector<float> found = runner.output();
-      if (i == 0) {
-        first = std::move(found);
-      } else if (std::memcmp(first.data(), found.data(), first.size() * sizeof(float)) != 0) {
-        ++others;
-      }
+  const auto input = to_16_bits(make_input(3 * c.columns, 5), false);
+  for (const auto kernel : {cuda::HalfKernel::kSkinny, cuda::HalfKernel::kHopper}) {
+    if (kernel == cuda::HalfKernel::kHopper && gpu.facts().major != 9) continue;
+    for (const int splits : {2, 4}) {
+      HalfRunner runner(gpu, device, cuda::NumberKind::kFloat16, input, 3, kernel);
+      runner.force_splits(splits);
+      const int others = count_others(gpu, runner, times);
+      Record record;
+      record.text("case", fmt::format("{}{} runs in {} splits", kernel == cuda::HalfKernel::kHopper ? "hopper, " : "",
+                                      times, splits));
+      record.number("other_bits", others);
+      results.write_check(record, others == 0);
     }
-    Record record;
-    record.text("case", fmt::format("{} runs in {} splits", times, splits)).number("other_bits", others);
-    results.write_check(record, others == 0);
   }
 }
 

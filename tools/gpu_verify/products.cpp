@@ -13,6 +13,13 @@ void fill_with_nan(const Gpu& gpu, const Buffer<T>& buffer, std::size_t count) {
   Gpu::check(gpu.table().fill(buffer.data(), 0xFF, count * sizeof(T), gpu.stream(), &report), report, "filling memory");
 }
 
+std::size_t arranged_numbers(const Weights& weights, int tokens, int places, cuda::HalfKernel kernel) {
+  if (kernel == cuda::HalfKernel::kHopper) {
+    return static_cast<std::size_t>(cuda::hopper_input_size(weights.shape(), tokens));
+  }
+  return weights.sources(0) == nullptr ? 0 : area(tokens, places);
+}
+
 }  // namespace
 
 Weights::Weights(const Gpu& gpu, const cuda::Packed& packed, int copies) : packed_(packed) {
@@ -24,24 +31,33 @@ Weights::Weights(const Gpu& gpu, const cuda::Packed& packed, int copies) : packe
 }
 
 HalfRunner::HalfRunner(const Gpu& gpu, const Weights& weights, cuda::NumberKind number,
-                       const std::vector<std::uint16_t>& input, int tokens)
+                       const std::vector<std::uint16_t>& input, int tokens, cuda::HalfKernel kernel)
     : gpu_(gpu),
       weights_(weights),
       number_(number),
       tokens_(tokens),
       places_(weights.sources(0) == nullptr ? weights.shape().columns : weights.shape().steps * kernels::kStepColumns),
-      schedule_(cuda::schedule_skinny(weights.described(), tokens, gpu.facts().multiprocessors)),
+      kernel_(kernel),
       input_(gpu, input),
-      arranged_(gpu, weights.sources(0) == nullptr ? 0 : area(tokens, places_)),
+      arranged_(gpu, arranged_numbers(weights, tokens, places_, kernel)),
       output_(gpu, area(tokens, weights.shape().rows)) {
-  force_splits(schedule_.splits);
+  const int multiprocessors = gpu.facts().multiprocessors;
+  if (kernel == cuda::HalfKernel::kSkinny) {
+    force_splits(cuda::schedule_skinny(weights.described(), tokens, multiprocessors).splits);
+  } else {
+    force_splits(kernel == cuda::HalfKernel::kHopper
+                     ? cuda::HopperSchedule(weights.shape(), tokens, multiprocessors).splits
+                     : 1);
+  }
 }
 
+// Counters for every block there may be: a tile of rows, and eight tokens.
 void HalfRunner::force_splits(int splits) {
-  schedule_.splits = splits;
-  partials_ = std::make_unique<Buffer<float>>(gpu_, schedule_.partial_bytes(weights_.shape(), tokens_) / sizeof(float));
-  arrivals_ = std::make_unique<Buffer<std::uint32_t>>(
-      gpu_, std::vector<std::uint32_t>(schedule_.arrival_bytes() / sizeof(std::uint32_t), 0));
+  splits_ = splits;
+  const std::size_t outputs = area(tokens_, weights_.shape().rows);
+  const std::size_t blocks = area(cuda::tiles_of(weights_.shape()), (tokens_ + 7) / 8);
+  partials_ = std::make_unique<Buffer<float>>(gpu_, splits == 1 ? 0 : outputs * static_cast<std::size_t>(splits));
+  arrivals_ = std::make_unique<Buffer<std::uint32_t>>(gpu_, std::vector<std::uint32_t>(blocks, 0));
 }
 
 void HalfRunner::arrange(int copy) const {
@@ -53,9 +69,29 @@ void HalfRunner::arrange(int copy) const {
   Gpu::check(gpu_.table().arrange(&call, &launch, &report), report, "arranging activations");
 }
 
-void HalfRunner::run(int copy, cuda::HalfKernel kernel, bool dependent) const {
-  const bool moved = weights_.sources(copy) != nullptr;
-  if (moved) arrange(copy);
+void HalfRunner::arrange_operands(int copy, bool dependent) const {
+  const cuda::Matrix& shape = weights_.shape();
+  const cuda::OperandCall call = {input_.data(),
+                                  shape.columns,
+                                  tokens_,
+                                  shape.columns,
+                                  weights_.sources(copy),
+                                  shape.steps,
+                                  cuda::hopper_tokens(tokens_),
+                                  arranged_.data()};
+  const cuda::Launch launch = gpu_.launch(dependent);
+  cuda::Report report{};
+  Gpu::check(gpu_.table().arrange_operands(&call, &launch, &report), report, "arranging operands");
+}
+
+void HalfRunner::run(int copy, bool dependent) const {
+  const bool for_hopper = kernel_ == cuda::HalfKernel::kHopper;
+  const bool moved = for_hopper || weights_.sources(copy) != nullptr;
+  if (for_hopper) {
+    arrange_operands(copy, dependent);
+  } else if (moved) {
+    arrange(copy);
+  }
   const cuda::Matrix& shape = weights_.shape();
   const cuda::HalfProduct call = {weights_.matrix(copy),
                                   moved ? arranged_.data() : input_.data(),
@@ -64,12 +100,12 @@ void HalfRunner::run(int copy, cuda::HalfKernel kernel, bool dependent) const {
                                   tokens_,
                                   places_ % 8 == 0,
                                   {output_.data(), shape.rows, cuda::NumberKind::kFloat32, nullptr, nullptr, 0},
-                                  kernel == cuda::HalfKernel::kTiled ? 1 : schedule_.splits,
+                                  splits_,
                                   partials_->data(),
                                   arrivals_->data()};
   const cuda::Launch launch = gpu_.launch(dependent);
   cuda::Report report{};
-  Gpu::check(gpu_.table().half_product(kernel, number_, &call, &launch, &report), report, "multiplying");
+  Gpu::check(gpu_.table().half_product(kernel_, number_, &call, &launch, &report), report, "multiplying");
 }
 
 void HalfRunner::poison() const { fill_with_nan(gpu_, output_, area(tokens_, weights_.shape().rows)); }

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "device.h"
+#include "kernels/cuda/hopper_dispatch.h"
 #include "kernels/cuda/schedule.h"
 
 namespace lowbit::gpu_verify {
@@ -23,13 +24,12 @@ class Weights {
   std::vector<std::unique_ptr<cuda::DeviceMemory>> memory_;
 };
 
-/// 16-bit activations times a packed matrix into float32, with the memory that it needs.
+/// 16-bit activations times a packed matrix into float32 by one kernel, with the memory that it needs.
 class HalfRunner {
  public:
   HalfRunner(const Gpu& gpu, const Weights& weights, cuda::NumberKind number, const std::vector<std::uint16_t>& input,
-             int tokens);
-  void run(int copy, cuda::HalfKernel kernel, bool dependent = false) const;
-  [[nodiscard]] int splits() const { return schedule_.splits; }
+             int tokens, cuda::HalfKernel kernel);
+  void run(int copy, bool dependent = false) const;
   /// Overrules the schedule; for tests of joining.
   void force_splits(int splits);
   void poison() const;
@@ -37,12 +37,14 @@ class HalfRunner {
 
  private:
   void arrange(int copy) const;
+  void arrange_operands(int copy, bool dependent) const;
   const Gpu& gpu_;
   const Weights& weights_;
   cuda::NumberKind number_;
   int tokens_;
   int places_;  ///< of the input as the kernel sees it
-  cuda::SkinnySchedule schedule_;
+  cuda::HalfKernel kernel_;
+  int splits_ = 1;
   Buffer<std::uint16_t> input_;
   Buffer<std::uint16_t> arranged_;
   Buffer<float> output_;

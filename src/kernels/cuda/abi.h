@@ -3,6 +3,7 @@
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/expand.h"
 #include "kernels/cuda/half_sums.h"
+#include "kernels/cuda/hopper_input.h"
 #include "kernels/cuda/integer.h"
 #include "kernels/cuda/kv_round.h"
 #include "kernels/cuda/quantize.h"
@@ -13,7 +14,7 @@
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 2;
+inline constexpr std::uint32_t kInterface = 3;
 
 struct Device {
   char name[256];
@@ -25,7 +26,7 @@ struct Device {
   std::uint64_t free;
 };
 
-enum class HalfKernel : std::int32_t { kSkinny, kTiled };
+enum class HalfKernel : std::int32_t { kSkinny, kTiled, kHopper };
 
 /// Every function returns whether it succeeded, and fills the report when not. Those that launch do not wait.
 struct Table {
@@ -52,7 +53,8 @@ struct Table {
   /// Waits for the second one.
   bool (*milliseconds_between)(void* first, void* second, float* result, Report* report);
   bool (*release_event)(void* event, Report* report);
-  /// `number` is kFloat16 or kBFloat16, of the input. The tiled kernel has 4 and 8 bits and needs `aligned`.
+  /// `number` is kFloat16 or kBFloat16, of the input. The tiled kernel has 4 and 8 bits and needs `aligned`; the one
+  /// for Hopper has 4 bits and takes what `arrange_operands` made for as many tokens.
   bool (*half_product)(HalfKernel kernel, NumberKind number, const HalfProduct* call, const Launch* launch,
                        Report* report);
   bool (*quantize)(std::int32_t planes, const QuantizeCall* call, const Launch* launch, Report* report);
@@ -61,6 +63,7 @@ struct Table {
   bool (*arrange)(const ArrangeCall* call, const Launch* launch, Report* report);
   bool (*round_tokens)(const KvRoundCall* call, const Launch* launch, Report* report);
   bool (*attend)(const AttentionCall* call, const Launch* launch, Report* report);
+  bool (*arrange_operands)(const OperandCall* call, const Launch* launch, Report* report);
 };
 
 inline constexpr const char* kTableSymbol = "lowbit_cuda_table";

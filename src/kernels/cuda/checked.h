@@ -38,7 +38,7 @@ struct Checked {
       return refuse(report, "a product in splits has no memory for their sums");
     }
     if (call->weight.table != nullptr) {
-      if (kernel != HalfKernel::kSkinny) return refuse(report, "the tiled kernel takes no table");
+      if (kernel != HalfKernel::kSkinny) return refuse(report, "the skinny kernel alone takes a table");
       if (call->weight.bits == 4) return Widths::template table<4>(number, *call, *launch, report);
       if (call->weight.bits == 8) return Widths::template table<8>(number, *call, *launch, report);
       return refuse(report, "tables have 4 or 8 bits");
@@ -46,6 +46,10 @@ struct Checked {
     if (kernel == HalfKernel::kSkinny) {
       return for_width(call->weight.bits, report,
                        [&]<int kBits>() { return Widths::template skinny<kBits>(number, *call, *launch, report); });
+    }
+    if (kernel == HalfKernel::kHopper) {
+      if (call->weight.bits != 4) return refuse(report, "the kernel for Hopper takes 4 bits");
+      return Widths::hopper(number, *call, *launch, report);
     }
     if (call->splits != 1 || !call->aligned)
       return refuse(report, "the tiled kernel takes aligned input and one split");
@@ -81,6 +85,14 @@ struct Checked {
   static bool arrange(const ArrangeCall* call, const Launch* launch, Report* report) {
     *report = Report{};
     return call->tokens == 0 || Widths::arrange(*call, *launch, report);
+  }
+
+  static bool arrange_operands(const OperandCall* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (call->block_tokens != hopper_tokens(call->tokens)) {
+      return refuse(report, "activations are laid out for blocks of another number of tokens");
+    }
+    return call->tokens == 0 || Widths::arrange_operands(*call, *launch, report);
   }
 };
 

@@ -32,4 +32,15 @@ LOWBIT_HOST_DEVICE constexpr Element element_of_c(int lane, int index) {
   return {lane / 4 + index / 2 * 8, lane % 4 * 2 + index % 2};
 }
 
+/// wgmma.m64nNk16: each of a group's four warps has sixteen rows of A [64, 16] and C [64, N] as above; `index` counts
+/// C's eights of columns four values each.
+LOWBIT_HOST_DEVICE constexpr Element element_of_group_a16(int thread, int index) {
+  const Element in_warp = element_of_a16(thread % 32, index);
+  return {thread / 32 * 16 + in_warp.row, in_warp.column};
+}
+LOWBIT_HOST_DEVICE constexpr Element element_of_group_c(int thread, int index) {
+  const Element in_warp = element_of_c(thread % 32, index % 4);
+  return {thread / 32 * 16 + in_warp.row, index / 4 * 8 + in_warp.column};
+}
+
 }  // namespace lowbit::kernels::cuda

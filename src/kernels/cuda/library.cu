@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/attention_launch.cuh"
 #include "kernels/cuda/checked.h"
+#include "kernels/cuda/hopper_launch.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/widths.cuh"
 
@@ -19,6 +20,15 @@ bool DeviceWidths::arrange(const ArrangeCall& call, const Launch& launch, Report
 }
 
 namespace {
+
+struct Widths : DeviceWidths {
+  static bool hopper(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report) {
+    return hopper_product(number, call, launch, report);
+  }
+  static bool arrange_operands(const OperandCall& call, const Launch& launch, Report* report) {
+    return cuda::arrange_operands(call, launch, report);
+  }
+};
 
 void start(Report* report) { *report = Report{}; }
 
@@ -156,7 +166,7 @@ bool release_event(void* event, Report* report) {
 
 extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::Table* lowbit_cuda_table() {
   using namespace lowbit::kernels::cuda;
-  using Functions = Checked<DeviceWidths>;
+  using Functions = Checked<Widths>;
   static const Table kTable = {kInterface,
                                count_devices,
                                describe_device,
@@ -184,6 +194,7 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                Functions::expand,
                                Functions::arrange,
                                round_tokens,
-                               attend};
+                               attend,
+                               Functions::arrange_operands};
   return &kTable;
 }

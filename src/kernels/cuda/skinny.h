@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/cuda/half_sums.h"
+#include "kernels/cuda/splits.h"
 
 // Products of 16-bit activations with a packed matrix, for decoding and small batches: every weight is read once,
 // straight into the registers of the matrix instruction. A block's warps share the columns of one or two tiles of rows,
@@ -35,7 +35,10 @@ class Skinny {
     Number::template prepare_block<kBits>(thread, call.weight, kThreads);
     part.sum_chunks(thread, call);
     part.join(thread, call);
-    if (call.splits > 1) part.finish_splits(thread, call);
+    if (call.splits > 1) {
+      finish_splits(thread, call, {part.sums_.tile * kTileRows, kRows, part.token_, kTokens, kThreads},
+                    kSharedFloats - 1);
+    }
   }
 
  private:
@@ -110,45 +113,6 @@ class Skinny {
       }
       thread.sync();
     }
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static void deliver(Thread& thread, const HalfProduct& call, int token, int row, float sum) {
-    if (token >= call.tokens || row >= call.weight.rows) return;
-    if (call.splits == 1) {
-      call.output.store(token, row, sum);
-    } else {
-      const std::int64_t at = (std::int64_t{thread.block(1)} * call.tokens + token) * call.weight.rows + row;
-      call.partials[at] = sum;
-    }
-  }
-
-  // The block that comes last adds the splits' sums, in the order of splits.
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE void finish_splits(Thread& thread, const HalfProduct& call) const {
-    auto flag = thread.template shared<std::uint32_t>();
-    std::uint32_t* arrivals = call.arrivals + thread.block(2) * thread.blocks(0) + thread.block(0);
-    thread.fence();
-    thread.sync();
-    if (thread.index() == 0) {
-      const std::uint32_t before = thread.atomic_add(arrivals, 1U);
-      flag.store(kSharedFloats - 1, before + 1 == static_cast<std::uint32_t>(call.splits) ? 1U : 0U);
-    }
-    thread.sync();
-    if (flag.load(kSharedFloats - 1) == 0) return;
-    thread.fence();
-    for (int e = thread.index(); e < kRows * kTokens; e += kSkinnyThreads) {
-      const int token = token_ + e / kRows;
-      const int row = sums_.tile * kTileRows + e % kRows;
-      if (token >= call.tokens || row >= call.weight.rows) continue;
-      float sum = 0.0F;
-      for (int s = 0; s < call.splits; ++s) {
-        sum += thread.read_shared_by_blocks(call.partials + (std::int64_t{s} * call.tokens + token) * call.weight.rows +
-                                            row);
-      }
-      call.output.store(token, row, sum);
-    }
-    if (thread.index() == 0) *arrivals = 0;
   }
 
   int warp_;

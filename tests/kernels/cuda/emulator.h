@@ -47,6 +47,7 @@ class Block {
 /// The `Thread` of the kernels' sources.
 class EmulatedThread {
  public:
+  using BlockType = Block;
   EmulatedThread(Block& block, int index) : block_(block) { now_.thread = index; }
 
   [[nodiscard]] int index() const { return now_.thread; }
@@ -146,6 +147,26 @@ class EmulatedThread {
     }
   }
 
+ protected:
+  template <typename Action>
+  void meet(Block::Meeting& meeting, int size, const void* purpose, const Action& action) {
+    if (!meeting.waiting.empty() && meeting.purpose != purpose) {
+      throw std::runtime_error("threads of a warp execute different instructions that need all of them");
+    }
+    meeting.purpose = purpose;
+    if (static_cast<int>(meeting.waiting.size()) + 1 < size) {
+      meeting.waiting.push_back(now_.thread);
+      block_.fibers.wait();
+      return;
+    }
+    action();
+    for (const int other : meeting.waiting) block_.fibers.wake(other);
+    meeting.waiting.clear();
+  }
+
+  Block& block_;
+  Moment now_;
+
  private:
   struct Copy {
     std::size_t word;
@@ -181,22 +202,6 @@ class EmulatedThread {
   template <typename T>
   const T* offered(int lane) {
     return static_cast<const T*>(warp().offers[static_cast<std::size_t>(lane)]);
-  }
-
-  template <typename Action>
-  void meet(Block::Meeting& meeting, int size, const void* purpose, const Action& action) {
-    if (!meeting.waiting.empty() && meeting.purpose != purpose) {
-      throw std::runtime_error("threads of a warp execute different instructions that need all of them");
-    }
-    meeting.purpose = purpose;
-    if (static_cast<int>(meeting.waiting.size()) + 1 < size) {
-      meeting.waiting.push_back(now_.thread);
-      block_.fibers.wait();
-      return;
-    }
-    action();
-    for (const int other : meeting.waiting) block_.fibers.wake(other);
-    meeting.waiting.clear();
   }
 
   template <typename Action>
@@ -243,13 +248,11 @@ class EmulatedThread {
     return right ? static_cast<std::int8_t>(byte) : byte;
   }
 
-  Block& block_;
-  Moment now_;
   std::vector<std::vector<Copy>> copies_{1};
 };
 
 /// Runs `kernel(thread)` for every thread of the grid.
-template <typename Kernel>
+template <typename Thread = EmulatedThread, typename Kernel>
 void launch(const Grid& grid, std::uint64_t seed, const Kernel& kernel) {
   const int count = grid.blocks[0] * grid.blocks[1] * grid.blocks[2];
   std::vector<int> order(static_cast<std::size_t>(count));
@@ -259,9 +262,9 @@ void launch(const Grid& grid, std::uint64_t seed, const Kernel& kernel) {
   for (const int number : order) {
     const std::array<int, 3> index = {number % grid.blocks[0], number / grid.blocks[0] % grid.blocks[1],
                                       number / grid.blocks[0] / grid.blocks[1]};
-    Block block(grid, index, engine());
+    typename Thread::BlockType block(grid, index, engine());
     // Not on the fibers' stacks: those of threads that never end are let go as they are.
-    std::vector<EmulatedThread> threads;
+    std::vector<Thread> threads;
     for (int i = 0; i < grid.threads; ++i) threads.emplace_back(block, i);
     block.fibers.run(grid.threads, [&](int i) { kernel(threads[static_cast<std::size_t>(i)]); });
   }

@@ -58,6 +58,20 @@ class SharedMemory {
     words_[word] = value;
   }
 
+  /// Copies in bulk are ordered by barriers of their own, whose order this memory does not know: it knows what is on
+  /// its way.
+  void begin_bulk_copy(std::size_t word) {
+    State& state = touch(word, "copies to");
+    state = State{};
+    state.in_flight = true;
+    words_[word] = 0x7FBADBADU;
+  }
+  void end_bulk_copy(std::size_t word, std::uint32_t value) {
+    states_[word].in_flight = false;
+    states_[word].written = true;
+    words_[word] = value;
+  }
+
  private:
   struct State {
     bool written = false;

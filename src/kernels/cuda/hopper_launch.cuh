@@ -1,0 +1,13 @@
+#pragma once
+
+#include "kernels/cuda/half_sums.h"
+#include "kernels/cuda/hopper_input.h"
+#include "kernels/cuda/report.h"
+
+// The library's functions for Hopper, which hopper.cu defines.
+namespace lowbit::kernels::cuda {
+
+bool hopper_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
+bool arrange_operands(const OperandCall& call, const Launch& launch, Report* report);
+
+}  // namespace lowbit::kernels::cuda

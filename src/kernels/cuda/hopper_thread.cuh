@@ -1,0 +1,128 @@
+#pragma once
+
+#include "kernels/cuda/device_thread.cuh"
+
+// What a thread of Hopper does beyond others: copies in bulk that arrive at barriers in shared memory, and products of
+// a group of four warps. Words of shared memory are named by their number, as everywhere.
+namespace lowbit::kernels::cuda {
+
+// A matrix instruction's accumulators, four and more at a time.
+#define LOWBIT_SUMS1(n) "+f"(d[n][0]), "+f"(d[n][1]), "+f"(d[n][2]), "+f"(d[n][3])
+#define LOWBIT_SUMS2(n) LOWBIT_SUMS1(n), LOWBIT_SUMS1(n + 1)
+#define LOWBIT_SUMS4(n) LOWBIT_SUMS2(n), LOWBIT_SUMS2(n + 2)
+#define LOWBIT_SUMS8(n) LOWBIT_SUMS4(n), LOWBIT_SUMS4(n + 4)
+#define LOWBIT_SUMS16(n) LOWBIT_SUMS8(n), LOWBIT_SUMS8(n + 8)
+// `names`: the accumulators' places; those behind them are the left operand's four, the descriptor, and whether sums go
+// on.
+#define LOWBIT_GROUP_PRODUCT(shape, type, names, a, descriptor, go_on, sums)                                    \
+  asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, " go_on                                                        \
+               ", 0;\n"                                                                                         \
+               "wgmma.mma_async.sync.aligned." shape ".f32." type "." type " {" names "}, {" a "}, " descriptor \
+               ", p, 1, 1, 0;\n}\n"                                                                             \
+               : sums                                                                                           \
+               : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "l"(right), "r"(static_cast<int>(add)))
+#define LOWBIT_GROUP_PRODUCTS(type)                                                                                    \
+  if constexpr (kTokenTiles == 2) {                                                                                    \
+    LOWBIT_GROUP_PRODUCT("m64n16k16", type, LOWBIT_NAMES_0_7, "%8, %9, %10, %11", "%12", "%13", LOWBIT_SUMS2(0));      \
+  } else if constexpr (kTokenTiles == 4) {                                                                             \
+    LOWBIT_GROUP_PRODUCT("m64n32k16", type, LOWBIT_NAMES_0_15, "%16, %17, %18, %19", "%20", "%21", LOWBIT_SUMS4(0));   \
+  } else if constexpr (kTokenTiles == 8) {                                                                             \
+    LOWBIT_GROUP_PRODUCT("m64n64k16", type, LOWBIT_NAMES_0_31, "%32, %33, %34, %35", "%36", "%37", LOWBIT_SUMS8(0));   \
+  } else {                                                                                                             \
+    static_assert(kTokenTiles == 16);                                                                                  \
+    LOWBIT_GROUP_PRODUCT("m64n128k16", type, LOWBIT_NAMES_0_63, "%64, %65, %66, %67", "%68", "%69", LOWBIT_SUMS16(0)); \
+  }
+#define LOWBIT_NAMES_0_7 "%0, %1, %2, %3, %4, %5, %6, %7"
+#define LOWBIT_NAMES_0_15 LOWBIT_NAMES_0_7 ", %8, %9, %10, %11, %12, %13, %14, %15"
+#define LOWBIT_NAMES_0_31 \
+  LOWBIT_NAMES_0_15       \
+  ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define LOWBIT_NAMES_0_63                                                            \
+  LOWBIT_NAMES_0_31                                                                  \
+  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47" \
+  ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+
+class HopperThread : public DeviceThread {
+ public:
+  __device__ std::uint32_t shared_address(int word) const {
+    return static_cast<std::uint32_t>(__cvta_generic_to_shared(shared_words + word));
+  }
+
+  // The same for all lanes, so that the compiler knows that their paths do not part.
+  __device__ int warp() const { return __shfl_sync(0xFFFFFFFFU, index() / kLanes, 0); }
+
+  // A barrier counts arrivals, and bytes of copies; a phase ends when both are there.
+  __device__ void start_barrier(int word, int arrivals) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(word)), "r"(arrivals) : "memory");
+  }
+  // So that copies in bulk know of it.
+  __device__ void fence_barriers() {
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+  }
+  __device__ void arrive(int word) {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(word)) : "memory");
+  }
+  __device__ void expect(int word, int bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(word)), "r"(bytes)
+                 : "memory");
+  }
+  // Until the phase ends that this is the parity of.
+  __device__ void wait_barrier(int word, std::uint32_t parity) {
+    asm volatile(
+        "{\n.reg .pred done;\n"
+        "again:\nmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n@!done bra again;\n}\n" ::"r"(
+            shared_address(word)),
+        "r"(parity)
+        : "memory");
+  }
+  __device__ void copy_bulk(int word, const void* from, int bytes, int barrier) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                     shared_address(word)),
+                 "l"(from), "r"(bytes), "r"(shared_address(barrier))
+                 : "memory");
+  }
+  // Of what is read once: the second-level cache drops it first.
+  __device__ void copy_bulk_once(int word, const void* from, int bytes, int barrier) {
+    std::uint64_t policy;
+    asm("createpolicy.fractional.L2::evict_first.b64 %0;" : "=l"(policy));
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], "
+        "%4;" ::"r"(shared_address(word)),
+        "l"(from), "r"(bytes), "r"(shared_address(barrier)), "l"(policy)
+        : "memory");
+  }
+
+  // The products of a group of four warps are on their way until they are waited for: nobody may touch sums and left
+  // operands before. What was written to registers is seen behind `begin`.
+  __device__ void begin_group_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+  __device__ void commit_group_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+  template <int kPending>
+  __device__ void wait_group_products() {
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
+  }
+  template <int kTokenTiles>
+  __device__ void multiply_group(Float16, float (&d)[kTokenTiles][4], const std::uint32_t (&left)[4],
+                                 std::uint64_t right, bool add) {
+    LOWBIT_GROUP_PRODUCTS("f16")
+  }
+  template <int kTokenTiles>
+  __device__ void multiply_group(BFloat16, float (&d)[kTokenTiles][4], const std::uint32_t (&left)[4],
+                                 std::uint64_t right, bool add) {
+    LOWBIT_GROUP_PRODUCTS("bf16")
+  }
+};
+
+#undef LOWBIT_SUMS1
+#undef LOWBIT_SUMS2
+#undef LOWBIT_SUMS4
+#undef LOWBIT_SUMS8
+#undef LOWBIT_SUMS16
+#undef LOWBIT_GROUP_PRODUCT
+#undef LOWBIT_GROUP_PRODUCTS
+#undef LOWBIT_NAMES_0_7
+#undef LOWBIT_NAMES_0_15
+#undef LOWBIT_NAMES_0_31
+#undef LOWBIT_NAMES_0_63
+
+}  // namespace lowbit::kernels::cuda

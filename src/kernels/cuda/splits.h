@@ -1,0 +1,60 @@
+#pragma once
+
+#include "kernels/cuda/half_sums.h"
+
+// Products whose columns are dealt to several blocks. The last of them to come adds their sums in the order of splits,
+// so that the same bits come out however the blocks were scheduled. Grids are [blocks of rows][splits][blocks of
+// tokens].
+namespace lowbit::kernels::cuda {
+
+/// Where a block's outputs lie, and with how many threads it makes them.
+struct BlockOutputs {
+  int row;
+  int rows;
+  int token;
+  int tokens;
+  int threads;
+};
+
+/// A block's sum of an output goes to it, or to where the splits' sums wait for each other.
+template <typename Thread>
+LOWBIT_HOST_DEVICE inline void deliver(Thread& thread, const HalfProduct& call, int token, int row, float sum) {
+  if (token >= call.tokens || row >= call.weight.rows) return;
+  if (call.splits == 1) {
+    call.output.store(token, row, sum);
+  } else {
+    const std::int64_t at = (std::int64_t{thread.block(1)} * call.tokens + token) * call.weight.rows + row;
+    call.partials[at] = sum;
+  }
+}
+
+/// Called by all threads when they have delivered; `flag_at` is a word of shared memory that nobody else uses.
+template <typename Thread>
+LOWBIT_HOST_DEVICE inline void finish_splits(Thread& thread, const HalfProduct& call, const BlockOutputs& block,
+                                             int flag_at) {
+  auto flag = thread.template shared<std::uint32_t>();
+  std::uint32_t* arrivals = call.arrivals + thread.block(2) * thread.blocks(0) + thread.block(0);
+  thread.fence();
+  thread.sync();
+  if (thread.index() == 0) {
+    const std::uint32_t before = thread.atomic_add(arrivals, 1U);
+    flag.store(flag_at, before + 1 == static_cast<std::uint32_t>(call.splits) ? 1U : 0U);
+  }
+  thread.sync();
+  if (flag.load(flag_at) == 0) return;
+  thread.fence();
+  for (int e = thread.index(); e < block.rows * block.tokens; e += block.threads) {
+    const int token = block.token + e / block.rows;
+    const int row = block.row + e % block.rows;
+    if (token >= call.tokens || row >= call.weight.rows) continue;
+    float sum = 0.0F;
+    for (int s = 0; s < call.splits; ++s) {
+      sum += thread.read_shared_by_blocks(call.partials + (std::int64_t{s} * call.tokens + token) * call.weight.rows +
+                                          row);
+    }
+    call.output.store(token, row, sum);
+  }
+  if (thread.index() == 0) *arrivals = 0;
+}
+
+}  // namespace lowbit::kernels::cuda

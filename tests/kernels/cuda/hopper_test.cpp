@@ -1,0 +1,273 @@
+#include "kernels/cuda/hopper.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <functional>
+
+#include "../guarded.h"
+#include "../kernel_cases.h"
+#include "float64_bound.h"
+#include "group_emulator.h"
+#include "kernels/cuda/hopper_dispatch.h"
+#include "kernels/cuda/pack.h"
+#include "on_device.h"
+#include "support/source_folder.h"
+
+// Hopper's kernel on the model of a GPU, as far as that models copies in bulk and products of groups, against float64.
+namespace lowbit::kernels::cuda {
+namespace {
+
+using kernels::testing::Guarded;
+using kernels::testing::make_input;
+using kernels::testing::make_weight;
+using kernels::testing::WeightCase;
+using testing::as_numbers;
+using testing::EmulatedThread;
+using testing::expect_close;
+using testing::GroupThread;
+using testing::OnDevice;
+
+// "A 3 5 0 9": operand, thread, value, row, column; "B 16 3 9 208": tokens, token, depth, place; and descriptors.
+TEST(CudaGroupOperands, EqualCuTes) {
+  std::ifstream file(lowbit::testing::source_folder() / "tests/golden/kernels/cuda_group_operands.txt");
+  std::string kind;
+  int count = 0;
+  for (std::int64_t a = 0, b = 0, c = 0, d = 0; file >> kind >> a >> b; ++count) {
+    const int first = static_cast<int>(a);
+    if (kind == "descriptor") {
+      const auto depth_bytes = static_cast<std::uint32_t>(2 * operand_offset(first, 0, 8));
+      const auto token_bytes = static_cast<std::uint32_t>(2 * operand_offset(first, 8, 0));
+      ASSERT_EQ(operand_descriptor(0, depth_bytes, token_bytes), static_cast<std::uint64_t>(b)) << a << " tokens";
+      continue;
+    }
+    file >> c >> d;
+    const int second = static_cast<int>(b);
+    if (kind == "B") {
+      ASSERT_EQ(operand_offset(first, second, static_cast<int>(c)), d)
+          << a << " tokens, token " << b << ", depth " << c;
+    } else {
+      const Element at = kind == "A" ? element_of_group_a16(first, second) : element_of_group_c(first, second);
+      ASSERT_EQ(std::pair(at.row, at.column), std::pair(static_cast<int>(c), static_cast<int>(d)))
+          << kind << ", thread " << a << ", value " << b;
+    }
+  }
+  EXPECT_EQ(count, 128 * 8 + 128 * 8 + (16 + 32 + 64 + 128) * 16 + 4);
+}
+
+TEST(CudaGroupOperands, KeepTheirAddressApart) {
+  EXPECT_EQ(operand_descriptor(0x38010, 0, 0), 0x3801U);
+  EXPECT_EQ(operand_descriptor(227 * 1024, 2048, 128) & 0xFFFFU, 227U * 64U);
+}
+
+template <typename Thread>
+struct TestLauncher {
+  std::uint64_t seed;
+  template <typename Kernel, typename Call>
+  bool launch(const GridSize& size, const Call& call) const {
+    const testing::Grid grid = {{size.blocks[0], size.blocks[1], size.blocks[2]}, Kernel::kThreads, size.shared_bytes};
+    testing::launch<Thread>(grid, seed, [&](Thread& thread) { Kernel::run(thread, call); });
+    return true;
+  }
+};
+
+std::vector<std::uint16_t> arrange(const Matrix& weight, const std::vector<std::uint16_t>& input, int tokens,
+                                   const std::int32_t* sources = nullptr) {
+  std::vector<std::uint16_t> result(static_cast<std::size_t>(hopper_input_size(weight, tokens)), 0xFFFFU);
+  Guarded<std::uint16_t> x(input.size(), Guarded<std::uint16_t>::Side::kEnd);
+  x.assign(input.data());
+  const OperandCall call = {x.data(),     weight.columns,        tokens,       weight.columns, sources,
+                            weight.steps, hopper_tokens(tokens), result.data()};
+  TestLauncher<EmulatedThread> launcher{7};
+  EXPECT_TRUE(dispatch_arrange_operands(call, launcher));
+  return result;
+}
+
+TEST(CudaOperandArrangement, PutsEveryNumberAtItsPlace) {
+  Matrix weight{};
+  weight.steps = 9;  // more than the columns fill, and a chunk that three are lacking of
+  std::vector<std::int32_t> sources;
+  for (int place = 0; place < weight.steps * kStepColumns; ++place) sources.push_back((place * 7 + 3) % 300 - 50);
+  // Rows of 208 begin on 16 bytes, those of 201 do not.
+  for (const auto& [tokens, columns] : {std::pair(3, 201), {20, 208}, {40, 201}, {130, 208}}) {
+    weight.columns = columns;
+    std::vector<std::uint16_t> input(static_cast<std::size_t>(tokens * weight.columns));
+    for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<std::uint16_t>(i + 1);
+    const int block = hopper_tokens(tokens);
+    for (const bool moved : {false, true}) {
+      const std::vector<std::uint16_t> found = arrange(weight, input, tokens, moved ? sources.data() : nullptr);
+      for (int token = 0; token < (tokens + block - 1) / block * block; ++token) {
+        for (int place = 0; place < chunks_of(weight) * 128; ++place) {
+          const int of_chunk = place / 128 * 128;
+          const auto at = (token / block * chunks_of(weight) + place / 128) * block * 128 +
+                          operand_offset(block, token % block, place % 128);
+          int column = of_chunk + column_of_depth(place % 128);
+          if (moved) column = column < weight.steps * kStepColumns ? sources[static_cast<std::size_t>(column)] : -1;
+          const bool present = token < tokens && column >= 0 && column < weight.columns;
+          const int expected = present ? input[static_cast<std::size_t>(token * weight.columns + column)] : 0;
+          ASSERT_EQ(found[static_cast<std::size_t>(at)], expected) << "token " << token << ", place " << place;
+        }
+      }
+    }
+  }
+}
+
+template <typename Number>
+std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>& input, int tokens, int splits = 1,
+                       std::uint64_t seed = 1) {
+  const Matrix& matrix = weight.matrix();
+  const std::vector<std::uint16_t> arranged = arrange(matrix, input, tokens);
+  Guarded<std::uint16_t> x(arranged.size(), Guarded<std::uint16_t>::Side::kEnd);
+  x.assign(arranged.data());
+  const auto outputs = static_cast<std::size_t>(tokens) * static_cast<std::size_t>(matrix.rows);
+  std::vector<float> y(outputs, std::nanf(""));
+  std::vector<float> partials(outputs * static_cast<std::size_t>(splits), std::nanf(""));
+  std::vector<std::uint32_t> arrivals(64, 0);
+  const HalfProduct call = {matrix,
+                            x.data(),
+                            0,
+                            0,
+                            tokens,
+                            true,
+                            {y.data(), matrix.rows, NumberKind::kFloat32, nullptr, nullptr, 0},
+                            splits,
+                            partials.data(),
+                            arrivals.data()};
+  TestLauncher<GroupThread> launcher{seed};
+  EXPECT_TRUE((dispatch_hopper<Number, 4>(call, launcher)));
+  EXPECT_EQ(arrivals, std::vector<std::uint32_t>(arrivals.size(), 0));
+  return y;
+}
+
+template <typename Number>
+void expect_product(const WeightCase& c, int tokens, int splits = 1) {
+  const UnpackedWeight weight = make_weight(c);
+  const OnDevice device(pack(PackedWeight::pack(weight.view())));
+  const auto input = as_numbers<Number>(make_input(tokens, c.columns));
+  expect_close<Number>(run<Number>(device, input, tokens, splits), weight, input, tokens, c);
+}
+
+TEST(CudaHopperProduct, EqualsFloat64WithinItsRoundings) {
+  for (const std::int64_t columns : {1, 31, 64, 129, 576, 1200}) {
+    for (const std::int64_t group : {32, 64, 96, 128, 160, 4096}) expect_product<Float16>({17, columns, group, 4}, 16);
+  }
+  expect_product<BFloat16>({150, 576, 64, 4, Decoding::kWholeZero, true}, 20);
+  expect_product<Float16>({40, 576, 128, 4, Decoding::kWholeZero, false, ScaleStorage::kFloat32}, 40);
+  expect_product<BFloat16>({128, 264, 256, 4, Decoding::kWholeZero, false, ScaleStorage::kBFloat16}, 130);
+}
+
+// More chunks than a block has stages: each is filled again, of every size of block.
+TEST(CudaHopperProduct, UsesItsStagesAgain) {
+  for (const int tokens : {16, 32, 64}) expect_product<Float16>({20, 2304, 128, 4}, tokens);
+  expect_product<BFloat16>({20, 1536, 96, 4}, 65);
+}
+
+TEST(CudaHopperProduct, AddsSplitsInOrder) {
+  const WeightCase c = {130, 1184, 128, 4};
+  for (const int splits : {2, 3, 10}) expect_product<Float16>(c, 33, splits);
+  const OnDevice device(pack(PackedWeight::pack(make_weight(c).view())));
+  const auto input = as_numbers<Float16>(make_input(20, c.columns));
+  const std::vector<float> first = run<Float16>(device, input, 20, 3, 1);
+  for (const std::uint64_t seed : {2U, 3U, 4U}) EXPECT_EQ(run<Float16>(device, input, 20, 3, seed), first);
+}
+
+TEST(CudaHopperProduct, GivesATokenTheSameBitsInBlocksOfEverySize) {
+  const WeightCase c = {20, 576, 128, 4};
+  const OnDevice device(pack(PackedWeight::pack(make_weight(c).view())));
+  const auto input = as_numbers<BFloat16>(make_input(70, c.columns));
+  const std::vector<float> all = run<BFloat16>(device, input, 70);
+  for (const int tokens : {1, 17, 33}) {
+    const std::vector<std::uint16_t> part(input.begin(), input.begin() + tokens * c.columns);
+    const std::vector<float> found = run<BFloat16>(device, part, tokens);
+    EXPECT_TRUE(std::equal(found.begin(), found.end(), all.begin())) << tokens << " tokens";
+  }
+}
+
+TEST(CudaHopperProduct, KeepsWhatIsNotFiniteInItsOwnToken) {
+  const WeightCase c = {20, 160, 64, 4};
+  const OnDevice device(pack(PackedWeight::pack(make_weight(c).view())));
+  std::vector<float> values = make_input(4, c.columns);
+  const auto clean = run<Float16>(device, as_numbers<Float16>(values), 4);
+  values[static_cast<std::size_t>(c.columns + 7)] = std::nanf("");
+  const auto found = run<Float16>(device, as_numbers<Float16>(values), 4);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    EXPECT_TRUE(i / 20 == 1 ? std::isnan(found[i]) : found[i] == clean[i]) << i;
+  }
+}
+
+TEST(CudaHopperSchedule, FillsTheGpuWithSplitsThatTokensDoNotChange) {
+  Matrix weight{};
+  weight.rows = 11008;
+  weight.steps = 128;
+  for (const int tokens : {1, 16, 64, 128}) EXPECT_EQ(HopperSchedule(weight, tokens, 132).splits, 3) << tokens;
+  EXPECT_EQ(HopperSchedule(weight, 129, 132).splits, 1);
+  weight.steps = 18;  // 5 chunks
+  EXPECT_EQ(HopperSchedule(weight, 16, 132).splits, 1);
+  EXPECT_EQ(HopperSchedule(weight, 16, 132).partial_floats(weight, 16), 0U);
+}
+
+// A model that lets everything pass would prove nothing.
+std::string failure_of(const std::function<void(GroupThread&)>& kernel) {
+  try {
+    testing::launch<GroupThread>({{1, 1, 1}, 128, 1024}, 1, kernel);
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+alignas(16) constexpr std::uint32_t kNumbers[64] = {1, 2, 3, 4};
+
+void start(GroupThread& thread) {
+  if (thread.index() == 0) thread.start_barrier(64, 1);
+  thread.sync();
+}
+
+TEST(GroupEmulator, NoticesAReadBeforeTheCopyArrived) {
+  EXPECT_THAT(failure_of([](GroupThread& thread) {
+                start(thread);
+                if (thread.index() != 0) return;
+                thread.expect(64, 16);
+                thread.copy_bulk(0, kNumbers, 16, 64);
+                (void)thread.shared<std::uint32_t>().load(0);
+              }),
+              ::testing::HasSubstr("reads word 0 of shared memory while a copy is on its way"));
+}
+
+TEST(GroupEmulator, NoticesWhoWaitsForBytesThatNobodyCopies) {
+  EXPECT_THAT(failure_of([](GroupThread& thread) {
+                start(thread);
+                if (thread.index() == 0) {
+                  thread.expect(64, 32);
+                  thread.copy_bulk(0, kNumbers, 16, 64);
+                }
+                thread.wait_barrier(64, 0);
+              }),
+              ::testing::HasSubstr("every thread waits"));
+}
+
+TEST(GroupEmulator, ReadsOperandsWhenTheGroupWaits) {
+  std::vector<float> sums(128);
+  EXPECT_EQ(failure_of([&](GroupThread& thread) {
+              start(thread);
+              if (thread.index() == 0) {
+                thread.expect(64, 256);
+                thread.copy_bulk(0, kNumbers, 256, 64);
+              }
+              thread.wait_barrier(64, 0);
+              float own[2][4] = {};
+              std::uint32_t left[4] = {};
+              thread.begin_group_products();
+              thread.multiply_group(Float16{}, own, left, operand_descriptor(0, 0, 0), false);
+              thread.commit_group_products();
+              left[0] = as_half(std::nanf(""));  // too early
+              thread.wait_group_products<0>();
+              sums[static_cast<std::size_t>(thread.index())] = own[0][0];
+            }),
+            "");
+  EXPECT_TRUE(std::isnan(sums[0]));
+}
+
+}  // namespace
+}  // namespace lowbit::kernels::cuda
