@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "attention.h"
 #include "random_weights.h"
 #include "stages.h"
 
@@ -31,7 +32,7 @@ struct Case {
 };
 
 constexpr float kScale = 0.125F;
-constexpr int kGroup = 32;
+constexpr int kGroup = kCacheGroup;
 
 // One side of the cache on the GPU; all its tokens are rounded.
 class Side {
@@ -41,8 +42,8 @@ class Side {
         capacity_((c.length + kGroup - 1) / kGroup * kGroup),
         numbers_(gpu, make_input(static_cast<std::int64_t>(c.numbers(capacity_)), seed)),
         words_(gpu, c.numbers(capacity_) * static_cast<std::size_t>(bits) / 32),
-        scales_(gpu, scale_count(c, of_tokens, capacity_)),
-        minima_(gpu, scale_count(c, of_tokens, capacity_)) {
+        scales_(gpu, scale_count(c.sequences * c.heads, c.channels, capacity_, of_tokens)),
+        minima_(gpu, scale_count(c.sequences * c.heads, c.channels, capacity_, of_tokens)) {
     store_ = {words_.data(),
               scales_.data(),
               minima_.data(),
@@ -95,11 +96,6 @@ class Side {
   }
 
  private:
-  static std::size_t scale_count(const Case& c, bool of_tokens, int capacity) {
-    const int of_head = of_tokens ? capacity / kGroup * c.channels : capacity * ((c.channels + kGroup - 1) / kGroup);
-    return static_cast<std::size_t>(c.sequences * c.heads * of_head);
-  }
-
   const Gpu& gpu_;
   int capacity_;
   Buffer<float> numbers_;

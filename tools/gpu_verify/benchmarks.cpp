@@ -54,6 +54,7 @@ void add_ours(Contest& contest, const Case& c, bool hopper) {
 std::vector<std::string> benchmark_cases(const Settings& settings) {
   std::vector<std::string> names;
   for (const Case& c : chosen_cases(settings)) names.push_back(c.name());
+  for (const std::string& name : attention_speed_cases(settings)) names.push_back(name);
   return names;
 }
 
@@ -77,6 +78,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
     }
     contest.run(settings.repetitions, c.name(), results);
   }
+  run_attention_speed(gpu, settings, results);
 }
 
 void run_smoke(const Gpu& gpu, const Settings& settings, Results& results) {

@@ -23,12 +23,15 @@ void run_attention(const Gpu& gpu, const Settings& settings, Results& results);
 void run_repetition(const Gpu& gpu, const Settings& settings, Results& results);
 /// Headline shapes first; ours and cuBLAS in turn.
 void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results);
+/// Of them: attention to a cache of codes, and keys rounded into one.
+void run_attention_speed(const Gpu& gpu, const Settings& settings, Results& results);
 /// Each main kernel once, for ncu.
 void run_profile(const Gpu& gpu, const Settings& settings, Results& results);
 
 /// Names of the cases that a stage would run.
 [[nodiscard]] std::vector<std::string> correctness_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> attention_cases(const Settings& settings);
+[[nodiscard]] std::vector<std::string> attention_speed_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> benchmark_cases(const Settings& settings);
 
 }  // namespace lowbit::gpu_verify
