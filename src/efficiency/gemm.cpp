@@ -9,11 +9,11 @@
 #include <memory>
 
 #include "efficiency/clock.h"
+#include "efficiency/gemm_device.h"
+#include "efficiency/gemm_operands.h"
 #include "lowbit/base/error.h"
-#include "lowbit/base/random.h"
 #include "lowbit/efficiency/machine.h"
 #include "lowbit/kernels/api.h"
-#include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/packed.h"
 #include "lowbit/tensor/parallel.h"
 
@@ -24,7 +24,6 @@ namespace {
 using kernels::Arithmetic;
 using kernels::PackedWeight;
 
-constexpr std::int64_t kColdBytes = std::int64_t{256} << 20;
 constexpr std::int64_t kMostColdTokens = 4;  // above these the product, not the memory, takes the time
 
 // One implementation with its operands, which it keeps alive.
@@ -35,51 +34,6 @@ struct Contender {
   std::vector<double> seconds;
   std::vector<double> processor_seconds;
 };
-
-// Numbers that repeat after a prime count: drawing 16 million each would take longer than the products.
-std::vector<float> random_numbers(std::int64_t count, std::string_view name) {
-  constexpr std::size_t kDrawn = 65521;
-  const Random random(1, name);
-  std::vector<float> drawn(std::min(kDrawn, static_cast<std::size_t>(count)));
-  for (std::size_t i = 0; i < drawn.size(); ++i) drawn[i] = static_cast<float>(random.normal(i));
-  std::vector<float> numbers(static_cast<std::size_t>(count));
-  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = drawn[i % drawn.size()];
-  return numbers;
-}
-
-at::Tensor random_matrix(std::int64_t rows, std::int64_t columns, std::string_view name) {
-  return tensor_of(random_numbers(rows * columns, name)).view({rows, columns});
-}
-
-PackedWeight random_weight(const GemmBenchOptions& options, int bits, std::int64_t group) {
-  const Random random(bits, "bench/codes");
-  std::vector<std::uint8_t> codes(static_cast<std::size_t>(options.rows * options.columns));
-  for (std::size_t i = 0; i < codes.size(); i += 8) {
-    std::uint64_t drawn = random.bits(i);
-    for (std::size_t j = i; j < std::min(i + 8, codes.size()); ++j, drawn >>= 8) {
-      codes[j] = static_cast<std::uint8_t>(drawn & ((1U << bits) - 1U));
-    }
-  }
-  kernels::CanonicalWeight weight;
-  weight.rows = options.rows;
-  weight.columns = options.columns;
-  weight.group = group == -1 ? options.columns : group;
-  weight.groups = (options.columns - 1) / weight.group + 1;
-  weight.bits = bits;
-  weight.scale_storage = kernels::ScaleStorage::kFloat16;
-  std::vector<float> scales;
-  std::vector<float> zeros;
-  for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(weight.rows * weight.groups); ++i) {
-    scales.push_back(static_cast<float>(1024 + random.below(2 * i, 1024)) / 65536.0F);
-    zeros.push_back(static_cast<float>(random.below(2 * i + 1, std::uint64_t{1} << bits)));
-  }
-  weight.codes = codes;
-  weight.scales = scales;
-  weight.zeros = zeros;
-  return PackedWeight::pack(weight, pool_executor());
-}
-
-std::int64_t copies_of(std::int64_t bytes, bool cold) { return cold ? kColdBytes / bytes + 2 : 1; }
 
 void check(const GemmBenchOptions& options) {
   constexpr std::int64_t kMost = 65536;
@@ -101,6 +55,12 @@ void check(const GemmBenchOptions& options) {
     if (group != -1 && group < 1) {
       fail(ErrorCode::kConfig, "bench gemm: groups of {} columns, expected at least 1, or -1 for one a row", group);
     }
+  }
+  if (!options.device.is_cpu()) {
+    if (options.backend.empty()) return;
+    fail(ErrorCode::kConfig,
+         "bench gemm: backend '{}' is one of the CPU's, and the device is '{}'; leave one of them out", options.backend,
+         options.device.str());
   }
   // A backend that cannot be had is told before anything is measured.
   GemmBenchOptions smallest = options;
@@ -174,8 +134,7 @@ class GemmBencher {
     for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kInt16, Arithmetic::kFloat32}) {
       const kernels::Choice choice = kernels::explain(weight, arithmetic, tokens, options_.backend);
       Contender contender;
-      contender.timing.name = fmt::format("{}, {} bits, {}", kernels::arithmetic_name(arithmetic), bits,
-                                          group == -1 ? std::string("one a row") : fmt::format("group {}", group));
+      contender.timing.name = product_name(kernels::arithmetic_name(arithmetic), bits, group);
       contender.timing.kernel = choice.backend + ": " + choice.kernel;
       contender.timing.weight_bytes = weight.bytes();
       contender.copies = static_cast<std::int64_t>(weights.size());
@@ -226,6 +185,15 @@ class GemmBencher {
   std::vector<Contender> contenders_;
 };
 
+void measure_device(GemmBench& bench, std::int64_t least_bytes, Progress& progress) {
+  const MachinePeaks peaks = probe_device(bench.options.device, {std::max<std::int64_t>(least_bytes, 1), kColdBytes});
+  bench.device = peaks.device;
+  bench.warm_bandwidth = peaks.bandwidths[0].second;
+  bench.cold_bandwidth = peaks.bandwidths[1].second;
+  bench.peaks = peaks.units;
+  bench.timings = time_device_products(bench.options, progress);
+}
+
 }  // namespace
 
 GemmBench run_gemm_bench(const GemmBenchOptions& options, Progress& progress) {
@@ -237,9 +205,13 @@ GemmBench run_gemm_bench(const GemmBenchOptions& options, Progress& progress) {
   double loads[1] = {};
   if (::getloadavg(loads, 1) == 1) bench.load_average = loads[0];
   const int bits = options.bits.empty() ? 4 : *std::ranges::min_element(options.bits);
+  const std::int64_t least_bytes = options.rows * options.columns * bits / 8;
+  if (!options.device.is_cpu()) {
+    measure_device(bench, least_bytes, progress);
+    return bench;
+  }
   constexpr int kPasses = 60;
-  bench.warm_bandwidth = kernels::read_bandwidth(static_cast<std::size_t>(options.rows * options.columns * bits / 8),
-                                                 kPasses, pool_executor());
+  bench.warm_bandwidth = kernels::read_bandwidth(static_cast<std::size_t>(least_bytes), kPasses, pool_executor());
   bench.cold_bandwidth = kernels::read_bandwidth(kColdBytes, kPasses, pool_executor());
   bench.peaks = kernels::unit_peaks();
   const double wall = wall_seconds();

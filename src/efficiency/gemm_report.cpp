@@ -18,6 +18,24 @@ double over_float32(const GemmBench& bench, const GemmTiming& timing) {
   return 0.0;
 }
 
+std::string head_of(const GemmBench& bench) {
+  const bool own = bench.device.empty();
+  std::string text = fmt::format("{} x {} on ", bench.options.rows, bench.options.columns);
+  if (own) {
+    text += fmt::format("{}, {} threads, load {:.1f}, {:.0f} % of the processor's time\n", bench.processor,
+                        bench.threads, bench.load_average, 100 * bench.processor_share);
+  } else {
+    text += fmt::format("{}, launched by {}, load {:.1f}\n", bench.device, bench.processor, bench.load_average);
+  }
+  text += fmt::format("{}: {:.1f} GB/s as warm as the weights, {:.1f} GB/s from memory\n", own ? "reads" : "copies",
+                      bench.warm_bandwidth / kGiga, bench.cold_bandwidth / kGiga);
+  for (const kernels::UnitPeak& peak : bench.peaks) {
+    text += fmt::format("peak{}: {:.0f} G/s, {}\n", own ? " of one thread" : "", peak.operations_per_second / kGiga,
+                        peak.name);
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string gemm_bench_json(const GemmBench& bench) {
@@ -31,7 +49,9 @@ std::string gemm_bench_json(const GemmBench& bench) {
   json["processor_share"] = bench.processor_share;
   json["warm_bandwidth"] = bench.warm_bandwidth;
   json["cold_bandwidth"] = bench.cold_bandwidth;
-  for (const kernels::UnitPeak& peak : bench.peaks) json["peaks_of_one_thread"][peak.name] = peak.operations_per_second;
+  if (!bench.device.empty()) json["device"] = bench.device;
+  const char* const peaks = bench.device.empty() ? "peaks_of_one_thread" : "peaks_of_the_device";
+  for (const kernels::UnitPeak& peak : bench.peaks) json[peaks][peak.name] = peak.operations_per_second;
   for (const GemmTiming& timing : bench.timings) {
     json["timings"].push_back({{"name", timing.name},
                                {"kernel", timing.kernel},
@@ -48,14 +68,7 @@ std::string gemm_bench_json(const GemmBench& bench) {
 }
 
 std::string gemm_bench_table(const GemmBench& bench) {
-  std::string text = fmt::format("{} x {} on {}, {} threads, load {:.1f}, {:.0f} % of the processor's time\n",
-                                 bench.options.rows, bench.options.columns, bench.processor, bench.threads,
-                                 bench.load_average, 100 * bench.processor_share);
-  text += fmt::format("reads: {:.1f} GB/s as warm as the weights, {:.1f} GB/s from memory\n",
-                      bench.warm_bandwidth / kGiga, bench.cold_bandwidth / kGiga);
-  for (const kernels::UnitPeak& peak : bench.peaks) {
-    text += fmt::format("peak of one thread: {:.0f} G/s, {}\n", peak.operations_per_second / kGiga, peak.name);
-  }
+  std::string text = head_of(bench);
   text += fmt::format("\n{:>6} {:<4}  {:<28} {:>10} {:>6} {:>8} {:>7} {:>7}  {}\n", "tokens", "", "product",
                       "median ms", "+- %", "cpu ms", "Gop/s", "GB/s", "x float32, kernel");
   for (const GemmTiming& timing : bench.timings) {

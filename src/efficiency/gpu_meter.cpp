@@ -63,4 +63,20 @@ double GpuMeter::joules() const {
   return static_cast<double>(millijoules) * 1e-3;
 }
 
+std::string gpu_names(const char* driver, const char* management) {
+  void* cuda = ::dlopen(driver, RTLD_NOW | RTLD_LOCAL);
+  if (cuda == nullptr) return "";
+  const auto start = function<int(unsigned)>(cuda, "cuInit");
+  const auto counted = function<int(int*)>(cuda, "cuDeviceGetCount");
+  int count = 0;
+  if (start == nullptr || counted == nullptr || start(0) != 0 || counted(&count) != 0) return "";
+  std::string names;
+  for (int index = 0; index < count; ++index) {
+    const std::string name = GpuMeter(index, driver, management).name();
+    if (index > 0) names += ", ";
+    names += name.empty() ? "unknown" : name;
+  }
+  return names;
+}
+
 }  // namespace lowbit

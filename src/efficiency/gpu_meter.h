@@ -24,4 +24,7 @@ class GpuMeter {
   std::string obstacle_;
 };
 
+/// Of all GPUs that CUDA shows, in its order: "NVIDIA H100 80GB HBM3, unknown"; empty where there is none.
+[[nodiscard]] std::string gpu_names(const char* driver, const char* management);
+
 }  // namespace lowbit

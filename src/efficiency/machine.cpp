@@ -63,6 +63,8 @@ MachinePeaks probe_device(at::Device device, const std::vector<std::int64_t>& si
   return peaks;
 }
 
+std::string gpu_names() { return gpu_names("libcuda.so.1", "libnvidia-ml.so.1"); }
+
 std::string machine_json(const MachinePeaks& peaks) {
   Json json = {{"processor", peaks.processor}, {"threads", peaks.threads}, {"load_average", peaks.load_average}};
   if (!peaks.device.empty()) json["device"] = peaks.device;

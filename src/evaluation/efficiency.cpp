@@ -69,16 +69,18 @@ std::int64_t Efficiency::tokens(const Tokenizer&, const DatasetCatalog&) const {
 
 // A measured time holds for the machine that took it.
 Hash Efficiency::key(const Tokenizer&, const DatasetCatalog&) const {
-  return Hasher()
-      .add("efficiency")
+  Hasher key;
+  key.add("efficiency")
       .add(version())
       .add(options_.prompt)
       .add(options_.new_tokens)
       .add(options_.batch)
       .add(options_.repetitions)
       .add(processor_name())
-      .add(std::int64_t{thread_count()})
-      .finish();
+      .add(std::int64_t{thread_count()});
+  const std::string gpus = gpu_names();
+  if (!gpus.empty()) key.add(gpus);
+  return key.finish();
 }
 
 EvaluationResult Efficiency::run(const EvaluationContext& context) const {

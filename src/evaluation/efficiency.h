@@ -16,7 +16,8 @@ struct EfficiencyOptions {
 };
 
 /// How fast a model reads prompts and tokens on this machine, beside what the machine's peaks allow. The headline is
-/// tokens decoded a second; an item is one repetition. Its results belong to the processor and the number of threads.
+/// tokens decoded a second; an item is one repetition. Its results belong to the processor, the number of
+/// threads and the GPUs.
 class Efficiency : public Evaluation {
  public:
   explicit Efficiency(const EfficiencyOptions& options) : options_(options) {}

@@ -57,6 +57,23 @@ TEST(GemmBench, WritesWhatItMeasured) {
   EXPECT_THAT(gemm_bench_table(bench), ::testing::HasSubstr("2.00, avx2: panels of bytes\n"));
 }
 
+TEST(GemmBench, WritesTheDeviceThatItMeasured) {
+  GemmBench bench;
+  bench.options = small_options();
+  bench.processor = "Some Processor";
+  bench.device = "Some GPU, cuda:0";
+  bench.warm_bandwidth = 2e12;
+  bench.cold_bandwidth = 1e12;
+  bench.peaks = {{"bfloat16 products, LibTorch", 7e14}};
+  const Json json = parse_json(gemm_bench_json(bench), "bench");
+  EXPECT_EQ(json["device"], "Some GPU, cuda:0");
+  EXPECT_EQ(json["peaks_of_the_device"]["bfloat16 products, LibTorch"], 7e14);
+  EXPECT_THAT(gemm_bench_table(bench),
+              ::testing::StartsWith("64 x 96 on Some GPU, cuda:0, launched by Some Processor, load 0.0\n"
+                                    "copies: 2000.0 GB/s as warm as the weights, 1000.0 GB/s from memory\n"
+                                    "peak: 700000 G/s, bfloat16 products, LibTorch\n"));
+}
+
 TEST(GemmBench, RefusesOptionsThatMakeNoSense) {
   const auto text = [](auto&& spoil) {
     GemmBenchOptions options = small_options();
@@ -71,6 +88,12 @@ TEST(GemmBench, RefusesOptionsThatMakeNoSense) {
   EXPECT_EQ(text([](GemmBenchOptions& o) { o.bits = {9}; }), "bench gemm: 9 bits, expected 2 to 8");
   EXPECT_EQ(text([](GemmBenchOptions& o) { o.groups = {0}; }),
             "bench gemm: groups of 0 columns, expected at least 1, or -1 for one a row");
+  EXPECT_EQ(
+      text([](GemmBenchOptions& o) {
+        o.device = at::Device(at::kPrivateUse1, 0);
+        o.backend = "avx2";
+      }),
+      "bench gemm: backend 'avx2' is one of the CPU's, and the device is 'privateuseone:0'; leave one of them out");
   EXPECT_THAT(text([](GemmBenchOptions& o) { o.backend = "sse9"; }),
               ::testing::StartsWith("kernels: unknown backend 'sse9' in the option; this build has 'reference'"));
 }

@@ -33,5 +33,16 @@ TEST(GpuMeter, SaysWhyItReadsNothing) {
   ::unsetenv("FAKE_DRIVER_MILLIJOULES");
 }
 
+TEST(GpuNames, AreThoseThatCudaShows) {
+  ::setenv("FAKE_DRIVER_GPUS", "2", 1);
+  EXPECT_EQ(gpu_names(LOWBIT_FAKE_DRIVER, LOWBIT_FAKE_DRIVER), "unknown, a GPU of the tests");
+  EXPECT_EQ(gpu_names(LOWBIT_FAKE_DRIVER, "libno_such_library.so"), "unknown, unknown");
+  ::setenv("FAKE_DRIVER_START", "100", 1);  // there is no device
+  EXPECT_EQ(gpu_names(LOWBIT_FAKE_DRIVER, LOWBIT_FAKE_DRIVER), "");
+  ::unsetenv("FAKE_DRIVER_START");
+  ::unsetenv("FAKE_DRIVER_GPUS");
+  EXPECT_EQ(gpu_names("libno_such_driver.so", LOWBIT_FAKE_DRIVER), "");
+}
+
 }  // namespace
 }  // namespace lowbit

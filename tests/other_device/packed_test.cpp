@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "lowbit/efficiency/gemm.h"
 #include "lowbit/formats/pack_weight.h"
 #include "lowbit/model/decoder.h"
 #include "lowbit/tensor/device_packed.h"
@@ -243,6 +244,30 @@ TEST_F(PackedOnOtherDevice, SaysThatItsKernelsAreMissing) {
   const auto model = open(run, "out", Execution::kAuto, true);
   (void)logits(*model);
   EXPECT_THAT(model->products(), Each(Field(&ProductRecord::reason, text)));
+}
+
+TEST_F(PackedOnOtherDevice, IsTimedBesideLibTorch) {
+  GemmBenchOptions options;
+  options.rows = 16;
+  options.columns = 32;
+  options.tokens = {65};  // so many that weights are not copied until they fill 256 MiB
+  options.bits = {4};
+  options.groups = {-1};
+  options.repetitions = 3;
+  options.device = stand_in();
+  const GemmBench bench = run_gemm_bench(options, *silent_progress());
+  std::vector<std::string> products;
+  for (const GemmTiming& timing : bench.timings) {
+    products.push_back(timing.name + "; " + timing.kernel);
+    EXPECT_GT(timing.seconds.fastest, 0.0);
+    EXPECT_EQ(timing.operations, 2.0 * 65 * 16 * 32);
+  }
+  EXPECT_THAT(products, ::testing::ElementsAre("LibTorch float32; ", "LibTorch bfloat16; ",
+                                               "int8, 4 bits, one a row; cuda: integers",
+                                               "int16, 4 bits, one a row; cuda: integers, two planes",
+                                               "bfloat16, 4 bits, one a row; cuda: skinny"));
+  EXPECT_EQ(bench.device, stand_in().str());
+  EXPECT_GT(bench.cold_bandwidth, 0.0);
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ void add_gemm(CLI::App& command, Session& session) {
   CLI::App* gemm = command.add_subcommand("gemm", "Time packed products beside LibTorch's");
   struct Arguments {
     GemmBenchOptions options;
+    std::string device = "cpu";
     bool json = false;
   };
   auto arguments = std::make_shared<Arguments>();
@@ -35,11 +36,13 @@ void add_gemm(CLI::App& command, Session& session) {
   gemm->add_option("--group", options.groups, "Columns that share a scale; -1: all of a row")->capture_default_str();
   gemm->add_option("--repetitions", options.repetitions, "Runs that are timed")->capture_default_str();
   gemm->add_option("--backend", options.backend, "Kernels to use, e.g. avx2; by default the fastest");
+  gemm->add_option("--device", arguments->device, kDeviceHelp)->capture_default_str();
   gemm->add_flag("--json", arguments->json, "Print JSON");
   session.add_compute_options(*gemm);
   gemm->callback([arguments, &session] {
     session.command = [arguments, &session] {
       session.start();
+      arguments->options.device = compute_device(arguments->device);
       const GemmBench bench = run_gemm_bench(arguments->options, *session.progress());
       fmt::print("{}", arguments->json ? gemm_bench_json(bench) : gemm_bench_table(bench));
       return 0;

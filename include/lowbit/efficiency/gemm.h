@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -17,7 +19,8 @@ struct GemmBenchOptions {
   std::vector<int> bits = {4, 8};
   std::vector<std::int64_t> groups = {128};  ///< -1: one a row
   int repetitions = 15;
-  std::string backend;  ///< as in kernels::Product
+  std::string backend;  ///< as in kernels::Product; the CPU's
+  at::Device device = at::kCPU;
 };
 
 /// Seconds of single runs.
@@ -43,12 +46,15 @@ struct GemmBench {
   GemmBenchOptions options;
   int threads = 0;
   std::string processor;
+  std::string device;       ///< "NVIDIA H100, cuda:0"; empty for the CPU
   double load_average = 0;  ///< over the minute before
   /// Processor time over wall-clock time and threads while packed products ran; below 0.97 others were in the way.
   double processor_share = 0;
-  double warm_bandwidth = 0;             ///< bytes a second, read from as many bytes as the smallest packed weight has
-  double cold_bandwidth = 0;             ///< likewise from 256 MiB
-  std::vector<kernels::UnitPeak> peaks;  ///< of one thread
+  /// Bytes a second, read from as many bytes as the smallest packed weight has; of a device: read and written by
+  /// copies.
+  double warm_bandwidth = 0;
+  double cold_bandwidth = 0;             ///< likewise of 256 MiB
+  std::vector<kernels::UnitPeak> peaks;  ///< of one thread, or of the device
   std::vector<GemmTiming> timings;
 };
 

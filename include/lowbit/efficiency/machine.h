@@ -34,5 +34,7 @@ struct MachinePeaks {
 
 /// "AMD EPYC", as the system names it; "unknown" where it does not.
 [[nodiscard]] std::string processor_name();
+/// Of all GPUs of NVIDIA's that this program may use, in their order; empty where there is none.
+[[nodiscard]] std::string gpu_names();
 
 }  // namespace LOWBIT_EXPORT
