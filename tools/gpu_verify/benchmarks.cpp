@@ -68,7 +68,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
   Matrices matrices;
   for (const Case& c : chosen_cases(settings)) {
     Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes);
-    add_ours(contest, c, gpu.facts().major == 9);
+    add_ours(contest, c, settings.hopper && gpu.facts().major == 9);
     if (cublas) {
       contest.add_rival(*cublas, RivalKind::kFloat16);
       contest.add_rival(*cublas, RivalKind::kBFloat16);
@@ -119,7 +119,8 @@ void run_smoke(const Gpu& gpu, const Settings& settings, Results& results) {
 
 namespace {
 
-void profile_halves(const Gpu& gpu, const Weights& weights, const std::vector<std::uint16_t>& input, int tokens) {
+void profile_halves(const Gpu& gpu, const Weights& weights, const std::vector<std::uint16_t>& input, int tokens,
+                    bool hopper) {
   const auto run = [&](cuda::HalfKernel kernel) {
     const HalfRunner runner(gpu, weights, cuda::NumberKind::kFloat16, input, tokens, kernel);
     runner.run(0);
@@ -128,7 +129,7 @@ void profile_halves(const Gpu& gpu, const Weights& weights, const std::vector<st
   run(cuda::HalfKernel::kSkinny);
   if (weights.shape().bits != 4) return;
   if (tokens == 64) run(cuda::HalfKernel::kTiled);
-  if (tokens >= 16 && gpu.facts().major == 9) run(cuda::HalfKernel::kHopper);
+  if (tokens >= 16 && hopper) run(cuda::HalfKernel::kHopper);
 }
 
 }  // namespace
@@ -140,7 +141,7 @@ void run_profile(const Gpu& gpu, const Settings& settings, Results& results) {
     const std::vector<float> input = make_input(tokens * shape.columns, 3);
     for (const int bits : {4, 2}) {
       const Weights weights(gpu, matrices.get(shape, bits, 128), 1);
-      profile_halves(gpu, weights, to_16_bits(input, false), tokens);
+      profile_halves(gpu, weights, to_16_bits(input, false), tokens, settings.hopper && gpu.facts().major == 9);
       const IntegerRunner integers(gpu, weights, 1, input, tokens);
       integers.quantize(0);
       integers.multiply(0);

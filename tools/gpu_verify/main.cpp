@@ -21,6 +21,7 @@ constexpr const char* kUsage =
     "  --out <folder>         where <stage>.jsonl is written; the current one unless given\n"
     "  --filter <text>        only cases whose name contains it\n"
     "  --repetitions <count>  timed replays of each entrant, 15 unless given\n"
+    "  --no-hopper            benchmarks and profile without the kernel for Hopper\n"
     "  --tiny                 smallest shapes, for compute-sanitizer\n"
     "  --list                 print the stage's cases and do nothing\n"
     "  --help                 print this\n";
@@ -50,6 +51,8 @@ Arguments parse(int count, char** words) {
     const std::string_view option = words[i];
     if (option == "--tiny") {
       arguments.settings.tiny = true;
+    } else if (option == "--no-hopper") {
+      arguments.settings.hopper = false;
     } else if (option == "--list") {
       arguments.list = true;
     } else if (option == "--help") {

@@ -10,6 +10,7 @@ struct Settings {
   bool tiny = false;     ///< smallest shapes only: for compute-sanitizer, which slows kernels a hundred times
   int repetitions = 15;  ///< timed replays of each entrant
   std::string cublas;    ///< path of libcublas.so, empty: without rivals
+  bool hopper = true;    ///< whether benchmarks and profile run the kernel for Hopper
   std::string filter;    ///< only cases whose name contains it
 };
 
