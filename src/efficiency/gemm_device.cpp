@@ -17,7 +17,7 @@ namespace lowbit {
 namespace {
 
 constexpr std::int64_t kMostColdTokens = 64;  // above these the product, not the memory, takes the time
-constexpr std::int64_t kLaunches = 16;        // of a timed round, at least
+constexpr std::int64_t kLaunches = 8;         // of a timed round, at least
 
 struct Contender {
   GemmTiming timing;

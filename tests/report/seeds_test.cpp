@@ -94,6 +94,10 @@ TEST_F(SeedsReport, NamesContrastsWithScopeAndWhatCouldBeFound) {
   contrast.second = "gptq";
   contrast.detectable = 0.0123;
   contrast.scope = "5 seeds";
+  contrast.difference.n = 40;
+  contrast.level = 0.05 / 6;
+  results.contrasts.push_back(contrast);
+  contrast.difference.changed = ChangedAnswers{.n = 100, .gained = 1, .lost = 5};
   results.contrasts.push_back(contrast);
   contrast.calibration.clear();
   contrast.recipe = "gptq";
@@ -106,6 +110,9 @@ TEST_F(SeedsReport, NamesContrastsWithScopeAndWhatCouldBeFound) {
   const std::string report = markdown_report(results);
   EXPECT_THAT(report, HasSubstr("| awq - gptq | text gptq-64 | c4 |"));
   EXPECT_THAT(report, HasSubstr("| undecided (detectable: 0.0123) | 5 seeds |"));
+  // 2^-5 for all six the same way.
+  EXPECT_THAT(report, HasSubstr("| undecided (p of 6 changed answers is 0.031 at least, the level 0.0083; detectable: "
+                                "0.0123) | 5 seeds |"));
   EXPECT_THAT(report, HasSubstr("| gptq: c4 - code | text gptq-64 | as named |"));
   EXPECT_THAT(report, HasSubstr("| equivalent within 0.02 | this checkpoint only |"));
 }
