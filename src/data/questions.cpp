@@ -119,8 +119,8 @@ Json columns_of(const Task& task, const Row& row) {
     columns["group_name"] = name == task.group_names.end() ? row.group : name->second;
   }
   for (const auto& [name, text] : task.columns) {
-    std::string value =
-        with_context(fmt::format("column '{}'", name), [&] { return text.render(TemplateScope(columns)); });
+    std::string value = with_context(fmt::format("column '{}'", name),
+                                     [&, &text = text] { return text.render(TemplateScope(columns)); });
     columns[name] = std::move(value);
   }
   return columns;
