@@ -67,24 +67,9 @@ class HostContest : public GemmContest {
   void add_libraries(std::int64_t tokens, bool cold) override {
     const at::Tensor x = random_matrix(tokens, options().columns, "bench/x");
     const at::Tensor weight = random_matrix(options().rows, options().columns, "bench/weight");
-    add_library_type("LibTorch float32", x, weight, tokens, cold);
-    add_library_type("LibTorch bfloat16", x.to(at::kBFloat16), weight.to(at::kBFloat16), tokens, cold);
-    add_library_type("LibTorch int8", x.mul(30).to(at::kChar), weight.mul(30).to(at::kChar), tokens, cold);
-  }
-
-  void add_library_type(std::string name, const at::Tensor& x, const at::Tensor& weight, std::int64_t tokens,
-                        bool cold) {
-    Contender contender;
-    contender.timing.name = std::move(name);
-    contender.timing.weight_bytes = static_cast<std::int64_t>(weight.nbytes());
-    contender.copies = copies_of(contender.timing.weight_bytes, cold);
-    std::vector<at::Tensor> weights;
-    for (std::int64_t i = 0; i < contender.copies; ++i) weights.push_back(weight.clone());
-    contender.run = [x, weights = std::move(weights)](std::int64_t copy) {
-      const at::Tensor& chosen = weights[static_cast<std::size_t>(copy)];
-      return x.scalar_type() == at::kChar ? library_int8_product(x, chosen) : library_linear(x, chosen);
-    };
-    add(std::move(contender), tokens, cold);
+    add_library("LibTorch float32", x, weight, tokens, cold);
+    add_library("LibTorch bfloat16", x.to(at::kBFloat16), weight.to(at::kBFloat16), tokens, cold);
+    add_library("LibTorch int8", x.mul(30).to(at::kChar), weight.mul(30).to(at::kChar), tokens, cold);
   }
 
   void add_packed(int bits, std::int64_t group, std::int64_t tokens, bool cold) override {

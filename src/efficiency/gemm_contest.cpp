@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "efficiency/gemm_operands.h"
+#include "lowbit/tensor/packed.h"
+
 namespace lowbit {
 
 std::vector<GemmTiming> GemmContest::run() {
@@ -28,6 +31,21 @@ void GemmContest::add(Contender contender, std::int64_t tokens, bool cold) {
   contender.timing.cold = cold;
   contender.timing.operations = 2.0 * static_cast<double>(tokens * options_.rows * options_.columns);
   contenders_.push_back(std::move(contender));
+}
+
+void GemmContest::add_library(std::string name, const at::Tensor& x, const at::Tensor& weight, std::int64_t tokens,
+                              bool cold) {
+  Contender contender;
+  contender.timing.name = std::move(name);
+  contender.timing.weight_bytes = static_cast<std::int64_t>(weight.nbytes());
+  contender.copies = copies_of(contender.timing.weight_bytes, cold);
+  std::vector<at::Tensor> weights;
+  for (std::int64_t i = 0; i < contender.copies; ++i) weights.push_back(weight.clone());
+  contender.run = [x, weights = std::move(weights)](std::int64_t copy) {
+    const at::Tensor& chosen = weights[static_cast<std::size_t>(copy)];
+    return x.scalar_type() == at::kChar ? library_int8_product(x, chosen) : library_linear(x, chosen);
+  };
+  add(std::move(contender), tokens, cold);
 }
 
 void GemmContest::measure(std::vector<GemmTiming>& timings) {

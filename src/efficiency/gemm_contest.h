@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "lowbit/base/progress.h"
@@ -35,6 +36,8 @@ class GemmContest {
   GemmContest(const GemmBenchOptions& options, Progress& progress, std::int64_t most_cold_tokens)
       : options_(options), progress_(progress), most_cold_tokens_(most_cold_tokens) {}
   void add(Contender contender, std::int64_t tokens, bool cold);
+  /// LibTorch's product of the type that both have.
+  void add_library(std::string name, const at::Tensor& x, const at::Tensor& weight, std::int64_t tokens, bool cold);
   [[nodiscard]] const GemmBenchOptions& options() const { return options_; }
 
  private:

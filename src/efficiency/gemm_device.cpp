@@ -1,6 +1,7 @@
 #include "efficiency/gemm_device.h"
 
 #include <ATen/core/Tensor.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <memory>
@@ -29,27 +30,15 @@ class DeviceContest : public GemmContest {
 
  private:
   void add_libraries(std::int64_t tokens, bool cold) override {
-    add_library("LibTorch float32", DType::kFloat32, tokens, cold);
-    add_library("LibTorch bfloat16", DType::kBFloat16, tokens, cold);
+    const at::Tensor weight = random_matrix(options().rows, options().columns, "bench/weight");
+    for (const DType type : {DType::kFloat32, DType::kBFloat16}) {
+      add_library(fmt::format("LibTorch {}", dtype_name(type)), input(tokens, type),
+                  to_place(weight, type, options().device), tokens, cold);
+    }
   }
 
   [[nodiscard]] at::Tensor input(std::int64_t tokens, DType type) const {
     return to_place(random_matrix(tokens, options().columns, "bench/x"), type, options().device);
-  }
-
-  void add_library(std::string name, DType type, std::int64_t tokens, bool cold) {
-    const at::Tensor weight =
-        to_place(random_matrix(options().rows, options().columns, "bench/weight"), type, options().device);
-    Contender contender;
-    contender.timing.name = std::move(name);
-    contender.timing.weight_bytes = static_cast<std::int64_t>(weight.nbytes());
-    contender.copies = copies_of(contender.timing.weight_bytes, cold);
-    std::vector<at::Tensor> weights;
-    for (std::int64_t i = 0; i < contender.copies; ++i) weights.push_back(weight.clone());
-    contender.run = [x = input(tokens, type), weights = std::move(weights)](std::int64_t copy) {
-      return library_linear(x, weights[static_cast<std::size_t>(copy)]);
-    };
-    add(std::move(contender), tokens, cold);
   }
 
   void add_packed(int bits, std::int64_t group, std::int64_t tokens, bool cold) override {

@@ -85,7 +85,8 @@ class CacheRounding {
     rounder_->round(cache.length(), keys, values);
   }
   [[nodiscard]] std::int64_t bytes(const DecodeCache& cache) const {
-    return rounder_ != nullptr ? rounder_->rounded_bytes() : cache.bytes();
+    if (rounder_ == nullptr || cache.length() == 0) return cache.bytes();
+    return rounder_->rounded_bytes(cache.length(), cache.bytes() / (2 * cache.length()));
   }
 
  private:

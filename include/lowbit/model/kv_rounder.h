@@ -24,8 +24,9 @@ class KvRounder {
   virtual ~KvRounder() = default;
   /// Replaces what is rounded once `length` tokens have been read and was not before.
   virtual void round(std::int64_t length, KeptTokens& keys, KeptTokens& values) = 0;
-  /// What the rounded form takes of the tokens seen so far, those that are not rounded as float32.
-  [[nodiscard]] virtual std::int64_t rounded_bytes() const = 0;
+  /// What `length` tokens take when those that `round` replaced are kept in their rounded form, and each of the others
+  /// in `token_bytes` for its keys and as many for its values.
+  [[nodiscard]] virtual std::int64_t rounded_bytes(std::int64_t length, std::int64_t token_bytes) const = 0;
 };
 
 }  // namespace LOWBIT_EXPORT

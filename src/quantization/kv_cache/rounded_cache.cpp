@@ -50,9 +50,9 @@ class Side {
     rounded_.append(tokens.read(begin, count));
     tokens.replace(begin, rounded_.values(begin, count));
   }
-  // Of the rounded ones alone.
-  [[nodiscard]] std::int64_t rounded_length() const { return rounded_.length(); }
-  [[nodiscard]] std::int64_t rounded_bytes() const { return rounded_.bytes(); }
+  [[nodiscard]] std::int64_t bytes_elsewhere(std::int64_t length, std::int64_t token_bytes) const {
+    return rounded_.bytes() + (length - rounded_.length()) * token_bytes;
+  }
 
   // Tokens that are rounded when `length` have been read.
   [[nodiscard]] std::int64_t rounded(std::int64_t length) const { return options_.rounded(length); }
@@ -100,17 +100,11 @@ class RoundedKvCache : public KvCachePolicy, public KvRounder {
   std::int64_t bytes() const override { return keys_.bytes() + values_.bytes(); }
 
   void round(std::int64_t length, KeptTokens& keys, KeptTokens& values) override {
-    if (token_bytes_ == 0) {
-      const at::Tensor one = keys.read(0, 1);
-      token_bytes_ = one.numel() * static_cast<std::int64_t>(one.element_size());
-    }
     keys_.round_elsewhere(length, keys);
     values_.round_elsewhere(length, values);
-    elsewhere_ = length;
   }
-  std::int64_t rounded_bytes() const override {
-    const std::int64_t plain = 2 * elsewhere_ - keys_.rounded_length() - values_.rounded_length();
-    return keys_.rounded_bytes() + values_.rounded_bytes() + plain * token_bytes_;
+  std::int64_t rounded_bytes(std::int64_t length, std::int64_t token_bytes) const override {
+    return keys_.bytes_elsewhere(length, token_bytes) + values_.bytes_elsewhere(length, token_bytes);
   }
 
  private:
@@ -155,8 +149,6 @@ class RoundedKvCache : public KvCachePolicy, public KvRounder {
   std::int64_t window_;
   Side keys_;
   Side values_;
-  std::int64_t elsewhere_ = 0;    // tokens seen by `round`
-  std::int64_t token_bytes_ = 0;  // of one token's keys there, all sequences and heads
 };
 
 }  // namespace
