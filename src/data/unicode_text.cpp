@@ -11,8 +11,6 @@ namespace lowbit {
 namespace {
 
 /// White_Space, and the four separators of ASCII.
-bool is_space(char32_t code_point) { return is_white_space(code_point) || (code_point >= 0x1C && code_point <= 0x1F); }
-
 std::string with_first(std::string_view text, utf8proc_int32_t (*mapped)(utf8proc_int32_t)) {
   if (text.empty()) return {};
   const CodePoint first = code_point_at(text, 0);
@@ -22,24 +20,6 @@ std::string with_first(std::string_view text, utf8proc_int32_t (*mapped)(utf8pro
 }
 
 }  // namespace
-
-std::string_view trim_start(std::string_view text) {
-  while (!text.empty()) {
-    const CodePoint first = code_point_at(text, 0);
-    if (!is_space(first.value)) break;
-    text.remove_prefix(first.size);
-  }
-  return text;
-}
-
-std::string_view trim_end(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t last = previous_position(text, text.size());
-    if (!is_space(code_point_at(text, last).value)) break;
-    text = text.substr(0, last);
-  }
-  return text;
-}
 
 std::string lower_case(std::string_view text) { return to_lower(text); }
 

@@ -4,13 +4,12 @@
 #include <string>
 #include <string_view>
 
+#include "text/python_blanks.h"
+
 namespace lowbit {
 
 // What the field's Python code does to well-formed UTF-8, character for character.
 
-/// Without white space (`str.isspace`) at the start, or the end.
-[[nodiscard]] std::string_view trim_start(std::string_view text);
-[[nodiscard]] std::string_view trim_end(std::string_view text);
 /// `str.lower`, but for a final sigma.
 [[nodiscard]] std::string lower_case(std::string_view text);
 /// `str.capitalize`: the first character in title case, all others in lower case.

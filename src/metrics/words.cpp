@@ -2,12 +2,10 @@
 
 #include <algorithm>
 
-#include "text/unicode.h"
+#include "text/python_blanks.h"
 
 namespace lowbit {
 namespace {
-
-bool is_space(char32_t c) { return is_white_space(c) || (c >= 0x1C && c <= 0x1F); }
 
 bool is_punctuation(char c) {
   return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
@@ -34,7 +32,7 @@ std::vector<std::string_view> split_words(std::string_view text) {
   };
   while (position < text.size()) {
     const CodePoint character = code_point_at(text, position);
-    if (is_space(character.value)) {
+    if (is_python_space(character.value)) {
       end_word();
       begin = position + character.size;
     }

@@ -3,7 +3,7 @@
 
 #include "lowbit/base/error.h"
 #include "text/chat/builtins.h"
-#include "text/chat/lexer.h"
+#include "text/python_blanks.h"
 
 namespace lowbit::chat {
 namespace {
@@ -59,7 +59,7 @@ Value to_integer(const Value& value, const Bound& arguments) {
     return Value(static_cast<std::int64_t>(*real));
   }
   if (const std::string* text = value.text()) {
-    const std::string_view digits = strip_start(strip_end(*text));
+    const std::string_view digits = trim_start(trim_end(*text));
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
     if (error == std::errc{} && end == digits.data() + digits.size()) return Value(number);

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "lowbit/base/utf8.h"
+#include "text/python_blanks.h"
 #include "text/unicode.h"
 
 namespace lowbit::chat {
@@ -50,10 +51,10 @@ class Lexer {
     if (open != std::string_view::npos) {
       const char sign = open + 2 < source_.size() ? source_[open + 2] : '\0';
       if (sign == '-') {
-        text = strip_end(text);
+        text = trim_end(text);
       } else if (sign != '+' && source_[open + 1] != '{') {
         const std::size_t line = text.rfind('\n') + 1;  // 0 without one
-        if ((line > 0 || line_starts_) && strip_start(text.substr(line)).empty()) text = text.substr(0, line);
+        if ((line > 0 || line_starts_) && trim_start(text.substr(line)).empty()) text = text.substr(0, line);
       }
     }
     if (!text.empty()) tokens_.push_back({Token::Kind::kText, std::string(text), at_});
@@ -81,7 +82,7 @@ class Lexer {
   void skip_behind(bool strips, bool takes_line_end) {
     const std::size_t closed = at_;
     if (strips) {
-      at_ = source_.size() - strip_start(source_.substr(at_)).size();
+      at_ = source_.size() - trim_start(source_.substr(at_)).size();
     } else if (takes_line_end && peek() == '\n') {
       ++at_;
     }
@@ -89,7 +90,7 @@ class Lexer {
   }
 
   bool read_closing(bool is_tag) {
-    while (at_ < source_.size() && is_blank(code_point_at(source_, at_).value)) {
+    while (at_ < source_.size() && is_python_space(code_point_at(source_, at_).value)) {
       at_ += code_point_at(source_, at_).size;
     }
     const std::string_view close = is_tag ? "%}" : "}}";
@@ -213,26 +214,6 @@ class Lexer {
 };
 
 }  // namespace
-
-bool is_blank(char32_t character) { return is_white_space(character) || (character >= 0x1C && character <= 0x1F); }
-
-std::string_view strip_start(std::string_view text) {
-  while (!text.empty()) {
-    const CodePoint first = code_point_at(text, 0);
-    if (!is_blank(first.value)) break;
-    text.remove_prefix(first.size);
-  }
-  return text;
-}
-
-std::string_view strip_end(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t last = previous_position(text, text.size());
-    if (!is_blank(code_point_at(text, last).value)) break;
-    text = text.substr(0, last);
-  }
-  return text;
-}
 
 std::vector<Token> lex(std::string_view source) { return Lexer(source).all(); }
 

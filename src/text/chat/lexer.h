@@ -24,9 +24,4 @@ struct Token {
 /// which is how transformers renders chat templates. Comments leave nothing. Throws `Mistake`.
 [[nodiscard]] std::vector<Token> lex(std::string_view source);
 
-/// Python's `str.isspace` for one character.
-[[nodiscard]] bool is_blank(char32_t character);
-[[nodiscard]] std::string_view strip_start(std::string_view text);
-[[nodiscard]] std::string_view strip_end(std::string_view text);
-
 }  // namespace lowbit::chat

@@ -2,7 +2,7 @@
 
 #include "lowbit/base/error.h"
 #include "text/chat/builtins.h"
-#include "text/chat/lexer.h"
+#include "text/python_blanks.h"
 #include "text/unicode.h"
 
 namespace lowbit::chat {
@@ -26,13 +26,13 @@ Value list_of(const std::vector<std::string_view>& parts, Budget& budget) {
 /// At blanks; `most` is the number of cuts, below 0 without end.
 std::vector<std::string_view> words_of(std::string_view text, std::int64_t most) {
   std::vector<std::string_view> words;
-  for (text = strip_start(text); !text.empty(); text = strip_start(text)) {
+  for (text = trim_start(text); !text.empty(); text = trim_start(text)) {
     if (most >= 0 && static_cast<std::int64_t>(words.size()) == most) {
       words.push_back(text);
       break;
     }
     std::size_t end = 0;
-    while (end < text.size() && !is_blank(code_point_at(text, end).value)) end += code_point_at(text, end).size;
+    while (end < text.size() && !is_python_space(code_point_at(text, end).value)) end += code_point_at(text, end).size;
     words.push_back(text.substr(0, end));
     text.remove_prefix(end);
   }
@@ -158,8 +158,8 @@ std::int64_t integer_argument(const Value& value, std::string_view callee) {
 
 std::string_view stripped(std::string_view text, const Value* characters, bool start, bool end, Budget& budget) {
   if (characters == nullptr || characters->is_none()) {
-    if (start) text = strip_start(text);
-    return end ? strip_end(text) : text;
+    if (start) text = trim_start(text);
+    return end ? trim_end(text) : text;
   }
   const std::string_view set = text_argument(characters, "strip");
   budget.search(text.size(), set.size());
