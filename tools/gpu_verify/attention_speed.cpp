@@ -152,7 +152,7 @@ void measure_rounding(const Gpu& gpu, const Settings& settings, const Case& c, R
 std::vector<Case> chosen_cases(const Settings& settings) {
   std::vector<Case> cases = {{1, 2, 4, 64, 4, 64}};
   if (!settings.tiny) cases = {{64, 8, 4, 128, 4, 4096}, {128, 8, 4, 128, 2, 4096}, {1, 8, 4, 128, 4, 131072}};
-  std::erase_if(cases, [&](const Case& c) { return c.name().find(settings.filter) == std::string::npos; });
+  std::erase_if(cases, [&](const Case& c) { return !settings.admits(c.name()); });
   return cases;
 }
 

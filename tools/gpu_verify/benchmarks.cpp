@@ -32,7 +32,7 @@ std::vector<Case> all_cases(bool tiny) {
 
 std::vector<Case> chosen_cases(const Settings& settings) {
   std::vector<Case> cases = all_cases(settings.tiny);
-  std::erase_if(cases, [&](const Case& c) { return c.name().find(settings.filter) == std::string::npos; });
+  std::erase_if(cases, [&](const Case& c) { return !settings.admits(c.name()); });
   return cases;
 }
 
@@ -67,7 +67,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
   }
   Matrices matrices;
   for (const Case& c : chosen_cases(settings)) {
-    Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes);
+    Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes, settings.entrant);
     add_ours(contest, c, settings.hopper && gpu.facts().major == 9);
     if (cublas) {
       contest.add_rival(*cublas, RivalKind::kFloat16);

@@ -101,12 +101,14 @@ const cuda::Packed& Matrices::get(const Shape& shape, int bits, std::int64_t gro
   return packed_.emplace(key, cuda::pack(weight, all_threads())).first->second;
 }
 
-Contest::Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes)
+Contest::Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes,
+                 std::string only)
     : gpu_(gpu),
       shape_(shape),
       tokens_(tokens),
       matrices_(matrices),
       rotation_bytes_(rotation_bytes),
+      only_(std::move(only)),
       input_(make_input(tokens * shape.columns, 3)) {}
 
 int Contest::copies_for(double bytes) const { return static_cast<int>((rotation_bytes_ + bytes - 1.0) / bytes); }
@@ -123,29 +125,35 @@ void Contest::add(const std::string& name, double weight_bytes, int launches, st
 }
 
 void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table) {
+  constexpr const char* kNames[] = {"skinny", "tiled", "hopper"};
+  const std::string name =
+      fmt::format("{} W{}A16 g{}{}", kNames[static_cast<int>(kernel)], bits, group, table ? " table" : "");
+  if (!admits(name)) return;
   const cuda::Packed& packed = matrices_.get(shape_, bits, group, table);
   const auto parts = std::make_shared<HalfParts>(gpu_, packed, copies_for(size_of(packed)), input_, tokens_, kernel);
-  constexpr const char* kNames[] = {"skinny", "tiled", "hopper"};
-  add(fmt::format("{} W{}A16 g{}{}", kNames[static_cast<int>(kernel)], bits, group, table ? " table" : ""),
-      size_of(packed), parts->weights.copies(), parts, [&](int copy) { parts->runner.run(copy, true); });
+  add(name, size_of(packed), parts->weights.copies(), parts, [&](int copy) { parts->runner.run(copy, true); });
 }
 
 void Contest::add_integer(int bits, std::int64_t group, int planes, bool with_rounding) {
+  const std::string name =
+      fmt::format("{} W{} g{}{}", planes == 1 ? "int8" : "int16", bits, group, with_rounding ? " with rounding" : "");
+  if (!admits(name)) return;
   const cuda::Packed& packed = matrices_.get(shape_, bits, group);
   const auto parts = std::make_shared<IntegerParts>(gpu_, packed, copies_for(size_of(packed)), planes, input_, tokens_);
   parts->runner.quantize(0);
-  add(fmt::format("{} W{} g{}{}", planes == 1 ? "int8" : "int16", bits, group, with_rounding ? " with rounding" : ""),
-      size_of(packed), parts->weights.copies(), parts, [&](int copy) {
-        if (with_rounding) parts->runner.quantize(copy, true);
-        parts->runner.multiply(copy, true);
-      });
+  add(name, size_of(packed), parts->weights.copies(), parts, [&](int copy) {
+    if (with_rounding) parts->runner.quantize(copy, true);
+    parts->runner.multiply(copy, true);
+  });
 }
 
 void Contest::add_rival(const Cublas& cublas, RivalKind kind) {
+  constexpr const char* kNames[] = {"cuBLAS float16", "cuBLAS bfloat16", "cuBLAS int8"};
+  const std::string name = kNames[static_cast<int>(kind)];
+  if (!admits(name)) return;
   const double bytes = static_cast<double>(shape_.rows * shape_.columns) * static_cast<double>(element_bytes(kind));
   const auto parts = std::make_shared<RivalParts>(gpu_, kind, copies_for(bytes), shape_, tokens_);
-  constexpr const char* kNames[] = {"cuBLAS float16", "cuBLAS bfloat16", "cuBLAS int8"};
-  add(kNames[static_cast<int>(kind)], bytes, static_cast<int>(parts->weights.size()), parts, [&](int copy) {
+  add(name, bytes, static_cast<int>(parts->weights.size()), parts, [&](int copy) {
     cublas.multiply(kind, parts->weights[static_cast<std::size_t>(copy)]->data(), parts->input.data(),
                     parts->output.data(), static_cast<int>(shape_.rows), static_cast<int>(shape_.columns), tokens_);
   });
@@ -153,6 +161,7 @@ void Contest::add_rival(const Cublas& cublas, RivalKind kind) {
 
 void Contest::add_rival(const CublasLt& cublaslt, LtKind kind, const std::string& name, Results& results) {
   const std::string entrant = kind == LtKind::kInt8 ? "cuBLASLt int8" : "cuBLASLt fp8";
+  if (!admits(entrant)) return;
   try {
     add_fastest(cublaslt.plan(kind, shape_.rows, shape_.columns, tokens_), kind, entrant);
   } catch (const Error& error) {
@@ -182,9 +191,11 @@ void Contest::add_fastest(std::shared_ptr<CublasLt::Plan> plan, LtKind kind, con
 }
 
 void Contest::add_expanded(const Cublas& cublas, int bits, std::int64_t group) {
+  const std::string name = fmt::format("expanded W{} g{} and cuBLAS float16", bits, group);
+  if (!admits(name)) return;
   const cuda::Packed& packed = matrices_.get(shape_, bits, group);
   const auto parts = std::make_shared<ExpandedParts>(gpu_, packed, copies_for(size_of(packed)), shape_, tokens_);
-  add(fmt::format("expanded W{} g{} and cuBLAS float16", bits, group), size_of(packed), parts->weights.copies(), parts,
+  add(name, size_of(packed), parts->weights.copies(), parts,
       [&](int copy) {
         const cuda::ExpandCall call = {parts->weights.matrix(copy), nullptr, parts->expanded.data(), shape_.columns};
         const cuda::Launch launch = gpu_.launch();

@@ -30,7 +30,8 @@ class Matrices {
 /// they leave the GPU's cache between two uses.
 class Contest {
  public:
-  Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes);
+  /// Entrants whose names do not contain `only` are left out.
+  Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes, std::string only);
 
   /// `table`: codes stand for numbers of a table.
   void add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table = false);
@@ -53,6 +54,7 @@ class Contest {
     std::unique_ptr<Graph> graph;
     std::vector<double> microseconds;
   };
+  [[nodiscard]] bool admits(const std::string& name) const { return name.find(only_) != std::string::npos; }
   [[nodiscard]] int copies_for(double bytes) const;
   void add_fastest(std::shared_ptr<CublasLt::Plan> plan, LtKind kind, const std::string& entrant);
   template <typename Multiply>
@@ -64,6 +66,7 @@ class Contest {
   int tokens_;
   Matrices& matrices_;
   double rotation_bytes_;
+  std::string only_;
   std::vector<float> input_;
   std::vector<Entrant> entrants_;
 };

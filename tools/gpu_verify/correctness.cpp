@@ -175,7 +175,7 @@ std::vector<Case> all_cases(bool tiny) {
 }
 
 std::vector<Case> chosen(std::vector<Case> cases, const Settings& settings) {
-  std::erase_if(cases, [&](const Case& c) { return c.name().find(settings.filter) == std::string::npos; });
+  std::erase_if(cases, [&](const Case& c) { return !settings.admits(c.name()); });
   return cases;
 }
 

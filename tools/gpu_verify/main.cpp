@@ -19,7 +19,8 @@ constexpr const char* kUsage =
     "  --cublas <file>        libcublas.so of another installation, the rival of benchmarks\n"
     "  --device <number>      0 unless given\n"
     "  --out <folder>         where <stage>.jsonl is written; the current one unless given\n"
-    "  --filter <text>        only cases whose name contains it\n"
+    "  --filter <text>        only cases whose name, with a blank behind it, contains it\n"
+    "  --entrant <text>       benchmarks: only entrants whose name contains it\n"
     "  --repetitions <count>  timed replays of each entrant, 15 unless given\n"
     "  --no-hopper            benchmarks and profile without the kernel for Hopper\n"
     "  --tiny                 smallest shapes, for compute-sanitizer\n"
@@ -59,7 +60,7 @@ Arguments parse(int count, char** words) {
       arguments.help = true;
     } else {
       const std::string_view known[] = {"--stage", "--library",     "--cublas", "--device",
-                                        "--out",   "--repetitions", "--filter"};
+                                        "--out",   "--repetitions", "--filter", "--entrant"};
       if (std::ranges::find(known, option) == std::end(known)) {
         fail(ErrorCode::kConfig, "unknown option '{}'; --help lists those there are", option);
       }
@@ -72,6 +73,7 @@ Arguments parse(int count, char** words) {
       if (option == "--out") arguments.out = value;
       if (option == "--repetitions") arguments.settings.repetitions = to_number(option, value, 1);
       if (option == "--filter") arguments.settings.filter = value;
+      if (option == "--entrant") arguments.settings.entrant = value;
     }
   }
   return arguments;

@@ -11,7 +11,12 @@ struct Settings {
   int repetitions = 15;  ///< timed replays of each entrant
   std::string cublas;    ///< path of libcublas.so, empty: without rivals
   bool hopper = true;    ///< whether benchmarks and profile run the kernel for Hopper
-  std::string filter;    ///< only cases whose name contains it
+  std::string filter;    ///< only cases whose name, with a blank behind it, contains it
+  std::string entrant;   ///< benchmarks: only entrants whose name contains it
+
+  [[nodiscard]] bool admits(const std::string& name) const {
+    return (name + ' ').find(filter) != std::string::npos;
+  }
 };
 
 /// A copy within the GPU's memory, for the bandwidth that everything is compared with, and the cost of an empty launch.
