@@ -48,6 +48,18 @@ LOWBIT_HOST_DEVICE inline std::uint32_t permute_bytes(std::uint32_t low, std::ui
 #endif
 }
 
+/// (word & mask) | bits as one instruction, which takes no two constants: compilers make two of it.
+template <std::uint32_t kMask, std::uint32_t kBits>
+LOWBIT_HOST_DEVICE inline std::uint32_t masked_with(std::uint32_t word) {
+#ifdef __CUDA_ARCH__
+  std::uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(result) : "r"(word), "n"(kMask), "r"(kBits));
+  return result;
+#else
+  return (word & kMask) | kBits;
+#endif
+}
+
 LOWBIT_HOST_DEVICE inline float half_as_float(std::uint32_t half) {
 #ifdef __CUDA_ARCH__
   float result;
@@ -93,6 +105,36 @@ LOWBIT_HOST_DEVICE inline std::uint32_t subtract_halves(std::uint32_t a, std::ui
 #endif
 }
 
+/// float16 pairs: a b + c in each half, rounded once. What is multiplied here is exact in float32.
+LOWBIT_HOST_DEVICE inline std::uint32_t fused_halves(std::uint32_t a, std::uint32_t b, std::uint32_t c) {
+#ifdef __CUDA_ARCH__
+  std::uint32_t result;
+  asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+  return result;
+#else
+  const auto one = [&](int shift) {
+    const auto at = [&](std::uint32_t pair) { return half_as_float(pair >> shift & 0xFFFFU); };
+    return std::uint32_t{as_half(std::fma(at(a), at(b), at(c)))} << shift;
+  };
+  return one(0) | one(16);
+#endif
+}
+
+/// bfloat16 pairs: a + b in each half, rounded once.
+LOWBIT_HOST_DEVICE inline std::uint32_t add_bfloat16(std::uint32_t a, std::uint32_t b) {
+#ifdef __CUDA_ARCH__
+  std::uint32_t result;
+  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(0x3F803F80U), "r"(b));
+  return result;
+#else
+  const auto one = [&](int shift) {
+    const float sum = bfloat16_as_float(a >> shift & 0xFFFFU) + bfloat16_as_float(b >> shift & 0xFFFFU);
+    return std::uint32_t{as_bfloat16(sum)} << shift;
+  };
+  return one(0) | one(16);
+#endif
+}
+
 /// Two floats as a pair of bfloat16, the first one low.
 LOWBIT_HOST_DEVICE inline std::uint32_t pair_of_bfloat16(float low, float high) {
 #ifdef __CUDA_ARCH__
@@ -101,6 +143,17 @@ LOWBIT_HOST_DEVICE inline std::uint32_t pair_of_bfloat16(float low, float high) 
   return result;
 #else
   return as_bfloat16(low) | (std::uint32_t{as_bfloat16(high)} << 16);
+#endif
+}
+
+/// Two floats as a pair of float16, the first one low.
+LOWBIT_HOST_DEVICE inline std::uint32_t pair_of_halves(float low, float high) {
+#ifdef __CUDA_ARCH__
+  std::uint32_t result;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
+  return result;
+#else
+  return as_half(low) | (std::uint32_t{as_half(high)} << 16);
 #endif
 }
 

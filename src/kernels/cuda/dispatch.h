@@ -20,20 +20,20 @@ constexpr int blocks_for(int count, int size) { return (count + size - 1) / size
 template <typename Number, int kBits, typename Launcher>
 bool dispatch_skinny(const HalfProduct& call, Launcher& launcher) {
   const SkinnySchedule schedule = schedule_skinny(call.weight, call.tokens, 1);  // the call holds its own splits
-  const auto launch = [&]<int kTokenTiles, int kRowTiles>() {
-    using Kernel = Skinny<kBits, Number, kTokenTiles, kRowTiles>;
+  const auto launch = [&]<int kTokenTiles>() {
+    using Kernel = Skinny<kBits, Number, kTokenTiles>;
     const GridSize grid = {{schedule.row_blocks, call.splits, schedule.token_blocks},
                            Kernel::kSharedFloats * sizeof(float)};
     return launcher.template launch<Kernel>(grid, call);
   };
-  if (schedule.token_tiles == 1) return launch.template operator()<1, 1>();
+  if (schedule.token_tiles == 1) return launch.template operator()<1>();
   if constexpr (has_token_tiles(kBits, 2)) {
-    if (schedule.token_tiles == 2) return launch.template operator()<2, 1>();
+    if (schedule.token_tiles == 2) return launch.template operator()<2>();
   }
   if constexpr (has_token_tiles(kBits, 8)) {
-    if (schedule.token_tiles == 8) return launch.template operator()<8, 2>();
+    if (schedule.token_tiles == 8) return launch.template operator()<8>();
   }
-  return launch.template operator()<4, 1>();
+  return launch.template operator()<4>();
 }
 
 /// FP8's numbers are one operand each, those of NF4 two.
@@ -42,7 +42,7 @@ bool dispatch_table(const HalfProduct& call, Launcher& launcher) {
   using Weights = TableNumbers<Number, kBits == 4 ? 2 : 1>;
   const SkinnySchedule schedule = schedule_skinny(call.weight, call.tokens, 1);
   const auto launch = [&]<int kTokenTiles>() {
-    using Kernel = Skinny<kBits, Weights, kTokenTiles, 1>;
+    using Kernel = Skinny<kBits, Weights, kTokenTiles>;
     const GridSize grid = {{schedule.row_blocks, call.splits, schedule.token_blocks},
                            Kernel::kSharedFloats * sizeof(float)};
     return launcher.template launch<Kernel>(grid, call);

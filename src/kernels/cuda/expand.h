@@ -15,7 +15,8 @@ struct ExpandCall {
 
 /// scale (code - zero), rounded from float32 once. A warp takes a chunk of a tile.
 template <int kBits, typename Number>
-struct Expand {
+class Expand {
+ public:
   static constexpr int kThreads = 128;
   static constexpr int kResidentBlocks = 1;
 
@@ -25,34 +26,63 @@ struct Expand {
     const int tile = thread.block(0);
     const int chunk = thread.block(1) * (kThreads / kLanes) + thread.index() / kLanes;
     thread.allow_next_grid();
-    thread.wait_for_previous_grid();
-    if (chunk >= chunks_of(call.weight)) return;
-    const Codes<kBits> codes = load_codes<kBits>(thread, call.weight, tile, chunk, lane);
+    Codes<kBits> codes = {};
+    Parameters parameters[kChunkSteps] = {};
+    if (chunk < chunks_of(call.weight)) {
+      codes = load_codes<kBits>(thread, call.weight, tile, chunk, lane);
+      LOWBIT_UNROLL
+      for (int s = 0; s < kChunkSteps; ++s) {
+        const int step = chunk * kChunkSteps + s;
+        if (step >= call.weight.steps) break;
+        parameters[s] = load_parameters(thread, call.weight, tile, step / call.weight.group_steps, lane);
+      }
+    }
+    thread.wait_for_previous_grid();  // which may read what is written here
     LOWBIT_UNROLL
     for (int s = 0; s < kChunkSteps; ++s) {
       const int step = chunk * kChunkSteps + s;
       if (step >= call.weight.steps) break;
-      const Parameters parameters = load_parameters(thread, call.weight, tile, step / call.weight.group_steps, lane);
       LOWBIT_UNROLL
-      for (int reg = 0; reg < 4; ++reg) {
-        store(call, parameters, code_bytes<kBits>(codes, s, reg), tile * kTileRows + lane / 4 + reg % 2 * 8, reg % 2,
-              step * kStepColumns + lane % 4 * 8 + reg / 2 * 4);
+      for (int half = 0; half < 2; ++half) {
+        const Word4 numbers = decode(thread, codes, s, half, parameters[s], call.weight.scale_kind);
+        store(call, numbers, tile * kTileRows + lane / 4 + half * 8, step * kStepColumns + lane % 4 * 8);
       }
     }
   }
 
  private:
-  LOWBIT_HOST_DEVICE static void store(const ExpandCall& call, const Parameters& parameters, std::uint32_t bytes,
-                                       int row, int row_half, int place) {
-    if (row >= call.weight.rows) return;
-    const auto zero = static_cast<std::int32_t>(parameters.zero(row_half));
-    const float scale = parameters.scale(call.weight.scale_kind, row_half);
+  /// A lane's eight columns of one of its two rows.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE static Word4 decode(Thread& thread, const Codes<kBits>& codes, int step, int row_half,
+                                         const Parameters& parameters, ScaleKind kind) {
+    const float scale = parameters.scale(kind, row_half);
+    const auto scaled = [&](std::uint32_t pair) {
+      return Number::pair(scale * Number::to_float(pair & 0xFFFFU), scale * Number::to_float(pair >> 16));
+    };
+    Word4 numbers;
     LOWBIT_UNROLL
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 2; ++i) {
+      const Quad quad =
+          Number::template quad<kBits>(thread, codes, step, 2 * i + row_half, parameters.zero(row_half), 0);
+      numbers.x[2 * i] = scaled(quad.first);
+      numbers.x[2 * i + 1] = scaled(quad.last);
+    }
+    return numbers;
+  }
+
+  LOWBIT_HOST_DEVICE static void store(const ExpandCall& call, const Word4& numbers, int row, int place) {
+    if (row >= call.weight.rows) return;
+    std::uint16_t* to = call.output + row * call.stride;
+    const bool whole = call.sources == nullptr && place + 8 <= call.weight.columns;
+    if (whole && reinterpret_cast<std::uintptr_t>(to + place) % sizeof(Word4) == 0) {
+      *reinterpret_cast<Word4*>(to + place) = numbers;
+      return;
+    }
+    LOWBIT_UNROLL
+    for (int i = 0; i < 8; ++i) {
       const int column = call.sources != nullptr ? call.sources[place + i] : place + i;
       if (column < 0 || column >= call.weight.columns) continue;
-      const auto code = static_cast<std::int32_t>((bytes >> (8 * byte_of_column(i))) & 0xFFU);
-      call.output[row * call.stride + column] = Number::from_float(scale * static_cast<float>(code - zero));
+      to[column] = static_cast<std::uint16_t>(numbers.x[i / 2] >> (16 * (i % 2)));
     }
   }
 };

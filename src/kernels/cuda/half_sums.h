@@ -53,10 +53,14 @@ LOWBIT_HOST_DEVICE inline void scale_sums(const Matrix& weight, const Parameters
 /// codes stand for: whole numbers (decode.h) or a table's (table.h), as a sum of `kTerms` numbers of type `Operand`.
 template <int kBits, typename Number, int kRowTiles, int kTokenTiles>
 struct HalfSums {
-  struct Chunk {
+  using TileParameters = Parameters[kRowTiles];
+  /// What a lane holds of a chunk: its codes, and what belongs to the groups that the chunk has, or to the current one.
+  template <int kGroups>
+  struct GroupedChunk {
     Codes<kBits> codes[kRowTiles];
-    Parameters parameters[kRowTiles];
+    TileParameters parameters[kGroups];
   };
+  using Chunk = GroupedChunk<1>;
   using Accumulators = float[kRowTiles][kTokenTiles][4];
   using Operand = typename Number::Operand;
   static constexpr int kTerms = Number::kTerms;
@@ -65,18 +69,30 @@ struct HalfSums {
   int tile;
   Accumulators sums;
 
-  /// Nothing for a chunk behind the last one.
+  /// Any chunk, with the parameters of its first group; nothing for one behind the last.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void load(Thread& thread, const Matrix& weight, int chunk, Chunk& target) const {
     if (chunk >= chunks_of(weight)) return;
     LOWBIT_UNROLL
     for (int r = 0; r < kRowTiles; ++r) {
-      if (tile + r < tiles_of(weight)) target.codes[r] = load_codes<kBits>(thread, weight, tile + r, chunk, lane);
+      if (has_tile(weight, r)) target.codes[r] = load_codes<kBits>(thread, weight, tile + r, chunk, lane);
     }
-    load_group(thread, weight, GroupCursor(weight, chunk * kChunkSteps).group, target);
+    load_group(thread, weight, GroupCursor(weight, chunk * kChunkSteps).group, target.parameters[0]);
+  }
+  /// A chunk of four steps whose groups begin and end with it or divide it evenly; `group` is its first one.
+  template <int kGroups, typename Thread>
+  LOWBIT_HOST_DEVICE static void load_whole(Thread& thread, const Matrix& weight,
+                                            const LaneTile<kBits> (&from)[kRowTiles], int chunk, int group,
+                                            GroupedChunk<kGroups>& target) {
+    LOWBIT_UNROLL
+    for (int r = 0; r < kRowTiles; ++r) {
+      from[r].load(thread, chunk, target.codes[r]);
+      LOWBIT_UNROLL
+      for (int g = 0; g < kGroups; ++g) target.parameters[g][r] = from[r].parameters(thread, weight, group + g);
+    }
   }
 
-  /// `activations(step, in_chunk, token_tile)` gives a lane's eight places of its token.
+  /// `activations(step, token_tile)` gives a lane's eight places of its token, of one of the chunk's steps.
   template <typename Thread, typename Activations>
   LOWBIT_HOST_DEVICE void add_chunk(Thread& thread, const Matrix& weight, int chunk, Chunk& current,
                                     const Activations& activations) {
@@ -86,52 +102,69 @@ struct HalfSums {
     for (int s = 0; s < kChunkSteps; ++s) {
       const int step = chunk * kChunkSteps + s;
       if (step >= weight.steps) break;
-      Quad quads[kRowTiles][kTerms][4];
-      decode_step(thread, s, current, quads);
-      LOWBIT_UNROLL
-      for (int n = 0; n < kTokenTiles; ++n) {
-        const Word4 x = activations(step, s, n);
-        LOWBIT_UNROLL
-        for (int r = 0; r < kRowTiles; ++r) {
-          LOWBIT_UNROLL
-          for (int t = 0; t < kTerms; ++t) multiply_step<Operand>(thread, quads[r][t], x, group_sums[r][n]);
-        }
-      }
+      add_step(thread, s, current.codes, current.parameters[0], activations, group_sums);
       const bool closes = cursor.advance(weight);
       if (!closes || s + 1 == kChunkSteps || step + 1 == weight.steps) continue;
-      close_group(weight, current, group_sums);
-      load_group(thread, weight, cursor.group, current);
+      close_group(weight, current.parameters[0], group_sums);
+      load_group(thread, weight, cursor.group, current.parameters[0]);
     }
-    close_group(weight, current, group_sums);
+    close_group(weight, current.parameters[0], group_sums);
+  }
+  template <int kGroups, typename Thread, typename Activations>
+  LOWBIT_HOST_DEVICE void add_whole_chunk(Thread& thread, const Matrix& weight, const GroupedChunk<kGroups>& current,
+                                          const Activations& activations) {
+    constexpr int kSteps = kChunkSteps / kGroups;
+    Accumulators group_sums = {};
+    LOWBIT_UNROLL
+    for (int s = 0; s < kChunkSteps; ++s) {
+      const TileParameters& parameters = current.parameters[s / kSteps];
+      add_step(thread, s, current.codes, parameters, activations, group_sums);
+      if (s % kSteps == kSteps - 1) close_group(weight, parameters, group_sums);
+    }
   }
 
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static void decode_step(Thread& thread, int in_chunk, const Chunk& chunk,
-                                             Quad (&quads)[kRowTiles][kTerms][4]) {
+ private:
+  // A single tile is always there: grids have no more blocks.
+  LOWBIT_HOST_DEVICE bool has_tile(const Matrix& weight, int r) const {
+    return kRowTiles == 1 || tile + r < tiles_of(weight);
+  }
+
+  template <typename Thread, typename Activations>
+  LOWBIT_HOST_DEVICE static void add_step(Thread& thread, int step, const Codes<kBits> (&codes)[kRowTiles],
+                                          const TileParameters& parameters, const Activations& activations,
+                                          Accumulators& group_sums) {
+    Quad quads[kRowTiles][kTerms][4];
     LOWBIT_UNROLL
     for (int r = 0; r < kRowTiles; ++r) {
       LOWBIT_UNROLL
-      for (int reg = 0; reg < 4; ++reg) {
-        const std::uint32_t bytes = code_bytes<kBits>(chunk.codes[r], in_chunk, reg);
+      for (int i = 0; i < 4 * kTerms; ++i) {
+        quads[r][i / 4][i % 4] =
+            Number::template quad<kBits>(thread, codes[r], step, i % 4, parameters[r].zero(i % 2), i / 4);
+      }
+    }
+    LOWBIT_UNROLL
+    for (int n = 0; n < kTokenTiles; ++n) {
+      const Word4 x = activations(step, n);
+      LOWBIT_UNROLL
+      for (int r = 0; r < kRowTiles; ++r) {
         LOWBIT_UNROLL
-        for (int t = 0; t < kTerms; ++t) {
-          quads[r][t][reg] = Number::template quad<kBits>(thread, bytes, chunk.parameters[r].zero(reg % 2), t);
-        }
+        for (int t = 0; t < kTerms; ++t) multiply_step<Operand>(thread, quads[r][t], x, group_sums[r][n]);
       }
     }
   }
 
   template <typename Thread>
-  LOWBIT_HOST_DEVICE void load_group(Thread& thread, const Matrix& weight, int group, Chunk& target) const {
+  LOWBIT_HOST_DEVICE void load_group(Thread& thread, const Matrix& weight, int group, TileParameters& target) const {
     LOWBIT_UNROLL
     for (int r = 0; r < kRowTiles; ++r) {
-      if (tile + r < tiles_of(weight)) target.parameters[r] = load_parameters(thread, weight, tile + r, group, lane);
+      if (has_tile(weight, r)) target[r] = load_parameters(thread, weight, tile + r, group, lane);
     }
   }
 
-  LOWBIT_HOST_DEVICE void close_group(const Matrix& weight, const Chunk& current, Accumulators& group_sums) {
+  LOWBIT_HOST_DEVICE void close_group(const Matrix& weight, const TileParameters& parameters,
+                                      Accumulators& group_sums) {
     LOWBIT_UNROLL
-    for (int r = 0; r < kRowTiles; ++r) scale_sums(weight, current.parameters[r], group_sums[r], sums[r]);
+    for (int r = 0; r < kRowTiles; ++r) scale_sums(weight, parameters[r], group_sums[r], sums[r]);
   }
 };
 

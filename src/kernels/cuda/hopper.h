@@ -276,8 +276,7 @@ class Hopper {
                                              int in_chunk, std::uint32_t (&operands)[2][4]) {
     LOWBIT_UNROLL
     for (int reg = 0; reg < 4; ++reg) {
-      const std::uint32_t bytes = code_bytes<kBits>(codes, in_chunk, reg);
-      const Quad quad = Number::template quad<kBits>(thread, bytes, parameters.zero(reg % 2), 0);
+      const Quad quad = Number::template quad<kBits>(thread, codes, in_chunk, reg, parameters.zero(reg % 2), 0);
       operands[reg / 2][reg % 2] = quad.first;
       operands[reg / 2][reg % 2 + 2] = quad.last;
     }

@@ -82,6 +82,23 @@ struct Matrix {
   const float* table;  ///< [2^bits] what codes stand for; null: code - zero
 };
 
+/// Division by the chunks of a group, for many chunks: a product of 64 bits where the processor would divide.
+class ChunkGroup {
+ public:
+  LOWBIT_HOST_DEVICE explicit ChunkGroup(const Matrix& matrix) : reciprocal_(0) {
+    const auto chunks = static_cast<std::uint32_t>(matrix.group_steps / kChunkSteps);
+    if (chunks > 1) reciprocal_ = 0xFFFFFFFFU / chunks + 1U;  // 2^32 / chunks, rounded up
+  }
+  /// Of a chunk below 2^16, where groups are whole numbers of chunks, of fewer than 2^16 chunks.
+  [[nodiscard]] LOWBIT_HOST_DEVICE int operator()(int chunk) const {
+    if (reciprocal_ == 0) return chunk;
+    return static_cast<int>((std::uint64_t{static_cast<std::uint32_t>(chunk)} * reciprocal_) >> 32);
+  }
+
+ private:
+  std::uint32_t reciprocal_;
+};
+
 LOWBIT_HOST_DEVICE constexpr int tiles_of(const Matrix& matrix) { return (matrix.rows + kTileRows - 1) / kTileRows; }
 LOWBIT_HOST_DEVICE constexpr int chunks_of(const Matrix& matrix) {
   return (matrix.steps + kChunkSteps - 1) / kChunkSteps;

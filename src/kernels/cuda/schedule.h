@@ -12,7 +12,6 @@ namespace lowbit::kernels::cuda {
 /// Of the skinny kernel. Splits decide an output's bits, and depend on the matrix and the GPU alone.
 struct SkinnySchedule {
   int token_tiles;
-  int row_tiles;
   int splits;
   int row_blocks;
   int token_blocks;
@@ -44,9 +43,8 @@ inline SkinnySchedule schedule_skinny(const Matrix& weight, int tokens, int mult
   result.token_tiles = tokens <= 8 ? 1 : tokens <= 16 ? 2 : tokens <= 32 ? 4 : 8;
   const bool all = weight.table == nullptr && has_token_tiles(weight.bits, result.token_tiles);
   if (!all && result.token_tiles != 1) result.token_tiles = 4;
-  result.row_tiles = result.token_tiles == 8 ? 2 : 1;
   result.splits = choose_splits(weight, multiprocessors);
-  result.row_blocks = (tiles_of(weight) + result.row_tiles - 1) / result.row_tiles;
+  result.row_blocks = tiles_of(weight);
   const int block_tokens = result.token_tiles * kTileTokens;
   result.token_blocks = (tokens + block_tokens - 1) / block_tokens;
   return result;

@@ -3,34 +3,33 @@
 #include "kernels/cuda/splits.h"
 
 // Products of 16-bit activations with a packed matrix, for decoding and small batches: every weight is read once,
-// straight into the registers of the matrix instruction. A block's warps share the columns of one or two tiles of rows,
-// and blocks may share them further; sums are joined in a fixed order.
+// straight into the registers of the matrix instruction. A block's warps share the columns of a tile of rows, and
+// blocks may share them further; sums are joined in a fixed order.
 namespace lowbit::kernels::cuda {
 
-inline constexpr int kSkinnyWarps = 8;
+inline constexpr int kSkinnyWarps = 4;
 inline constexpr int kSkinnyThreads = kSkinnyWarps * kLanes;
 
-/// The sum of an output: its columns' chunks are dealt to splits * 8 parts in turn. A part adds, for each group that a
+/// The sum of an output: its columns' chunks are dealt to splits * 4 parts in turn. A part adds, for each group that a
 /// chunk holds, f = fma(sum of x (code - zero), scale, f), the inner sum made by the tensor cores in float32; parts are
 /// then added in order. So an output depends on neither the number of tokens nor the tiles below.
-template <int kBits, typename Number, int kTokenTiles, int kRowTiles>
+template <int kBits, typename Number, int kTokenTiles>
 class Skinny {
  public:
   static constexpr int kThreads = kSkinnyThreads;
-  static constexpr int kRows = kRowTiles * kTileRows;
+  static constexpr int kRows = kTileRows;
   static constexpr int kTokens = kTokenTiles * kTileTokens;
   /// Rows of a token side by side; four more, so that the lanes of a warp write to 32 banks.
   static constexpr int kSharedStride = kRows + 4;
   /// Blocks that must fit on a multiprocessor at once, which bounds registers.
-  static constexpr int kResidentBlocks = kTokenTiles == 1 ? 3 : kTokenTiles == 8 ? 1 : 2;
+  static constexpr int kResidentBlocks = kTokenTiles == 1 ? 5 : kTokenTiles == 2 ? 4 : kTokenTiles == 4 ? 3 : 2;
   /// In front of the sums: what `Number` keeps there.
   static constexpr int kSumsAt = Number::template shared_words<kBits>();
   static constexpr int kSharedFloats = kSumsAt + kSkinnyWarps * kTileTokens * kSharedStride + 4;
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const HalfProduct& call) {
-    Skinny part(thread.index() / kLanes, thread.index() % kLanes, thread.block(0) * kRowTiles,
-                thread.block(2) * kTokens);
+    Skinny part(thread.index() / kLanes, thread.index() % kLanes, thread.block(0), thread.block(2) * kTokens);
     thread.allow_next_grid();
     Number::template prepare_block<kBits>(thread, call.weight, kThreads);
     part.sum_chunks(thread, call);
@@ -43,8 +42,8 @@ class Skinny {
 
  private:
   // Chunks in flight for each warp: all warps of a multiprocessor together keep some 50 KB on their way.
-  static constexpr int kDepth = kTokenTiles > 1 ? 2 : kBits == 2 ? 4 : kBits == 8 ? 2 : 3;
-  using Sums = HalfSums<kBits, Number, kRowTiles, kTokenTiles>;
+  static constexpr int kDepth = kTokenTiles > 1 || kBits == 8 ? 2 : kBits == 2 ? 4 : 3;
+  using Sums = HalfSums<kBits, Number, 1, kTokenTiles>;
 
   LOWBIT_HOST_DEVICE Skinny(int warp, int lane, int tile, int token)
       : warp_(warp), token_(token), sums_{lane, tile, {}} {}
@@ -53,22 +52,90 @@ class Skinny {
   LOWBIT_HOST_DEVICE void sum_chunks(Thread& thread, const HalfProduct& call) {
     const int stride = call.splits * kSkinnyWarps;
     const int first = thread.block(1) * kSkinnyWarps + warp_;
-    typename Sums::Chunk ring[kDepth] = {};
-    const auto x = [&](int step, int, int n) {
-      return activations(thread, call, token_ + n * kTileTokens + sums_.lane / 4,
-                         step * kStepColumns + sums_.lane % 4 * 8);
+    const int groups = whole_chunk_groups(call);
+    if (groups == 1) {
+      sum_whole_chunks<1>(thread, call, first, stride);
+    } else if (groups == 2) {
+      sum_whole_chunks<2>(thread, call, first, stride);
+    } else if (kTokenTiles == 1 && groups == 4) {
+      sum_whole_chunks<4>(thread, call, first, stride);
+    } else {
+      sum_any_chunks(thread, call, first, stride);
+    }
+  }
+
+  /// Groups of every chunk, where all are whole, activations too, and groups divide them or are made of them; else
+  /// none.
+  LOWBIT_HOST_DEVICE static int whole_chunk_groups(const HalfProduct& call) {
+    const Matrix& weight = call.weight;
+    const bool whole =
+        weight.steps % kChunkSteps == 0 && call.aligned && weight.steps * kStepColumns <= call.input_places;
+    if (!whole) return 0;
+    if (weight.group_steps % kChunkSteps == 0) return 1;
+    return weight.group_steps == 2 ? 2 : weight.group_steps == 1 ? 4 : 0;
+  }
+
+  template <int kGroups, typename Thread>
+  LOWBIT_HOST_DEVICE void sum_whole_chunks(Thread& thread, const HalfProduct& call, int first, int stride) {
+    const int chunks = chunks_of(call.weight);
+    const ChunkGroup group_of(call.weight);
+    const LaneTile<kBits> tile[1] = {{call.weight, sums_.tile, sums_.lane}};
+    constexpr int kAhead = kGroups == 4 ? 2 : kDepth;  // parameters of four groups take as many registers as codes
+    typename Sums::template GroupedChunk<kGroups> ring[kAhead] = {};
+    const auto load = [&](int chunk, auto& target) {
+      if (chunk >= chunks) return;
+      Sums::load_whole(thread, call.weight, tile, chunk, kGroups == 1 ? group_of(chunk) : chunk * kGroups, target);
     };
     LOWBIT_UNROLL
-    for (int d = 0; d < kDepth; ++d) sums_.load(thread, call.weight, first + d * stride, ring[d]);
+    for (int d = 0; d < kAhead; ++d) load(first + d * stride, ring[d]);
     thread.wait_for_previous_grid();
-    for (int base = first; base < chunks_of(call.weight); base += kDepth * stride) {
+    for (int base = first; base < chunks; base += kAhead * stride) {
       LOWBIT_UNROLL
-      for (int d = 0; d < kDepth; ++d) {
+      for (int d = 0; d < kAhead; ++d) {
         const int chunk = base + d * stride;
-        if (chunk >= chunks_of(call.weight)) break;
-        sums_.add_chunk(thread, call.weight, chunk, ring[d], x);
-        sums_.load(thread, call.weight, chunk + kDepth * stride, ring[d]);
+        if (chunk >= chunks) break;
+        add_whole_chunk(thread, call, chunk, ring[d]);
+        load(chunk + kAhead * stride, ring[d]);
       }
+    }
+  }
+
+  // Activations of few tokens are loaded a chunk at once, so that their latency is waited for once.
+  template <int kGroups, typename Thread>
+  LOWBIT_HOST_DEVICE void add_whole_chunk(Thread& thread, const HalfProduct& call, int chunk,
+                                          const typename Sums::template GroupedChunk<kGroups>& current) {
+    const int place = chunk * kChunkSteps * kStepColumns + sums_.lane % 4 * 8;
+    const auto read = [&](int step, int n) {
+      const int token = token_ + n * kTileTokens + sums_.lane / 4;
+      if (token >= call.tokens) return Word4{};
+      return thread.read16(call.input + token * call.input_stride + place + step * kStepColumns);
+    };
+    if constexpr (kTokenTiles > 2) {
+      sums_.template add_whole_chunk<kGroups>(thread, call.weight, current, read);
+    } else {
+      Word4 x[kChunkSteps][kTokenTiles];
+      LOWBIT_UNROLL
+      for (int i = 0; i < kChunkSteps * kTokenTiles; ++i) {
+        x[i / kTokenTiles][i % kTokenTiles] = read(i / kTokenTiles, i % kTokenTiles);
+      }
+      sums_.template add_whole_chunk<kGroups>(thread, call.weight, current,
+                                              [&](int step, int n) { return x[step][n]; });
+    }
+  }
+
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void sum_any_chunks(Thread& thread, const HalfProduct& call, int first, int stride) {
+    typename Sums::Chunk current = {};
+    typename Sums::Chunk next = {};
+    sums_.load(thread, call.weight, first, next);
+    thread.wait_for_previous_grid();
+    for (int chunk = first; chunk < chunks_of(call.weight); chunk += stride) {
+      current = next;
+      sums_.load(thread, call.weight, chunk + stride, next);
+      sums_.add_chunk(thread, call.weight, chunk, current, [&](int step, int n) {
+        return activations(thread, call, token_ + n * kTileTokens + sums_.lane / 4,
+                           (chunk * kChunkSteps + step) * kStepColumns + sums_.lane % 4 * 8);
+      });
     }
   }
 
@@ -93,17 +160,15 @@ class Skinny {
     LOWBIT_UNROLL
     for (int n = 0; n < kTokenTiles; ++n) {
       LOWBIT_UNROLL
-      for (int r = 0; r < kRowTiles; ++r) {
-        LOWBIT_UNROLL
-        for (int i = 0; i < 4; ++i) {
-          const int token = sums_.lane % 4 * 2 + i % 2;
-          const int row = r * kTileRows + sums_.lane / 4 + i / 2 * 8;
-          shared.store(kSumsAt + (warp_ * kTileTokens + token) * kSharedStride + row, sums_.sums[r][n][i]);
-        }
+      for (int i = 0; i < 4; ++i) {
+        const int token = sums_.lane % 4 * 2 + i % 2;
+        const int row = sums_.lane / 4 + i / 2 * 8;
+        shared.store(kSumsAt + (warp_ * kTileTokens + token) * kSharedStride + row, sums_.sums[0][n][i]);
       }
       thread.sync();
       for (int e = thread.index(); e < kRows * kTileTokens; e += kSkinnyThreads) {
         const int token = e / kRows;
+        if (token_ + n * kTileTokens + token >= call.tokens) break;  // tokens come in order
         float sum = shared.load(kSumsAt + token * kSharedStride + e % kRows);
         LOWBIT_UNROLL
         for (int w = 1; w < kSkinnyWarps; ++w) {

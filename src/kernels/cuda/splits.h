@@ -28,6 +28,41 @@ LOWBIT_HOST_DEVICE inline void deliver(Thread& thread, const HalfProduct& call, 
   }
 }
 
+/// Outputs that a thread adds up at once: their loads, and those of four splits, are on their way together.
+inline constexpr int kOutputsAtOnce = 4;
+
+template <typename Thread>
+LOWBIT_HOST_DEVICE inline void add_splits(Thread& thread, const HalfProduct& call, const BlockOutputs& block) {
+  const std::int64_t between = std::int64_t{call.tokens} * call.weight.rows;
+  for (int base = thread.index(); base < block.rows * block.tokens; base += kOutputsAtOnce * block.threads) {
+    float sums[kOutputsAtOnce] = {};
+    const float* from[kOutputsAtOnce] = {};
+    LOWBIT_UNROLL
+    for (int i = 0; i < kOutputsAtOnce; ++i) {
+      const int e = base + i * block.threads;
+      const std::int64_t token = block.token + e / block.rows;
+      const int row = block.row + e % block.rows;
+      const bool present = e < block.rows * block.tokens && token < call.tokens && row < call.weight.rows;
+      if (present) from[i] = call.partials + token * call.weight.rows + row;
+    }
+    for (int first = 0; first < call.splits; first += 4) {
+      float parts[kOutputsAtOnce][4] = {};
+      LOWBIT_UNROLL
+      for (int i = 0; i < 4 * kOutputsAtOnce; ++i) {
+        if (from[i / 4] == nullptr || first + i % 4 >= call.splits) continue;
+        parts[i / 4][i % 4] = thread.read_shared_by_blocks(from[i / 4] + (first + i % 4) * between);
+      }
+      LOWBIT_UNROLL
+      for (int i = 0; i < 4 * kOutputsAtOnce; ++i) sums[i / 4] += parts[i / 4][i % 4];
+    }
+    LOWBIT_UNROLL
+    for (int i = 0; i < kOutputsAtOnce; ++i) {
+      const int e = base + i * block.threads;
+      if (from[i] != nullptr) call.output.store(block.token + e / block.rows, block.row + e % block.rows, sums[i]);
+    }
+  }
+}
+
 /// Called by all threads when they have delivered; `flag_at` is a word of shared memory that nobody else uses.
 template <typename Thread>
 LOWBIT_HOST_DEVICE inline void finish_splits(Thread& thread, const HalfProduct& call, const BlockOutputs& block,
@@ -43,17 +78,7 @@ LOWBIT_HOST_DEVICE inline void finish_splits(Thread& thread, const HalfProduct& 
   thread.sync();
   if (flag.load(flag_at) == 0) return;
   thread.fence();
-  for (int e = thread.index(); e < block.rows * block.tokens; e += block.threads) {
-    const int token = block.token + e / block.rows;
-    const int row = block.row + e % block.rows;
-    if (token >= call.tokens || row >= call.weight.rows) continue;
-    float sum = 0.0F;
-    for (int s = 0; s < call.splits; ++s) {
-      sum += thread.read_shared_by_blocks(call.partials + (std::int64_t{s} * call.tokens + token) * call.weight.rows +
-                                          row);
-    }
-    call.output.store(token, row, sum);
-  }
+  add_splits(thread, call, block);
   if (thread.index() == 0) *arrivals = 0;
 }
 

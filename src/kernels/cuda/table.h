@@ -41,7 +41,9 @@ struct TableNumbers {
   }
 
   template <int kBits, typename Thread>
-  LOWBIT_HOST_DEVICE static Quad quad(Thread& thread, std::uint32_t bytes, std::uint32_t, int term) {
+  LOWBIT_HOST_DEVICE static Quad quad(Thread& thread, const Codes<kBits>& codes, int step, int reg, std::uint32_t,
+                                      int term) {
+    const std::uint32_t bytes = code_bytes<kBits>(codes, step, reg);
     const auto shared = thread.template shared<std::uint32_t>();
     const int base = term * kEntries;
     const auto at = [&](std::uint32_t code) { return shared.load(base + static_cast<int>(code)); };

@@ -64,7 +64,7 @@ class Tiled {
       copy_stage(thread, call, chunk + kStages - 1);
       typename Sums::Chunk current = next;
       sums_.load(thread, call.weight, chunk + 1, next);
-      sums_.add_chunk(thread, call.weight, chunk, current, [&](int, int in_chunk, int n) {
+      sums_.add_chunk(thread, call.weight, chunk, current, [&](int in_chunk, int n) {
         const int token = in_block_ + n * kTileTokens + sums_.lane / 4;
         return shared.load16(chunk % kStages * kStageWords + unit_at(token, in_chunk * 4 + sums_.lane % 4));
       });

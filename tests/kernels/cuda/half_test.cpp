@@ -38,18 +38,17 @@ struct Settings {
   std::uint64_t seed = 1;
 };
 
-template <int kBits, typename Number, int kTokenTiles, int kRowTiles>
+template <int kBits, typename Number, int kTokenTiles>
 std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>& input, int tokens,
                        const Settings& settings) {
-  using Kernel = Skinny<kBits, Number, kTokenTiles, kRowTiles>;
+  using Kernel = Skinny<kBits, Number, kTokenTiles>;
   const Matrix& matrix = weight.matrix();
   const auto outputs = static_cast<std::size_t>(tokens) * static_cast<std::size_t>(matrix.rows);
   Guarded<std::uint16_t> x(input.size(), Guarded<std::uint16_t>::Side::kEnd);
   x.assign(input.data());
   Guarded<float> y(outputs, Guarded<float>::Side::kEnd);
   std::fill(y.span().begin(), y.span().end(), std::nanf(""));
-  const Grid grid = {{(tiles_of(matrix) + kRowTiles - 1) / kRowTiles, settings.splits,
-                      (tokens + Kernel::kTokens - 1) / Kernel::kTokens},
+  const Grid grid = {{tiles_of(matrix), settings.splits, (tokens + Kernel::kTokens - 1) / Kernel::kTokens},
                      kSkinnyThreads,
                      Kernel::kSharedFloats * sizeof(float)};
   std::vector<float> partials(outputs * static_cast<std::size_t>(settings.splits), std::nanf(""));
@@ -69,24 +68,30 @@ std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>&
   return {y.span().begin(), y.span().end()};
 }
 
-template <int kBits, typename Number, int kTokenTiles, int kRowTiles>
+template <int kBits, typename Number, int kTokenTiles>
 void expect_product(const WeightCase& c, int tokens, const Settings& settings = {}) {
   const UnpackedWeight weight = make_weight(c);
   const OnDevice device(pack(PackedWeight::pack(weight.view())));
   const auto input = as_numbers<Number>(make_input(tokens, c.columns));
-  expect_close<Number>(run<kBits, Number, kTokenTiles, kRowTiles>(device, input, tokens, settings), weight, input,
-                       tokens, c);
+  expect_close<Number>(run<kBits, Number, kTokenTiles>(device, input, tokens, settings), weight, input, tokens, c);
 }
 
 template <int kBits>
 void expect_shapes() {
   for (const std::int64_t columns : {1, 31, 64, 129, 576, 1200}) {
     for (const std::int64_t group : {32, 64, 96, 128, 4096}) {
-      expect_product<kBits, Float16, 1, 1>({17, columns, group, kBits}, 3);
+      expect_product<kBits, Float16, 1>({17, columns, group, kBits}, 3);
     }
   }
-  expect_product<kBits, BFloat16, 1, 1>({40, 576, 64, kBits, Decoding::kWholeZero, true}, 8);
-  expect_product<kBits, Float16, 2, 2>({40, 576, 64, kBits, Decoding::kWholeZero, false, ScaleStorage::kFloat32}, 13);
+  // Chunks that are whole, of one, two and four groups, and groups of several chunks.
+  for (const std::int64_t group : {32, 64, 128, 256, 384, 4096}) {
+    for (const int splits : {1, 2}) {
+      expect_product<kBits, Float16, 1>({17, 1920, group, kBits, Decoding::kWholeZero, splits == 2}, 3, {splits});
+      expect_product<kBits, BFloat16, 2>({17, 1920, group, kBits}, 11, {splits});
+    }
+  }
+  expect_product<kBits, BFloat16, 1>({40, 576, 64, kBits, Decoding::kWholeZero, true}, 8);
+  expect_product<kBits, Float16, 2>({40, 576, 64, kBits, Decoding::kWholeZero, false, ScaleStorage::kFloat32}, 13);
 }
 
 TEST(CudaSkinnyProduct, EqualsFloat64WithinItsRoundingsFor2Bits) { expect_shapes<2>(); }
@@ -103,7 +108,7 @@ void expect_table(const WeightCase& c, int tokens, std::vector<float> table, con
   for (auto& code : weight.codes) code = static_cast<std::uint8_t>(code % weight.table.size());
   const OnDevice device(pack(PackedWeight::pack(weight.view())));
   const auto input = as_numbers<Number>(make_input(tokens, c.columns));
-  const auto found = run<kBits, TableNumbers<Number, kTerms>, kTokenTiles, 1>(device, input, tokens, settings);
+  const auto found = run<kBits, TableNumbers<Number, kTerms>, kTokenTiles>(device, input, tokens, settings);
   const double left_over = kBits == 8 ? 0 : std::is_same_v<Number, Float16> ? 0x1p-22 : 0x1p-17;
   expect_close<Number>(found, weight, input, tokens, c, kTerms, left_over);
 }
@@ -155,7 +160,7 @@ TEST(CudaTableProduct, RefusesWhatItHasNoTableFor) {
 }
 
 TEST(CudaSkinnyProduct, ReadsActivationsThatAreNotAligned) {
-  expect_product<4, Float16, 1, 1>({17, 200, 64, 4}, 3, {1, false, 2});
+  expect_product<4, Float16, 1>({17, 200, 64, 4}, 3, {1, false, 2});
 }
 
 TEST(CudaSkinnyProduct, GivesATokenTheSameBitsInEveryBatchAndOrder) {
@@ -163,11 +168,11 @@ TEST(CudaSkinnyProduct, GivesATokenTheSameBitsInEveryBatchAndOrder) {
   const OnDevice device(pack(PackedWeight::pack(make_weight(c).view())));
   const auto input = as_numbers<Float16>(make_input(70, c.columns));
   for (const int splits : {1, 2}) {
-    const auto all = run<4, Float16, 4, 2>(device, input, 70, {splits, true, 3});
+    const auto all = run<4, Float16, 4>(device, input, 70, {splits, true, 3});
     for (const int tokens : {1, 5, 33}) {
       const std::vector<std::uint16_t> part(input.begin(), input.begin() + tokens * c.columns);
       for (const std::uint64_t seed : {4U, 5U}) {
-        const auto few = run<4, Float16, 1, 1>(device, part, tokens, {splits, true, seed});
+        const auto few = run<4, Float16, 1>(device, part, tokens, {splits, true, seed});
         EXPECT_TRUE(std::equal(few.begin(), few.end(), all.begin())) << tokens << " tokens, " << splits << " splits";
       }
     }
@@ -175,7 +180,7 @@ TEST(CudaSkinnyProduct, GivesATokenTheSameBitsInEveryBatchAndOrder) {
 }
 
 TEST(CudaSkinnyProduct, JoinsSplitsInAFixedOrder) {
-  for (const int splits : {2, 3}) expect_product<4, Float16, 1, 1>({33, 3000, 128, 4}, 2, {splits, true, 6});
+  for (const int splits : {2, 3}) expect_product<4, Float16, 1>({33, 3000, 128, 4}, 2, {splits, true, 6});
 }
 
 template <int kBits, typename Number>
@@ -266,9 +271,9 @@ TEST(CudaSkinnyProduct, KeepsWhatIsNotFiniteInItsOwnToken) {
   const WeightCase c = {20, 160, 64, 4};
   const OnDevice device(pack(PackedWeight::pack(make_weight(c).view())));
   std::vector<float> values = make_input(4, c.columns);
-  const auto clean = run<4, Float16, 1, 1>(device, as_numbers<Float16>(values), 4, {});
+  const auto clean = run<4, Float16, 1>(device, as_numbers<Float16>(values), 4, {});
   values[static_cast<std::size_t>(c.columns + 7)] = std::nanf("");
-  const auto found = run<4, Float16, 1, 1>(device, as_numbers<Float16>(values), 4, {});
+  const auto found = run<4, Float16, 1>(device, as_numbers<Float16>(values), 4, {});
   for (std::size_t i = 0; i < found.size(); ++i) {
     const bool own = i / 20 == 1;
     EXPECT_TRUE(own ? std::isnan(found[i]) : found[i] == clean[i]) << i;

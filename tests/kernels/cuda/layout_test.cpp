@@ -163,25 +163,47 @@ TEST(CudaPacking, SaysWhatItDoesNotTake) {
       "one size, use 'cpu'");
 }
 
-template <typename Number>
-void expect_exact(int highest) {
-  for (int zero = 0; zero <= highest; ++zero) {
-    for (int code = 0; code + 3 <= highest; ++code) {
-      const auto at = [&](int i) { return static_cast<std::uint32_t>(code + i); };
-      // Columns 0, 1, 2, 3 in the order of bytes.
-      const std::uint32_t bytes = at(0) | (at(2) << 8) | (at(1) << 16) | (at(3) << 24);
-      const Quad quad = Number::template decode<8>(bytes, Number::prepare(static_cast<std::uint32_t>(zero)));
-      const std::uint32_t halves[] = {quad.first & 0xFFFFU, quad.first >> 16, quad.last & 0xFFFFU, quad.last >> 16};
-      for (int i = 0; i < 4; ++i) {
-        ASSERT_EQ(Number::to_float(halves[i]), static_cast<float>(code + i - zero)) << "code " << code + i;
+// Words with every byte there is, in every place of a chunk.
+template <int kBits>
+Codes<kBits> rotated_bytes(int first) {
+  Codes<kBits> codes = {};
+  for (int i = 0; i < 2 * kBits; ++i) {
+    for (int byte = 0; byte < 4; ++byte) {
+      codes.words[i] |= static_cast<std::uint32_t>((first + 29 * i + 67 * byte) & 0xFF) << (8 * byte);
+    }
+  }
+  return codes;
+}
+
+template <typename Number, int kBits>
+void expect_exact() {
+  int no_thread = 0;
+  for (std::uint32_t zero = 0; zero < 1U << kBits; ++zero) {
+    for (int first = 0; first < 256; ++first) {
+      const Codes<kBits> codes = rotated_bytes<kBits>(first);
+      for (int place = 0; place < 16; ++place) {
+        const Quad quad = Number::template quad<kBits>(no_thread, codes, place / 4, place % 4, zero, 0);
+        const std::uint32_t bytes = code_bytes<kBits>(codes, place / 4, place % 4);
+        const std::uint32_t halves[] = {quad.first & 0xFFFFU, quad.first >> 16, quad.last & 0xFFFFU, quad.last >> 16};
+        for (int column = 0; column < 4; ++column) {
+          const std::uint32_t code = bytes >> (8 * byte_of_column(column)) & 0xFFU;
+          ASSERT_EQ(Number::to_float(halves[column]), static_cast<float>(code) - static_cast<float>(zero))
+              << kBits << " bits, code " << code << ", zero " << zero << ", register " << place;
+        }
       }
     }
   }
 }
 
 TEST(CudaDecoding, IsExactForEveryCodeAndZero) {
-  expect_exact<Float16>(255);
-  expect_exact<BFloat16>(255);
+  expect_exact<Float16, 2>();
+  expect_exact<Float16, 3>();
+  expect_exact<Float16, 4>();
+  expect_exact<Float16, 8>();
+  expect_exact<BFloat16, 2>();
+  expect_exact<BFloat16, 3>();
+  expect_exact<BFloat16, 4>();
+  expect_exact<BFloat16, 8>();
 }
 
 }  // namespace
