@@ -67,7 +67,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
   }
   Matrices matrices;
   for (const Case& c : chosen_cases(settings)) {
-    Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes, settings.entrant);
+    Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes, settings);
     add_ours(contest, c, settings.hopper && gpu.facts().major == 9);
     if (cublas) {
       contest.add_rival(*cublas, RivalKind::kFloat16);
@@ -126,9 +126,9 @@ void profile_halves(const Gpu& gpu, const Weights& weights, const std::vector<st
     runner.run(0);
     gpu.wait();
   };
-  run(cuda::HalfKernel::kSkinny);
+  if (tokens <= 64) run(cuda::HalfKernel::kSkinny);
   if (weights.shape().bits != 4) return;
-  if (tokens == 64) run(cuda::HalfKernel::kTiled);
+  if (tokens >= 64) run(cuda::HalfKernel::kTiled);
   if (tokens >= 16 && hopper) run(cuda::HalfKernel::kHopper);
 }
 
@@ -137,7 +137,7 @@ void profile_halves(const Gpu& gpu, const Weights& weights, const std::vector<st
 void run_profile(const Gpu& gpu, const Settings& settings, Results& results) {
   const Shape shape = settings.tiny ? Shape{256, 128} : Shape{4096, 11008};
   Matrices matrices;
-  for (const int tokens : {1, 16, 64}) {
+  for (const int tokens : {1, 16, 64, 1024}) {
     const std::vector<float> input = make_input(tokens * shape.columns, 3);
     for (const int bits : {4, 2}) {
       const Weights weights(gpu, matrices.get(shape, bits, 128), 1);

@@ -102,13 +102,13 @@ const cuda::Packed& Matrices::get(const Shape& shape, int bits, std::int64_t gro
 }
 
 Contest::Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes,
-                 std::string only)
+                 const Settings& settings)
     : gpu_(gpu),
       shape_(shape),
       tokens_(tokens),
       matrices_(matrices),
       rotation_bytes_(rotation_bytes),
-      only_(std::move(only)),
+      settings_(settings),
       input_(make_input(tokens * shape.columns, 3)) {}
 
 int Contest::copies_for(double bytes) const { return static_cast<int>((rotation_bytes_ + bytes - 1.0) / bytes); }
@@ -131,6 +131,7 @@ void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bo
   if (!admits(name)) return;
   const cuda::Packed& packed = matrices_.get(shape_, bits, group, table);
   const auto parts = std::make_shared<HalfParts>(gpu_, packed, copies_for(size_of(packed)), input_, tokens_, kernel);
+  if (settings_.splits > 0) parts->runner.force_splits(settings_.splits);
   add(name, size_of(packed), parts->weights.copies(), parts, [&](int copy) { parts->runner.run(copy, true); });
 }
 
@@ -195,15 +196,14 @@ void Contest::add_expanded(const Cublas& cublas, int bits, std::int64_t group) {
   if (!admits(name)) return;
   const cuda::Packed& packed = matrices_.get(shape_, bits, group);
   const auto parts = std::make_shared<ExpandedParts>(gpu_, packed, copies_for(size_of(packed)), shape_, tokens_);
-  add(name, size_of(packed), parts->weights.copies(), parts,
-      [&](int copy) {
-        const cuda::ExpandCall call = {parts->weights.matrix(copy), nullptr, parts->expanded.data(), shape_.columns};
-        const cuda::Launch launch = gpu_.launch();
-        cuda::Report report{};
-        Gpu::check(gpu_.table().expand(cuda::NumberKind::kFloat16, &call, &launch, &report), report, "expanding");
-        cublas.multiply(RivalKind::kFloat16, parts->expanded.data(), parts->input.data(), parts->output.data(),
-                        static_cast<int>(shape_.rows), static_cast<int>(shape_.columns), tokens_);
-      });
+  add(name, size_of(packed), parts->weights.copies(), parts, [&](int copy) {
+    const cuda::ExpandCall call = {parts->weights.matrix(copy), nullptr, parts->expanded.data(), shape_.columns};
+    const cuda::Launch launch = gpu_.launch();
+    cuda::Report report{};
+    Gpu::check(gpu_.table().expand(cuda::NumberKind::kFloat16, &call, &launch, &report), report, "expanding");
+    cublas.multiply(RivalKind::kFloat16, parts->expanded.data(), parts->input.data(), parts->output.data(),
+                    static_cast<int>(shape_.rows), static_cast<int>(shape_.columns), tokens_);
+  });
 }
 
 void Contest::run(int repetitions, const std::string& name, Results& results) {

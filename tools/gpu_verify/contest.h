@@ -9,6 +9,7 @@
 #include "cublaslt.h"
 #include "products.h"
 #include "results.h"
+#include "stages.h"
 
 namespace lowbit::gpu_verify {
 
@@ -30,8 +31,9 @@ class Matrices {
 /// they leave the GPU's cache between two uses.
 class Contest {
  public:
-  /// Entrants whose names do not contain `only` are left out.
-  Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes, std::string only);
+  /// Entrants whose names do not contain `settings.entrant` are left out.
+  Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matrices, double rotation_bytes,
+          const Settings& settings);
 
   /// `table`: codes stand for numbers of a table.
   void add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table = false);
@@ -54,7 +56,7 @@ class Contest {
     std::unique_ptr<Graph> graph;
     std::vector<double> microseconds;
   };
-  [[nodiscard]] bool admits(const std::string& name) const { return name.find(only_) != std::string::npos; }
+  [[nodiscard]] bool admits(const std::string& name) const { return name.find(settings_.entrant) != std::string::npos; }
   [[nodiscard]] int copies_for(double bytes) const;
   void add_fastest(std::shared_ptr<CublasLt::Plan> plan, LtKind kind, const std::string& entrant);
   template <typename Multiply>
@@ -66,7 +68,7 @@ class Contest {
   int tokens_;
   Matrices& matrices_;
   double rotation_bytes_;
-  std::string only_;
+  const Settings& settings_;
   std::vector<float> input_;
   std::vector<Entrant> entrants_;
 };

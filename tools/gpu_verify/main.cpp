@@ -21,6 +21,7 @@ constexpr const char* kUsage =
     "  --out <folder>         where <stage>.jsonl is written; the current one unless given\n"
     "  --filter <text>        only cases whose name, with a blank behind it, contains it\n"
     "  --entrant <text>       benchmarks: only entrants whose name contains it\n"
+    "  --splits <count>       benchmarks: of the columns of 16-bit products; as models have them unless given\n"
     "  --repetitions <count>  timed replays of each entrant, 15 unless given\n"
     "  --no-hopper            benchmarks and profile without the kernel for Hopper\n"
     "  --tiny                 smallest shapes, for compute-sanitizer\n"
@@ -59,8 +60,8 @@ Arguments parse(int count, char** words) {
     } else if (option == "--help") {
       arguments.help = true;
     } else {
-      const std::string_view known[] = {"--stage", "--library",     "--cublas", "--device",
-                                        "--out",   "--repetitions", "--filter", "--entrant"};
+      const std::string_view known[] = {"--stage",       "--library", "--cublas",  "--device", "--out",
+                                        "--repetitions", "--filter",  "--entrant", "--splits"};
       if (std::ranges::find(known, option) == std::end(known)) {
         fail(ErrorCode::kConfig, "unknown option '{}'; --help lists those there are", option);
       }
@@ -73,6 +74,7 @@ Arguments parse(int count, char** words) {
       if (option == "--out") arguments.out = value;
       if (option == "--repetitions") arguments.settings.repetitions = to_number(option, value, 1);
       if (option == "--filter") arguments.settings.filter = value;
+      if (option == "--splits") arguments.settings.splits = to_number(option, value, 1);
       if (option == "--entrant") arguments.settings.entrant = value;
     }
   }

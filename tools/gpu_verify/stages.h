@@ -13,10 +13,9 @@ struct Settings {
   bool hopper = true;    ///< whether benchmarks and profile run the kernel for Hopper
   std::string filter;    ///< only cases whose name, with a blank behind it, contains it
   std::string entrant;   ///< benchmarks: only entrants whose name contains it
+  int splits = 0;        ///< benchmarks: of 16-bit products, 0: as scheduled
 
-  [[nodiscard]] bool admits(const std::string& name) const {
-    return (name + ' ').find(filter) != std::string::npos;
-  }
+  [[nodiscard]] bool admits(const std::string& name) const { return (name + ' ').find(filter) != std::string::npos; }
 };
 
 /// A copy within the GPU's memory, for the bandwidth that everything is compared with, and the cost of an empty launch.

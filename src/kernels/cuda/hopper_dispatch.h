@@ -9,7 +9,7 @@
 // From a call to the kernels for Hopper: what it must be, which size of kernel makes it, and on which grid.
 namespace lowbit::kernels::cuda {
 
-/// Splits of the columns, and the memory that they need: `tokens` change them only beyond a block's.
+/// Splits of the columns, and the memory that they need: `tokens` change them only where blocks are of another size.
 struct HopperSchedule {
   int block_tokens;
   int row_blocks;
@@ -21,8 +21,11 @@ struct HopperSchedule {
         row_blocks(blocks_for(tiles_of(weight), 2 * kGroupWarps)),
         token_blocks(blocks_for(tokens, block_tokens)),
         splits(1) {
-    // Two blocks for each multiprocessor, and for each block as many chunks as it has stages.
-    if (token_blocks == 1) splits = std::clamp(2 * multiprocessors / row_blocks, 1, std::max(chunks_of(weight) / 6, 1));
+    // As many blocks as a multiprocessor holds, and for each as many chunks as it has stages.
+    const int held = block_tokens <= 32 ? 2 : 1;
+    if (token_blocks == 1) {
+      splits = std::clamp(held * multiprocessors / row_blocks, 1, std::max(chunks_of(weight) / 6, 1));
+    }
   }
   [[nodiscard]] std::size_t partial_floats(const Matrix& weight, int tokens) const {
     return splits == 1 ? 0

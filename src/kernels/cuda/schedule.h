@@ -30,12 +30,22 @@ struct SkinnySchedule {
 /// product changes no bit of it.
 constexpr bool has_token_tiles(int bits, int token_tiles) { return token_tiles == 1 || token_tiles == 4 || bits == 4; }
 
-/// So many that a multiprocessor has about 16 warps to hide the memory's latency, and each warp a chunk.
+/// Blocks come in waves of as many as the GPU holds at once, and a wave that is not full takes as long as one that is:
+/// so many splits that the last one wastes least, a few at most, since joining them costs too.
 inline int choose_splits(const Matrix& weight, int multiprocessors) {
-  const int warps = tiles_of(weight) * kSkinnyWarps;
-  const int wanted = (16 * multiprocessors + warps / 2) / warps;
-  const int most = (chunks_of(weight) + kSkinnyWarps - 1) / kSkinnyWarps;
-  return std::clamp(wanted, 1, std::max(most, 1));
+  constexpr int kMost = 8;
+  constexpr double kJoining = 0.02;  // of a wave, for each split
+  const int blocks = tiles_of(weight);
+  const int held = kSkinnyBlocks * multiprocessors;
+  const int most = std::clamp((chunks_of(weight) + kSkinnyWarps - 1) / kSkinnyWarps, 1, kMost);
+  const auto waves = [&](int splits) {
+    return static_cast<double>((blocks * splits + held - 1) / held) / splits + kJoining * (splits - 1);
+  };
+  int best = 1;
+  for (int splits = 2; splits <= most; ++splits) {
+    if (waves(splits) < waves(best)) best = splits;
+  }
+  return best;
 }
 
 inline SkinnySchedule schedule_skinny(const Matrix& weight, int tokens, int multiprocessors) {

@@ -8,6 +8,8 @@
 namespace lowbit::kernels::cuda {
 
 inline constexpr int kSkinnyWarps = 4;
+/// Blocks of a multiprocessor at once, for up to 16 tokens.
+inline constexpr int kSkinnyBlocks = 6;
 inline constexpr int kSkinnyThreads = kSkinnyWarps * kLanes;
 
 /// The sum of an output: its columns' chunks are dealt to splits * 4 parts in turn. A part adds, for each group that a
@@ -22,7 +24,7 @@ class Skinny {
   /// Rows of a token side by side; four more, so that the lanes of a warp write to 32 banks.
   static constexpr int kSharedStride = kRows + 4;
   /// Blocks that must fit on a multiprocessor at once, which bounds registers.
-  static constexpr int kResidentBlocks = kTokenTiles == 1 ? 5 : kTokenTiles == 2 ? 4 : kTokenTiles == 4 ? 3 : 2;
+  static constexpr int kResidentBlocks = kTokenTiles <= 2 ? kSkinnyBlocks : kTokenTiles == 4 ? 3 : 2;
   /// In front of the sums: what `Number` keeps there.
   static constexpr int kSumsAt = Number::template shared_words<kBits>();
   static constexpr int kSharedFloats = kSumsAt + kSkinnyWarps * kTileTokens * kSharedStride + 4;
@@ -41,8 +43,8 @@ class Skinny {
   }
 
  private:
-  // Chunks in flight for each warp: all warps of a multiprocessor together keep some 50 KB on their way.
-  static constexpr int kDepth = kTokenTiles > 1 || kBits == 8 ? 2 : kBits == 2 ? 4 : 3;
+  /// Chunks in flight for each warp. More of them take registers from more blocks, which hide more.
+  static constexpr int kDepth = 2;
   using Sums = HalfSums<kBits, Number, 1, kTokenTiles>;
 
   LOWBIT_HOST_DEVICE Skinny(int warp, int lane, int tile, int token)
@@ -80,47 +82,34 @@ class Skinny {
     const int chunks = chunks_of(call.weight);
     const ChunkGroup group_of(call.weight);
     const LaneTile<kBits> tile[1] = {{call.weight, sums_.tile, sums_.lane}};
-    constexpr int kAhead = kGroups == 4 ? 2 : kDepth;  // parameters of four groups take as many registers as codes
-    typename Sums::template GroupedChunk<kGroups> ring[kAhead] = {};
+    typename Sums::template GroupedChunk<kGroups> ring[kDepth] = {};
     const auto load = [&](int chunk, auto& target) {
       if (chunk >= chunks) return;
       Sums::load_whole(thread, call.weight, tile, chunk, kGroups == 1 ? group_of(chunk) : chunk * kGroups, target);
     };
     LOWBIT_UNROLL
-    for (int d = 0; d < kAhead; ++d) load(first + d * stride, ring[d]);
+    for (int d = 0; d < kDepth; ++d) load(first + d * stride, ring[d]);
     thread.wait_for_previous_grid();
-    for (int base = first; base < chunks; base += kAhead * stride) {
+    for (int base = first; base < chunks; base += kDepth * stride) {
       LOWBIT_UNROLL
-      for (int d = 0; d < kAhead; ++d) {
+      for (int d = 0; d < kDepth; ++d) {
         const int chunk = base + d * stride;
         if (chunk >= chunks) break;
         add_whole_chunk(thread, call, chunk, ring[d]);
-        load(chunk + kAhead * stride, ring[d]);
+        load(chunk + kDepth * stride, ring[d]);
       }
     }
   }
 
-  // Activations of few tokens are loaded a chunk at once, so that their latency is waited for once.
   template <int kGroups, typename Thread>
   LOWBIT_HOST_DEVICE void add_whole_chunk(Thread& thread, const HalfProduct& call, int chunk,
                                           const typename Sums::template GroupedChunk<kGroups>& current) {
     const int place = chunk * kChunkSteps * kStepColumns + sums_.lane % 4 * 8;
-    const auto read = [&](int step, int n) {
+    sums_.template add_whole_chunk<kGroups>(thread, call.weight, current, [&](int step, int n) {
       const int token = token_ + n * kTileTokens + sums_.lane / 4;
       if (token >= call.tokens) return Word4{};
       return thread.read16(call.input + token * call.input_stride + place + step * kStepColumns);
-    };
-    if constexpr (kTokenTiles > 2) {
-      sums_.template add_whole_chunk<kGroups>(thread, call.weight, current, read);
-    } else {
-      Word4 x[kChunkSteps][kTokenTiles];
-      LOWBIT_UNROLL
-      for (int i = 0; i < kChunkSteps * kTokenTiles; ++i) {
-        x[i / kTokenTiles][i % kTokenTiles] = read(i / kTokenTiles, i % kTokenTiles);
-      }
-      sums_.template add_whole_chunk<kGroups>(thread, call.weight, current,
-                                              [&](int step, int n) { return x[step][n]; });
-    }
+    });
   }
 
   template <typename Thread>

@@ -196,12 +196,15 @@ TEST(CudaHopperProduct, KeepsWhatIsNotFiniteInItsOwnToken) {
   }
 }
 
-TEST(CudaHopperSchedule, FillsTheGpuWithSplitsThatTokensDoNotChange) {
+TEST(CudaHopperSchedule, FillsTheGpuWithSplits) {
   Matrix weight{};
   weight.rows = 11008;
   weight.steps = 128;
-  for (const int tokens : {1, 16, 64, 128}) EXPECT_EQ(HopperSchedule(weight, tokens, 132).splits, 3) << tokens;
+  for (const int tokens : {1, 16, 32}) EXPECT_EQ(HopperSchedule(weight, tokens, 132).splits, 3) << tokens;
+  for (const int tokens : {33, 64, 128}) EXPECT_EQ(HopperSchedule(weight, tokens, 132).splits, 1) << tokens;
   EXPECT_EQ(HopperSchedule(weight, 129, 132).splits, 1);
+  weight.rows = 4096;
+  EXPECT_EQ(HopperSchedule(weight, 64, 132).splits, 4);
   weight.steps = 18;  // 5 chunks
   EXPECT_EQ(HopperSchedule(weight, 16, 132).splits, 1);
   EXPECT_EQ(HopperSchedule(weight, 16, 132).partial_floats(weight, 16), 0U);

@@ -120,6 +120,20 @@ TEST(CudaSchedule, SplitsByMatrixAndGpuAlone) {
   }
 }
 
+// Of 132 multiprocessors, each of which holds six blocks.
+TEST(CudaSchedule, FillsTheLastWave) {
+  Matrix weight{};
+  weight.steps = 128;
+  const auto splits = [&](int rows) {
+    weight.rows = rows;
+    return choose_splits(weight, 132);
+  };
+  EXPECT_EQ(splits(792 * kTileRows), 1);  // one wave
+  EXPECT_EQ(splits(11008), 1);            // 688 blocks: no splits fill the wave better
+  EXPECT_EQ(splits(4096), 3);             // 768 blocks of 792
+  EXPECT_EQ(splits(793 * kTileRows), 7);  // 8 waves of a seventh in place of two
+}
+
 TEST(CudaSchedule, UsesEveryTokenTileThatIsCompiled) {
   for (const int bits : {2, 3, 4, 8}) {
     std::set<int> used;
