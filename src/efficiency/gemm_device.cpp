@@ -49,7 +49,7 @@ class DeviceContest : public GemmContest {
       const DType type = arithmetic == DeviceArithmetic::kBFloat16 ? DType::kBFloat16 : DType::kFloat32;
       Contender contender;
       contender.timing.name = product_name(arithmetic_name(arithmetic), bits, group);
-      contender.timing.kernel = DeviceWeight::kernel_name(arithmetic);
+      contender.timing.kernel = weights->front().kernel_name(arithmetic, tokens);
       contender.timing.weight_bytes = weights->front().bytes();
       contender.copies = static_cast<std::int64_t>(weights->size());
       contender.run = [x = input(tokens, type), weights, arithmetic, type](std::int64_t copy) {

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "formats/certificate_inputs.h"
 #include "lowbit/base/error.h"
+#include "lowbit/base/half.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/packed.h"
 #include "lowbit/tensor/parallel.h"
@@ -21,6 +23,8 @@ constexpr std::int64_t kDecodedElements = std::int64_t{1} << 20;
 constexpr std::int64_t kLanes = CertificateInputs::kLanes;
 constexpr double kUnit = 0x1p-24;    // half the distance of 1 to the next float
 constexpr double kLeast = 0x1p-149;  // the least float: what is below its half is lost
+constexpr double kUnit16 = 0x1p-8;     // as kUnit, of bfloat16
+constexpr double kLeast16 = 0x1p-133;  // as kLeast
 
 // Rows begin .. end - 1 as they decode, without the outliers.
 at::Tensor decoded_rows(const QuantizedWeight& weight, std::int64_t begin, std::int64_t end) {
@@ -44,6 +48,12 @@ struct RowSums {
   std::vector<double> product;
   std::vector<double> magnitude;  // the same of magnitudes
   std::vector<double> rounding;   // |x - rounded x| |w|
+};
+
+// What a way to multiply gave.
+struct Outputs {
+  std::vector<float> numbers;  // [tokens][rows]
+  bool rounds_weight;
 };
 
 // Where eight tokens' sums go.
@@ -107,7 +117,7 @@ class Comparison {
       result.relative_error = relative;
     }
     result.kernels = product_.kernels;
-    result.outputs = 2 * tokens_ * weight_.rows();
+    result.outputs = static_cast<std::int64_t>(outputs_.size()) * tokens_ * weight_.rows();
     return result;
   }
 
@@ -121,26 +131,35 @@ class Comparison {
     for (std::size_t row = 0; row + 1 < begins_.size(); ++row) begins_[row + 1] += begins_[row];
   }
 
-  // Both ways in which kernels may take tokens.
+  // All ways in which kernels may take tokens.
   void multiply() {
-    together_ = products(0, tokens_);
+    outputs_.push_back({products(product_.multiply, 0, tokens_), false});
+    Outputs alone{{}, false};
     for (std::int64_t token = 0; token < tokens_; ++token) {
-      const std::vector<float> one = products(token, 1);
-      alone_.insert(alone_.end(), one.begin(), one.end());
+      const std::vector<float> one = products(product_.multiply, token, 1);
+      alone.numbers.insert(alone.numbers.end(), one.begin(), one.end());
+    }
+    outputs_.push_back(std::move(alone));
+    for (const CertifiedWay& way : product_.others) {
+      outputs_.push_back({products(way.multiply, 0, tokens_), way.rounds_weight});
     }
   }
 
-  [[nodiscard]] std::vector<float> products(std::int64_t first, std::int64_t tokens) const {
+  [[nodiscard]] std::vector<float> products(const MultiplyTokens& multiply, std::int64_t first,
+                                            std::int64_t tokens) const {
     const auto columns = static_cast<std::size_t>(weight_.columns());
     const std::span<const float> inputs(inputs_.values());
-    return product_.multiply(
+    return multiply(
         inputs.subspan(static_cast<std::size_t>(first) * columns, static_cast<std::size_t>(tokens) * columns), tokens);
   }
 
-  [[nodiscard]] RowSums reference(const float* decoded, std::int64_t row) const {
+  [[nodiscard]] RowSums reference(const float* decoded, std::int64_t row, bool rounds_weight) const {
     const std::int64_t padded = inputs_.padded_tokens();
     RowSums sums(padded);
     std::vector<float> numbers(decoded, decoded + weight_.columns());
+    for (float& number : numbers) {
+      if (rounds_weight) number = bfloat16_to_float(float_to_bfloat16(number));
+    }
     const auto places = outliers(row);
     for (const auto& [column, value] : places) numbers[static_cast<std::size_t>(column)] = 0;
     for (std::int64_t lane = 0; lane < padded; lane += kLanes) {
@@ -172,23 +191,22 @@ class Comparison {
   }
 
   [[nodiscard]] Certificate compare(std::int64_t row, const float* decoded) const {
-    const RowSums sums = reference(decoded, row);
-    const std::int64_t outliers = begins_[static_cast<std::size_t>(row) + 1] - begins_[static_cast<std::size_t>(row)];
+    const RowSums sums = reference(decoded, row, false);
+    std::optional<RowSums> rounded;
     Certificate worst;
-    for (std::int64_t token = 0; token < tokens_; ++token) {
-      const auto t = static_cast<std::size_t>(token);
-      const double roundings = static_cast<double>(inputs_.roundings(token) + outliers);
-      const double lost = roundings * kLeast * std::max(1.0, inputs_.largest_scale(token));
-      // What is added up are rounded inputs: no more than the inputs and what rounding took off.
-      const double magnitude = sums.magnitude[t] + sums.rounding[t];
-      const double bound = roundings * kUnit / (1 - roundings * kUnit) * magnitude + sums.rounding[t] + lost;
-      const auto at = static_cast<std::size_t>(token * weight_.rows() + row);
-      for (const float product : {together_[at], alone_[at]}) {
-        const double error = std::abs(static_cast<double>(product) - sums.product[t]);
-        const double share = std::isfinite(error) ? error / bound : HUGE_VAL;
-        if (inputs_.is_ordinary(token) && magnitude > 0) {
-          worst.relative_error = std::max(worst.relative_error, error / magnitude);
+    for (const Outputs& outputs : outputs_) {
+      if (outputs.rounds_weight && !rounded) rounded = reference(decoded, row, true);
+      const RowSums& expected = outputs.rounds_weight ? *rounded : sums;
+      for (std::int64_t token = 0; token < tokens_; ++token) {
+        const auto t = static_cast<std::size_t>(token);
+        const double product = outputs.numbers[static_cast<std::size_t>(token * weight_.rows() + row)];
+        if (inputs_.is_ordinary(token) && sums.magnitude[t] > 0) {
+          worst.relative_error =
+              std::max(worst.relative_error, std::abs(product - sums.product[t]) / sums.magnitude[t]);
         }
+        const double error = std::abs(product - expected.product[t]);
+        const double bound = bound_of(row, token, expected, outputs.rounds_weight);
+        const double share = std::isfinite(error) ? error / bound : HUGE_VAL;
         if (!(share > worst.worst_share)) continue;
         worst.worst_error = error;
         worst.bound = bound;
@@ -200,13 +218,23 @@ class Comparison {
     return worst;
   }
 
+  [[nodiscard]] double bound_of(std::int64_t row, std::int64_t token, const RowSums& sums, bool rounds_result) const {
+    const auto t = static_cast<std::size_t>(token);
+    const std::int64_t outliers = begins_[static_cast<std::size_t>(row) + 1] - begins_[static_cast<std::size_t>(row)];
+    const double roundings = static_cast<double>(inputs_.roundings(token) + outliers);
+    const double lost = roundings * kLeast * std::max(1.0, inputs_.largest_scale(token));
+    // What is added up are rounded inputs: no more than the inputs and what rounding took off.
+    const double magnitude = sums.magnitude[t] + sums.rounding[t];
+    const double bound = roundings * kUnit / (1 - roundings * kUnit) * magnitude + sums.rounding[t] + lost;
+    return rounds_result ? bound + kUnit16 * (std::abs(sums.product[t]) + bound) + kLeast16 : bound;
+  }
+
   const QuantizedWeight& weight_;
   const CertifiedProduct& product_;
   CertificateInputs inputs_;
   std::int64_t tokens_;
   std::vector<std::int64_t> begins_;  // of each row's outliers
-  std::vector<float> together_;       // [tokens][rows]
-  std::vector<float> alone_;
+  std::vector<Outputs> outputs_;
 };
 
 InputRounding rounding_of(kernels::Arithmetic arithmetic) {

@@ -59,6 +59,8 @@ at::Device compute_device(std::string_view name) {
   if (!obstacle.empty()) {
     fail(ErrorCode::kDevice, "device '{}' was asked for, and LibTorch cannot use it: {}, or use 'cpu'", name, obstacle);
   }
+  // Parts of a sum of bfloat16 products are joined in float32.
+  at::globalContext().setAllowBF16ReductionCuBLAS(at::CuBLASReductionOption::DisallowReducedPrecisionAllowSplitK);
   return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
 }
 

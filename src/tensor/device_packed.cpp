@@ -9,9 +9,12 @@
 #include <utility>
 
 #include "kernels/cuda/device_product.h"
+#include "kernels/cuda/route.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/packed.h"
+#include "tensor/expanded_product.h"
+#include "tensor/number_kind.h"
 #include "tensor/scalar_type.h"
 
 namespace lowbit {
@@ -43,9 +46,6 @@ cuda::DeviceArithmetic kernels_arithmetic(DeviceArithmetic arithmetic) {
 }
 
 bool is_number(DType type) { return type == DType::kFloat32 || type == DType::kBFloat16; }
-cuda::NumberKind kind_of(DType type) {
-  return type == DType::kFloat32 ? cuda::NumberKind::kFloat32 : cuda::NumberKind::kBFloat16;
-}
 
 // Work of LibTorch's and ours follow each other in this stream.
 void* current_stream(at::Device device) {
@@ -85,9 +85,25 @@ struct DeviceWeight::State {
     fail(ErrorCode::kInternal, "memory of '{}' does not begin on 256 bytes", tensor.device().str());
   }
 
+  [[nodiscard]] const std::byte* bytes() const { return static_cast<const std::byte*>(memory.const_data_ptr()); }
+  // By kernels of ours alone. `bias` is float32.
+  void run(cuda::Route route, cuda::DeviceArithmetic arithmetic, const at::Tensor& x, const at::Tensor& bias,
+           at::Tensor& output) const;
+
   cuda::DeviceProduct product;
   at::Tensor memory;
 };
+
+void DeviceWeight::State::run(cuda::Route route, cuda::DeviceArithmetic arithmetic, const at::Tensor& x,
+                              const at::Tensor& bias, at::Tensor& output) const {
+  const auto tokens = static_cast<std::int32_t>(x.size(0));
+  at::Tensor workspace = make_bytes(product.workspace_bytes(route, arithmetic, tokens), memory.device());
+  check_place(workspace);
+  product.multiply(route, arithmetic,
+                   {bytes(), x.const_data_ptr(), output.mutable_data_ptr(), kind_of(x.scalar_type()),
+                    kind_of(output.scalar_type()), bias.defined() ? bias.const_data_ptr<float>() : nullptr, tokens,
+                    static_cast<std::byte*>(workspace.mutable_data_ptr()), current_stream(memory.device())});
+}
 
 DeviceWeight::DeviceWeight(const kernels::PackedWeight& weight, at::Device device)
     : state_(std::make_unique<State>(cuda::pack(weight, pool_executor()), device)) {}
@@ -101,7 +117,7 @@ std::int64_t DeviceWeight::bytes() const { return state_->memory.numel(); }
 at::Device DeviceWeight::device() const { return state_->memory.device(); }
 
 at::Tensor DeviceWeight::multiply(const at::Tensor& x, const at::Tensor& bias, DeviceArithmetic arithmetic,
-                                  DType output_type) const {
+                                  DType output_type, DeviceRoutes routes) const {
   const bool fits = x.dim() >= 1 && x.size(-1) == columns() && x.device() == device() && is_number(dtype_of(x)) &&
                     is_number(output_type) &&
                     (arithmetic != DeviceArithmetic::kBFloat16 || x.scalar_type() == at::kBFloat16);
@@ -110,33 +126,38 @@ at::Tensor DeviceWeight::multiply(const at::Tensor& x, const at::Tensor& bias, D
          device().str(), shape_text(shape_of(x)), c10::toString(x.scalar_type()), x.device().str(), columns(),
          arithmetic_name(arithmetic));
   }
-  if (arithmetic == DeviceArithmetic::kFloat8) return multiply_float8(x, bias, output_type);
-  const at::Tensor input = x.contiguous();
-  const at::Tensor offsets = bias.defined() ? bias.to(device(), at::kFloat).contiguous() : bias;
+  if (arithmetic == DeviceArithmetic::kFloat8) return multiply_float8(x, bias, output_type, routes);
   Shape shape = shape_of(x);
   shape.back() = rows();
-  at::Tensor output = at::empty(shape, input.options().dtype(scalar_type(output_type)));
-  const auto tokens = static_cast<std::int32_t>(x.numel() / columns());
-  if (tokens == 0) return output;
+  at::Tensor output = at::empty(shape, x.options().dtype(scalar_type(output_type)));
+  if (output.numel() == 0) return output;
+  const at::Tensor input = x.contiguous().view({-1, columns()});
+  at::Tensor flat = output.view({-1, rows()});
   const cuda::DeviceArithmetic chosen = kernels_arithmetic(arithmetic);
-  at::Tensor workspace = make_bytes(state_->product.workspace_bytes(chosen, tokens), device());
-  State::check_place(workspace);
-  state_->product.multiply(chosen,
-                           {static_cast<const std::byte*>(state_->memory.const_data_ptr()), input.const_data_ptr(),
-                            output.mutable_data_ptr(), kind_of(dtype_of(x)), kind_of(output_type),
-                            bias.defined() ? offsets.const_data_ptr<float>() : nullptr, tokens,
-                            static_cast<std::byte*>(workspace.mutable_data_ptr()), current_stream(device())});
+  const std::vector<cuda::RouteStart> starts = state_->product.routes(chosen);
+  const cuda::Route route = cuda::route_for(starts, routes == DeviceRoutes::kOne ? 1 : input.size(0));
+  if (route == cuda::Route::kExpandedHalves) {
+    ExpandedProduct(state_->product, state_->bytes(), input, current_stream(device())).multiply_halves(bias, flat);
+    return output;
+  }
+  const at::Tensor offsets = bias.defined() ? bias.to(device(), at::kFloat).contiguous() : bias;
+  if (route == cuda::Route::kExpandedBytes) {
+    ExpandedProduct(state_->product, state_->bytes(), input, current_stream(device())).multiply_bytes(offsets, flat);
+    return output;
+  }
+  state_->run(route, chosen, input, offsets, flat);
   return output;
 }
 
 // Every E4M3 number is one of bfloat16 too, so that products of the codes are exact.
-at::Tensor DeviceWeight::multiply_float8(const at::Tensor& x, const at::Tensor& bias, DType output_type) const {
+at::Tensor DeviceWeight::multiply_float8(const at::Tensor& x, const at::Tensor& bias, DType output_type,
+                                         DeviceRoutes routes) const {
   constexpr double kLargest = 448;
   const at::Tensor wide = x.to(at::kFloat);
   at::Tensor scale = wide.abs().amax({-1}, true).div(kLargest);
   scale = scale.masked_fill(scale.eq(0), 1.0);
   const at::Tensor codes = wide.div(scale).clamp(-kLargest, kLargest).to(at::kFloat8_e4m3fn).to(at::kBFloat16);
-  at::Tensor y = multiply(codes, {}, DeviceArithmetic::kBFloat16, DType::kFloat32).mul(scale);
+  at::Tensor y = multiply(codes, {}, DeviceArithmetic::kBFloat16, DType::kFloat32, routes).mul(scale);
   if (bias.defined()) y = y.add(bias.to(device(), at::kFloat));
   return y.to(scalar_type(output_type));
 }
@@ -149,8 +170,24 @@ kernels::UnpackedWeight DeviceWeight::unpack() const {
   return cuda::unpack(packed);
 }
 
-std::string DeviceWeight::kernel_name(DeviceArithmetic arithmetic) {
-  return cuda::DeviceProduct::kernel_name(kernels_arithmetic(arithmetic));
+std::vector<DeviceRoute> DeviceWeight::routes(DeviceArithmetic arithmetic) const {
+  const cuda::DeviceArithmetic chosen = kernels_arithmetic(arithmetic);
+  std::vector<DeviceRoute> result;
+  for (const cuda::RouteStart& start : state_->product.routes(chosen)) {
+    result.push_back(
+        {cuda::route_name(start.route, chosen), start.tokens, start.route == cuda::Route::kExpandedHalves});
+  }
+  return result;
+}
+
+std::string DeviceWeight::kernel_names(DeviceArithmetic arithmetic) const {
+  const cuda::DeviceArithmetic chosen = kernels_arithmetic(arithmetic);
+  return cuda::routes_text(state_->product.routes(chosen), chosen);
+}
+
+std::string DeviceWeight::kernel_name(DeviceArithmetic arithmetic, std::int64_t tokens) const {
+  const cuda::DeviceArithmetic chosen = kernels_arithmetic(arithmetic);
+  return "cuda: " + cuda::route_name(cuda::route_for(state_->product.routes(chosen), tokens), chosen);
 }
 
 }  // namespace lowbit

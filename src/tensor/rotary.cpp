@@ -24,6 +24,15 @@ at::Tensor rotate_functional(const at::Tensor& x, const at::Tensor& cos, const a
   return x.mul(cos).add(turned.mul(sin));
 }
 
+// As `rotate_functional` in three launches; a sum is rounded once.
+at::Tensor rotate_in_place(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin) {
+  const std::int64_t half = x.size(-1) / 2;
+  const at::Tensor out = x.mul(cos);
+  out.narrow(-1, 0, half).addcmul_(x.narrow(-1, half, half), sin.narrow(-1, 0, half), -1);
+  out.narrow(-1, half, half).addcmul_(x.narrow(-1, 0, half), sin.narrow(-1, half, half));
+  return out;
+}
+
 void rotate_row(const float* x, const float* cos, const float* sin, std::int64_t half, float* out) {
   for (std::int64_t i = 0; i < half; ++i) out[i] = x[i] * cos[i] + -x[i + half] * sin[i];
   for (std::int64_t i = half; i < 2 * half; ++i) out[i] = x[i] * cos[i] + x[i - half] * sin[i];
@@ -71,6 +80,7 @@ at::Tensor rotate_pairs(const at::Tensor& x, const at::Tensor& cos, const at::Te
     fail(ErrorCode::kInternal, "rotate_pairs: input {} does not go with tables {} and {}", shape_text(shape_of(x)),
          shape_text(shape_of(cos)), shape_text(shape_of(sin)));
   }
+  if (needs_functional({x}) && !needs_gradient({x, cos, sin})) return rotate_in_place(x, cos, sin);
   if (x.scalar_type() != at::kFloat || x.stride(3) != 1 || needs_functional({x})) return rotate_functional(x, cos, sin);
   return rotate_rows(x, cos, sin);
 }

@@ -5,6 +5,7 @@
 #include "kernels/cuda/attention_dispatch.h"
 #include "kernels/cuda/checked.h"
 #include "kernels/cuda/dispatch.h"
+#include "kernels/cuda/expand_dispatch.h"
 #include "kernels/cuda/group_emulator.h"
 #include "kernels/cuda/hopper_dispatch.h"
 
@@ -103,6 +104,10 @@ struct EmulatedAttention {
   static Attention make(const Launch&, Report*) { return {}; }
 };
 
+struct EmulatedLaunchers {
+  static EmulatedLauncher<> make(const Launch&, Report*) { return {}; }
+};
+
 constexpr std::align_val_t kAlignment{256};
 
 const Table& table() {
@@ -166,6 +171,10 @@ const Table& table() {
     t.round_tokens = CheckedAttention<EmulatedAttention>::round_tokens;
     t.attend = CheckedAttention<EmulatedAttention>::attend;
     t.arrange_operands = Checked<EmulatedWidths>::arrange_operands;
+    t.expand_codes = CheckedExpansion<EmulatedLaunchers>::expand_codes;
+    t.finish_bytes = CheckedExpansion<EmulatedLaunchers>::finish_bytes;
+    t.expand_table = CheckedExpansion<EmulatedLaunchers>::expand_table;
+    t.has_hopper = [](std::int32_t* has, Report*) { return (*has = 1) == 1; };
     return t;
   }();
   return result;

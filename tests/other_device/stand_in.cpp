@@ -110,6 +110,13 @@ const at::Tensor& resize(const at::Tensor& tensor, c10::IntArrayRef size, std::o
   return tensor;
 }
 
+// The CPU has no product of bfloat16 that is rounded to float32.
+at::Tensor& multiply_wide(const at::Tensor& left, const at::Tensor& right, at::ScalarType type, at::Tensor& out) {
+  const auto widened = [&](const at::Tensor& tensor) { return in_main_memory(tensor).to(type); };
+  in_main_memory(out).copy_(widened(left).mm(widened(right)));
+  return out;
+}
+
 void compute_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) { at::native::cpu_fallback(op, stack); }
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
@@ -122,6 +129,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, library) {
   library.impl("view", &view);
   library.impl("_reshape_alias", &reshape_alias);
   library.impl("resize_", &resize);
+  library.impl("mm.dtype_out", &multiply_wide);
   library.impl("_copy_from", &copy);
   library.impl("_copy_from_and_resize", &copy_and_resize);
 }

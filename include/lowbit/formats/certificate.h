@@ -44,12 +44,24 @@ enum class InputRounding {
               ///< loses no more than 2^-23 of the magnitudes for each term: twice that is allowed
 };
 
+/// [tokens][columns] float32 -> [tokens][rows]
+using MultiplyTokens = std::function<std::vector<float>(std::span<const float> inputs, std::int64_t tokens)>;
+
+/// Another way in which a product takes many tokens.
+struct CertifiedWay {
+  MultiplyTokens multiply;
+  /// Weights are rounded to bfloat16 first, and results last. The rounded weight is known, so that products are held to
+  /// it as narrowly as others to the decoded weight; what it is off by (2^-8 of each term at most) is part of
+  /// `Certificate::relative_error`.
+  bool rounds_weight = false;
+};
+
 /// A product that is carried out elsewhere than by `kernels::multiply`.
 struct CertifiedProduct {
   InputRounding rounding = InputRounding::kNone;
-  /// [tokens][columns] float32 -> [tokens][rows]
-  std::function<std::vector<float>(std::span<const float> inputs, std::int64_t tokens)> multiply;
-  std::string kernels;  ///< for `Certificate::kernels`
+  MultiplyTokens multiply;
+  std::string kernels;                    ///< for `Certificate::kernels`
+  std::vector<CertifiedWay> others = {};  ///< of the same inputs, all tokens together
 };
 [[nodiscard]] Certificate certify_product(const QuantizedWeight& weight, const CertifiedProduct& product);
 

@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/expand.h"
+#include "kernels/cuda/expand_codes.h"
 #include "kernels/cuda/half_sums.h"
 #include "kernels/cuda/hopper_input.h"
 #include "kernels/cuda/integer.h"
@@ -14,7 +15,7 @@
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 3;
+inline constexpr std::uint32_t kInterface = 4;
 
 struct Device {
   char name[256];
@@ -64,6 +65,11 @@ struct Table {
   bool (*round_tokens)(const KvRoundCall* call, const Launch* launch, Report* report);
   bool (*attend)(const AttentionCall* call, const Launch* launch, Report* report);
   bool (*arrange_operands)(const OperandCall* call, const Launch* launch, Report* report);
+  bool (*expand_codes)(const ExpandCodesCall* call, const Launch* launch, Report* report);
+  bool (*finish_bytes)(const FinishBytesCall* call, const Launch* launch, Report* report);
+  bool (*expand_table)(NumberKind number, const ExpandCall* call, const Launch* launch, Report* report);
+  /// Whether the GPU in use runs the kernel for Hopper, and the library was built with it: 1 or 0.
+  bool (*has_hopper)(std::int32_t* result, Report* report);
 };
 
 inline constexpr const char* kTableSymbol = "lowbit_cuda_table";

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "kernels/cuda/hopper_dispatch.h"
 #include "kernels/cuda/runs.h"
 #include "kernels/cuda/schedule.h"
 #include "lowbit/base/error.h"
@@ -37,11 +38,21 @@ struct IntegerSpace {
         sums(parts.take<std::int32_t>(tokens * runs)) {}
 };
 
-struct HalfSpace {
+struct HopperSpace {
+  std::uint16_t* operands;
+  float* partials;
+  std::uint32_t* arrivals;
+  HopperSpace(Parts& parts, const Matrix& shape, const HopperSchedule& schedule, std::int32_t tokens)
+      : operands(parts.take<std::uint16_t>(hopper_input_size(shape, tokens))),
+        partials(parts.take<float>(static_cast<std::int64_t>(schedule.partial_floats(shape, tokens)))),
+        arrivals(parts.take<std::uint32_t>(static_cast<std::int64_t>(schedule.arrivals()))) {}
+};
+
+struct SkinnySpace {
   std::uint16_t* arranged;  // null where columns lie as they come
   float* partials;
   std::uint32_t* arrivals;
-  HalfSpace(Parts& parts, const Packed& layout, const SkinnySchedule& schedule, std::int32_t tokens)
+  SkinnySpace(Parts& parts, const Packed& layout, const SkinnySchedule& schedule, std::int32_t tokens)
       : arranged(layout.has_sources
                      ? parts.take<std::uint16_t>(std::int64_t{tokens} * layout.shape.steps * kStepColumns)
                      : nullptr),
@@ -49,10 +60,33 @@ struct HalfSpace {
         arrivals(parts.take<std::uint32_t>(static_cast<std::int64_t>(schedule.arrival_bytes()) / 4)) {}
 };
 
+bool has_hopper(const Library& library) {
+  std::int32_t result = 0;
+  Report report{};
+  Library::check(library.table().has_hopper(&result, &report), report, "asking for the kernel for Hopper");
+  return result != 0;
+}
+
+// Blocks count from zero who has arrived.
+void clear_arrivals(const Table& table, std::uint32_t* arrivals, std::size_t count, void* stream) {
+  Report report{};
+  Library::check(table.fill(arrivals, 0, count * sizeof(std::uint32_t), stream, &report), report, "clearing counters");
+}
+
+void multiply_halves(const Table& table, HalfKernel kernel, const HalfProduct& product, const DeviceCall& call) {
+  const Launch launch = {call.stream, 0};
+  Report report{};
+  Library::check(table.half_product(kernel, call.input_kind, &product, &launch, &report), report,
+                 "multiplying 16-bit activations");
+}
+
 }  // namespace
 
 DeviceProduct::DeviceProduct(Library library, int device, const Packed& packed)
-    : library_(library), device_(device), multiprocessors_(library_.require_device(device).multiprocessors) {
+    : library_(library),
+      device_(device),
+      multiprocessors_(library_.require_device(device).multiprocessors),
+      hopper_(has_hopper(library_)) {
   layout_.shape = packed.shape;
   layout_.zero_offset = packed.zero_offset;
   layout_.scale_offset = packed.scale_offset;
@@ -66,23 +100,44 @@ DeviceProduct::DeviceProduct(Library library, int device, const Packed& packed)
 std::int64_t DeviceProduct::runs() const { return runs_of(layout_.shape.groups, layout_.shape.group_steps); }
 std::int64_t DeviceProduct::places() const { return std::int64_t{layout_.shape.steps} * kStepColumns; }
 
-std::int64_t DeviceProduct::workspace_bytes(DeviceArithmetic arithmetic, std::int32_t tokens) const {
+const Table& DeviceProduct::table() const {
+  Report report{};
+  Library::check(library_.table().use_device(device_, &report), report, "choosing the GPU");
+  return library_.table();
+}
+
+std::vector<RouteStart> DeviceProduct::routes(DeviceArithmetic arithmetic) const {
+  return routes_of(layout_, arithmetic, hopper_);
+}
+
+std::int64_t DeviceProduct::workspace_bytes(Route route, DeviceArithmetic arithmetic, std::int32_t tokens) const {
   Parts parts(nullptr);
-  if (arithmetic == DeviceArithmetic::kHalf) {
-    (void)HalfSpace(parts, layout_, schedule_skinny(layout_.described(), tokens, multiprocessors_), tokens);
-  } else {
+  if (route == Route::kSkinny) {
+    (void)SkinnySpace(parts, layout_, schedule_skinny(layout_.described(), tokens, multiprocessors_), tokens);
+  } else if (route == Route::kHopper) {
+    (void)HopperSpace(parts, layout_.shape, HopperSchedule(layout_.shape, tokens, multiprocessors_), tokens);
+  } else if (route == Route::kIntegers) {
     (void)IntegerSpace(parts, arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, tokens, places(), runs());
   }
   return parts.used();
 }
 
-void DeviceProduct::multiply(DeviceArithmetic arithmetic, const DeviceCall& call) const {
+void DeviceProduct::multiply(Route route, DeviceArithmetic arithmetic, const DeviceCall& call) const {
   if (call.tokens == 0) return;
-  Report report{};
-  Library::check(library_.table().use_device(device_, &report), report, "choosing the GPU");
-  if (arithmetic == DeviceArithmetic::kHalf) return multiply_halves(call);
-  if (layout_.has_table) fail(ErrorCode::kInternal, "a weight with a table of numbers has no product of integers");
-  multiply_integers(arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, call);
+  if (arithmetic == DeviceArithmetic::kHalf && call.input_kind == NumberKind::kFloat32) {
+    fail(ErrorCode::kInternal, "a product of 16-bit activations was given float32");
+  }
+  if (arithmetic != DeviceArithmetic::kHalf && layout_.has_table) {
+    fail(ErrorCode::kInternal, "a weight with a table of numbers has no product of integers");
+  }
+  switch (route) {
+    case Route::kIntegers: return multiply_integers(arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, call);
+    case Route::kSkinny: return multiply_skinny(call);
+    case Route::kHopper: return multiply_hopper(call);
+    case Route::kExpandedHalves:
+    case Route::kExpandedBytes: break;
+  }
+  fail(ErrorCode::kInternal, "'{}' is no product of these kernels alone", route_name(route, arithmetic));
 }
 
 void DeviceProduct::multiply_integers(int planes, const DeviceCall& call) const {
@@ -94,59 +149,78 @@ void DeviceProduct::multiply_integers(int planes, const DeviceCall& call) const 
       matrix.steps, matrix.groups,   matrix.group_steps, space.bytes, space.scales,   space.sums};
   const Launch launch = {call.stream, 0};
   Report report{};
-  Library::check(library_.table().quantize(planes, &quantize, &launch, &report), report, "rounding activations");
+  const Table& table = this->table();
+  Library::check(table.quantize(planes, &quantize, &launch, &report), report, "rounding activations");
   const IntegerProduct product = {matrix,       space.bytes,
                                   space.scales, space.sums,
                                   call.tokens,  {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0}};
-  Library::check(library_.table().integer_product(planes, &product, &launch, &report), report, "multiplying integers");
+  Library::check(table.integer_product(planes, &product, &launch, &report), report, "multiplying integers");
 }
 
-// Splits are joined by the last block to arrive, and blocks count from zero.
-void DeviceProduct::multiply_halves(const DeviceCall& call) const {
-  if (call.input_kind == NumberKind::kFloat32) {
-    fail(ErrorCode::kInternal, "a product of 16-bit activations was given float32");
-  }
+void DeviceProduct::multiply_skinny(const DeviceCall& call) const {
+  const Table& table = this->table();
   const Matrix matrix = layout_.at(call.weight);
   const SkinnySchedule schedule = schedule_skinny(matrix, call.tokens, multiprocessors_);
   Parts parts(call.workspace);
-  const HalfSpace space(parts, layout_, schedule, call.tokens);
-  const Launch launch = {call.stream, 0};
-  Report report{};
-  const Table& table = library_.table();
-  if (schedule.splits > 1) {
-    Library::check(table.fill(space.arrivals, 0, schedule.arrival_bytes(), call.stream, &report), report,
-                   "clearing counters");
-  }
+  const SkinnySpace space(parts, layout_, schedule, call.tokens);
+  if (schedule.splits > 1) clear_arrivals(table, space.arrivals, schedule.arrival_bytes() / 4, call.stream);
   const auto* input = static_cast<const std::uint16_t*>(call.input);
   std::int32_t width = matrix.columns;
   if (layout_.has_sources) {
     width = static_cast<std::int32_t>(places());
     const ArrangeCall arrange = {input, matrix.columns, call.tokens, matrix.columns, layout_.sources_at(call.weight),
                                  width, space.arranged};
+    const Launch launch = {call.stream, 0};
+    Report report{};
     Library::check(table.arrange(&arrange, &launch, &report), report, "arranging activations");
     input = space.arranged;
   }
-  const HalfProduct product = {matrix,
-                               input,
-                               width,
-                               width,
-                               call.tokens,
-                               width % 8 == 0 && reinterpret_cast<std::uintptr_t>(input) % 16 == 0,
-                               {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
-                               schedule.splits,
-                               space.partials,
-                               space.arrivals};
-  Library::check(table.half_product(HalfKernel::kSkinny, call.input_kind, &product, &launch, &report), report,
-                 "multiplying 16-bit activations");
+  const bool aligned = width % 8 == 0 && reinterpret_cast<std::uintptr_t>(input) % 16 == 0;
+  multiply_halves(table, HalfKernel::kSkinny,
+                  {matrix,
+                   input,
+                   width,
+                   width,
+                   call.tokens,
+                   aligned,
+                   {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
+                   schedule.splits,
+                   space.partials,
+                   space.arrivals},
+                  call);
 }
 
-std::string DeviceProduct::kernel_name(DeviceArithmetic arithmetic) {
-  switch (arithmetic) {
-    case DeviceArithmetic::kInt8: return "cuda: integers";
-    case DeviceArithmetic::kInt16: return "cuda: integers, two planes";
-    case DeviceArithmetic::kHalf: break;
-  }
-  return "cuda: skinny";
+void DeviceProduct::multiply_hopper(const DeviceCall& call) const {
+  const Table& table = this->table();
+  const Matrix matrix = layout_.at(call.weight);
+  const HopperSchedule schedule(matrix, call.tokens, multiprocessors_);
+  Parts parts(call.workspace);
+  const HopperSpace space(parts, matrix, schedule, call.tokens);
+  if (schedule.splits > 1) clear_arrivals(table, space.arrivals, schedule.arrivals(), call.stream);
+  const OperandCall arrange = {static_cast<const std::uint16_t*>(call.input),
+                               matrix.columns,
+                               call.tokens,
+                               matrix.columns,
+                               layout_.sources_at(call.weight),
+                               matrix.steps,
+                               schedule.block_tokens,
+                               space.operands};
+  const Launch launch = {call.stream, 0};
+  Report report{};
+  Library::check(table.arrange_operands(&arrange, &launch, &report), report, "arranging activations");
+  const auto width = static_cast<std::int32_t>(places());
+  multiply_halves(table, HalfKernel::kHopper,
+                  {matrix,
+                   space.operands,
+                   width,
+                   width,
+                   call.tokens,
+                   true,
+                   {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
+                   schedule.splits,
+                   space.partials,
+                   space.arrivals},
+                  call);
 }
 
 }  // namespace lowbit::kernels::cuda

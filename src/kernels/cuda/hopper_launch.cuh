@@ -9,5 +9,6 @@ namespace lowbit::kernels::cuda {
 
 bool hopper_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
 bool arrange_operands(const OperandCall& call, const Launch& launch, Report* report);
+bool has_hopper(std::int32_t* result, Report* report);
 
 }  // namespace lowbit::kernels::cuda

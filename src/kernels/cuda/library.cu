@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/attention_launch.cuh"
 #include "kernels/cuda/checked.h"
+#include "kernels/cuda/expand_launch.cuh"
 #include "kernels/cuda/hopper_launch.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/widths.cuh"
@@ -195,6 +196,10 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                Functions::arrange,
                                round_tokens,
                                attend,
-                               Functions::arrange_operands};
+                               Functions::arrange_operands,
+                               expand_codes,
+                               finish_bytes,
+                               expand_table,
+                               has_hopper};
   return &kTable;
 }

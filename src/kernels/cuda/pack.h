@@ -32,6 +32,9 @@ struct Packed {
   [[nodiscard]] const std::int32_t* sources_at(const std::byte* base) const;
 };
 
+/// Rows first .. first + count - 1 of a matrix; the first one begins a tile.
+[[nodiscard]] Matrix rows_of(const Matrix& matrix, std::int32_t first, std::int32_t count);
+
 /// Throws `kUnsupported` for what the GPU's kernels lack: real zeros, tables of 2 and 3 bits, outliers, and moved
 /// groups whose sizes are not one number of steps.
 [[nodiscard]] Packed pack(const PackedWeight& weight, const Executor& executor = {});
