@@ -28,7 +28,7 @@ MultiplyTokens in_blocks(const DeviceWeight& packed, DeviceArithmetic arithmetic
     const DType type = arithmetic == DeviceArithmetic::kBFloat16 ? DType::kBFloat16 : DType::kFloat32;
     const std::int64_t whole = (tokens + block - 1) / block * block;
     at::Tensor x = to_place(tensor_of(inputs).view({tokens, packed.columns()}), type, packed.device());
-    x = x.repeat({(whole + tokens - 1) / tokens, 1});
+    x = concatenate(std::vector<at::Tensor>(static_cast<std::size_t>((whole + tokens - 1) / tokens), x), 0);
     std::vector<at::Tensor> results;
     for (std::int64_t first = 0; first < whole; first += block) {
       results.push_back(packed.multiply(x.narrow(0, first, block), {}, arithmetic, output));

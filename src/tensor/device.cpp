@@ -60,7 +60,7 @@ at::Device compute_device(std::string_view name) {
     fail(ErrorCode::kDevice, "device '{}' was asked for, and LibTorch cannot use it: {}, or use 'cpu'", name, obstacle);
   }
   // Parts of a sum of bfloat16 products are joined in float32.
-  at::globalContext().setAllowBF16ReductionCuBLAS(at::CuBLASReductionOption::DisallowReducedPrecisionAllowSplitK);
+  at::globalContext().setAllowBF16ReductionCuBLAS(false);
   return {at::kCUDA, static_cast<at::DeviceIndex>(index)};
 }
 

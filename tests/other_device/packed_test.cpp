@@ -8,10 +8,12 @@
 #include <memory>
 #include <string>
 
+#include "kernels/cuda/device_product.h"
 #include "lowbit/efficiency/gemm.h"
 #include "lowbit/formats/pack_weight.h"
 #include "lowbit/model/decoder.h"
 #include "lowbit/tensor/device_packed.h"
+#include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/packed.h"
 #include "model/device_linear.h"
@@ -19,11 +21,13 @@
 #include "quantization/activations/input_rounding.h"
 #include "quantization/small_run.h"
 #include "support/error_text.h"
+#include "tensor/expanded_product.h"
 #include "tensor/tensor_cases.h"
 
 namespace lowbit {
 namespace {
 
+namespace cuda = kernels::cuda;
 using kernels::Arithmetic;
 using ::testing::AllOf;
 using ::testing::Each;
@@ -41,6 +45,12 @@ at::Tensor random_tensor(const Shape& shape, std::string_view name) {
 QuantizedWeight quantized(std::int64_t rows, std::int64_t columns, int bits, std::int64_t group) {
   return quantize_to_nearest(random_tensor({rows, columns}, "weight"),
                              GridOptions{.bits = bits, .group = group}.spec());
+}
+
+GridOptions symmetric_rows(int bits) {
+  GridOptions grid{.bits = bits, .group = -1};
+  grid.symmetry = Symmetry::kSymRestricted;
+  return grid;
 }
 
 class PackedOnOtherDevice : public ::testing::Test {
@@ -135,8 +145,8 @@ TEST_F(PackedOnOtherDevice, RunsAWholeModel) {
   SmallRun run;
   run.quantize("[{head: {bits: 8}}, {rtn: {bits: 4, group: 16}}]", "int16");
   run.quantize("[{rtn: {bits: 8, group: -1}}, {activations: {bits: 8}}]", "int8");
-  for (const auto& [artifact, kernel] :
-       {std::pair("int16", "cuda: integers, two planes"), std::pair("int8", "cuda: integers")}) {
+  for (const auto& [artifact, kernel] : {std::pair("int16", "cuda: integers, two planes"),
+                                         std::pair("int8", "cuda: integers up to 64 tokens, expand + cuBLASLt")}) {
     const auto model = open(run, artifact, Execution::kPacked, true);
     const at::Tensor expected = logits(*open(run, artifact, Execution::kPacked, false));
     // What is not a product is computed by other operators: float32 rounding, and an input that falls to the other
@@ -156,6 +166,115 @@ TEST_F(PackedOnOtherDevice, RunsAWholeModel) {
   EXPECT_EQ(decoder.detour(), "the model lies on 'privateuseone:0'");
 }
 
+std::vector<std::string> kernels_at(const DeviceWeight& weight, DeviceArithmetic arithmetic,
+                                    const std::vector<std::int64_t>& counts) {
+  std::vector<std::string> names;
+  for (const std::int64_t tokens : counts) names.push_back(weight.kernel_name(arithmetic, tokens));
+  return names;
+}
+
+TEST_F(PackedOnOtherDevice, ChoosesKernelsByTokens) {
+  const DeviceWeight narrow(pack_weight(quantized(32, 96, 4, 32)), stand_in());
+  EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kBFloat16),
+            "cuda: skinny up to 8 tokens, hopper up to 256, expand + cuBLAS");
+  EXPECT_THAT(
+      kernels_at(narrow, DeviceArithmetic::kFloat8, {1, 8, 9, 256, 257}),
+      ::testing::ElementsAre("cuda: skinny", "cuda: skinny", "cuda: hopper", "cuda: hopper", "cuda: expand + cuBLAS"));
+  // Groups are summed up one by one, and floats as integers of 16 bits have no library.
+  EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kInt8), "cuda: integers");
+  EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kInt16), "cuda: integers, two planes");
+  const DeviceWeight wide(pack_weight(quantized(32, 96, 8, -1)), stand_in());
+  EXPECT_THAT(kernels_at(wide, DeviceArithmetic::kInt8, {64, 65}),
+              ::testing::ElementsAre("cuda: integers", "cuda: expand + cuBLASLt"));
+  EXPECT_EQ(wide.kernel_names(DeviceArithmetic::kBFloat16), "cuda: skinny up to 32 tokens, expand + cuBLAS");
+}
+
+TEST_F(PackedOnOtherDevice, KeepsTheBitsOfIntegersWhereALibraryMultiplies) {
+  const at::Tensor bias = random_tensor({37}, "bias");
+  const at::Tensor x = random_tensor({65, 150}, "x");
+  for (const int bits : {2, 3, 4, 8}) {
+    for (const bool symmetric : {false, true}) {
+      QuantizedWeight from = quantized(37, 150, bits, -1);
+      if (symmetric) from = quantize_to_nearest(random_tensor({37, 150}, "weight"), symmetric_rows(bits).spec());
+      const kernels::PackedWeight packed = pack_weight(from);
+      const DeviceWeight weight(packed, stand_in());
+      const auto multiply = [&](DType type, DeviceRoutes routes) {
+        return weight.multiply(to_dtype(x, type).to(stand_in()), bias.to(stand_in()), DeviceArithmetic::kInt8, type,
+                               routes);
+      };
+      EXPECT_TRUE(multiply(DType::kFloat32, DeviceRoutes::kFastest)
+                      .cpu()
+                      .equal(packed_linear(x, packed, bias, Arithmetic::kInt8)))
+          << bits << " bits";
+      EXPECT_TRUE(multiply(DType::kBFloat16, DeviceRoutes::kFastest)
+                      .cpu()
+                      .equal(multiply(DType::kBFloat16, DeviceRoutes::kOne).cpu()));
+    }
+  }
+}
+
+// Rows are decoded a slice at a time, the last of which is ragged.
+TEST_F(PackedOnOtherDevice, MultipliesInSlices) {
+  const at::Tensor bias = random_tensor({70}, "bias");
+  const QuantizedWeight from = quantized(70, 150, 8, -1);
+  const cuda::Packed packed = cuda::pack(pack_weight(from));
+  const cuda::DeviceProduct product(cuda::Library::open(LOWBIT_EMULATED_CUDA), 0, packed);
+  const at::Tensor x = random_tensor({20, 150}, "x").to(stand_in());
+  const at::Tensor there =
+      tensor_of(std::span(reinterpret_cast<const float*>(packed.bytes.data()), packed.bytes.size() / 4)).to(stand_in());
+  const auto* bytes = static_cast<const std::byte*>(there.const_data_ptr());
+  const auto multiply = [&](std::int64_t slice_bytes, bool halves) {
+    const at::Tensor input = halves ? to_dtype(x, DType::kBFloat16) : x;
+    at::Tensor output = make_empty({20, 70}, DType::kFloat32).fill_(1e30).to(stand_in());
+    const ExpandedProduct expanded(product, bytes, input, nullptr, slice_bytes);
+    const at::Tensor offsets = bias.to(stand_in());
+    halves ? expanded.multiply_halves(offsets, output) : expanded.multiply_bytes(offsets, output);
+    return output.cpu();
+  };
+  for (const std::int64_t slice_bytes : {std::int64_t{1}, std::int64_t{8192}, std::int64_t{1} << 20}) {
+    EXPECT_TRUE(multiply(slice_bytes, false).equal(packed_linear(x.cpu(), pack_weight(from), bias, Arithmetic::kInt8)));
+    const at::Tensor weight = to_dtype(from.dequantize(), DType::kBFloat16).to(at::kDouble);
+    const at::Tensor wide = to_dtype(x.cpu(), DType::kBFloat16).to(at::kDouble);
+    const at::Tensor expected = wide.matmul(weight.t()).add(bias);
+    const at::Tensor allowed = wide.abs().matmul(weight.abs().t()).add(bias.abs()).mul(151 * 0x1p-24);
+    EXPECT_TRUE(multiply(slice_bytes, true).sub(expected).abs().le(allowed).all().item<bool>());
+  }
+}
+
+TEST_F(PackedOnOtherDevice, KeepsOneKernelWhereTheBatchMustNotMatter) {
+  const DeviceLinear linear(DeviceWeight(pack_weight(quantized(40, 160, 4, 32)), stand_in()), {},
+                            DeviceArithmetic::kBFloat16);
+  const at::Tensor x = to_dtype(random_tensor({257, 160}, "x"), DType::kBFloat16).to(stand_in());
+  const at::Tensor all = linear.forward(x, true).cpu();
+  for (const std::int64_t token : {0, 256}) {
+    EXPECT_TRUE(all.narrow(0, token, 1).equal(linear.forward(x.narrow(0, token, 1), true).cpu()));
+  }
+  EXPECT_FALSE(linear.forward(x, false).cpu().equal(all));
+  EXPECT_EQ(linear.forward(x.narrow(0, 0, 0), false).sizes(), at::IntArrayRef({0, 40}));
+}
+
+// What a matrix unit may lose of 160 terms, the weight's rounding, and the result's.
+TEST_F(PackedOnOtherDevice, EveryRouteIsNearTheDecodedWeight) {
+  const at::Tensor bias = random_tensor({40}, "bias");
+  for (const GridOptions& grid : {GridOptions{.bits = 4, .group = 32}, GridOptions{.bits = 3, .group = 32},
+                                  GridOptions::of(NumberFormat::kNf4), GridOptions::of(NumberFormat::kE4m3)}) {
+    const QuantizedWeight from = quantize_to_nearest(random_tensor({40, 160}, "weight"), grid.spec());
+    const DeviceWeight weight(pack_weight(from), stand_in());
+    const at::Tensor dense = from.dequantize().to(at::kDouble);
+    for (const DeviceRoute& route : weight.routes(DeviceArithmetic::kBFloat16)) {
+      const at::Tensor x = to_dtype(random_tensor({route.tokens, 160}, "x"), DType::kBFloat16);
+      const at::Tensor wide = x.to(at::kDouble);
+      const at::Tensor expected = wide.matmul(dense.t()).add(to_dtype(bias, DType::kBFloat16));
+      const at::Tensor found = weight.multiply(x.to(stand_in()), to_dtype(bias, DType::kBFloat16).to(stand_in()),
+                                               DeviceArithmetic::kBFloat16, DType::kBFloat16);
+      const double of_weight = route.rounds_weight ? 0x1p-8 : 0x1p-17;
+      const at::Tensor allowed =
+          wide.abs().matmul(dense.abs().t()).mul(of_weight + 4 * 180 * 0x1p-24).add(expected.abs().mul(0x1p-8));
+      EXPECT_TRUE(found.cpu().to(at::kDouble).sub(expected).abs().le(allowed).all().item<bool>()) << route.kernel;
+    }
+  }
+}
+
 // Codes stand for numbers of a table: one operand each for FP8, two for NF4.
 TEST_F(PackedOnOtherDevice, MultipliesByTables) {
   for (const NumberFormat format : {NumberFormat::kNf4, NumberFormat::kE4m3}) {
@@ -173,7 +292,7 @@ TEST_F(PackedOnOtherDevice, MultipliesByTables) {
       stand_in());
   const at::Tensor x = to_dtype(random_tensor({70, 2100}, "x"), DType::kBFloat16).to(stand_in());
   const auto multiply = [&](const at::Tensor& rows) {
-    return wide.multiply(rows, {}, DeviceArithmetic::kBFloat16, DType::kFloat32).cpu();
+    return wide.multiply(rows, {}, DeviceArithmetic::kBFloat16, DType::kFloat32, DeviceRoutes::kOne).cpu();
   };
   EXPECT_TRUE(multiply(x).narrow(0, 60, 3).equal(multiply(x.narrow(0, 60, 3))));
   SmallRun run;
@@ -263,9 +382,9 @@ TEST_F(PackedOnOtherDevice, IsTimedBesideLibTorch) {
     EXPECT_EQ(timing.operations, 2.0 * 65 * 16 * 32);
   }
   EXPECT_THAT(products, ::testing::ElementsAre("LibTorch float32; ", "LibTorch bfloat16; ",
-                                               "int8, 4 bits, one a row; cuda: integers",
+                                               "int8, 4 bits, one a row; cuda: expand + cuBLASLt",
                                                "int16, 4 bits, one a row; cuda: integers, two planes",
-                                               "bfloat16, 4 bits, one a row; cuda: skinny"));
+                                               "bfloat16, 4 bits, one a row; cuda: hopper"));
   EXPECT_EQ(bench.device, stand_in().str());
   EXPECT_GT(bench.cold_bandwidth, 0.0);
 }
