@@ -176,9 +176,9 @@ std::vector<std::string> kernels_at(const DeviceWeight& weight, DeviceArithmetic
 TEST_F(PackedOnOtherDevice, ChoosesKernelsByTokens) {
   const DeviceWeight narrow(pack_weight(quantized(32, 96, 4, 32)), stand_in());
   EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kBFloat16),
-            "cuda: skinny up to 8 tokens, hopper up to 256, expand + cuBLAS");
+            "cuda: skinny up to 16 tokens, hopper up to 128, expand + cuBLAS");
   EXPECT_THAT(
-      kernels_at(narrow, DeviceArithmetic::kFloat8, {1, 8, 9, 256, 257}),
+      kernels_at(narrow, DeviceArithmetic::kFloat8, {1, 16, 17, 128, 129}),
       ::testing::ElementsAre("cuda: skinny", "cuda: skinny", "cuda: hopper", "cuda: hopper", "cuda: expand + cuBLAS"));
   // Groups are summed up one by one, and floats as integers of 16 bits have no library.
   EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kInt8), "cuda: integers");
@@ -186,7 +186,7 @@ TEST_F(PackedOnOtherDevice, ChoosesKernelsByTokens) {
   const DeviceWeight wide(pack_weight(quantized(32, 96, 8, -1)), stand_in());
   EXPECT_THAT(kernels_at(wide, DeviceArithmetic::kInt8, {64, 65}),
               ::testing::ElementsAre("cuda: integers", "cuda: expand + cuBLASLt"));
-  EXPECT_EQ(wide.kernel_names(DeviceArithmetic::kBFloat16), "cuda: skinny up to 32 tokens, expand + cuBLAS");
+  EXPECT_EQ(wide.kernel_names(DeviceArithmetic::kBFloat16), "cuda: skinny up to 64 tokens, expand + cuBLAS");
 }
 
 TEST_F(PackedOnOtherDevice, KeepsTheBitsOfIntegersWhereALibraryMultiplies) {

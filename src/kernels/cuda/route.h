@@ -35,13 +35,13 @@ struct RouteStart {
 };
 
 // Where a route becomes the fastest. Measured on an H100 SXM with 4096 x 11008, microseconds cold: 4 bits in groups of
-// 128 by skinny 21 (8 tokens), 33 (16), 62 (32), 122 (64); by hopper 23 (16), 29 (32), 80 (128), 87 (256), 270 (1024);
-// 8 bits with one scale a row by integers 50 (32), 87 (64), 153 (128), 1102 (1024). The library's products: bfloat16 38
-// (up to 64), 42 (256), 120 (1024); bytes 21 (64), 24 (128), 69 (1024). Decoding all weights for them is taken as 45,
-// which is what reading codes and writing 16-bit numbers takes of the memory's bandwidth.
-inline constexpr std::int32_t kHopperFrom = 9;
-inline constexpr std::int32_t kExpandedFromHopper = 257;
-inline constexpr std::int32_t kExpandedFromSkinny = 33;
+// 128 by skinny 20 (16 tokens), 25 (32), 52 (64), 99 (128); by hopper 20 (16), 23 (32), 37 (64), 43 (128), 89 (256), 273
+// (1024); decoding all weights and then the library's product 85 (256), 164 (1024). 8 bits with one scale a row by
+// integers 50 (32), 87 (64), 151 (128), 1101 (1024); the library's product of bytes 21 (64), 24 (128), 70 (1024), and
+// decoding about 40 in front of it.
+inline constexpr std::int32_t kHopperFrom = 17;
+inline constexpr std::int32_t kExpandedFromHopper = 129;
+inline constexpr std::int32_t kExpandedFromSkinny = 65;
 inline constexpr std::int32_t kExpandedFromIntegers = 65;
 
 /// The routes of a matrix, in the order of their tokens; the first is for one token. `hopper`: whether the GPU has that
@@ -50,7 +50,7 @@ inline constexpr std::int32_t kExpandedFromIntegers = 65;
 [[nodiscard]] Route route_for(std::span<const RouteStart> routes, std::int64_t tokens);
 /// "skinny", "expand + cuBLAS".
 [[nodiscard]] std::string route_name(Route route, DeviceArithmetic arithmetic);
-/// "cuda: skinny up to 8 tokens, hopper up to 256, expand + cuBLAS".
+/// "cuda: skinny up to 16 tokens, hopper up to 128, expand + cuBLAS".
 [[nodiscard]] std::string routes_text(std::span<const RouteStart> routes, DeviceArithmetic arithmetic);
 
 }  // namespace lowbit::kernels::cuda
