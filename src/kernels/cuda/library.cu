@@ -95,7 +95,10 @@ bool release(void* memory, Report* report) {
 
 bool copy_to_device(void* to, const void* from, std::uint64_t bytes, Report* report) {
   start(report);
-  return succeeded(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice), report);
+  // From pageable memory the call returns while the last part is still on its way, and streams of ours do not wait for
+  // the one that it goes by.
+  return succeeded(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice), report) &&
+         succeeded(cudaStreamSynchronize(cudaStreamLegacy), report);
 }
 bool copy_to_host(void* to, const void* from, std::uint64_t bytes, Report* report) {
   start(report);
