@@ -8,6 +8,7 @@
 #include "kernels/cuda/expand_dispatch.h"
 #include "kernels/cuda/group_emulator.h"
 #include "kernels/cuda/hopper_dispatch.h"
+#include "kernels/cuda/step_dispatch.h"
 
 // A liblowbit_cuda.so whose GPU is the tests' model of one, so that the program which checks real ones can be run
 // whole: its memory is this process's, a stream does everything at once, and a graph is a list of what to do.
@@ -175,6 +176,11 @@ const Table& table() {
     t.finish_bytes = CheckedExpansion<EmulatedLaunchers>::finish_bytes;
     t.expand_table = CheckedExpansion<EmulatedLaunchers>::expand_table;
     t.has_hopper = [](std::int32_t* has, Report*) { return (*has = 1) == 1; };
+    t.norm_rows = CheckedStep<EmulatedLaunchers>::norm_rows;
+    t.gate_rows = CheckedStep<EmulatedLaunchers>::gate_rows;
+    t.rotate_append = CheckedStep<EmulatedLaunchers>::rotate_append;
+    t.attend_cached = CheckedStep<EmulatedLaunchers>::attend_cached;
+    t.multiply_together = CheckedStep<EmulatedLaunchers>::multiply_together;
     return t;
   }();
   return result;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/cached_attention.h"
 #include "kernels/cuda/expand.h"
 #include "kernels/cuda/expand_codes.h"
 #include "kernels/cuda/half_sums.h"
@@ -9,13 +10,15 @@
 #include "kernels/cuda/kv_round.h"
 #include "kernels/cuda/quantize.h"
 #include "kernels/cuda/report.h"
+#include "kernels/cuda/rotate.h"
+#include "kernels/cuda/rows.h"
 
 // What liblowbit_cuda.so offers: one C function, which gives a table of functions. It throws nothing, prints nothing,
 // and knows nothing of the rest of lowbit, so that it is built with a CUDA toolkit and used without one.
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 4;
+inline constexpr std::uint32_t kInterface = 5;
 
 struct Device {
   char name[256];
@@ -70,6 +73,12 @@ struct Table {
   bool (*expand_table)(NumberKind number, const ExpandCall* call, const Launch* launch, Report* report);
   /// Whether the GPU in use runs the kernel for Hopper, and the library was built with it: 1 or 0.
   bool (*has_hopper)(std::int32_t* result, Report* report);
+  bool (*norm_rows)(const NormCall* call, const Launch* launch, Report* report);
+  bool (*gate_rows)(const GateCall* call, const Launch* launch, Report* report);
+  bool (*rotate_append)(const RotateCall* call, const Launch* launch, Report* report);
+  bool (*attend_cached)(const CachedAttentionCall* call, const Launch* launch, Report* report);
+  /// Up to three products of bfloat16 with 4 bits and as many tokens by the skinny kernel, in one launch.
+  bool (*multiply_together)(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report);
 };
 
 inline constexpr const char* kTableSymbol = "lowbit_cuda_table";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/cuda/exponential.h"
 #include "kernels/cuda/kv_store.h"
 #include "kernels/cuda/layout.h"
 
@@ -21,17 +22,6 @@ struct AttentionCall {
   float* partials;          ///< as `partial_floats`, for more than one split
   std::uint32_t* arrivals;  ///< [units], zero before and after
 };
-
-LOWBIT_HOST_DEVICE inline float exponential(float x) {
-#ifdef __CUDA_ARCH__
-  return expf(x);
-#else
-  return std::exp(x);
-#endif
-}
-
-/// Negative infinity: the largest of no scores.
-LOWBIT_HOST_DEVICE inline float below_all() { return float_from_bits(0xFF800000U); }
 
 /// A block reads a part of the tokens for up to four query heads of one KV head. Its warps take tokens in turn; a warp
 /// keeps for each head the largest score m, the sum of exp(score - m), and the values' sums with these weights. Warps

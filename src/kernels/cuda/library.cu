@@ -5,6 +5,7 @@
 #include "kernels/cuda/expand_launch.cuh"
 #include "kernels/cuda/hopper_launch.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/step_launch.cuh"
 #include "kernels/cuda/widths.cuh"
 
 // The table of liblowbit_cuda.so.
@@ -203,6 +204,11 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                expand_codes,
                                finish_bytes,
                                expand_table,
-                               has_hopper};
+                               has_hopper,
+                               norm_rows,
+                               gate_rows,
+                               rotate_append,
+                               attend_cached,
+                               multiply_together};
   return &kTable;
 }

@@ -1,0 +1,104 @@
+#pragma once
+
+#include "kernels/cuda/cached_attention.h"
+#include "kernels/cuda/checked.h"
+#include "kernels/cuda/rotate.h"
+#include "kernels/cuda/rows.h"
+#include "kernels/cuda/together.h"
+
+// From a call to the kernels of a decode step and the sizes of their grids, and what a call must be; the same on a GPU
+// and on the tests' model of one.
+namespace lowbit::kernels::cuda {
+
+/// Query heads that a block of attention takes: each alone, or four that share their keys and values.
+constexpr int attention_heads(int repeats) { return repeats == 1 ? 1 : 4; }
+
+/// The floats and the counters that attention needs besides.
+struct AttentionSpace {
+  std::int64_t partials;
+  std::int64_t arrivals;
+  AttentionSpace(const CachedAttentionCall& call)
+      : arrivals(call.repeats == 1 ? CachedAttention<1>::units(call.sequences, call.kv_heads, 1)
+                                   : CachedAttention<4>::units(call.sequences, call.kv_heads, call.repeats)) {
+    const int parts = AttentionParts::most(call.capacity, call.window);
+    partials = call.repeats == 1 ? CachedAttention<1>::partial_floats(arrivals, parts, call.channels)
+                                 : CachedAttention<4>::partial_floats(arrivals, parts, call.channels);
+  }
+};
+
+template <int kHeads, typename Launcher>
+bool dispatch_cached_attention(const CachedAttentionCall& call, Launcher& launcher) {
+  using Kernel = CachedAttention<kHeads>;
+  const auto units = static_cast<int>(Kernel::units(call.sequences, call.kv_heads, call.repeats));
+  const GridSize grid = {{units, AttentionParts::most(call.capacity, call.window), 1}, Kernel::kSharedWords * 4};
+  return launcher.template launch<Kernel>(grid, call);
+}
+
+inline const char* fault_of(const NormCall& call) {
+  if (call.width < 8 || call.width % 8 != 0) return "the width of a norm is no multiple of 8";
+  return nullptr;
+}
+inline const char* fault_of(const RotateCall& call) {
+  if (call.channels < 2 || call.channels % 2 != 0 || call.channels > 2 * RotateAppend::kThreads) {
+    return "heads that are turned have an even number of channels up to 256";
+  }
+  if (call.kv_heads < 1 || call.capacity < 1) return "a cache has no heads or no tokens";
+  return nullptr;
+}
+inline const char* fault_of(const CachedAttentionCall& call) {
+  if (call.channels < 8 || call.channels % 8 != 0 || call.channels > CachedAttention<1>::kMostChannels) {
+    return "heads have 8 to 256 channels, by eights";
+  }
+  if (call.kv_heads < 1 || call.repeats < 1 || call.capacity < 1) return "a cache has no heads or no tokens";
+  const bool joins = AttentionParts::most(call.capacity, call.window) > 1;
+  if (joins && (call.partials == nullptr || call.arrivals == nullptr)) return "attention has no memory for its parts";
+  return nullptr;
+}
+
+/// `Launchers` makes a launcher of a `Launch` and a report.
+template <typename Launchers>
+struct CheckedStep {
+  static bool norm_rows(const NormCall* call, const Launch* launch, Report* report) {
+    return checked(*call, call->rows, *launch, report, [&](auto& launcher) {
+      return launcher.template launch<NormRows>(GridSize{{call->rows, 1, 1}, NormRows::kSharedWords * 4}, *call);
+    });
+  }
+  static bool gate_rows(const GateCall* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (call->count == 0) return true;
+    auto launcher = Launchers::make(*launch, report);
+    return launcher.template launch<GateRows>(GridSize{{blocks_for(call->count, GateRows::kThreads * 8), 1, 1}, 0},
+                                              *call);
+  }
+  static bool rotate_append(const RotateCall* call, const Launch* launch, Report* report) {
+    return checked(*call, call->sequences, *launch, report, [&](auto& launcher) {
+      const GridSize grid = {{call->heads + 2 * call->kv_heads, call->sequences, 1}, 0};
+      return launcher.template launch<RotateAppend>(grid, *call);
+    });
+  }
+  static bool attend_cached(const CachedAttentionCall* call, const Launch* launch, Report* report) {
+    return checked(*call, call->sequences, *launch, report, [&](auto& launcher) {
+      return attention_heads(call->repeats) == 1 ? dispatch_cached_attention<1>(*call, launcher)
+                                                 : dispatch_cached_attention<4>(*call, launcher);
+    });
+  }
+  static bool multiply_together(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (const char* obstacle = together_obstacle(products, count)) return refuse(report, obstacle);
+    if (products[0].tokens == 0) return true;
+    auto launcher = Launchers::make(*launch, report);
+    return dispatch_together(products, count, launcher);
+  }
+
+ private:
+  template <typename Call, typename Action>
+  static bool checked(const Call& call, int rows, const Launch& launch, Report* report, const Action& action) {
+    *report = Report{};
+    if (const char* fault = fault_of(call)) return refuse(report, fault);
+    if (rows == 0) return true;
+    auto launcher = Launchers::make(launch, report);
+    return action(launcher);
+  }
+};
+
+}  // namespace lowbit::kernels::cuda

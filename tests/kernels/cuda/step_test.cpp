@@ -1,0 +1,228 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "kernels/cuda/step_dispatch.h"
+#include "on_device.h"
+#include "step_numbers.h"
+
+// The kernels of a decode step on the model of a GPU, against float64 and against each other.
+namespace lowbit::kernels::cuda {
+namespace {
+
+using testing::count_of;
+using testing::kRounding;
+using testing::Numbers;
+using testing::Seeded;
+
+TEST(CudaNormRows, EqualsFloat64WithinItsRoundings) {
+  for (const int width : {8, 64, 576, 4104}) {
+    Numbers<> input(count_of(3, width), "input", 3);
+    Numbers<> weight(count_of(width, 1), "weight");
+    Numbers<> output(count_of(3, width));
+    Numbers<std::int32_t> counter(1);
+    counter.data()[0] = 6;
+    const NormCall call = {input.data(), weight.data(), output.data(), 3, width, 1e-5F, counter.data()};
+    Seeded launcher;
+    launcher.launch<NormRows>({{3, 1, 1}, NormRows::kSharedWords * 4}, call);
+    EXPECT_EQ(counter.data()[0], 7);
+    for (std::size_t row = 0; row < 3; ++row) {
+      const std::size_t first = row * static_cast<std::size_t>(width);
+      double squares = 0;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(width); ++i) squares += std::pow(input.at(first + i), 2);
+      const double scale = 1 / std::sqrt(squares / width + static_cast<double>(1e-5F));
+      for (std::size_t i = 0; i < static_cast<std::size_t>(width); ++i) {
+        const double expected = input.at(first + i) * scale * weight.at(i);
+        // A thread sums at most 16 squares and joins 21 sums; half of that for the root, and six operations behind.
+        ASSERT_NEAR(output.at(first + i), expected, std::fabs(expected) * (kRounding + 32 * 0x1p-24)) << width;
+      }
+    }
+  }
+}
+
+TEST(CudaGateRows, EqualsFloat64WithinItsRoundings) {
+  for (const int count : {1, 44, 1100, 2048}) {
+    const std::size_t room = count_of((count + 7) / 8, 8);  // so that memory that ends at a page begins on 16 bytes
+    Numbers<> gate(room, "gate", 6);
+    Numbers<> up(room, "up");
+    gate.data()[0] = float_to_bfloat16(-120.0F);  // whose exponential float32 does not hold
+    Numbers<> output(room);
+    Seeded launcher;
+    const GateCall call = {gate.data(), up.data(), output.data(), count};
+    launcher.launch<GateRows>({{blocks_for(count, GateRows::kThreads * 8), 1, 1}, 0}, call);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+      const double expected = gate.at(i) / (1 + std::exp(-gate.at(i))) * up.at(i);
+      ASSERT_NEAR(output.at(i), expected, std::fabs(expected) * (kRounding + 0x1p-20) + 1e-37) << count;
+    }
+    for (std::size_t i = static_cast<std::size_t>(count); i < room; ++i) EXPECT_EQ(output.data()[i], 0xFFFF);
+  }
+}
+
+TEST(CudaRotateAppend, TurnsByThePositionAndAppends) {
+  constexpr int kSequences = 2;
+  constexpr int kHeads = 3;
+  constexpr int kCapacity = 5;
+  for (const int channels : {2, 10, 64, 256}) {
+    Numbers<> before(count_of(kSequences, kHeads, channels), "queries");
+    Numbers<> queries(count_of(kSequences, kHeads, channels), "queries");
+    Numbers<> keys(count_of(kSequences, channels), "keys");
+    Numbers<> values(count_of(kSequences, channels), "values");
+    Numbers<> key_cache(count_of(kSequences, kCapacity, channels));
+    Numbers<> value_cache(count_of(kSequences, kCapacity, channels));
+    Numbers<float> cos(count_of(kCapacity, channels), "cos");
+    Numbers<float> sin(count_of(kCapacity, channels), "sin");
+    Numbers<std::int32_t> position(1);
+    for (position.data()[0] = 3; position.data()[0] < kCapacity; ++position.data()[0]) {
+      queries.assign(before.data());
+      const RotateCall call = {queries.data(),
+                               keys.data(),
+                               values.data(),
+                               key_cache.data(),
+                               value_cache.data(),
+                               cos.data(),
+                               sin.data(),
+                               position.data(),
+                               kSequences,
+                               kHeads,
+                               1,
+                               channels,
+                               kCapacity};
+      Seeded launcher;
+      launcher.launch<RotateAppend>({{kHeads + 2, kSequences, 1}, 0}, call);
+      const auto place = static_cast<std::size_t>(position.data()[0]);
+      const auto width = static_cast<std::size_t>(channels);
+      const auto expect_turned = [&](Numbers<>& from, std::size_t row, Numbers<>& to, std::size_t target) {
+        for (std::size_t i = 0; i < width; ++i) {
+          const bool upper = i >= width / 2;
+          const double other = from.at(row * width + (upper ? i - width / 2 : i + width / 2)) * (upper ? 1 : -1);
+          const double a = from.at(row * width + i) * cos.at(place * width + i);
+          const double b = other * sin.at(place * width + i);
+          ASSERT_NEAR(to.at(target * width + i), a + b,
+                      std::fabs(a + b) * kRounding + (std::fabs(a) + std::fabs(b)) * 0x1p-22);
+        }
+      };
+      for (std::size_t row = 0; row < kSequences * kHeads; ++row) expect_turned(before, row, queries, row);
+      for (std::size_t s = 0; s < kSequences; ++s) {
+        expect_turned(keys, s, key_cache, s * kCapacity + place);
+        EXPECT_TRUE(std::equal(values.data() + s * width, values.data() + (s + 1) * width,
+                               value_cache.data() + (s * kCapacity + place) * width));
+      }
+    }
+    // Positions 0 to 2 were not written.
+    for (std::size_t i = 0; i < 3 * static_cast<std::size_t>(channels); ++i) EXPECT_EQ(key_cache.data()[i], 0xFFFF);
+  }
+}
+
+// Rows and groups of every product, and splits of one of them.
+TEST(CudaTogether, HasTheBitsOfEachProductAlone) {
+  struct Shape {
+    std::int64_t rows;
+    int splits;
+  };
+  constexpr int kColumns = 1056;
+  constexpr Shape kShapes[] = {{40, 1}, {7, 2}, {33, 1}};
+  std::vector<std::unique_ptr<testing::OnDevice>> weights;
+  for (const Shape& shape : kShapes) {
+    UnpackedWeight weight;
+    weight.shape.rows = shape.rows;
+    weight.shape.columns = kColumns;
+    weight.shape.groups = 9;
+    weight.shape.bits = 4;
+    weight.shape.group = 128;
+    weight.shape.scale_storage = ScaleStorage::kFloat16;
+    const Random random(6, std::to_string(shape.rows));
+    for (std::int64_t i = 0; i < shape.rows * kColumns; ++i) {
+      weight.codes.push_back(static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(i), 16)));
+    }
+    weight.scales.assign(static_cast<std::size_t>(shape.rows * 9), 0.25F);
+    weight.zeros.assign(static_cast<std::size_t>(shape.rows * 9), 7.0F);
+    weights.push_back(std::make_unique<testing::OnDevice>(pack(PackedWeight::pack(weight.view()))));
+  }
+  for (const int tokens : {1, 9, 20, 40}) {
+    Numbers<> input(count_of(tokens, kColumns), "input");
+    std::vector<float> alone[3];
+    std::vector<float> together[3];
+    HalfProduct products[3];
+    Numbers<float> partials(count_of(2, tokens, 40));
+    std::vector<std::uint32_t> arrivals(64, 0);
+    for (std::size_t i = 0; i < 3; ++i) {
+      const auto rows = static_cast<std::int32_t>(kShapes[i].rows);
+      alone[i].resize(count_of(tokens, rows));
+      together[i] = alone[i];
+      products[i] = {weights[i]->matrix(),
+                     input.data(),
+                     kColumns,
+                     kColumns,
+                     tokens,
+                     true,
+                     {alone[i].data(), rows, NumberKind::kFloat32, nullptr, nullptr, 0},
+                     kShapes[i].splits,
+                     partials.data(),
+                     arrivals.data()};
+      Seeded launcher;
+      dispatch_skinny<BFloat16, 4>(products[i], launcher);
+      products[i].output.data = together[i].data();
+    }
+    Seeded launcher{tokens + 1U};
+    ASSERT_EQ(together_obstacle(products, 3), nullptr);
+    dispatch_together(products, 3, launcher);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(together[i], alone[i]) << tokens << " tokens, product " << i;
+    EXPECT_EQ(arrivals, std::vector<std::uint32_t>(64, 0));
+  }
+}
+
+struct NoLaunchers {
+  struct Launcher {
+    template <typename Kernel, typename Call>
+    bool launch(const GridSize&, const Call&) {
+      return true;
+    }
+  };
+  static Launcher make(const Launch&, Report*) { return {}; }
+};
+
+TEST(CudaStep, SaysWhatACallLacks) {
+  using Functions = CheckedStep<NoLaunchers>;
+  const Launch launch{};
+  Report report{};
+  const auto fault = [&](bool accepted) {
+    EXPECT_FALSE(accepted);
+    EXPECT_EQ(report.failure, Failure::kArgument);
+    return std::string(report.text);
+  };
+  NormCall norm{};
+  norm.width = 12;
+  EXPECT_EQ(fault(Functions::norm_rows(&norm, &launch, &report)), "the width of a norm is no multiple of 8");
+  RotateCall rotate{};
+  rotate.channels = 7;
+  EXPECT_EQ(fault(Functions::rotate_append(&rotate, &launch, &report)),
+            "heads that are turned have an even number of channels up to 256");
+  rotate.channels = 8;
+  EXPECT_EQ(fault(Functions::rotate_append(&rotate, &launch, &report)), "a cache has no heads or no tokens");
+  CachedAttentionCall attention{};
+  attention.channels = 264;
+  EXPECT_EQ(fault(Functions::attend_cached(&attention, &launch, &report)), "heads have 8 to 256 channels, by eights");
+  attention.channels = 64;
+  EXPECT_EQ(fault(Functions::attend_cached(&attention, &launch, &report)), "a cache has no heads or no tokens");
+  attention.kv_heads = attention.repeats = 1;
+  attention.capacity = 65;
+  EXPECT_EQ(fault(Functions::attend_cached(&attention, &launch, &report)), "attention has no memory for its parts");
+  HalfProduct products[2] = {};
+  EXPECT_EQ(fault(Functions::multiply_together(products, 4, &launch, &report)), "1 to 3 products are made together");
+  EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch, &report)), "products of 4 bits are made together");
+  products[0].weight.bits = products[1].weight.bits = 4;
+  products[0].splits = products[1].splits = 1;
+  products[1].tokens = 1;
+  EXPECT_EQ(fault(Functions::multiply_together(products, 2, &launch, &report)),
+            "products that are made together have the same tokens");
+  products[0].splits = 2;
+  EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch, &report)),
+            "a product in splits has no memory for their sums");
+  products[0].splits = 0;
+  EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch, &report)), "a product has no splits");
+}
+
+}  // namespace
+}  // namespace lowbit::kernels::cuda
