@@ -6,15 +6,16 @@
 #include "lowbit/model/kv_rounder.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "model/device_decoder.h"
 #include "model/direct_block.h"
 
 namespace lowbit {
 namespace {
 
-std::string obstacle_of(const Model& model) {
+std::string obstacle_of(const Model& model, std::int64_t sequences) {
   const ComputeOptions& options = model.options();
   if (options.execution == Execution::kSimulated) return "products are simulated";
-  if (!options.device.is_cpu()) return fmt::format("the model lies on '{}'", options.device.str());
+  if (!options.device.is_cpu()) return DeviceDecoder::obstacle(model, sequences);
   if (model.residency() != Model::Residency::kResident) return "blocks are streamed";
   if (model.weights().kv_cache() && dynamic_cast<KvRounder*>(model.make_kv_cache(0).get()) == nullptr) {
     return "what the model's cache does to keys and values cannot be done elsewhere";
@@ -143,7 +144,11 @@ class Decoder::Direct {
 };
 
 Decoder::Decoder(const Model& model, std::int64_t sequences, std::int64_t limit)
-    : model_(model), sequences_(sequences), limit_(limit), detour_(obstacle_of(model)) {
+    : model_(model), sequences_(sequences), limit_(limit), detour_(obstacle_of(model, sequences)) {
+  if (detour_.empty() && !model.options().device.is_cpu()) {
+    device_ = std::make_unique<DeviceDecoder>(model, sequences, limit);
+    return;
+  }
   if (detour_.empty()) {
     direct_ = std::make_unique<Direct>(model, sequences, limit);
     return;
@@ -160,6 +165,11 @@ at::Tensor Decoder::read(const at::Tensor& ids, const Cancellation& cancellation
          length_, sequences_, limit_ - length_);
   }
   const NoGradScope no_grad;
+  if (device_) {
+    const at::Tensor normalised = device_->read(ids, cancellation);
+    length_ += tokens;
+    return model_.head(normalised).select(1, 0).cpu().contiguous();
+  }
   if (direct_ && length_ > 0 && tokens > 1) {
     for (std::int64_t token = 0; token + 1 < tokens; ++token) (void)read(ids.narrow(1, token, 1), cancellation);
     return read(ids.narrow(1, tokens - 1, 1), cancellation);
@@ -182,6 +192,7 @@ at::Tensor Decoder::read(const at::Tensor& ids, const Cancellation& cancellation
 }
 
 std::int64_t Decoder::cache_bytes() const {
+  if (device_) return device_->cache_bytes();
   if (direct_) return direct_->bytes();
   std::int64_t sum = 0;
   for (const auto& cache : caches_) sum += cache->bytes();

@@ -8,11 +8,11 @@
 #include <limits>
 #include <utility>
 
-#include "kernels/cuda/device_product.h"
 #include "kernels/cuda/route.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/packed.h"
+#include "tensor/device_weight.h"
 #include "tensor/expanded_product.h"
 #include "tensor/number_kind.h"
 #include "tensor/scalar_type.h"
@@ -23,13 +23,6 @@ namespace {
 namespace cuda = kernels::cuda;
 
 constexpr const char* kFileVariable = "LOWBIT_CUDA_KERNELS";
-
-cuda::Library open_library() {
-  const char* named = std::getenv(kFileVariable);
-  return named != nullptr && *named != '\0' ? cuda::Library::open(named) : cuda::Library::open();
-}
-
-int index_of(at::Device device) { return device.has_index() ? device.index() : 0; }
 
 at::Tensor make_bytes(std::int64_t count, at::Device device) {
   return at::empty({count}, at::TensorOptions(at::kByte).device(device));
@@ -47,12 +40,18 @@ cuda::DeviceArithmetic kernels_arithmetic(DeviceArithmetic arithmetic) {
 
 bool is_number(DType type) { return type == DType::kFloat32 || type == DType::kBFloat16; }
 
-// Work of LibTorch's and ours follow each other in this stream.
+}  // namespace
+
+cuda::Library open_kernels() {
+  const char* named = std::getenv(kFileVariable);
+  return named != nullptr && *named != '\0' ? cuda::Library::open(named) : cuda::Library::open();
+}
+
+int index_of(at::Device device) { return device.has_index() ? device.index() : 0; }
+
 void* current_stream(at::Device device) {
   return c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
 }
-
-}  // namespace
 
 std::string_view arithmetic_name(DeviceArithmetic arithmetic) {
   switch (arithmetic) {
@@ -68,31 +67,25 @@ bool is_packed_device(at::Device device) { return device.is_cpu() || device.is_c
 
 void require_packed_products(at::Device device) {
   if (device.is_cpu()) return;
-  (void)open_library().require_device(index_of(device));
+  (void)open_kernels().require_device(index_of(device));
 }
 
-struct DeviceWeight::State {
-  State(const cuda::Packed& packed, at::Device device)
-      : product(open_library(), index_of(device), packed), memory(make_bytes(bytes_of(packed), device)) {
-    const at::Tensor bytes =
-        at::from_blob(const_cast<std::byte*>(packed.bytes.data()), {bytes_of(packed)}, at::TensorOptions(at::kByte));
-    memory.copy_(bytes);
-    check_place(memory);
-  }
-  static std::int64_t bytes_of(const cuda::Packed& packed) { return static_cast<std::int64_t>(packed.bytes.size()); }
-  static void check_place(const at::Tensor& tensor) {
-    if (reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % 256 == 0) return;
-    fail(ErrorCode::kInternal, "memory of '{}' does not begin on 256 bytes", tensor.device().str());
-  }
+DeviceWeight::State::State(const cuda::Packed& packed, at::Device device)
+    : product(open_kernels(), index_of(device), packed), memory(make_bytes(bytes_of(packed), device)) {
+  const at::Tensor bytes =
+      at::from_blob(const_cast<std::byte*>(packed.bytes.data()), {bytes_of(packed)}, at::TensorOptions(at::kByte));
+  memory.copy_(bytes);
+  check_place(memory);
+}
 
-  [[nodiscard]] const std::byte* bytes() const { return static_cast<const std::byte*>(memory.const_data_ptr()); }
-  // By kernels of ours alone. `bias` is float32.
-  void run(cuda::Route route, cuda::DeviceArithmetic arithmetic, const at::Tensor& x, const at::Tensor& bias,
-           at::Tensor& output) const;
+std::int64_t DeviceWeight::State::bytes_of(const cuda::Packed& packed) {
+  return static_cast<std::int64_t>(packed.bytes.size());
+}
 
-  cuda::DeviceProduct product;
-  at::Tensor memory;
-};
+void DeviceWeight::State::check_place(const at::Tensor& tensor) {
+  if (reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % 256 == 0) return;
+  fail(ErrorCode::kInternal, "memory of '{}' does not begin on 256 bytes", tensor.device().str());
+}
 
 void DeviceWeight::State::run(cuda::Route route, cuda::DeviceArithmetic arithmetic, const at::Tensor& x,
                               const at::Tensor& bias, at::Tensor& output) const {

@@ -12,6 +12,8 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
+class DeviceDecoder;
+
 /// A model with the keys and values of what it has read: sequences of equal length, continued token by token.
 ///
 ///   Decoder decoder(model, /*sequences=*/1, /*limit=*/64);
@@ -20,6 +22,8 @@ namespace lowbit LOWBIT_EXPORT {
 ///
 /// Where all products of a resident model are packed and bare and its caches keep floats or round them (`KvRounder`),
 /// tokens behind the first read go without LibTorch from product to product; the bits are those of `Block::forward`.
+/// On another device they are a graph of kernels that is recorded once, for models in bfloat16 whose caches keep what
+/// comes; the numbers are those of `Block::forward` within bfloat16's rounding.
 class Decoder {
  public:
   /// `limit` positions at most; `model` outlives the decoder.
@@ -45,7 +49,8 @@ class Decoder {
   std::int64_t length_ = 0;
   std::string detour_;
   std::vector<std::unique_ptr<KvCachePolicy>> caches_;
-  std::unique_ptr<Direct> direct_;  // null for the detour
+  std::unique_ptr<Direct> direct_;         // null for the detour and on other devices
+  std::unique_ptr<DeviceDecoder> device_;  // null for the detour and on the CPU
 };
 
 }  // namespace LOWBIT_EXPORT

@@ -77,6 +77,7 @@ class DeviceWeight {
   [[nodiscard]] std::string kernel_name(DeviceArithmetic arithmetic, std::int64_t tokens) const;
 
  private:
+  friend class DeviceStep;
   [[nodiscard]] at::Tensor multiply_float8(const at::Tensor& x, const at::Tensor& bias, DType output,
                                            DeviceRoutes routes) const;
   struct State;

@@ -5,28 +5,12 @@
 #include "kernels/cuda/hopper_dispatch.h"
 #include "kernels/cuda/runs.h"
 #include "kernels/cuda/schedule.h"
+#include "kernels/cuda/workspace.h"
 #include "lowbit/base/error.h"
 
 namespace lowbit::kernels::cuda {
 
 namespace {
-
-// Hands out parts of a workspace, each of which begins on 256 bytes; without one it counts.
-class Parts {
- public:
-  explicit Parts(std::byte* base) : base_(base) {}
-  template <typename T>
-  T* take(std::int64_t count) {
-    std::byte* part = base_ == nullptr ? nullptr : base_ + used_;
-    used_ += (count * static_cast<std::int64_t>(sizeof(T)) + 255) / 256 * 256;
-    return reinterpret_cast<T*>(part);
-  }
-  [[nodiscard]] std::int64_t used() const { return used_; }
-
- private:
-  std::byte* base_;
-  std::int64_t used_ = 0;
-};
 
 struct IntegerSpace {
   std::int8_t* bytes;
@@ -48,17 +32,10 @@ struct HopperSpace {
         arrivals(parts.take<std::uint32_t>(static_cast<std::int64_t>(schedule.arrivals()))) {}
 };
 
-struct SkinnySpace {
-  std::uint16_t* arranged;  // null where columns lie as they come
-  float* partials;
-  std::uint32_t* arrivals;
-  SkinnySpace(Parts& parts, const Packed& layout, const SkinnySchedule& schedule, std::int32_t tokens)
-      : arranged(layout.has_sources
-                     ? parts.take<std::uint16_t>(std::int64_t{tokens} * layout.shape.steps * kStepColumns)
-                     : nullptr),
-        partials(parts.take<float>(static_cast<std::int64_t>(schedule.partial_bytes(layout.shape, tokens)) / 4)),
-        arrivals(parts.take<std::uint32_t>(static_cast<std::int64_t>(schedule.arrival_bytes()) / 4)) {}
-};
+SkinnySpace take_skinny(Parts& parts, const SkinnySizes& sizes) {
+  return {parts.take<std::uint16_t>(sizes.arranged), parts.take<float>(sizes.partials),
+          parts.take<std::uint32_t>(sizes.arrivals)};
+}
 
 bool has_hopper(const Library& library) {
   std::int32_t result = 0;
@@ -73,10 +50,10 @@ void clear_arrivals(const Table& table, std::uint32_t* arrivals, std::size_t cou
   Library::check(table.fill(arrivals, 0, count * sizeof(std::uint32_t), stream, &report), report, "clearing counters");
 }
 
-void multiply_halves(const Table& table, HalfKernel kernel, const HalfProduct& product, const DeviceCall& call) {
-  const Launch launch = {call.stream, 0};
+void multiply_halves(const Table& table, HalfKernel kernel, NumberKind kind, const HalfProduct& product,
+                     const Launch& launch) {
   Report report{};
-  Library::check(table.half_product(kernel, call.input_kind, &product, &launch, &report), report,
+  Library::check(table.half_product(kernel, kind, &product, &launch, &report), report,
                  "multiplying 16-bit activations");
 }
 
@@ -113,7 +90,7 @@ std::vector<RouteStart> DeviceProduct::routes(DeviceArithmetic arithmetic) const
 std::int64_t DeviceProduct::workspace_bytes(Route route, DeviceArithmetic arithmetic, std::int32_t tokens) const {
   Parts parts(nullptr);
   if (route == Route::kSkinny) {
-    (void)SkinnySpace(parts, layout_, schedule_skinny(layout_.described(), tokens, multiprocessors_), tokens);
+    (void)take_skinny(parts, skinny_sizes(tokens));
   } else if (route == Route::kHopper) {
     (void)HopperSpace(parts, layout_.shape, HopperSchedule(layout_.shape, tokens, multiprocessors_), tokens);
   } else if (route == Route::kIntegers) {
@@ -157,37 +134,53 @@ void DeviceProduct::multiply_integers(int planes, const DeviceCall& call) const 
   Library::check(table.integer_product(planes, &product, &launch, &report), report, "multiplying integers");
 }
 
+SkinnySizes DeviceProduct::skinny_sizes(std::int32_t tokens) const {
+  const SkinnySchedule schedule = schedule_skinny(layout_.described(), tokens, multiprocessors_);
+  return {layout_.has_sources ? tokens * places() : 0,
+          static_cast<std::int64_t>(schedule.partial_bytes(layout_.shape, tokens)) / 4,
+          static_cast<std::int64_t>(schedule.arrival_bytes()) / 4};
+}
+
 void DeviceProduct::multiply_skinny(const DeviceCall& call) const {
   const Table& table = this->table();
-  const Matrix matrix = layout_.at(call.weight);
-  const SkinnySchedule schedule = schedule_skinny(matrix, call.tokens, multiprocessors_);
   Parts parts(call.workspace);
-  const SkinnySpace space(parts, layout_, schedule, call.tokens);
-  if (schedule.splits > 1) clear_arrivals(table, space.arrivals, schedule.arrival_bytes() / 4, call.stream);
-  const auto* input = static_cast<const std::uint16_t*>(call.input);
-  std::int32_t width = matrix.columns;
-  if (layout_.has_sources) {
-    width = static_cast<std::int32_t>(places());
-    const ArrangeCall arrange = {input, matrix.columns, call.tokens, matrix.columns, layout_.sources_at(call.weight),
-                                 width, space.arranged};
-    const Launch launch = {call.stream, 0};
-    Report report{};
-    Library::check(table.arrange(&arrange, &launch, &report), report, "arranging activations");
-    input = space.arranged;
+  const SkinnySizes sizes = skinny_sizes(call.tokens);
+  const SkinnySpace space = take_skinny(parts, sizes);
+  if (sizes.arrivals > 0) {
+    clear_arrivals(table, space.arrivals, static_cast<std::size_t>(sizes.arrivals), call.stream);
   }
-  const bool aligned = width % 8 == 0 && reinterpret_cast<std::uintptr_t>(input) % 16 == 0;
-  multiply_halves(table, HalfKernel::kSkinny,
-                  {matrix,
-                   input,
-                   width,
-                   width,
-                   call.tokens,
-                   aligned,
-                   {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
-                   schedule.splits,
-                   space.partials,
-                   space.arrivals},
-                  call);
+  multiply({call.weight, static_cast<const std::uint16_t*>(call.input), call.input_kind,
+            Target{call.output, layout_.shape.rows, call.output_kind, call.bias, nullptr, 0}, call.tokens, space,
+            Launch{call.stream, 0}});
+}
+
+HalfProduct DeviceProduct::skinny_product(const SkinnyCall& call) const {
+  const Matrix matrix = layout_.at(call.weight);
+  const std::uint16_t* input = layout_.has_sources ? call.space.arranged : call.input;
+  const auto width = layout_.has_sources ? static_cast<std::int32_t>(places()) : matrix.columns;
+  return {matrix,
+          input,
+          width,
+          width,
+          call.tokens,
+          width % 8 == 0 && reinterpret_cast<std::uintptr_t>(input) % 16 == 0,
+          call.output,
+          schedule_skinny(matrix, call.tokens, multiprocessors_).splits,
+          call.space.partials,
+          call.space.arrivals};
+}
+
+void DeviceProduct::multiply(const SkinnyCall& call) const {
+  const HalfProduct product = skinny_product(call);
+  Report report{};
+  if (layout_.has_sources) {
+    const std::int32_t columns = layout_.shape.columns;
+    const ArrangeCall arrange = {
+        call.input,         columns, call.tokens, columns, layout_.sources_at(call.weight), product.input_places,
+        call.space.arranged};
+    Library::check(library_.table().arrange(&arrange, &call.launch, &report), report, "arranging activations");
+  }
+  multiply_halves(library_.table(), HalfKernel::kSkinny, call.kind, product, call.launch);
 }
 
 void DeviceProduct::multiply_hopper(const DeviceCall& call) const {
@@ -209,7 +202,7 @@ void DeviceProduct::multiply_hopper(const DeviceCall& call) const {
   Report report{};
   Library::check(table.arrange_operands(&arrange, &launch, &report), report, "arranging activations");
   const auto width = static_cast<std::int32_t>(places());
-  multiply_halves(table, HalfKernel::kHopper,
+  multiply_halves(table, HalfKernel::kHopper, call.input_kind,
                   {matrix,
                    space.operands,
                    width,
@@ -220,7 +213,7 @@ void DeviceProduct::multiply_hopper(const DeviceCall& call) const {
                    schedule.splits,
                    space.partials,
                    space.arrivals},
-                  call);
+                  launch);
 }
 
 }  // namespace lowbit::kernels::cuda

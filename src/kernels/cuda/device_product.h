@@ -22,6 +22,30 @@ struct DeviceCall {
   void* stream;          ///< where it is launched; nobody waits for it
 };
 
+/// What a product of 16-bit activations needs besides, in numbers, and where it lies. Products of one stream may share
+/// it: they follow each other, and leave zeros in `arrivals`, which must be there before.
+struct SkinnySizes {
+  std::int64_t arranged;
+  std::int64_t partials;
+  std::int64_t arrivals;
+};
+struct SkinnySpace {
+  std::uint16_t* arranged;
+  float* partials;
+  std::uint32_t* arrivals;
+};
+
+/// A product of 16-bit activations by the skinny kernel, with what is added to it on the way.
+struct SkinnyCall {
+  const std::byte* weight;
+  const std::uint16_t* input;  ///< [tokens][columns]
+  NumberKind kind;
+  Target output;
+  std::int32_t tokens;
+  SkinnySpace space;
+  Launch launch;
+};
+
 /// Chooses kernels for one packed matrix and launches them.
 ///
 ///   const DeviceProduct product(library, 0, packed);
@@ -39,6 +63,12 @@ class DeviceProduct {
   [[nodiscard]] std::int64_t workspace_bytes(Route route, DeviceArithmetic arithmetic, std::int32_t tokens) const;
   /// Throws what CUDA reports of the launches.
   void multiply(Route route, DeviceArithmetic arithmetic, const DeviceCall& call) const;
+
+  [[nodiscard]] SkinnySizes skinny_sizes(std::int32_t tokens) const;
+  /// On the thread's current device.
+  void multiply(const SkinnyCall& call) const;
+  /// The skinny kernel's call, which reads what was arranged where columns have moved.
+  [[nodiscard]] HalfProduct skinny_product(const SkinnyCall& call) const;
 
  private:
   void multiply_integers(int planes, const DeviceCall& call) const;

@@ -1,0 +1,179 @@
+#include "kernels/cuda/decode_step.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "kernels/cuda/step_dispatch.h"
+#include "lowbit/base/error.h"
+
+namespace lowbit::kernels::cuda {
+
+namespace {
+
+constexpr std::size_t kSpaces = 3;  // of products that are made together
+
+CachedAttentionCall attention_of(const StepShape& shape) {
+  CachedAttentionCall call{};
+  call.sequences = shape.sequences;
+  call.kv_heads = shape.kv_heads;
+  call.repeats = shape.heads / shape.kv_heads;
+  call.channels = shape.head_dim;
+  call.capacity = shape.capacity;
+  call.window = shape.window;
+  call.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.head_dim)));
+  return call;
+}
+
+SkinnySizes largest_of(const std::vector<StepBlock>& blocks, std::int32_t sequences) {
+  SkinnySizes most{};
+  for (const StepBlock& block : blocks) {
+    for (const StepMatrix* matrix : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down}) {
+      const SkinnySizes sizes = matrix->product->skinny_sizes(sequences);
+      most.arranged = std::max(most.arranged, sizes.arranged);
+      most.partials = std::max(most.partials, sizes.partials);
+      most.arrivals = std::max(most.arrivals, sizes.arrivals);
+    }
+  }
+  return most;
+}
+
+}  // namespace
+
+DecodeStep::Space::Space(Parts& parts, const StepShape& shape, const std::vector<StepBlock>& blocks) {
+  const std::int64_t rows = shape.sequences;
+  x = parts.take<std::uint16_t>(rows * shape.hidden);
+  q = parts.take<std::uint16_t>(rows * shape.heads * shape.head_dim);
+  heads = parts.take<std::uint16_t>(rows * shape.heads * shape.head_dim);
+  k = parts.take<std::uint16_t>(rows * shape.kv_heads * shape.head_dim);
+  v = parts.take<std::uint16_t>(rows * shape.kv_heads * shape.head_dim);
+  gate = parts.take<std::uint16_t>(rows * shape.intermediate);
+  up = parts.take<std::uint16_t>(rows * shape.intermediate);
+  const SkinnySizes sizes = largest_of(blocks, shape.sequences);
+  for (SkinnySpace& space : products) {
+    space = {parts.take<std::uint16_t>(sizes.arranged), parts.take<float>(sizes.partials),
+             parts.take<std::uint32_t>(sizes.arrivals)};
+  }
+  const AttentionSpace attention(attention_of(shape));
+  attention_partials = parts.take<float>(attention.partials);
+  attention_arrivals = parts.take<std::uint32_t>(attention.arrivals);
+}
+
+DecodeStep::DecodeStep(Library library, int device, const StepShape& shape, const StepState& state,
+                       std::vector<StepBlock> blocks, std::byte* workspace)
+    : library_(library), device_(device), shape_(shape), state_(state), blocks_(std::move(blocks)), space_([&] {
+        Parts parts(workspace);
+        return Space(parts, shape_, blocks_);
+      }()) {
+  library_.require_device(device);
+}
+
+std::int64_t DecodeStep::workspace_bytes(const StepShape& shape, const std::vector<StepBlock>& blocks) {
+  Parts parts(nullptr);
+  (void)Space(parts, shape, blocks);
+  return parts.used();
+}
+
+void DecodeStep::launch(void* stream) const {
+  Report report{};
+  Library::check(library_.table().use_device(device_, &report), report, "choosing the GPU");
+  const Launch launch = {stream, 1};
+  for (const StepBlock& block : blocks_) run_block(block, launch);
+  norm(state_.final_norm, state_.normalised, state_.position, launch);
+}
+
+void DecodeStep::run_block(const StepBlock& block, const Launch& launch) const {
+  const Space& s = space_;
+  norm(block.input_norm, s.x, nullptr, launch);
+  multiply_all({call_of(block.q, s.x, s.q, 0, false, launch), call_of(block.k, s.x, s.k, 1, false, launch),
+                call_of(block.v, s.x, s.v, 2, false, launch)},
+               {&block.q, &block.k, &block.v});
+  attend(block, launch);
+  block.o.product->multiply(call_of(block.o, s.heads, state_.hidden, 0, true, launch));
+  norm(block.mlp_norm, s.x, nullptr, launch);
+  multiply_all({call_of(block.gate, s.x, s.gate, 0, false, launch), call_of(block.up, s.x, s.up, 1, false, launch)},
+               {&block.gate, &block.up});
+  const GateCall gate = {s.gate, s.up, s.gate, shape_.sequences * shape_.intermediate};
+  Report report{};
+  Library::check(library_.table().gate_rows(&gate, &launch, &report), report, "gating activations");
+  block.down.product->multiply(call_of(block.down, s.gate, state_.hidden, 0, true, launch));
+}
+
+void DecodeStep::norm(const std::uint16_t* weight, std::uint16_t* output, std::int32_t* counter,
+                      const Launch& launch) const {
+  const NormCall call = {state_.hidden, weight, output, shape_.sequences, shape_.hidden, shape_.epsilon, counter};
+  Report report{};
+  Library::check(library_.table().norm_rows(&call, &launch, &report), report, "normalising rows");
+}
+
+void DecodeStep::attend(const StepBlock& block, const Launch& launch) const {
+  const RotateCall rotate = {space_.q,        space_.k,        space_.v,        block.keys,       block.values,
+                             state_.cos,      state_.sin,      state_.position, shape_.sequences, shape_.heads,
+                             shape_.kv_heads, shape_.head_dim, shape_.capacity};
+  Report report{};
+  Library::check(library_.table().rotate_append(&rotate, &launch, &report), report, "turning queries and keys");
+  CachedAttentionCall call = attention_of(shape_);
+  call.queries = space_.q;
+  call.keys = block.keys;
+  call.values = block.values;
+  call.output = space_.heads;
+  call.position = state_.position;
+  call.partials = space_.attention_partials;
+  call.arrivals = space_.attention_arrivals;
+  Library::check(library_.table().attend_cached(&call, &launch, &report), report, "attending");
+}
+
+SkinnyCall DecodeStep::call_of(const StepMatrix& matrix, const std::uint16_t* input, std::uint16_t* output,
+                               std::size_t space, bool adds, const Launch& launch) const {
+  const std::int64_t rows = matrix.product->layout().shape.rows;
+  return {matrix.weight,
+          input,
+          NumberKind::kBFloat16,
+          Target{output, rows, NumberKind::kBFloat16, matrix.bias, adds ? output : nullptr, rows},
+          shape_.sequences,
+          space_.products[space],
+          launch};
+}
+
+// In one launch where the kernel for that takes them, else one behind the other.
+void DecodeStep::multiply_all(const std::vector<SkinnyCall>& calls,
+                              const std::vector<const StepMatrix*>& matrices) const {
+  std::vector<HalfProduct> products;
+  bool moved = false;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    products.push_back(matrices[i]->product->skinny_product(calls[i]));
+    moved = moved || matrices[i]->product->layout().has_sources;
+  }
+  const auto count = static_cast<std::int32_t>(products.size());
+  if (moved || together_obstacle(products.data(), count) != nullptr) {
+    for (std::size_t i = 0; i < calls.size(); ++i) matrices[i]->product->multiply(calls[i]);
+    return;
+  }
+  Report report{};
+  Library::check(library_.table().multiply_together(products.data(), count, &calls[0].launch, &report), report,
+                 "multiplying together");
+}
+
+// A stream of its own, since LibTorch's may be the one that cannot be recorded.
+RecordedLaunches::RecordedLaunches(Library library, const std::function<void(void*)>& launches) : library_(library) {
+  const Table& table = library_.table();
+  Report report{};
+  void* stream = nullptr;
+  Library::check(table.create_stream(&stream, &report), report, "making a stream");
+  Library::check(table.begin_capture(stream, &report), report, "recording a graph");
+  launches(stream);
+  Library::check(table.end_capture(stream, &graph_, &report), report, "recording a graph");
+  Library::check(table.release_stream(stream, &report), report, "releasing a stream");
+}
+
+RecordedLaunches::~RecordedLaunches() {
+  Report report{};
+  (void)library_.table().release_graph(graph_, &report);  // a device that failed has said so before
+}
+
+void RecordedLaunches::replay(void* stream) const {
+  Report report{};
+  Library::check(library_.table().launch_graph(graph_, stream, &report), report, "replaying a graph");
+}
+
+}  // namespace lowbit::kernels::cuda
