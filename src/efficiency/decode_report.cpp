@@ -92,7 +92,11 @@ std::string decode_bench_table(const DecodeBench& bench) {
       text +=
           fmt::format("{:>5} {:.3f} J a token, of prompt and new ones together\n", "", median(timing.joules) / tokens);
     }
-    if (!timing.detour.empty()) text += fmt::format("{:>5} through LibTorch between products: {}\n", "", timing.detour);
+    if (!timing.detour.empty()) {
+      text += fmt::format("{:>5} through LibTorch between products: {}\n", "", timing.detour);
+    } else if (!bench.machine.device.empty()) {
+      text += fmt::format("{:>5} blocks by a graph of kernels that was recorded once\n", "");
+    }
   }
   return text;
 }
