@@ -21,16 +21,19 @@ class DeviceDecoder {
   /// `limit` positions at most; `model` outlives the decoder.
   DeviceDecoder(const Model& model, std::int64_t sequences, std::int64_t limit);
 
+  /// The first single token is read both ways, and an error says so when the step's numbers are others.
   /// ids [sequences, tokens] -> the last tokens' blocks' output behind the final norm, [sequences, 1, hidden].
   [[nodiscard]] at::Tensor read(const at::Tensor& ids, const Cancellation& cancellation);
   [[nodiscard]] std::int64_t cache_bytes() const;
 
  private:
   [[nodiscard]] at::Tensor read_together(at::Tensor hidden, const Cancellation& cancellation);
+  void check(const at::Tensor& normalised, const at::Tensor& expected);
   const Model& model_;
   std::int64_t sequences_;
   std::int64_t limit_;
   std::int64_t length_ = 0;
+  bool checked_ = false;
   std::vector<std::shared_ptr<Block>> blocks_;
   std::unique_ptr<DeviceStep> step_;
 };
