@@ -73,6 +73,10 @@ struct DeviceStep::State {
         numbers_of(final_norm), cos.const_data_ptr<float>(), sin.const_data_ptr<float>()};
     step.emplace(open_kernels(), index_of(device), shape, state, std::move(blocks),
                  static_cast<std::byte*>(workspace.mutable_data_ptr()));
+    // Kernels are loaded when they are first launched, which cannot be recorded. What this writes is overwritten.
+    hidden.zero_();
+    step->launch(current_stream(device));
+    position.zero_();
     graph.emplace(open_kernels(), [this](void* stream) { step->launch(stream); });
   }
 
