@@ -21,8 +21,8 @@ namespace {
 // Rows that are decoded at a time, so that a large matrix never exists in floats.
 constexpr std::int64_t kDecodedElements = std::int64_t{1} << 20;
 constexpr std::int64_t kLanes = CertificateInputs::kLanes;
-constexpr double kUnit = 0x1p-24;    // half the distance of 1 to the next float
-constexpr double kLeast = 0x1p-149;  // the least float: what is below its half is lost
+constexpr double kUnit = 0x1p-24;      // half the distance of 1 to the next float
+constexpr double kLeast = 0x1p-149;    // the least float: what is below its half is lost
 constexpr double kUnit16 = 0x1p-8;     // as kUnit, of bfloat16
 constexpr double kLeast16 = 0x1p-133;  // as kLeast
 

@@ -22,7 +22,7 @@ enum class DeviceArithmetic {
   /// bfloat16 activations as they are, times code - zero or a table's numbers, in float32; for many tokens weights are
   /// rounded to bfloat16 (`DeviceRoute::rounds_weight`)
   kBFloat16,
-  kFloat8,    ///< activations rounded to E4M3 per token with scale max|x| / 448, which is multiplied back; as kBFloat16
+  kFloat8,  ///< activations rounded to E4M3 per token with scale max|x| / 448, which is multiplied back; as kBFloat16
 };
 [[nodiscard]] std::string_view arithmetic_name(DeviceArithmetic arithmetic);
 

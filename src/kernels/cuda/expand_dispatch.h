@@ -28,10 +28,9 @@ struct CheckedExpansion {
     }
     if (call->tokens == 0) return true;
     auto launcher = Launchers::make(*launch, report);
-    return launcher.template launch<FinishBytes>({{blocks_for(call->weight.rows, FinishBytes::kThreads),
-                                                   blocks_for(call->tokens, FinishBytes::kTokens), 1},
-                                                  0},
-                                                 *call);
+    return launcher.template launch<FinishBytes>(
+        {{blocks_for(call->weight.rows, FinishBytes::kThreads), blocks_for(call->tokens, FinishBytes::kTokens), 1}, 0},
+        *call);
   }
 
   static bool expand_table(NumberKind number, const ExpandCall* call, const Launch* launch, Report* report) {

@@ -220,8 +220,8 @@ Matrix rows_of(const Matrix& matrix, std::int32_t first, std::int32_t count) {
   const std::int64_t parameters = tile * matrix.groups * kTileRows;
   Matrix part = matrix;
   part.codes = matrix.codes + tile * tile_bytes(matrix.bits, matrix.steps);
-  part.scales = static_cast<const std::byte*>(matrix.scales) +
-                parameters * (matrix.scale_kind == ScaleKind::kFloat32 ? 4 : 2);
+  part.scales =
+      static_cast<const std::byte*>(matrix.scales) + parameters * (matrix.scale_kind == ScaleKind::kFloat32 ? 4 : 2);
   if (matrix.zeros != nullptr) part.zeros = matrix.zeros + parameters;
   part.rows = count;
   return part;
