@@ -38,7 +38,7 @@ struct RouteStart {
 // 128 by skinny 20 (16 tokens), 25 (32), 52 (64), 99 (128); by hopper 20 (16), 23 (32), 37 (64), 43 (128), 89 (256),
 // 273 (1024); decoding all weights and then the library's product 85 (256), 164 (1024). 8 bits with one scale a row by
 // integers 50 (32), 87 (64), 151 (128), 1101 (1024); the library's product of bytes 21 (64), 24 (128), 70 (1024), and
-// decoding about 40 in front of it.
+// decoding is taken as 40 in front of it, from the bytes that it moves.
 inline constexpr std::int32_t kHopperFrom = 17;
 inline constexpr std::int32_t kExpandedFromHopper = 129;
 inline constexpr std::int32_t kExpandedFromSkinny = 65;
