@@ -13,6 +13,23 @@ struct ExpandCall {
   std::int64_t stride;
 };
 
+/// Eight places side by side of a row, which may lack it and some of them.
+LOWBIT_HOST_DEVICE inline void store_places(const ExpandCall& call, const Word4& numbers, int row, int place) {
+  if (row >= call.weight.rows) return;
+  std::uint16_t* to = call.output + row * call.stride;
+  const bool whole = call.sources == nullptr && place + 8 <= call.weight.columns;
+  if (whole && reinterpret_cast<std::uintptr_t>(to + place) % sizeof(Word4) == 0) {
+    *reinterpret_cast<Word4*>(to + place) = numbers;
+    return;
+  }
+  LOWBIT_UNROLL
+  for (int i = 0; i < 8; ++i) {
+    const int column = call.sources != nullptr ? call.sources[place + i] : place + i;
+    if (column < 0 || column >= call.weight.columns) continue;
+    to[column] = static_cast<std::uint16_t>(numbers.x[i / 2] >> (16 * (i % 2)));
+  }
+}
+
 /// scale (code - zero), rounded from float32 once. A warp takes a chunk of a tile.
 template <int kBits, typename Number>
 class Expand {
@@ -45,7 +62,7 @@ class Expand {
       LOWBIT_UNROLL
       for (int half = 0; half < 2; ++half) {
         const Word4 numbers = decode(thread, codes, s, half, parameters[s], call.weight.scale_kind);
-        store(call, numbers, tile * kTileRows + lane / 4 + half * 8, step * kStepColumns + lane % 4 * 8);
+        store_places(call, numbers, tile * kTileRows + lane / 4 + half * 8, step * kStepColumns + lane % 4 * 8);
       }
     }
   }
@@ -68,22 +85,6 @@ class Expand {
       numbers.x[2 * i + 1] = scaled(quad.last);
     }
     return numbers;
-  }
-
-  LOWBIT_HOST_DEVICE static void store(const ExpandCall& call, const Word4& numbers, int row, int place) {
-    if (row >= call.weight.rows) return;
-    std::uint16_t* to = call.output + row * call.stride;
-    const bool whole = call.sources == nullptr && place + 8 <= call.weight.columns;
-    if (whole && reinterpret_cast<std::uintptr_t>(to + place) % sizeof(Word4) == 0) {
-      *reinterpret_cast<Word4*>(to + place) = numbers;
-      return;
-    }
-    LOWBIT_UNROLL
-    for (int i = 0; i < 8; ++i) {
-      const int column = call.sources != nullptr ? call.sources[place + i] : place + i;
-      if (column < 0 || column >= call.weight.columns) continue;
-      to[column] = static_cast<std::uint16_t>(numbers.x[i / 2] >> (16 * (i % 2)));
-    }
   }
 };
 

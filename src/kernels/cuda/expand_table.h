@@ -26,39 +26,24 @@ struct ExpandTable {
       const Parameters parameters = load_parameters(thread, call.weight, tile, step / call.weight.group_steps, lane);
       LOWBIT_UNROLL
       for (int half = 0; half < 2; ++half) {
-        const int row = tile * kTileRows + lane / 4 + half * 8;
-        if (row >= call.weight.rows) continue;
-        store(thread, call, parameters.scale(call.weight.scale_kind, half),
-              {code_bytes<kBits>(codes, s, half), code_bytes<kBits>(codes, s, 2 + half)},
-              call.output + row * call.stride, step * kStepColumns + lane % 4 * 8);
+        const Word2 eight = {code_bytes<kBits>(codes, s, half), code_bytes<kBits>(codes, s, 2 + half)};
+        store_places(call, decode(thread, call.weight, parameters.scale(call.weight.scale_kind, half), eight),
+                     tile * kTileRows + lane / 4 + half * 8, step * kStepColumns + lane % 4 * 8);
       }
     }
   }
 
  private:
-  // Eight places side by side.
   template <typename Thread>
-  LOWBIT_HOST_DEVICE static void store(Thread& thread, const ExpandCall& call, float scale, const Word2& codes,
-                                       std::uint16_t* to, int place) {
-    std::uint16_t numbers[8];
+  LOWBIT_HOST_DEVICE static Word4 decode(Thread& thread, const Matrix& weight, float scale, const Word2& codes) {
+    Word4 numbers = {};
     LOWBIT_UNROLL
     for (int i = 0; i < 8; ++i) {
       const std::uint32_t code = (codes.x[i / 4] >> (8 * byte_of_column(i % 4))) & 0xFFU;
-      numbers[i] = Number::from_float(scale * float_from_bits(thread.read4(call.weight.table + code)));
+      const std::uint16_t number = Number::from_float(scale * float_from_bits(thread.read4(weight.table + code)));
+      numbers.x[i / 2] |= std::uint32_t{number} << (16 * (i % 2));
     }
-    if (call.sources == nullptr && place + 8 <= call.weight.columns &&
-        reinterpret_cast<std::uintptr_t>(to + place) % 16 == 0) {
-      Word4 words = {};
-      LOWBIT_UNROLL
-      for (int i = 0; i < 8; ++i) words.x[i / 2] |= std::uint32_t{numbers[i]} << (16 * (i % 2));
-      *reinterpret_cast<Word4*>(to + place) = words;
-      return;
-    }
-    LOWBIT_UNROLL
-    for (int i = 0; i < 8; ++i) {
-      const int column = call.sources != nullptr ? call.sources[place + i] : place + i;
-      if (column >= 0 && column < call.weight.columns) to[column] = numbers[i];
-    }
+    return numbers;
   }
 };
 
