@@ -37,6 +37,7 @@ class PromptCache : public KvCachePolicy {
     const at::Tensor keys = k.contiguous();
     const at::Tensor values = v.contiguous();
     const std::int64_t tokens = k.size(2);
+    cache_.reserve(tokens);
     const std::int64_t dim = k.size(3);
     for (std::int64_t sequence = 0; sequence < k.size(0); ++sequence) {
       for (std::int64_t head = 0; head < k.size(1); ++head) {
@@ -65,9 +66,7 @@ class DecodeSide : public KeptTokens {
     cache_.read(side_, begin, count, rows.mutable_data_ptr<float>());
     return rows;
   }
-  void replace(std::int64_t begin, const at::Tensor& numbers) override {
-    cache_.replace(side_, begin, numbers.size(2), numbers.contiguous().const_data_ptr<float>());
-  }
+  void hand_over(const RoundedRows& rows, std::int64_t count) override { cache_.hand_over(side_, rows, count); }
 
  private:
   DecodeCache& cache_;
@@ -85,9 +84,10 @@ class CacheRounding {
     DecodeSide values(cache, DecodeCache::Side::kValues);
     rounder_->round(cache.length(), keys, values);
   }
+  [[nodiscard]] bool rounds() const { return rounder_ != nullptr; }
   [[nodiscard]] std::int64_t bytes(const DecodeCache& cache) const {
-    if (rounder_ == nullptr || cache.length() == 0) return cache.bytes();
-    return rounder_->rounded_bytes(cache.length(), cache.bytes() / (2 * cache.length()));
+    if (rounder_ == nullptr) return cache.bytes();
+    return rounder_->rounded_bytes(cache.length(), cache.token_bytes());
   }
 
  private:
@@ -102,8 +102,9 @@ class Decoder::Direct {
   Direct(const Model& model, std::int64_t sequences, std::int64_t limit) : model_(model) {
     for (std::int64_t index = 0; index < model.architecture().layers; ++index) {
       kept_.push_back(model.block(index));
-      blocks_.push_back(std::make_unique<DirectBlock>(*kept_.back(), sequences, limit, space_));
       rounding_.emplace_back(model.make_kv_cache(index));
+      const auto room = rounding_.back().rounds() ? DecodeCache::Room::kGrowing : DecodeCache::Room::kWhole;
+      blocks_.push_back(std::make_unique<DirectBlock>(*kept_.back(), sequences, limit, room, space_));
     }
   }
 
@@ -113,6 +114,7 @@ class Decoder::Direct {
       PromptCache cache(blocks_[i]->cache(), model_.architecture().sliding_window);
       hidden = kept_[i]->forward(hidden, rope, &cache);
       rounding_[i].round(blocks_[i]->cache());
+      blocks_[i]->cache().fit();
     }
     return hidden;
   }

@@ -43,7 +43,8 @@ std::span<const float> DirectBlock::Linear::bias_numbers() const {
   return bias.defined() ? values_of<float>(bias) : std::span<const float>();
 }
 
-DirectBlock::DirectBlock(Block& block, std::int64_t sequences, std::int64_t limit, DirectSpace& space)
+DirectBlock::DirectBlock(Block& block, std::int64_t sequences, std::int64_t limit, DecodeCache::Room room,
+                         DirectSpace& space)
     : block_(block), sequences_(sequences), space_(space) {
   const auto linear = [&](std::string_view name) {
     const PackedLinear& op = packed(block, name);
@@ -59,7 +60,7 @@ DirectBlock::DirectBlock(Block& block, std::int64_t sequences, std::int64_t limi
   input_norm_ = block.norm("input_layernorm").contiguous();
   mlp_norm_ = block.norm("post_attention_layernorm").contiguous();
   const Architecture& a = block.architecture();
-  cache_ = std::make_unique<DecodeCache>(sequences, a.kv_heads, a.head_dim, limit);
+  cache_ = std::make_unique<DecodeCache>(sequences, a.kv_heads, a.head_dim, limit, room);
   grow(space.normalised, sequences * a.hidden);
   grow(space.q, sequences * a.heads * a.head_dim);
   grow(space.heads, sequences * a.heads * a.head_dim);

@@ -28,7 +28,7 @@ struct DirectSpace {
 class DirectBlock {
  public:
   /// `block` and `space` outlive it.
-  DirectBlock(Block& block, std::int64_t sequences, std::int64_t limit, DirectSpace& space);
+  DirectBlock(Block& block, std::int64_t sequences, std::int64_t limit, DecodeCache::Room room, DirectSpace& space);
   /// hidden [sequences, hidden], replaced by the block's output. `cos` and `sin` of the position, [head_dim].
   void read(float* hidden, const float* cos, const float* sin);
   [[nodiscard]] DecodeCache& cache() { return *cache_; }

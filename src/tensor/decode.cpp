@@ -1,96 +1,21 @@
 #include "lowbit/tensor/decode.h"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstring>
 #include <functional>
-#include <new>
 
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/parallel.h"
 #include "tensor/exponential.h"
+#include "tensor/turn.h"
 
 namespace lowbit {
 namespace {
 
 constexpr std::int64_t kLanes = 8;  // keys side by side
-constexpr std::align_val_t kLine{64};
 
 std::int64_t padded(std::int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
-// Zeros, so that what is computed of keys that are not there yet is at least a number.
-float* zeros(std::int64_t count) {
-  const std::size_t bytes = static_cast<std::size_t>(std::max<std::int64_t>(count, 1)) * sizeof(float);
-  auto* data = static_cast<float*>(::operator new(bytes, kLine));
-  std::memset(data, 0, bytes);
-  return data;
-}
-
 }  // namespace
-
-void DecodeCache::Free::operator()(float* data) const { ::operator delete(data, kLine); }
-
-DecodeCache::DecodeCache(std::int64_t sequences, std::int64_t kv_heads, std::int64_t dim, std::int64_t capacity)
-    : kv_heads_(kv_heads), dim_(dim), capacity_(padded(capacity)), sequences_(sequences) {
-  if (dim % kLanes != 0 || dim > kMostRotated) {
-    fail(ErrorCode::kInternal, "decode cache: heads of {} numbers, expected a multiple of {} up to {}", dim, kLanes,
-         kMostRotated);
-  }
-  keys_.reset(zeros(sequences * kv_heads * dim * capacity_));
-  values_.reset(zeros(sequences * kv_heads * dim * capacity_));
-}
-
-std::int64_t DecodeCache::bytes() const {
-  return 2 * sequences_ * kv_heads_ * dim_ * length_ * static_cast<std::int64_t>(sizeof(float));
-}
-
-float* DecodeCache::keys(std::int64_t sequence, std::int64_t head) const {
-  return keys_.get() + (sequence * kv_heads_ + head) * dim_ * capacity_;
-}
-
-float* DecodeCache::values(std::int64_t sequence, std::int64_t head) const {
-  return values_.get() + (sequence * kv_heads_ + head) * dim_ * capacity_;
-}
-
-void DecodeCache::put(std::int64_t sequence, std::int64_t head, std::int64_t tokens, const float* k, const float* v,
-                      std::int64_t k_stride, std::int64_t v_stride) {
-  if (length_ + tokens > capacity_) {
-    fail(ErrorCode::kInternal, "decode cache: {} tokens behind {}, with room for {}", tokens, length_, capacity_);
-  }
-  for (std::int64_t token = 0; token < tokens; ++token) {
-    const std::int64_t place = length_ + token;
-    float* key = keys(sequence, head) + place / kLanes * kLanes * dim_ + place % kLanes;
-    for (std::int64_t i = 0; i < dim_; ++i) key[i * kLanes] = k[token * k_stride + i];
-    std::copy_n(v + token * v_stride, dim_, values(sequence, head) + place * dim_);
-  }
-}
-
-void DecodeCache::advance(std::int64_t tokens) { length_ += tokens; }
-
-template <typename Visit>
-void DecodeCache::each_number(Side side, std::int64_t begin, std::int64_t count, Visit visit) const {
-  LOWBIT_ASSERT(begin >= 0 && count >= 0 && begin + count <= length_);
-  const bool of_keys = side == Side::kKeys;
-  const std::int64_t step = of_keys ? kLanes : 1;
-  std::int64_t number = 0;
-  for (std::int64_t sequence = 0; sequence < sequences_; ++sequence) {
-    for (std::int64_t head = 0; head < kv_heads_; ++head) {
-      for (std::int64_t place = begin; place < begin + count; ++place) {
-        float* row = of_keys ? keys(sequence, head) + place / kLanes * kLanes * dim_ + place % kLanes
-                             : values(sequence, head) + place * dim_;
-        for (std::int64_t i = 0; i < dim_; ++i) visit(row[i * step], number++);
-      }
-    }
-  }
-}
-
-void DecodeCache::read(Side side, std::int64_t begin, std::int64_t count, float* rows) const {
-  each_number(side, begin, count, [rows](float kept, std::int64_t number) { rows[number] = kept; });
-}
-
-void DecodeCache::replace(Side side, std::int64_t begin, std::int64_t count, const float* rows) {
-  each_number(side, begin, count, [rows](float& kept, std::int64_t number) { kept = rows[number]; });
-}
 
 std::int64_t DecodeAttention::scratch_numbers(const DecodeCache& cache) const {
   return (heads / kv_heads) * cache.capacity();
@@ -104,27 +29,59 @@ namespace {
 
 constexpr int kMostQueries = 4;
 
+// Positions begin .. end - 1 of keys or values: floats in the layout of `DecodeCache`, the first of them of `begin`.
+struct Part {
+  const float* numbers;
+  std::int64_t begin, end;
+};
+
+// Keys or values of a KV head: those before `handed` are read from `rows`, the others are floats.
+struct HeadSide {
+  const RoundedRows* rows;
+  std::int64_t handed;
+  const float* floats;  // of the position `handed`
+};
+
 // Queries that share a KV head: `count` of them (at most kMostQueries), `dim` apart, as are their outputs.
 struct SharedHead {
   const float* q;
   float* out;
-  const float* keys;
-  const float* values;
+  HeadSide keys;
+  HeadSide values;
+  std::int64_t sequence, kv_head;
   float* scores;  // [count][stride]
   std::int64_t stride;
-  std::int64_t first;  // position that is seen first, a multiple of eight below it included
+  std::int64_t first;  // position that is seen first
   std::int64_t length;
   std::int64_t dim;
   float scale;
 };
 
-// Chains over a head's numbers, of kBlocks times eight keys and kQueries queries at once.
+// Numbers that are read from another form at a time. They stay in the first-level cache.
+constexpr std::int64_t kTile = 4096;
+
+// visit(part) for positions begin .. end - 1 in their order; `turn` lays rows of another form out as the cache does.
+template <typename Turn, typename Visit>
+void each_part(const SharedHead& head, const HeadSide& side, std::int64_t begin, std::int64_t end, Turn turn,
+               Visit visit) {
+  alignas(32) float rows[kTile];
+  const std::int64_t positions = kTile / head.dim / kLanes * kLanes;
+  while (begin < std::min(end, side.handed)) {
+    const std::int64_t next = std::min(begin + positions, side.handed);
+    side.rows->read(head.sequence, head.kv_head, begin, next - begin, rows);
+    visit(Part{turn(rows, next - begin), begin, next});
+    begin = next;
+  }
+  if (begin < end) visit(Part{side.floats + (begin - side.handed) * head.dim, begin, end});
+}
+
+// Chains over a head's numbers, of kBlocks times eight keys and kQueries queries at once, from `key` of the part on.
 template <int kQueries, int kBlocks>
-LOWBIT_AVX2 void score(const SharedHead& head, std::int64_t key) {
+LOWBIT_AVX2 void score(const SharedHead& head, const Part& part, std::int64_t key) {
   __m256 sums[kQueries][kBlocks];
 #pragma GCC unroll 8
   for (int i = 0; i < kQueries * kBlocks; ++i) sums[i / kBlocks][i % kBlocks] = _mm256_setzero_ps();
-  const float* keys = head.keys + key * head.dim;
+  const float* keys = part.numbers + (key - part.begin) * head.dim;
   for (std::int64_t i = 0; i < head.dim; ++i) {
     __m256 numbers[kBlocks];
 #pragma GCC unroll 8
@@ -143,12 +100,28 @@ LOWBIT_AVX2 void score(const SharedHead& head, std::int64_t key) {
   }
 }
 
+// Rows as keys stand: eight side by side.
+LOWBIT_AVX2 void turn_keys(const float* rows, std::int64_t count, std::int64_t dim, float* keys) {
+  for (std::int64_t key = 0; key < count; key += kLanes) {
+    for (std::int64_t i = 0; i < dim; i += kLanes) {
+      turn_eight_by_eight(rows + key * dim + i, dim, keys + key * dim + i * kLanes, kLanes);
+    }
+  }
+}
+
 template <int kQueries>
-LOWBIT_AVX2 void score_all(const SharedHead& head) {
+void score_all(const SharedHead& head) {
   constexpr int kBlocks = 8 / kQueries;
-  std::int64_t key = head.first / kLanes * kLanes;
-  for (; key + kBlocks * kLanes <= head.length; key += kBlocks * kLanes) score<kQueries, kBlocks>(head, key);
-  for (; key < head.length; key += kLanes) score<kQueries, 1>(head, key);
+  alignas(32) float turned[kTile];
+  const auto turn = [&](const float* rows, std::int64_t count) {
+    turn_keys(rows, count, head.dim, turned);
+    return static_cast<const float*>(turned);
+  };
+  each_part(head, head.keys, head.first / kLanes * kLanes, head.length, turn, [&](const Part& part) {
+    std::int64_t key = part.begin;
+    for (; key + kBlocks * kLanes <= part.end; key += kBlocks * kLanes) score<kQueries, kBlocks>(head, part, key);
+    for (; key < part.end; key += kLanes) score<kQueries, 1>(head, part, key);
+  });
 }
 
 // exp(scale (score - largest)) in place of the scores of one query; what lies outside first .. length - 1 becomes 0.
@@ -183,14 +156,15 @@ void add_up(const SharedHead& head, float* sums) {
   std::copy_n(chains, kQueries, sums);
 }
 
-// Chains over the keys, of kVectors times eight numbers of one query.
+// Goes on with the chains over the positions, of kVectors times eight numbers of one query's output.
 template <int kVectors>
-LOWBIT_AVX2 void weigh(const SharedHead& head, int query, std::int64_t first, float sum) {
+LOWBIT_AVX2 void weigh(const SharedHead& head, const Part& part, int query, std::int64_t first) {
   __m256 sums[kVectors];
+  float* out = head.out + query * head.dim + first;
 #pragma GCC unroll 8
-  for (int i = 0; i < kVectors; ++i) sums[i] = _mm256_setzero_ps();
-  const float* values = head.values + head.first * head.dim + first;
-  for (std::int64_t key = head.first; key < head.length; ++key, values += head.dim) {
+  for (int i = 0; i < kVectors; ++i) sums[i] = _mm256_loadu_ps(out + i * kLanes);
+  const float* values = part.numbers + first;
+  for (std::int64_t key = part.begin; key < part.end; ++key, values += head.dim) {
     const __m256 share = _mm256_broadcast_ss(head.scores + query * head.stride + key);
 #pragma GCC unroll 8
     for (int i = 0; i < kVectors; ++i) {
@@ -198,9 +172,19 @@ LOWBIT_AVX2 void weigh(const SharedHead& head, int query, std::int64_t first, fl
     }
   }
 #pragma GCC unroll 8
-  for (int i = 0; i < kVectors; ++i) {
-    _mm256_storeu_ps(head.out + query * head.dim + first + i * kLanes, _mm256_div_ps(sums[i], _mm256_set1_ps(sum)));
-  }
+  for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(out + i * kLanes, sums[i]);
+}
+
+template <int kQueries>
+void weigh_all(const SharedHead& head) {
+  const auto as_it_lies = [](const float* rows, std::int64_t) { return rows; };
+  each_part(head, head.values, head.first, head.length, as_it_lies, [&](const Part& part) {
+    for (int q = 0; q < kQueries; ++q) {
+      std::int64_t i = 0;
+      for (; i + 8 * kLanes <= head.dim; i += 8 * kLanes) weigh<8>(head, part, q, i);
+      for (; i < head.dim; i += kLanes) weigh<1>(head, part, q, i);
+    }
+  });
 }
 
 template <int kQueries>
@@ -209,11 +193,9 @@ void attend(const SharedHead& head) {
   for (int q = 0; q < kQueries; ++q) exponentials(head, head.scores + q * head.stride);
   float sums[kQueries];
   add_up<kQueries>(head, sums);
-  for (int q = 0; q < kQueries; ++q) {
-    std::int64_t i = 0;
-    for (; i + 8 * kLanes <= head.dim; i += 8 * kLanes) weigh<8>(head, q, i, sums[q]);
-    for (; i < head.dim; i += kLanes) weigh<1>(head, q, i, sums[q]);
-  }
+  std::fill_n(head.out, kQueries * head.dim, 0.0F);
+  weigh_all<kQueries>(head);
+  for (std::int64_t i = 0; i < kQueries * head.dim; ++i) head.out[i] /= sums[i / head.dim];
 }
 
 void attend(const SharedHead& head, std::int64_t queries) {
@@ -230,6 +212,10 @@ void attend(const SharedHead& head, std::int64_t queries) {
 void DecodeAttention::run(DecodeCache& cache) const {
   const std::int64_t repeats = heads / kv_heads;
   const std::int64_t length = cache.length() + 1;
+  cache.reserve(1);
+  const auto side = [&](const DecodeCache::Floats& floats, std::int64_t unit) {
+    return HeadSide{floats.rows, floats.handed, cache.first(floats, 0, unit) + (floats.handed - floats.begin) * dim};
+  };
   const auto attend_units = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t unit = begin; unit < end; ++unit) {
       const std::int64_t sequence = unit / kv_heads;
@@ -241,8 +227,10 @@ void DecodeAttention::run(DecodeCache& cache) const {
       for (std::int64_t first = 0; first < repeats; first += kMostQueries) {
         const SharedHead shared{.q = q + place + first * dim,
                                 .out = out + place + first * dim,
-                                .keys = cache.keys(sequence, head),
-                                .values = cache.values(sequence, head),
+                                .keys = side(cache.keys_, unit),
+                                .values = side(cache.values_, unit),
+                                .sequence = sequence,
+                                .kv_head = head,
                                 .scores = scratch + unit * repeats * cache.capacity(),
                                 .stride = cache.capacity(),
                                 .first = window > 0 ? std::max<std::int64_t>(0, length - window) : 0,

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "tensor/turn.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define LOWBIT_AVX2 [[gnu::target("avx2,fma")]]
@@ -67,29 +69,6 @@ LOWBIT_AVX2 void turn_six_by_four(const float* rows, std::int64_t stride, float*
   _mm_storeh_pi(reinterpret_cast<__m64*>(panel + 22), high);
 }
 
-// Eight elements of each of eight rows, turned; the target's rows are kPanelColumns apart.
-LOWBIT_AVX2 void turn_eight_by_eight(const float* rows, std::int64_t stride, float* panel) {
-  __m256 pairs[8];
-  for (int i = 0; i < 4; ++i) {
-    const __m256 first = _mm256_loadu_ps(rows + 2 * i * stride);
-    const __m256 second = _mm256_loadu_ps(rows + (2 * i + 1) * stride);
-    pairs[2 * i] = _mm256_unpacklo_ps(first, second);
-    pairs[2 * i + 1] = _mm256_unpackhi_ps(first, second);
-  }
-  __m256 fours[8];
-  for (int half = 0; half < 2; ++half) {
-    const __m256* p = pairs + 4 * half;
-    fours[4 * half + 0] = _mm256_shuffle_ps(p[0], p[2], 0x44);
-    fours[4 * half + 1] = _mm256_shuffle_ps(p[0], p[2], 0xee);
-    fours[4 * half + 2] = _mm256_shuffle_ps(p[1], p[3], 0x44);
-    fours[4 * half + 3] = _mm256_shuffle_ps(p[1], p[3], 0xee);
-  }
-  for (int i = 0; i < 4; ++i) {
-    _mm256_storeu_ps(panel + i * kPanelColumns, _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20));
-    _mm256_storeu_ps(panel + (i + 4) * kPanelColumns, _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31));
-  }
-}
-
 }  // namespace
 
 bool float_panels_available() {
@@ -102,11 +81,12 @@ void pack_left_rows(const float* rows, std::int64_t stride, std::int64_t count, 
   pack_rows_plainly(rows, stride, count, turned, depth, kPanelRows, panel);
 }
 
-void pack_right_rows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t depth, float* panel) {
+LOWBIT_AVX2 void pack_right_rows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t depth,
+                                 float* panel) {
   const std::int64_t turned = count == kPanelColumns ? depth / 8 * 8 : 0;
   for (std::int64_t k = 0; k < turned; k += 8) {
-    turn_eight_by_eight(rows + k, stride, panel + k * kPanelColumns);
-    turn_eight_by_eight(rows + 8 * stride + k, stride, panel + k * kPanelColumns + 8);
+    turn_eight_by_eight(rows + k, stride, panel + k * kPanelColumns, kPanelColumns);
+    turn_eight_by_eight(rows + 8 * stride + k, stride, panel + k * kPanelColumns + 8, kPanelColumns);
   }
   pack_rows_plainly(rows, stride, count, turned, depth, kPanelColumns, panel);
 }

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ostream>
 #include <vector>
@@ -111,6 +112,118 @@ TEST(DecodeOperations, HaveTheBitsOfTheTensorOperations) {
     at::Tensor gate = x.clone();
     silu_product(gate.mutable_data_ptr<float>(), up.const_data_ptr<float>(), 3, width);
     EXPECT_TRUE(gate.equal(silu(x).mul(up))) << width;
+  }
+}
+
+// Numbers [sequences, kv_heads, tokens, dim] that stand elsewhere.
+class OtherForm : public RoundedRows {
+ public:
+  explicit OtherForm(at::Tensor numbers) : numbers_(std::move(numbers)) {}
+  void read(std::int64_t sequence, std::int64_t head, std::int64_t begin, std::int64_t count,
+            float* rows) const override {
+    const at::Tensor part = numbers_.select(0, sequence).select(0, head).narrow(0, begin, count).contiguous();
+    std::copy_n(part.const_data_ptr<float>(), part.numel(), rows);
+  }
+  [[nodiscard]] const at::Tensor& numbers() const { return numbers_; }
+
+ private:
+  at::Tensor numbers_;
+};
+
+struct HandOver {
+  HeadCase head;
+  std::int64_t prompt;
+  std::int64_t kept;   // of the values, one at a time
+  std::int64_t block;  // of the keys
+};
+
+// A prompt, then token by token; what was handed over counts as the other form has it.
+void expect_attention_to_other_form(const HandOver& c, std::int64_t tokens) {
+  const HeadCase& h = c.head;
+  const Shape shape{h.sequences, h.kv_heads, tokens, h.dim};
+  const at::Tensor k = random_tensor(shape, "keys");
+  const at::Tensor v = random_tensor(shape, "values");
+  const OtherForm other_keys(random_tensor(shape, "other keys"));
+  const OtherForm other_values(random_tensor(shape, "other values"));
+  const at::Tensor q = random_tensor({h.sequences, h.heads, tokens, h.dim}, "q");
+  const at::Tensor cos = random_tensor({h.dim}, "cos").fill_(1.0F);  // nothing is rotated
+  const at::Tensor sin = random_tensor({h.dim}, "sin").zero_();
+  DecodeCache cache(h.sequences, h.kv_heads, h.dim, tokens, DecodeCache::Room::kGrowing);
+  std::vector<float> scratch(static_cast<std::size_t>(h.sequences * h.heads * cache.capacity()));
+  std::int64_t handed_keys = 0;
+  std::int64_t handed_values = 0;
+  const auto hand_over = [&] {
+    handed_keys = cache.length() / c.block * c.block;
+    handed_values = std::max<std::int64_t>(0, cache.length() - c.kept);
+    cache.hand_over(DecodeCache::Side::kKeys, other_keys, handed_keys);
+    cache.hand_over(DecodeCache::Side::kValues, other_values, handed_values);
+  };
+  const auto seen = [](const at::Tensor& x, const OtherForm& other, std::int64_t handed, std::int64_t length) {
+    return concatenate({other.numbers().narrow(2, 0, handed), x.narrow(2, handed, length - handed)}, 2);
+  };
+  cache.reserve(c.prompt);
+  for (std::int64_t unit = 0; unit < h.sequences * h.kv_heads; ++unit) {
+    const std::int64_t place = unit * tokens * h.dim;
+    cache.put(unit / h.kv_heads, unit % h.kv_heads, c.prompt, k.const_data_ptr<float>() + place,
+              v.const_data_ptr<float>() + place, h.dim, h.dim);
+  }
+  cache.advance(c.prompt);
+  hand_over();
+  cache.fit();
+  at::Tensor out = make_empty({h.sequences, h.heads, h.dim}, DType::kFloat32);
+  for (std::int64_t token = c.prompt; token < tokens; ++token) {
+    at::Tensor own_q = q.select(2, token).clone();
+    at::Tensor own_k = k.select(2, token).clone();
+    const at::Tensor own_v = v.select(2, token).contiguous();
+    const DecodeAttention attention{.heads = h.heads,
+                                    .kv_heads = h.kv_heads,
+                                    .dim = h.dim,
+                                    .scale = 0.3,
+                                    .window = h.window,
+                                    .cos = cos.const_data_ptr<float>(),
+                                    .sin = sin.const_data_ptr<float>(),
+                                    .q = own_q.mutable_data_ptr<float>(),
+                                    .k = own_k.mutable_data_ptr<float>(),
+                                    .v = own_v.const_data_ptr<float>(),
+                                    .out = out.mutable_data_ptr<float>(),
+                                    .scratch = scratch.data()};
+    attention.run(cache);
+    const at::Tensor expected =
+        causal_attention(q.narrow(2, token, 1), seen(k, other_keys, handed_keys, token + 1),
+                         seen(v, other_values, handed_values, token + 1), 0.3, h.window, /*deterministic=*/true)
+            .select(2, 0);
+    ASSERT_LT(out.sub(expected).abs().max().item<double>(), float_panels_available() ? 1e-30 : 1e-4)
+        << h << ", token " << token;
+    hand_over();
+    EXPECT_EQ(cache.bytes(), (2 * (token + 1) - handed_keys / 8 * 8 - handed_values / 8 * 8) * cache.token_bytes());
+  }
+}
+
+TEST(DecodeAttention, ReadsWhatWasHandedOverFromItsOtherForm) {
+  if (!decode_operations_available()) GTEST_SKIP() << "the processor lacks AVX2";
+  for (const HandOver& c : {HandOver{{1, 9, 3, 64, 0}, 100, 20, 32}, HandOver{{2, 5, 1, 16, 0}, 3, 0, 1},
+                            HandOver{{2, 2, 2, 8, 30}, 70, 5, 12}, HandOver{{1, 2, 1, 512, 0}, 40, 11, 8},
+                            HandOver{{1, 3, 3, 80, 0}, 1, 64, 64}}) {
+    expect_attention_to_other_form(c, 160);
+  }
+}
+
+TEST(DecodeCache, GivesBackTheRoomOfWhatWasHandedOver) {
+  const at::Tensor numbers = random_tensor({1, 1, 1000, 8}, "numbers");
+  const OtherForm other(numbers);
+  DecodeCache cache(1, 1, 8, 1000, DecodeCache::Room::kGrowing);
+  cache.reserve(900);
+  cache.put(0, 0, 900, numbers.const_data_ptr<float>(), numbers.const_data_ptr<float>(), 8, 8);
+  cache.advance(900);
+  for (const auto side : {DecodeCache::Side::kKeys, DecodeCache::Side::kValues}) cache.hand_over(side, other, 893);
+  EXPECT_EQ(cache.bytes(), 2 * (900 - 888) * 8 * 4);
+  cache.fit();
+  std::vector<float> rows(7 * 8);
+  for (const auto side : {DecodeCache::Side::kKeys, DecodeCache::Side::kValues}) {
+    cache.read(side, 893, 7, rows.data());
+    EXPECT_TRUE(tensor_of(std::span<const float>(rows))
+                    .view({7, 8})
+                    .equal(numbers.select(0, 0).select(0, 0).narrow(0, 893, 7)));
   }
 }
 

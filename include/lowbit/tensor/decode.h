@@ -21,14 +21,33 @@ void silu_product(float* gate, const float* up, std::int64_t rows, std::int64_t 
 inline constexpr std::int64_t kMostRotated = 512;
 void rotate_heads(float* x, std::int64_t heads, std::int64_t dim, const float* cos, const float* sin);
 
+/// Keys or values of one layer in another form, with the numbers that they stand for.
+class RoundedRows {
+ public:
+  virtual ~RoundedRows() = default;
+  /// Positions begin .. begin + count - 1 of one sequence and KV head, [count, dim]. Called by many threads at once.
+  virtual void read(std::int64_t sequence, std::int64_t head, std::int64_t begin, std::int64_t count,
+                    float* rows) const = 0;
+};
+
 /// Keys and values of one layer as one token at a time is read: `sequences` of equal length, heads of a multiple of 8
-/// numbers. Keys stand eight side by side, values one behind the other.
+/// numbers. Floats stand eight keys side by side, values one behind the other; what was handed over is read from its
+/// other form, and takes no room here.
 class DecodeCache {
  public:
-  DecodeCache(std::int64_t sequences, std::int64_t kv_heads, std::int64_t dim, std::int64_t capacity);
+  enum class Room {
+    kWhole,    ///< for all positions from the beginning
+    kGrowing,  ///< for as many as there are, for caches most of whose positions are handed over
+  };
+  DecodeCache(std::int64_t sequences, std::int64_t kv_heads, std::int64_t dim, std::int64_t capacity,
+              Room room = Room::kWhole);
   [[nodiscard]] std::int64_t length() const { return length_; }
-  /// Of what is kept of the tokens.
+  /// Of the floats that are kept of the tokens.
   [[nodiscard]] std::int64_t bytes() const;
+  /// Of a token's keys, or its values, as floats.
+  [[nodiscard]] std::int64_t token_bytes() const;
+  /// Makes room for `tokens` more; keys and values that were handed over are forgotten when there is none.
+  void reserve(std::int64_t tokens);
   /// Takes `tokens` keys and values of one sequence and head, rows `stride` numbers apart, for the positions from
   /// `length` on; `advance` counts them when all heads of all sequences have theirs.
   void put(std::int64_t sequence, std::int64_t head, std::int64_t tokens, const float* k, const float* v,
@@ -37,27 +56,45 @@ class DecodeCache {
   [[nodiscard]] std::int64_t capacity() const { return capacity_; }
 
   enum class Side { kKeys, kValues };
-  /// Positions begin .. begin + count - 1 of all sequences and heads, to or from rows [sequences, kv_heads, count,
-  /// dim].
+  /// Positions begin .. begin + count - 1 of all sequences and heads, none of them handed over, to rows [sequences,
+  /// kv_heads, count, dim].
   void read(Side side, std::int64_t begin, std::int64_t count, float* rows) const;
-  void replace(Side side, std::int64_t begin, std::int64_t count, const float* rows);
+  /// The first `count` positions are those of `rows` from now on, which outlives this or the next call.
+  void hand_over(Side side, const RoundedRows& rows, std::int64_t count);
+  /// Gives back what `Room::kGrowing` took beyond the floats that are left, but for a little.
+  void fit();
   [[nodiscard]] std::int64_t sequences() const { return sequences_; }
   [[nodiscard]] std::int64_t kv_heads() const { return kv_heads_; }
   [[nodiscard]] std::int64_t dim() const { return dim_; }
 
  private:
   friend struct DecodeAttention;
-  // visit(a number of the cache, its place in the rows of `read`)
-  template <typename Visit>
-  void each_number(Side side, std::int64_t begin, std::int64_t count, Visit visit) const;
-  [[nodiscard]] float* keys(std::int64_t sequence, std::int64_t head) const;
-  [[nodiscard]] float* values(std::int64_t sequence, std::int64_t head) const;
-  std::int64_t kv_heads_, dim_, capacity_, sequences_;
-  std::int64_t length_ = 0;
   struct Free {
     void operator()(float* data) const;
   };
-  std::unique_ptr<float, Free> keys_, values_;
+  // The floats of one side: positions begin .. begin + room - 1 of each sequence and head. Those before `handed`, a
+  // multiple of the keys that stand side by side, are read from `rows`; those before `replaced` are its numbers.
+  struct Floats {
+    std::unique_ptr<float, Free> data;
+    std::int64_t begin = 0;
+    std::int64_t room = 0;
+    std::int64_t handed = 0;
+    std::int64_t replaced = 0;
+    const RoundedRows* rows = nullptr;
+  };
+  [[nodiscard]] const Floats& floats(Side side) const { return side == Side::kKeys ? keys_ : values_; }
+  [[nodiscard]] Floats& floats(Side side) { return side == Side::kKeys ? keys_ : values_; }
+  // Of the position `floats.begin`.
+  [[nodiscard]] float* first(const Floats& floats, std::int64_t sequence, std::int64_t head) const;
+  // The first number of a position, and how far the next is.
+  [[nodiscard]] float* number(Side side, std::int64_t sequence, std::int64_t head, std::int64_t position) const;
+  [[nodiscard]] static std::int64_t step(Side side);
+  // With room for so many positions behind those that were handed over.
+  void move(Floats& floats, std::int64_t room) const;
+  std::int64_t kv_heads_, dim_, capacity_, sequences_;
+  Room room_;
+  std::int64_t length_ = 0;
+  Floats keys_, values_;
 };
 
 /// Rotates the queries and keys of one token a sequence, appends keys and values, and attends. Rows hold all heads of a

@@ -48,7 +48,7 @@ class Side {
     const std::int64_t count = options_.rounded(length) - begin;
     if (count <= 0) return;
     rounded_.append(tokens.read(begin, count));
-    tokens.replace(begin, rounded_.values(begin, count));
+    tokens.hand_over(rounded_, rounded_.length());
   }
   [[nodiscard]] std::int64_t bytes_elsewhere(std::int64_t length, std::int64_t token_bytes) const {
     return rounded_.bytes() + (length - rounded_.length()) * token_bytes;

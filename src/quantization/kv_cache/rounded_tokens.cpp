@@ -10,12 +10,16 @@
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
+#include "quantization/kv_cache/decode_codes.h"
 
 namespace lowbit {
 namespace {
 
 // Numbers that a thread decodes at least, so that short caches stay on one.
 constexpr std::int64_t kNumbersPerPart = 1 << 14;
+
+// Channels whose scales are read at a time.
+constexpr std::int64_t kChannels = 256;
 
 struct Extremes {
   float least = std::numeric_limits<float>::infinity();
@@ -61,12 +65,12 @@ void RoundedTokens::set_shape(const at::Tensor& x) {
   heads_ = x.size(1);
   channels_ = x.size(3);
   const bool of_tokens = rounding_.groups == KvRounding::Groups::kOfTokens;
-  const std::int64_t width = of_tokens ? 1 : rounding_.group > 0 ? rounding_.group : channels_;
-  const std::int64_t of_head = (channels_ + width - 1) / width;
-  for (std::int64_t i = 0; i < row(); ++i) group_of_.push_back(i / channels_ * of_head + i % channels_ / width);
+  width_ = of_tokens ? 1 : rounding_.group > 0 ? rounding_.group : channels_;
+  const std::int64_t of_head = (channels_ + width_ - 1) / width_;
+  for (std::int64_t i = 0; i < row(); ++i) group_of_.push_back(i / channels_ * of_head + i % channels_ / width_);
   groups_ = heads_ * of_head;
   const StoredScales none(rounding_.scale);
-  sequences_.assign(static_cast<std::size_t>(x.size(0)), {{}, none, none});
+  sequences_.assign(static_cast<std::size_t>(x.size(0)), {std::vector<std::uint32_t>(kCodesBehind), none, none});
 }
 
 void RoundedTokens::check_shape(const at::Tensor& x) const {
@@ -123,54 +127,59 @@ void RoundedTokens::encode_run(const float* x, std::int64_t head_stride, Sequenc
           scales[group] > 0 ? (number(token, static_cast<std::int64_t>(i)) - minima[group]) / scales[group] : 0.0F;
       codes[i] = static_cast<std::uint8_t>(std::clamp(std::nearbyint(steps) + middle, 0.0F, top));
     }
-    const std::size_t begin = sequence.words.size();
-    sequence.words.resize(begin + static_cast<std::size_t>(row_words()));
-    pack_bits(codes, rounding_.bits, std::span(sequence.words).subspan(begin));
+    const std::size_t begin = sequence.words.size() - kCodesBehind;
+    const auto words = static_cast<std::size_t>(row_words());
+    sequence.words.resize(sequence.words.size() + words);
+    pack_bits(codes, rounding_.bits, std::span(sequence.words).subspan(begin, words));
   }
 }
 
-void RoundedTokens::decode_run(const Sequence& sequence, std::int64_t run_index, float* out,
-                               std::int64_t head_stride) const {
-  const auto first = static_cast<std::size_t>(run_index * groups_);
+void RoundedTokens::read_scales(const Sequence& sequence, std::int64_t run, std::int64_t head, std::int64_t begin,
+                                std::int64_t count, float* scales, float* minima) const {
   const float middle = static_cast<float>(1 << (rounding_.bits - 1));
-  const auto width = static_cast<std::size_t>(row());
-  std::vector<float> scales(width);
-  std::vector<float> minima(width);
-  for (std::size_t i = 0; i < width; ++i) {
-    const std::size_t group = first + static_cast<std::size_t>(group_of_[i]);
-    scales[i] = sequence.scales[group];
-    minima[i] = rounding_.symmetric ? -middle * scales[i] : sequence.minima[group];
+  const std::int64_t first = run * groups_ + head * (groups_ / heads_);
+  for (std::int64_t i = 0; i < count;) {
+    const std::int64_t own = (begin + i) / width_;
+    const auto group = static_cast<std::size_t>(first + own);
+    const float scale = sequence.scales[group];
+    const float minimum = rounding_.symmetric ? -middle * scale : sequence.minima[group];
+    const std::int64_t end = std::min(count, (own + 1) * width_ - begin);
+    std::fill(scales + i, scales + end, scale);
+    std::fill(minima + i, minima + end, minimum);
+    i = end;
   }
-  const auto words = static_cast<std::size_t>(row_words());
-  std::vector<std::uint8_t> codes(width);
-  for (std::int64_t token = 0; token < run(); ++token) {
-    const auto begin = static_cast<std::size_t>(run_index * run() + token) * words;
-    unpack_bits(std::span(sequence.words).subspan(begin, words), rounding_.bits, codes);
-    for (std::int64_t head = 0; head < heads_; ++head) {
-      float* row = out + head * head_stride + token * channels_;
-      const auto offset = static_cast<std::size_t>(head * channels_);
-      for (std::size_t i = 0; i < static_cast<std::size_t>(channels_); ++i) {
-        row[i] = static_cast<float>(codes[offset + i]) * scales[offset + i] + minima[offset + i];
+}
+
+void RoundedTokens::read(std::int64_t sequence_index, std::int64_t head, std::int64_t begin, std::int64_t count,
+                         float* rows) const {
+  LOWBIT_ASSERT(begin >= 0 && count >= 0 && begin + count <= length_);
+  const Sequence& sequence = sequences_[static_cast<std::size_t>(sequence_index)];
+  float scales[kChannels];
+  float minima[kChannels];
+  for (std::int64_t channel = 0; channel < channels_; channel += kChannels) {
+    const std::int64_t width = std::min(kChannels, channels_ - channel);
+    for (std::int64_t token = begin; token < begin + count; ++token) {
+      if (token == begin || token % run() == 0) {
+        read_scales(sequence, token / run(), head, channel, width, scales, minima);
       }
+      const CodeStream codes{sequence.words.data() + token * row_words(), rounding_.bits, head * channels_ + channel};
+      decode_codes(codes, width, scales, minima, rows + (token - begin) * channels_ + channel);
     }
   }
 }
 
 at::Tensor RoundedTokens::values(std::int64_t begin, std::int64_t count) const {
-  LOWBIT_ASSERT(begin % run() == 0 && count % run() == 0 && begin >= 0 && begin + count <= length_);
-  at::Tensor result =
-      make_empty({static_cast<std::int64_t>(sequences_.size()), heads_, count, channels_}, DType::kFloat32);
+  const auto sequences = static_cast<std::int64_t>(sequences_.size());
+  at::Tensor result = make_empty({sequences, heads_, count, channels_}, DType::kFloat32);
   float* out = mutable_values_of<float>(result).data();
-  const std::int64_t runs = count / run();
-  const std::int64_t total = static_cast<std::int64_t>(sequences_.size()) * runs;
-  if (total == 0) return result;
-  const std::int64_t grain = std::max<std::int64_t>(1, kNumbersPerPart / (run() * row()));
-  parallel_for(total, grain, [&](std::int64_t from, std::int64_t to) {
-    for (std::int64_t unit = from; unit < to; ++unit) {
-      const std::int64_t sequence = unit / runs;
-      const std::int64_t index = unit % runs;
-      float* target = out + sequence * heads_ * count * channels_ + index * run() * channels_;
-      decode_run(sequences_[static_cast<std::size_t>(sequence)], begin / run() + index, target, count * channels_);
+  const std::int64_t rows = sequences * heads_ * count;
+  parallel_for(rows, std::max<std::int64_t>(1, kNumbersPerPart / channels_), [&](std::int64_t from, std::int64_t to) {
+    for (std::int64_t row = from; row < to;) {
+      const std::int64_t unit = row / count;
+      const std::int64_t token = row % count;
+      const std::int64_t tokens = std::min(to - row, count - token);
+      read(unit / heads_, unit % heads_, begin + token, tokens, out + row * channels_);
+      row += tokens;
     }
   });
   return result;
@@ -179,7 +188,8 @@ at::Tensor RoundedTokens::values(std::int64_t begin, std::int64_t count) const {
 std::int64_t RoundedTokens::bytes() const {
   std::size_t bytes = 0;
   for (const Sequence& sequence : sequences_) {
-    bytes += sequence.words.size() * sizeof(std::uint32_t) + sequence.scales.bytes() + sequence.minima.bytes();
+    bytes += (sequence.words.size() - kCodesBehind) * sizeof(std::uint32_t) + sequence.scales.bytes() +
+             sequence.minima.bytes();
   }
   return static_cast<std::int64_t>(bytes);
 }

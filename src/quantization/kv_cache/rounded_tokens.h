@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lowbit/formats/grid.h"
+#include "lowbit/tensor/decode.h"
 
 namespace lowbit {
 
@@ -48,14 +49,16 @@ class StoredScales {
 
 /// The rounded keys or values of a layer in main memory: codes packed without gaps between heads, each token on a
 /// boundary of 32 bits, with scales and minima.
-class RoundedTokens {
+class RoundedTokens : public RoundedRows {
  public:
   explicit RoundedTokens(const KvRounding& rounding) : rounding_(rounding) {}
   /// Rounds x [batch, heads, tokens, channels], float32 and in main memory. Groups of tokens must come whole and shapes
   /// fit what is there (`kInternal`); throws `kData` for numbers that are not finite or too large for the scales.
   void append(const at::Tensor& x);
-  /// Tokens begin .. begin + count - 1 as the numbers they stand for, [batch, heads, count, channels] float32. `begin`
-  /// and `count` are multiples of the group when groups are of tokens.
+  /// The numbers that tokens begin .. begin + count - 1 of a head stand for, [count, channels].
+  void read(std::int64_t sequence, std::int64_t head, std::int64_t begin, std::int64_t count,
+            float* rows) const override;
+  /// Those of all heads, [batch, heads, count, channels] float32.
   [[nodiscard]] at::Tensor values(std::int64_t begin, std::int64_t count) const;
   [[nodiscard]] std::int64_t length() const { return length_; }
   /// Of codes, scales and minima.
@@ -63,7 +66,7 @@ class RoundedTokens {
 
  private:
   struct Sequence {
-    std::vector<std::uint32_t> words;  // [tokens, words of a token]
+    std::vector<std::uint32_t> words;  // [tokens, words of a token], and kCodesBehind
     StoredScales scales, minima;       // [runs, groups of a run]
   };
   // Tokens whose groups are complete together.
@@ -75,12 +78,15 @@ class RoundedTokens {
   void set_shape(const at::Tensor& x);
   void check_shape(const at::Tensor& x) const;
   void encode_run(const float* x, std::int64_t head_stride, Sequence& sequence);
-  void decode_run(const Sequence& sequence, std::int64_t run, float* out, std::int64_t head_stride) const;
+  // Of channels begin .. begin + count - 1 of a head.
+  void read_scales(const Sequence& sequence, std::int64_t run, std::int64_t head, std::int64_t begin,
+                   std::int64_t count, float* scales, float* minima) const;
 
   KvRounding rounding_;
   std::int64_t heads_ = 0;
   std::int64_t channels_ = 0;
   std::vector<std::int64_t> group_of_;  // the group within its run of each number of a token, [heads * channels]
+  std::int64_t width_ = 1;              // channels of a group
   std::int64_t groups_ = 0;             // of a run
   std::vector<Sequence> sequences_;
   std::int64_t length_ = 0;
