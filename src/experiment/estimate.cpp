@@ -115,7 +115,9 @@ void Estimator::quantization(WorkItem& item, const Recipe& recipe, std::int64_t 
 }
 
 void Estimator::evaluation(WorkItem& item, const EvaluationKind& kind) const {
-  const EvaluationLoad load{item.tokens, kind.artifact, kind.compared, kind.cached, kind.writes};
+  const bool packed = compute_.execution != Execution::kSimulated;
+  const EvaluationLoad load{item.tokens, kind.artifact, kind.compared,
+                            kind.cached, kind.writes,   packed ? kind.recipe : nullptr};
   item.placement = memory_.place_evaluation(load, limit_of(compute_));
   item.peak = memory_.evaluation(load, item.placement);
   item.estimated_memory = item.peak.bytes();

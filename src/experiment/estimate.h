@@ -11,11 +11,12 @@ namespace lowbit {
 
 /// What an evaluation is besides its tokens.
 struct EvaluationKind {
-  bool keeps_states = false;  ///< leaves the float model's states on the disk
-  bool compared = false;      ///< reads them, and computes the float model's head
-  bool artifact = false;      ///< of a quantized model
-  bool cached = false;        ///< tokens are read from a KV cache
-  bool writes = false;        ///< answers are written
+  bool keeps_states = false;       ///< leaves the float model's states on the disk
+  bool compared = false;           ///< reads them, and computes the float model's head
+  bool artifact = false;           ///< of a quantized model
+  bool cached = false;             ///< tokens are read from a KV cache
+  bool writes = false;             ///< answers are written
+  const Recipe* recipe = nullptr;  ///< that made the model, where it is known
 };
 
 /// Predicts what work costs from the model's shape and a short measurement of this machine.

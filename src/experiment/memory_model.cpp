@@ -44,6 +44,13 @@ std::int64_t packed(std::int64_t elements, std::int64_t rows, const GridSpec& gr
   return elements * grid.bits / 8 + (codes_of(elements, rows, grid) - elements) / 2;
 }
 
+// The same in the layout of the kernels: codes of 2, 3, 4 or 8 bits, a scale as it is stored and a byte for the zero.
+std::int64_t packed_for_products(std::int64_t elements, std::int64_t rows, const GridSpec& grid) {
+  const std::int64_t groups = (codes_of(elements, rows, grid) - elements) / (2 * kFloat);
+  const int width = grid.bits <= 4 ? grid.bits : 8;
+  return elements * width / 8 + groups * (std::max(scale_type_bits(grid.scale_type), 16) / 8 + 1);
+}
+
 }  // namespace
 
 struct MemoryModel::Linear {
@@ -86,6 +93,17 @@ std::vector<MemoryModel::Linear> MemoryModel::linears() const {
           {"mlp.down_proj", a.hidden, a.intermediate}};
 }
 
+std::int64_t MemoryModel::block(const Recipe* packed) const {
+  if (packed == nullptr) return architecture_.block_parameters() * element_;
+  std::int64_t bytes = 2 * architecture_.hidden * element_;
+  for (const Linear& linear : linears()) {
+    const WeightSolver* solver = packed->solver("model.layers.0." + linear.name);
+    bytes += solver == nullptr ? linear.elements() * element_
+                               : packed_for_products(linear.elements(), linear.out, solver->grid());
+  }
+  return bytes;
+}
+
 std::int64_t MemoryModel::table() const { return architecture_.vocabulary * architecture_.hidden * element_; }
 
 // Weights are decoded to float32 first.
@@ -108,7 +126,7 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   const std::int64_t wave = placement.streamed ? std::min(load.tokens, std::max(placement.wave_tokens, batch)) : batch;
   const std::int64_t hidden = wave * a.hidden * element_;
   const std::int64_t tables = table() * (a.tied_head ? 1 : 2);
-  const std::int64_t block = a.block_parameters() * element_;
+  const std::int64_t block = this->block(load.packed);
   const std::int64_t kept = placement.streamed ? 0 : a.layers * block + tables;
   const std::int64_t widest = a.hidden * a.intermediate;
   // Codes as they are unpacked, beside the packed words and, where weights are not float32, the decoded matrix.

@@ -12,10 +12,11 @@ namespace lowbit {
 /// What an evaluation's memory depends on, besides model and `ComputeConfig`.
 struct EvaluationLoad {
   std::int64_t tokens = 0;
-  bool artifact = false;  ///< weights are unpacked from codes
-  bool compared = false;  ///< with the float model's states and head
-  bool cached = false;    ///< tokens are read from a KV cache
-  bool writes = false;    ///< the caches of all layers are kept while answers are written
+  bool artifact = false;           ///< weights are unpacked from codes
+  bool compared = false;           ///< with the float model's states and head
+  bool cached = false;             ///< tokens are read from a KV cache
+  bool writes = false;             ///< the caches of all layers are kept while answers are written
+  const Recipe* packed = nullptr;  ///< whose weights stay packed; null: all are decoded
 };
 
 /// What a quantization's memory depends on, besides model, recipe and `ComputeConfig`.
@@ -44,6 +45,7 @@ class MemoryModel {
   struct Linear;
   class Phases;
   [[nodiscard]] std::vector<Linear> linears() const;
+  [[nodiscard]] std::int64_t block(const Recipe* packed) const;
   [[nodiscard]] std::int64_t table() const;
   [[nodiscard]] std::int64_t table_while_read() const;
   [[nodiscard]] std::int64_t forward_step(std::int64_t tokens) const;

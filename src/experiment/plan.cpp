@@ -181,9 +181,11 @@ class Planner {
       const std::string& name = experiment_.recipes[static_cast<std::size_t>(recipe)].name;
       item.title = fmt::format("evaluate {} on {}", name, test.label());
       item.tokens = scored(evaluation, opened).tokens;
-      estimator_->evaluation(
-          item,
-          {.compared = test.needs_baseline(), .artifact = true, .cached = test.uses_cache(), .writes = test.writes()});
+      estimator_->evaluation(item, {.compared = test.needs_baseline(),
+                                    .artifact = true,
+                                    .cached = test.uses_cache(),
+                                    .writes = test.writes(),
+                                    .recipe = experiment_.recipes[static_cast<std::size_t>(recipe)].recipe.get()});
       plan_.cells.push_back({model, recipe, calibration, evaluation, seed, item.key, artifact});
       add_item(std::move(item));
     }

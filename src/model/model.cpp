@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lowbit/base/error.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "model/compute_options.h"
@@ -97,6 +98,7 @@ const LinearOp& Model::head_product() const {
     StoredProduct product = load_product(*weights_, "lm_head", {a.vocabulary, a.hidden}, at::Tensor(), options);
     keep_records(records_.size() - 1, {std::move(product.record)});
     head_ = std::move(product.op);
+    release_freed_memory();
   }
   return *head_;
 }
@@ -138,7 +140,11 @@ std::shared_ptr<Block> Model::block(std::int64_t index) const {
   std::vector<ProductRecord> records;
   for (const LinearSlot& slot : loaded->linears()) records.push_back(slot.record);
   keep_records(static_cast<std::size_t>(index), std::move(records));
-  if (residency_ == Residency::kResident) kept = loaded;
+  if (residency_ == Residency::kResident) {
+    kept = loaded;
+    // What loading and the last block's activations freed lies between weights that stay, of little use to others.
+    release_freed_memory();
+  }
   return loaded;
 }
 
