@@ -28,7 +28,8 @@ target_include_directories(lowbit_cuda PRIVATE "${PROJECT_SOURCE_DIR}/src" "${PR
 # The language level as an option: CMake 3.25 does not know that this compiler has it.
 target_compile_options(lowbit_cuda PRIVATE -std=c++20 -fmad=false -lineinfo)
 # Whether code for Hopper's own instructions is there, which PTX for 9.0 does not have.
-set_source_files_properties("${PROJECT_SOURCE_DIR}/src/kernels/cuda/hopper.cu" PROPERTIES
+file(GLOB hopper_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/kernels/cuda/hopper*.cu")
+set_source_files_properties(${hopper_sources} PROPERTIES
   COMPILE_DEFINITIONS "LOWBIT_SM_90A=$<IN_LIST:90a-real,${CMAKE_CUDA_ARCHITECTURES}>")
 target_link_options(lowbit_cuda PRIVATE "LINKER:--exclude-libs,ALL")
 message(STATUS "CUDA kernels: nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")

@@ -37,8 +37,8 @@ class EmulatedLauncher {
   template <typename Kernel, typename Call>
   bool launch(const GridSize& size, const Call& call) {
     perform([size, call] {
-      const testing::Grid grid = {
-          {size.blocks[0], size.blocks[1], size.blocks[2]}, Kernel::kThreads, size.shared_bytes};
+      testing::Grid grid = {{size.blocks[0], size.blocks[1], size.blocks[2]}, Kernel::kThreads, size.shared_bytes};
+      if constexpr (requires { Kernel::kClusterBlocks; }) grid.cluster = Kernel::kClusterBlocks;
       testing::launch<Thread>(grid, 1, [&](Thread& thread) { Kernel::run(thread, call); });
     });
     return true;
@@ -87,6 +87,19 @@ struct EmulatedWidths {
     EmulatedLauncher<testing::GroupThread> launcher;
     return number == NumberKind::kFloat16 ? dispatch_hopper<Float16, 4>(call, launcher)
                                           : dispatch_hopper<BFloat16, 4>(call, launcher);
+  }
+  static bool hopper_overlapped(NumberKind number, const HalfProduct& call, const Launch&, Report*) {
+    EmulatedLauncher<testing::GroupThread> launcher;
+    return number == NumberKind::kFloat16 ? dispatch_hopper_overlapped<Float16, 4>(call, launcher)
+                                          : dispatch_hopper_overlapped<BFloat16, 4>(call, launcher);
+  }
+  static bool hopper_bytes(const IntegerProduct& call, const Launch&, Report*) {
+    EmulatedLauncher<testing::GroupThread> launcher;
+    return dispatch_hopper_bytes<8>(call, launcher);
+  }
+  static bool arrange_bytes(const ByteOperandCall& call, const Launch&, Report*) {
+    EmulatedLauncher launcher;
+    return dispatch_arrange_bytes(call, launcher);
   }
   static bool arrange_operands(const OperandCall& call, const Launch&, Report*) {
     EmulatedLauncher launcher;
@@ -181,6 +194,8 @@ const Table& table() {
     t.rotate_append = CheckedStep<EmulatedLaunchers>::rotate_append;
     t.attend_cached = CheckedStep<EmulatedLaunchers>::attend_cached;
     t.multiply_together = CheckedStep<EmulatedLaunchers>::multiply_together;
+    t.arrange_bytes = Checked<EmulatedWidths>::arrange_bytes;
+    t.hopper_bytes = Checked<EmulatedWidths>::hopper_bytes;
     return t;
   }();
   return result;

@@ -36,6 +36,15 @@ std::vector<Case> chosen_cases(const Settings& settings) {
   return cases;
 }
 
+// Beside the product, its parts in front: as a model has them, and without, as cuBLASLt's is.
+void add_unproven(Contest& contest, const Case& c) {
+  if (c.tokens < 16) return;
+  contest.add_half(4, c.shape.columns % 128 == 0 ? 128 : 64, cuda::HalfKernel::kHopperOverlapped);
+  for (const bool with_rounding : {false, true}) {
+    contest.add_integer(8, c.shape.columns, 1, with_rounding, IntegerKernel::kHopper);
+  }
+}
+
 void add_ours(Contest& contest, const Case& c, bool hopper) {
   const std::int64_t group = c.shape.columns % 128 == 0 ? 128 : 64;
   if (c.tokens <= 128) {
@@ -69,6 +78,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
   for (const Case& c : chosen_cases(settings)) {
     Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes, settings);
     add_ours(contest, c, settings.hopper && gpu.facts().major == 9);
+    if (settings.unproven && gpu.facts().major == 9) add_unproven(contest, c);
     if (cublas) {
       contest.add_rival(*cublas, RivalKind::kFloat16);
       contest.add_rival(*cublas, RivalKind::kBFloat16);

@@ -28,8 +28,8 @@ struct IntegerParts {
   Weights weights;
   IntegerRunner runner;
   IntegerParts(const Gpu& gpu, const cuda::Packed& packed, int copies, int planes, const std::vector<float>& input,
-               int tokens)
-      : weights(gpu, packed, copies), runner(gpu, weights, planes, input, tokens) {}
+               int tokens, IntegerKernel kernel)
+      : weights(gpu, packed, copies), runner(gpu, weights, planes, input, tokens, kernel) {}
 };
 
 constexpr std::size_t element_bytes(RivalKind kind) {
@@ -111,6 +111,16 @@ Contest::Contest(const Gpu& gpu, const Shape& shape, int tokens, Matrices& matri
       settings_(settings),
       input_(make_input(tokens * shape.columns, 3)) {}
 
+bool Contest::admits(const std::string& name) const {
+  const std::string& wanted = settings_.entrant;
+  for (std::size_t from = 0; from <= wanted.size();) {
+    const std::size_t end = std::min(wanted.find(',', from), wanted.size());
+    if (name.find(wanted.substr(from, end - from)) != std::string::npos) return true;
+    from = end + 1;
+  }
+  return false;
+}
+
 int Contest::copies_for(double bytes) const { return static_cast<int>((rotation_bytes_ + bytes - 1.0) / bytes); }
 
 template <typename Multiply>
@@ -125,7 +135,7 @@ void Contest::add(const std::string& name, double weight_bytes, int launches, st
 }
 
 void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table) {
-  constexpr const char* kNames[] = {"skinny", "tiled", "hopper"};
+  constexpr const char* kNames[] = {"skinny", "tiled", "hopper", "hopper_overlapped"};
   const std::string name =
       fmt::format("{} W{}A16 g{}{}", kNames[static_cast<int>(kernel)], bits, group, table ? " table" : "");
   if (!admits(name)) return;
@@ -135,12 +145,13 @@ void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bo
   add(name, size_of(packed), parts->weights.copies(), parts, [&](int copy) { parts->runner.run(copy, true); });
 }
 
-void Contest::add_integer(int bits, std::int64_t group, int planes, bool with_rounding) {
-  const std::string name =
-      fmt::format("{} W{} g{}{}", planes == 1 ? "int8" : "int16", bits, group, with_rounding ? " with rounding" : "");
+void Contest::add_integer(int bits, std::int64_t group, int planes, bool with_rounding, IntegerKernel kernel) {
+  const char* made_by = kernel == IntegerKernel::kHopper ? "hopper_bytes" : planes == 1 ? "int8" : "int16";
+  const std::string name = fmt::format("{} W{} g{}{}", made_by, bits, group, with_rounding ? " with rounding" : "");
   if (!admits(name)) return;
   const cuda::Packed& packed = matrices_.get(shape_, bits, group);
-  const auto parts = std::make_shared<IntegerParts>(gpu_, packed, copies_for(size_of(packed)), planes, input_, tokens_);
+  const auto parts =
+      std::make_shared<IntegerParts>(gpu_, packed, copies_for(size_of(packed)), planes, input_, tokens_, kernel);
   parts->runner.quantize(0);
   add(name, size_of(packed), parts->weights.copies(), parts, [&](int copy) {
     if (with_rounding) parts->runner.quantize(copy, true);

@@ -37,7 +37,8 @@ class Contest {
 
   /// `table`: codes stand for numbers of a table.
   void add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table = false);
-  void add_integer(int bits, std::int64_t group, int planes, bool with_rounding);
+  void add_integer(int bits, std::int64_t group, int planes, bool with_rounding,
+                   IntegerKernel kernel = IntegerKernel::kPlain);
   void add_rival(const Cublas& cublas, RivalKind kind);
   /// The fastest of what cuBLASLt offers. Says into `results` when it offers nothing, which is no failure of ours.
   void add_rival(const CublasLt& cublaslt, LtKind kind, const std::string& name, Results& results);
@@ -56,7 +57,7 @@ class Contest {
     std::unique_ptr<Graph> graph;
     std::vector<double> microseconds;
   };
-  [[nodiscard]] bool admits(const std::string& name) const { return name.find(settings_.entrant) != std::string::npos; }
+  [[nodiscard]] bool admits(const std::string& name) const;
   [[nodiscard]] int copies_for(double bytes) const;
   void add_fastest(std::shared_ptr<CublasLt::Plan> plan, LtKind kind, const std::string& entrant);
   template <typename Multiply>

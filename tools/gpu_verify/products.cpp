@@ -13,8 +13,12 @@ void fill_with_nan(const Gpu& gpu, const Buffer<T>& buffer, std::size_t count) {
   Gpu::check(gpu.table().fill(buffer.data(), 0xFF, count * sizeof(T), gpu.stream(), &report), report, "filling memory");
 }
 
+bool is_for_hopper(cuda::HalfKernel kernel) {
+  return kernel == cuda::HalfKernel::kHopper || kernel == cuda::HalfKernel::kHopperOverlapped;
+}
+
 std::size_t arranged_numbers(const Weights& weights, int tokens, int places, cuda::HalfKernel kernel) {
-  if (kernel == cuda::HalfKernel::kHopper) {
+  if (is_for_hopper(kernel)) {
     return static_cast<std::size_t>(cuda::hopper_input_size(weights.shape(), tokens));
   }
   return weights.sources(0) == nullptr ? 0 : area(tokens, places);
@@ -45,17 +49,17 @@ HalfRunner::HalfRunner(const Gpu& gpu, const Weights& weights, cuda::NumberKind 
   if (kernel == cuda::HalfKernel::kSkinny) {
     force_splits(cuda::schedule_skinny(weights.described(), tokens, multiprocessors).splits);
   } else {
-    force_splits(kernel == cuda::HalfKernel::kHopper
-                     ? cuda::HopperSchedule(weights.shape(), tokens, multiprocessors).splits
-                     : 1);
+    const bool overlapped = kernel == cuda::HalfKernel::kHopperOverlapped;
+    force_splits(
+        is_for_hopper(kernel) ? cuda::HopperSchedule(weights.shape(), tokens, multiprocessors, overlapped).splits : 1);
   }
 }
 
-// Counters for every block there may be: a tile of rows, and eight tokens.
+// Counters for every block there may be: a tile of rows, and eight tokens; blocks of rows come in pairs.
 void HalfRunner::force_splits(int splits) {
   splits_ = splits;
   const std::size_t outputs = area(tokens_, weights_.shape().rows);
-  const std::size_t blocks = area(cuda::tiles_of(weights_.shape()), (tokens_ + 7) / 8);
+  const std::size_t blocks = area(cuda::tiles_of(weights_.shape()) + 1, (tokens_ + 7) / 8);
   partials_ = std::make_unique<Buffer<float>>(gpu_, splits == 1 ? 0 : outputs * static_cast<std::size_t>(splits));
   arrivals_ = std::make_unique<Buffer<std::uint32_t>>(gpu_, std::vector<std::uint32_t>(blocks, 0));
 }
@@ -85,7 +89,7 @@ void HalfRunner::arrange_operands(int copy, bool dependent) const {
 }
 
 void HalfRunner::run(int copy, bool dependent) const {
-  const bool for_hopper = kernel_ == cuda::HalfKernel::kHopper;
+  const bool for_hopper = is_for_hopper(kernel_);
   const bool moved = for_hopper || weights_.sources(copy) != nullptr;
   if (for_hopper) {
     arrange_operands(copy, dependent);
@@ -111,13 +115,17 @@ void HalfRunner::run(int copy, bool dependent) const {
 void HalfRunner::poison() const { fill_with_nan(gpu_, output_, area(tokens_, weights_.shape().rows)); }
 
 IntegerRunner::IntegerRunner(const Gpu& gpu, const Weights& weights, int planes, const std::vector<float>& input,
-                             int tokens)
+                             int tokens, IntegerKernel kernel)
     : gpu_(gpu),
       weights_(weights),
       planes_(planes),
       tokens_(tokens),
+      kernel_(kernel),
       input_(gpu, input),
       bytes_(gpu, area(planes, tokens) * area(weights.shape().steps, kernels::kStepColumns)),
+      arranged_(gpu, kernel == IntegerKernel::kHopper
+                         ? static_cast<std::size_t>(cuda::hopper_byte_input_size(weights.shape(), tokens))
+                         : 0),
       scales_(gpu, planes == 1 ? area(tokens, 1) : static_cast<std::size_t>(tokens) * runs()),
       sums_(gpu, static_cast<std::size_t>(tokens) * runs()),
       output_(gpu, area(tokens, weights.shape().rows)) {}
@@ -137,19 +145,26 @@ void IntegerRunner::quantize(int copy, bool dependent) const {
   const cuda::Launch launch = gpu_.launch(dependent);
   cuda::Report report{};
   Gpu::check(gpu_.table().quantize(planes_, &call, &launch, &report), report, "rounding activations");
+  if (kernel_ != IntegerKernel::kHopper) return;
+  const cuda::ByteOperandCall arrange = {bytes_.data(), tokens_, shape.steps, cuda::hopper_byte_tokens(tokens_),
+                                         arranged_.data()};
+  Gpu::check(gpu_.table().arrange_bytes(&arrange, &launch, &report), report, "arranging integers");
 }
 
 void IntegerRunner::multiply(int copy, bool dependent) const {
+  const bool for_hopper = kernel_ == IntegerKernel::kHopper;
   const cuda::IntegerProduct call = {
       weights_.matrix(copy),
-      bytes_.data(),
+      for_hopper ? arranged_.data() : bytes_.data(),
       scales_.data(),
       sums_.data(),
       tokens_,
       {output_.data(), weights_.shape().rows, cuda::NumberKind::kFloat32, nullptr, nullptr, 0}};
   const cuda::Launch launch = gpu_.launch(dependent);
   cuda::Report report{};
-  Gpu::check(gpu_.table().integer_product(planes_, &call, &launch, &report), report, "multiplying integers");
+  Gpu::check(for_hopper ? gpu_.table().hopper_bytes(&call, &launch, &report)
+                        : gpu_.table().integer_product(planes_, &call, &launch, &report),
+             report, "multiplying integers");
 }
 
 void IntegerRunner::poison() const { fill_with_nan(gpu_, output_, area(tokens_, weights_.shape().rows)); }

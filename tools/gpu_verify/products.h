@@ -52,10 +52,14 @@ class HalfRunner {
   std::unique_ptr<Buffer<std::uint32_t>> arrivals_;
 };
 
+enum class IntegerKernel { kPlain, kHopper };
+
 /// float32 activations rounded to integers, times a packed matrix.
 class IntegerRunner {
  public:
-  IntegerRunner(const Gpu& gpu, const Weights& weights, int planes, const std::vector<float>& input, int tokens);
+  IntegerRunner(const Gpu& gpu, const Weights& weights, int planes, const std::vector<float>& input, int tokens,
+                IntegerKernel kernel = IntegerKernel::kPlain);
+  /// Rounds, and lays out what the kernel takes in another order.
   void quantize(int copy, bool dependent = false) const;
   void multiply(int copy, bool dependent = false) const;
   void poison() const;
@@ -67,8 +71,10 @@ class IntegerRunner {
   const Weights& weights_;
   int planes_;
   int tokens_;
+  IntegerKernel kernel_;
   Buffer<float> input_;
   Buffer<std::int8_t> bytes_;
+  Buffer<std::int8_t> arranged_;
   Buffer<float> scales_;
   Buffer<std::int32_t> sums_;
   Buffer<float> output_;

@@ -5,6 +5,7 @@
 #include "kernels/cuda/expand.h"
 #include "kernels/cuda/expand_codes.h"
 #include "kernels/cuda/half_sums.h"
+#include "kernels/cuda/hopper_bytes_input.h"
 #include "kernels/cuda/hopper_input.h"
 #include "kernels/cuda/integer.h"
 #include "kernels/cuda/kv_round.h"
@@ -18,7 +19,7 @@
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 5;
+inline constexpr std::uint32_t kInterface = 6;
 
 struct Device {
   char name[256];
@@ -30,7 +31,7 @@ struct Device {
   std::uint64_t free;
 };
 
-enum class HalfKernel : std::int32_t { kSkinny, kTiled, kHopper };
+enum class HalfKernel : std::int32_t { kSkinny, kTiled, kHopper, kHopperOverlapped };
 
 /// Every function returns whether it succeeded, and fills the report when not. Those that launch do not wait.
 struct Table {
@@ -57,8 +58,8 @@ struct Table {
   /// Waits for the second one.
   bool (*milliseconds_between)(void* first, void* second, float* result, Report* report);
   bool (*release_event)(void* event, Report* report);
-  /// `number` is kFloat16 or kBFloat16, of the input. The tiled kernel has 4 and 8 bits and needs `aligned`; the one
-  /// for Hopper has 4 bits and takes what `arrange_operands` made for as many tokens.
+  /// `number` is kFloat16 or kBFloat16, of the input. The tiled kernel has 4 and 8 bits and needs `aligned`; those
+  /// for Hopper have 4 bits and take what `arrange_operands` made for as many tokens.
   bool (*half_product)(HalfKernel kernel, NumberKind number, const HalfProduct* call, const Launch* launch,
                        Report* report);
   bool (*quantize)(std::int32_t planes, const QuantizeCall* call, const Launch* launch, Report* report);
@@ -79,6 +80,10 @@ struct Table {
   bool (*attend_cached)(const CachedAttentionCall* call, const Launch* launch, Report* report);
   /// Up to three products of bfloat16 with 4 bits and as many tokens by the skinny kernel, in one launch.
   bool (*multiply_together)(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report);
+  /// What `quantize` made with one plane, for `hopper_bytes`.
+  bool (*arrange_bytes)(const ByteOperandCall* call, const Launch* launch, Report* report);
+  /// As `integer_product` with one plane, of 8 bits and one group a row; `bytes` are those of `arrange_bytes`.
+  bool (*hopper_bytes)(const IntegerProduct* call, const Launch* launch, Report* report);
 };
 
 inline constexpr const char* kTableSymbol = "lowbit_cuda_table";

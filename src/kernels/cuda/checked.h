@@ -47,9 +47,10 @@ struct Checked {
       return for_width(call->weight.bits, report,
                        [&]<int kBits>() { return Widths::template skinny<kBits>(number, *call, *launch, report); });
     }
-    if (kernel == HalfKernel::kHopper) {
+    if (kernel == HalfKernel::kHopper || kernel == HalfKernel::kHopperOverlapped) {
       if (call->weight.bits != 4) return refuse(report, "the kernel for Hopper takes 4 bits");
-      return Widths::hopper(number, *call, *launch, report);
+      return kernel == HalfKernel::kHopper ? Widths::hopper(number, *call, *launch, report)
+                                           : Widths::hopper_overlapped(number, *call, *launch, report);
     }
     if (call->splits != 1 || !call->aligned)
       return refuse(report, "the tiled kernel takes aligned input and one split");
@@ -93,6 +94,22 @@ struct Checked {
       return refuse(report, "activations are laid out for blocks of another number of tokens");
     }
     return call->tokens == 0 || Widths::arrange_operands(*call, *launch, report);
+  }
+
+  static bool arrange_bytes(const ByteOperandCall* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (call->block_tokens != hopper_byte_tokens(call->tokens)) {
+      return refuse(report, "integers are laid out for blocks of another number of tokens");
+    }
+    return call->tokens == 0 || Widths::arrange_bytes(*call, *launch, report);
+  }
+
+  static bool hopper_bytes(const IntegerProduct* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (call->weight.table != nullptr) return refuse(report, "a table has no integer product");
+    if (call->weight.bits != 8) return refuse(report, "the kernel of bytes for Hopper takes 8 bits");
+    if (call->weight.groups != 1) return refuse(report, "the kernel of bytes for Hopper takes one group a row");
+    return call->tokens == 0 || Widths::hopper_bytes(*call, *launch, report);
   }
 };
 

@@ -22,6 +22,13 @@ struct IntegerSpace {
         sums(parts.take<std::int32_t>(tokens * runs)) {}
 };
 
+struct HopperBytesSpace : IntegerSpace {
+  std::int8_t* operands;
+  HopperBytesSpace(Parts& parts, const Matrix& shape, std::int64_t tokens, std::int64_t places, std::int64_t runs)
+      : IntegerSpace(parts, 1, tokens, places, runs),
+        operands(parts.take<std::int8_t>(hopper_byte_input_size(shape, static_cast<int>(tokens)))) {}
+};
+
 struct HopperSpace {
   std::uint16_t* operands;
   float* partials;
@@ -48,6 +55,17 @@ bool has_hopper(const Library& library) {
 void clear_arrivals(const Table& table, std::uint32_t* arrivals, std::size_t count, void* stream) {
   Report report{};
   Library::check(table.fill(arrivals, 0, count * sizeof(std::uint32_t), stream, &report), report, "clearing counters");
+}
+
+void round_activations(const Table& table, const Packed& layout, int planes, const DeviceCall& call,
+                       const IntegerSpace& space) {
+  const Matrix& shape = layout.shape;
+  const QuantizeCall quantize = {
+      call.input,  call.input_kind, shape.columns,     call.tokens, shape.columns, layout.sources_at(call.weight),
+      shape.steps, shape.groups,    shape.group_steps, space.bytes, space.scales,  space.sums};
+  const Launch launch = {call.stream, 0};
+  Report report{};
+  Library::check(table.quantize(planes, &quantize, &launch, &report), report, "rounding activations");
 }
 
 void multiply_halves(const Table& table, HalfKernel kernel, NumberKind kind, const HalfProduct& product,
@@ -92,7 +110,10 @@ std::int64_t DeviceProduct::workspace_bytes(Route route, DeviceArithmetic arithm
   if (route == Route::kSkinny) {
     (void)take_skinny(parts, skinny_sizes(tokens));
   } else if (route == Route::kHopper) {
-    (void)HopperSpace(parts, layout_.shape, HopperSchedule(layout_.shape, tokens, multiprocessors_), tokens);
+    (void)HopperSpace(parts, layout_.shape, HopperSchedule(layout_.shape, tokens, multiprocessors_, kHopperOverlaps),
+                      tokens);
+  } else if (route == Route::kHopperBytes) {
+    (void)HopperBytesSpace(parts, layout_.shape, tokens, places(), runs());
   } else if (route == Route::kIntegers) {
     (void)IntegerSpace(parts, arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, tokens, places(), runs());
   }
@@ -111,6 +132,7 @@ void DeviceProduct::multiply(Route route, DeviceArithmetic arithmetic, const Dev
     case Route::kIntegers: return multiply_integers(arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, call);
     case Route::kSkinny: return multiply_skinny(call);
     case Route::kHopper: return multiply_hopper(call);
+    case Route::kHopperBytes: return multiply_hopper_bytes(call);
     case Route::kExpandedHalves:
     case Route::kExpandedBytes: break;
   }
@@ -121,17 +143,31 @@ void DeviceProduct::multiply_integers(int planes, const DeviceCall& call) const 
   const Matrix matrix = layout_.at(call.weight);
   Parts parts(call.workspace);
   const IntegerSpace space(parts, planes, call.tokens, places(), runs());
-  const QuantizeCall quantize = {
-      call.input,   call.input_kind, matrix.columns,     call.tokens, matrix.columns, layout_.sources_at(call.weight),
-      matrix.steps, matrix.groups,   matrix.group_steps, space.bytes, space.scales,   space.sums};
-  const Launch launch = {call.stream, 0};
-  Report report{};
   const Table& table = this->table();
-  Library::check(table.quantize(planes, &quantize, &launch, &report), report, "rounding activations");
+  round_activations(table, layout_, planes, call, space);
   const IntegerProduct product = {matrix,       space.bytes,
                                   space.scales, space.sums,
                                   call.tokens,  {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0}};
+  const Launch launch = {call.stream, 0};
+  Report report{};
   Library::check(table.integer_product(planes, &product, &launch, &report), report, "multiplying integers");
+}
+
+void DeviceProduct::multiply_hopper_bytes(const DeviceCall& call) const {
+  const Matrix matrix = layout_.at(call.weight);
+  Parts parts(call.workspace);
+  const HopperBytesSpace space(parts, matrix, call.tokens, places(), runs());
+  const Table& table = this->table();
+  round_activations(table, layout_, 1, call, space);
+  const ByteOperandCall arrange = {space.bytes, call.tokens, matrix.steps, hopper_byte_tokens(call.tokens),
+                                   space.operands};
+  const Launch launch = {call.stream, 0};
+  Report report{};
+  Library::check(table.arrange_bytes(&arrange, &launch, &report), report, "arranging integers");
+  const IntegerProduct product = {matrix,       space.operands,
+                                  space.scales, space.sums,
+                                  call.tokens,  {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0}};
+  Library::check(table.hopper_bytes(&product, &launch, &report), report, "multiplying integers");
 }
 
 SkinnySizes DeviceProduct::skinny_sizes(std::int32_t tokens) const {
@@ -186,7 +222,7 @@ void DeviceProduct::multiply(const SkinnyCall& call) const {
 void DeviceProduct::multiply_hopper(const DeviceCall& call) const {
   const Table& table = this->table();
   const Matrix matrix = layout_.at(call.weight);
-  const HopperSchedule schedule(matrix, call.tokens, multiprocessors_);
+  const HopperSchedule schedule(matrix, call.tokens, multiprocessors_, kHopperOverlaps);
   Parts parts(call.workspace);
   const HopperSpace space(parts, matrix, schedule, call.tokens);
   if (schedule.splits > 1) clear_arrivals(table, space.arrivals, schedule.arrivals(), call.stream);
@@ -202,7 +238,7 @@ void DeviceProduct::multiply_hopper(const DeviceCall& call) const {
   Report report{};
   Library::check(table.arrange_operands(&arrange, &launch, &report), report, "arranging activations");
   const auto width = static_cast<std::int32_t>(places());
-  multiply_halves(table, HalfKernel::kHopper, call.input_kind,
+  multiply_halves(table, kHopperOverlaps ? HalfKernel::kHopperOverlapped : HalfKernel::kHopper, call.input_kind,
                   {matrix,
                    space.operands,
                    width,

@@ -74,6 +74,7 @@ class DeviceProduct {
   void multiply_integers(int planes, const DeviceCall& call) const;
   void multiply_skinny(const DeviceCall& call) const;
   void multiply_hopper(const DeviceCall& call) const;
+  void multiply_hopper_bytes(const DeviceCall& call) const;
   [[nodiscard]] std::int64_t runs() const;
   [[nodiscard]] std::int64_t places() const;
   Library library_;

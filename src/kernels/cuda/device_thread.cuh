@@ -124,6 +124,14 @@ class DeviceThread {
       const std::uint32_t bytes = present ? 16 : 0;
       asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
     }
+    // As many as 4 or 8 bytes, through the first-level cache.
+    template <int kBytes>
+    __device__ void copy_async(int index, const void* from, bool present) {
+      const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared_words + index));
+      const std::uint32_t bytes = present ? kBytes : 0;
+      asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(from), "n"(kBytes), "r"(bytes)
+                   : "memory");
+    }
   };
   template <typename T>
   __device__ Shared<T> shared() {

@@ -38,6 +38,11 @@ LOWBIT_HOST_DEVICE constexpr Element element_of_group_a16(int thread, int index)
   const Element in_warp = element_of_a16(thread % 32, index);
   return {thread / 32 * 16 + in_warp.row, in_warp.column};
 }
+/// wgmma.m64nNk32, of bytes.
+LOWBIT_HOST_DEVICE constexpr Element element_of_group_a8(int thread, int index) {
+  const Element in_warp = element_of_a8(thread % 32, index);
+  return {thread / 32 * 16 + in_warp.row, in_warp.column};
+}
 LOWBIT_HOST_DEVICE constexpr Element element_of_group_c(int thread, int index) {
   const Element in_warp = element_of_c(thread % 32, index % 4);
   return {thread / 32 * 16 + in_warp.row, index / 4 * 8 + in_warp.column};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/cuda/group_step.h"
 #include "kernels/cuda/hopper_input.h"
 #include "kernels/cuda/splits.h"
 
@@ -25,16 +26,6 @@ struct HopperStage {
   static constexpr int kWords = kZerosAt + kBlockTiles * kTileZeros;
 };
 
-/// The groups that a chunk holds a part of.
-struct ChunkGroups {
-  int first;
-  int count;
-  LOWBIT_HOST_DEVICE ChunkGroups(const Matrix& weight, int chunk) : first(chunk * kChunkSteps / weight.group_steps) {
-    const int end = (chunk + 1) * kChunkSteps < weight.steps ? (chunk + 1) * kChunkSteps : weight.steps;
-    count = (end - 1) / weight.group_steps - first + 1;
-  }
-};
-
 /// An output's sum: for each group that a chunk of columns holds, in order, f = fma(sum of x (code - zero), scale, f),
 /// as the tiled kernel's; splits take chunks side by side, and are added in order.
 template <int kBits, typename Number, int kTokenTiles>
@@ -45,6 +36,7 @@ class Hopper {
   static constexpr int kGroups = 2;
   static constexpr int kConsumerWarps = kGroups * kGroupWarps;
   static constexpr int kThreads = (kConsumerWarps + 1) * kLanes;
+  static constexpr int kClusterBlocks = 1;
   static constexpr int kBlockTiles = kConsumerWarps;
   static constexpr int kTokens = kTokenTiles * kTileTokens;
   static constexpr int kResidentBlocks = kTokenTiles <= 4 ? 2 : 1;
@@ -241,11 +233,11 @@ class Hopper {
     LOWBIT_UNROLL
     for (int s = 0; s < kChunkSteps; ++s) {
       if (s >= 2) thread.template wait_group_products<1>();  // these operands' last product
-      decode_step(thread, codes, parameters, s, operands[s % 2]);
+      decode_operands<kBits, Number>(thread, codes, parameters, s, operands[s % 2]);
       multiply_step(thread, tile.stage, s, operands[s % 2], group_sums, s == 0);
     }
     thread.template wait_group_products<0>();
-    close_group(weight, parameters, group_sums, sums);
+    add_scaled(weight, parameters, group_sums, sums);
   }
 
   // A chunk of several groups, or of a part of a group that ends within it. Nothing is on its way where paths part.
@@ -263,22 +255,11 @@ class Hopper {
       if (s >= steps) break;
       const Parameters parameters = stage_parameters(thread, weight, tile, cursor.group - first_group);
       std::uint32_t operands[2][4];
-      decode_step(thread, codes, parameters, s, operands);
+      decode_operands<kBits, Number>(thread, codes, parameters, s, operands);
       multiply_step(thread, tile.stage, s, operands, group_sums, opens);
       thread.template wait_group_products<0>();
       opens = cursor.advance(weight);
-      if (opens || s + 1 == steps) close_group(weight, parameters, group_sums, sums);
-    }
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static void decode_step(Thread& thread, const Codes<kBits>& codes, const Parameters& parameters,
-                                             int in_chunk, std::uint32_t (&operands)[2][4]) {
-    LOWBIT_UNROLL
-    for (int reg = 0; reg < 4; ++reg) {
-      const Quad quad = Number::template quad<kBits>(thread, codes, in_chunk, reg, parameters.zero(reg % 2), 0);
-      operands[reg / 2][reg % 2] = quad.first;
-      operands[reg / 2][reg % 2 + 2] = quad.last;
+      if (opens || s + 1 == steps) add_scaled(weight, parameters, group_sums, sums);
     }
   }
 
@@ -298,16 +279,6 @@ class Hopper {
                             half == 1 || !opens);
     }
     thread.commit_group_products();
-  }
-
-  LOWBIT_HOST_DEVICE static void close_group(const Matrix& weight, const Parameters& parameters,
-                                             const Accumulators& group_sums, Accumulators& sums) {
-    const float scales[2] = {parameters.scale(weight.scale_kind, 0), parameters.scale(weight.scale_kind, 1)};
-    LOWBIT_UNROLL
-    for (int n = 0; n < kTokenTiles; ++n) {
-      LOWBIT_UNROLL
-      for (int i = 0; i < 4; ++i) sums[n][i] = fused(group_sums[n][i], scales[i / 2], sums[n][i]);
-    }
   }
 
   template <typename Thread>

@@ -17,6 +17,16 @@ LOWBIT_HOST_DEVICE constexpr std::int64_t operand_offset(int tokens, int token, 
   return (depth / 8 * (tokens / 8) + token / 8) * 64 + token % 8 * 8 + depth % 8;
 }
 
+/// The groups that a chunk holds a part of.
+struct ChunkGroups {
+  int first;
+  int count;
+  LOWBIT_HOST_DEVICE ChunkGroups(const Matrix& weight, int chunk) : first(chunk * kChunkSteps / weight.group_steps) {
+    const int end = (chunk + 1) * kChunkSteps < weight.steps ? (chunk + 1) * kChunkSteps : weight.steps;
+    count = (end - 1) / weight.group_steps - first + 1;
+  }
+};
+
 /// Which column of a chunk is number `depth` of it. A lane holds eight columns side by side of each step, while the
 /// instruction gives it two pairs that are eight apart: so the depth counts its pairs in the lanes' order.
 LOWBIT_HOST_DEVICE constexpr int column_of_depth(int depth) {

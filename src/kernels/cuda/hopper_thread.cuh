@@ -93,6 +93,44 @@ class HopperThread : public DeviceThread {
         : "memory");
   }
 
+  // Of each thread of a group of four warps, which has as many as the launch gave it: all together never have more.
+  template <int kRegisters>
+  __device__ void give_registers() {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+  }
+  template <int kRegisters>
+  __device__ void take_registers() {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+  }
+
+  // Blocks of a cluster see each other's shared memory. Whoever waits sees what all did before they came.
+  __device__ int cluster_rank() const {
+    std::uint32_t rank;
+    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return static_cast<int>(rank);
+  }
+  __device__ void sync_cluster() {
+    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+  }
+  // At the barrier that lies at `word` in the cluster's block number `rank`.
+  __device__ void arrive_at(int rank, int word) {
+    asm volatile(
+        "{\n.reg .b32 remote;\n"
+        "mapa.shared::cluster.u32 remote, %0, %1;\n"
+        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}\n" ::"r"(shared_address(word)),
+        "r"(rank)
+        : "memory");
+  }
+  // To the same place in each of the cluster's first `blocks` blocks, where it arrives at a barrier in the same place.
+  __device__ void copy_bulk_to_all(int blocks, int word, const void* from, int bytes, int barrier) {
+    const auto mask = static_cast<std::uint16_t>((1U << blocks) - 1U);
+    asm volatile(
+        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1], %2, [%3], "
+        "%4;" ::"r"(shared_address(word)),
+        "l"(from), "r"(bytes), "r"(shared_address(barrier)), "h"(mask)
+        : "memory");
+  }
+
   // The products of a group of four warps are on their way until they are waited for: nobody may touch sums and left
   // operands before. What was written to registers is seen behind `begin`.
   __device__ void begin_group_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }

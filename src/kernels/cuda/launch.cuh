@@ -41,17 +41,26 @@ class Launcher {
                    report_)) {
       return false;
     }
-    cudaLaunchAttribute attribute{};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchAttribute attributes[2]{};
+    unsigned count = 0;
+    if (launch_.dependent != 0) {
+      attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+      attributes[count++].val.programmaticStreamSerializationAllowed = 1;
+    }
+    if constexpr (requires { Kernel::kClusterBlocks; }) {
+      if (Kernel::kClusterBlocks > 1) {
+        attributes[count].id = cudaLaunchAttributeClusterDimension;
+        attributes[count++].val.clusterDim = {Kernel::kClusterBlocks, 1, 1};
+      }
+    }
     cudaLaunchConfig_t config{};
     config.gridDim = dim3(static_cast<unsigned>(grid.blocks[0]), static_cast<unsigned>(grid.blocks[1]),
                           static_cast<unsigned>(grid.blocks[2]));
     config.blockDim = dim3(Kernel::kThreads);
     config.dynamicSmemBytes = grid.shared_bytes;
     config.stream = static_cast<cudaStream_t>(launch_.stream);
-    config.attrs = &attribute;
-    config.numAttrs = launch_.dependent != 0 ? 1 : 0;
+    config.attrs = attributes;
+    config.numAttrs = count;
     return succeeded(cudaLaunchKernelEx(&config, entry<Kernel, Call>, call), report_);
   }
 

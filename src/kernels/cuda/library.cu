@@ -27,6 +27,15 @@ struct Widths : DeviceWidths {
   static bool hopper(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report) {
     return hopper_product(number, call, launch, report);
   }
+  static bool hopper_overlapped(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report) {
+    return hopper_overlapped_product(number, call, launch, report);
+  }
+  static bool hopper_bytes(const IntegerProduct& call, const Launch& launch, Report* report) {
+    return hopper_bytes_product(call, launch, report);
+  }
+  static bool arrange_bytes(const ByteOperandCall& call, const Launch& launch, Report* report) {
+    return cuda::arrange_bytes(call, launch, report);
+  }
   static bool arrange_operands(const OperandCall& call, const Launch& launch, Report* report) {
     return cuda::arrange_operands(call, launch, report);
   }
@@ -209,6 +218,8 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                gate_rows,
                                rotate_append,
                                attend_cached,
-                               multiply_together};
+                               multiply_together,
+                               Functions::arrange_bytes,
+                               Functions::hopper_bytes};
   return &kTable;
 }

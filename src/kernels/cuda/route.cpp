@@ -9,6 +9,9 @@ std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithme
     case DeviceArithmetic::kInt16: return {{Route::kIntegers, 1}};
     case DeviceArithmetic::kInt8:
       if (layout.shape.groups != 1) return {{Route::kIntegers, 1}};
+      if (kHopperTakesBytes && hopper && layout.shape.bits == 8) {
+        return {{Route::kIntegers, 1}, {Route::kHopperBytes, kExpandedFromIntegers}};
+      }
       return {{Route::kIntegers, 1}, {Route::kExpandedBytes, kExpandedFromIntegers}};
     case DeviceArithmetic::kHalf: break;
   }
@@ -31,6 +34,7 @@ std::string route_name(Route route, DeviceArithmetic arithmetic) {
     case Route::kIntegers: return arithmetic == DeviceArithmetic::kInt16 ? "integers, two planes" : "integers";
     case Route::kSkinny: return "skinny";
     case Route::kHopper: return "hopper";
+    case Route::kHopperBytes: return "hopper, bytes";
     case Route::kExpandedHalves: return "expand + cuBLAS";
     case Route::kExpandedBytes: break;
   }

@@ -23,7 +23,8 @@ enum class DeviceArithmetic {
 enum class Route {
   kIntegers,        ///< `Integer`
   kSkinny,          ///< `Skinny`
-  kHopper,          ///< `Hopper`
+  kHopper,          ///< `Hopper`, or `HopperOverlapped` where kHopperOverlaps says so
+  kHopperBytes,     ///< `HopperBytes`, with the bits of kIntegers
   kExpandedHalves,  ///< `Expand` to 16 bits, then a library's product
   kExpandedBytes,   ///< `ExpandCodes`, then a library's product of bytes, with the bits of kIntegers
 };
@@ -43,6 +44,11 @@ inline constexpr std::int32_t kHopperFrom = 17;
 inline constexpr std::int32_t kExpandedFromHopper = 129;
 inline constexpr std::int32_t kExpandedFromSkinny = 65;
 inline constexpr std::int32_t kExpandedFromIntegers = 65;
+
+/// Whether the route `kHopper` is `HopperOverlapped`. It has not run on a GPU: the older kernel makes all products.
+inline constexpr bool kHopperOverlaps = false;
+/// Whether `kHopperBytes` takes the place of `kExpandedBytes` where a GPU has it. It has not run on one either.
+inline constexpr bool kHopperTakesBytes = false;
 
 /// The routes of a matrix, in the order of their tokens; the first is for one token. `hopper`: whether the GPU has that
 /// kernel.

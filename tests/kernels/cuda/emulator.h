@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <numeric>
 
 #include "fibers.h"
@@ -18,28 +19,42 @@ struct Grid {
   std::array<int, 3> blocks{1, 1, 1};
   int threads = 32;
   std::size_t shared_bytes = 0;
+  int cluster = 1;  ///< blocks side by side in the first dimension that run together
+};
+
+// Threads that wait for each other: the last one wakes the others.
+struct Meeting {
+  std::vector<int> waiting;
+  std::array<const void*, 32> offers{};
+  const void* purpose = nullptr;
+};
+
+class Block;
+
+struct Cluster {
+  explicit Cluster(std::uint64_t seed) : fibers(seed) {}
+  Fibers fibers;
+  std::vector<Block*> blocks;
+  Meeting all;
 };
 
 class Block {
  public:
-  Block(const Grid& of, std::array<int, 3> place, std::uint64_t seed)
+  Block(const Grid& of, std::array<int, 3> place, Cluster& within)
       : grid(of),
         index(place),
         shared(of.shared_bytes),
-        fibers(seed),
+        cluster(within),
+        fibers(within.fibers),
+        first_fiber(static_cast<int>(within.blocks.size()) * of.threads),
         warps(static_cast<std::size_t>(of.threads / 32)) {}
-
-  // Threads that wait for each other: the last one wakes the others.
-  struct Meeting {
-    std::vector<int> waiting;
-    std::array<const void*, 32> offers{};
-    const void* purpose = nullptr;
-  };
 
   const Grid& grid;
   std::array<int, 3> index;
   SharedMemory shared;
-  Fibers fibers;
+  Cluster& cluster;
+  Fibers& fibers;
+  int first_fiber;  ///< of those of the cluster
   std::vector<Meeting> warps;
   Meeting all;
 };
@@ -120,12 +135,18 @@ class EmulatedThread {
       for (int i = 0; i < 4; ++i) result.x[i] = std::bit_cast<std::uint32_t>(load(index + i));
       return result;
     }
-    void copy_async16(int index, const void* from, bool present) {
-      if (index % 4 != 0) throw std::runtime_error("a copy of 16 bytes to shared memory is not aligned");
-      const Word4 source = present ? thread_.read<Word4>(from, 16) : Word4{};
-      for (int i = 0; i < 4; ++i) {
+    void copy_async16(int index, const void* from, bool present) { copy_async<16>(index, from, present); }
+    template <int kBytes>
+    void copy_async(int index, const void* from, bool present) {
+      constexpr int kWords = kBytes / 4;
+      if (index % kWords != 0) {
+        throw std::runtime_error(fmt::format("a copy of {} bytes to shared memory is not aligned", kBytes));
+      }
+      using Words = std::array<std::uint32_t, kWords>;
+      const Words source = present ? thread_.read<Words>(from, kBytes) : Words{};
+      for (int i = 0; i < kWords; ++i) {
         thread_.block_.shared.begin_copy(static_cast<std::size_t>(index + i), thread_.now_);
-        thread_.copies_.back().push_back({static_cast<std::size_t>(index + i), source.x[i]});
+        thread_.copies_.back().push_back({static_cast<std::size_t>(index + i), source[static_cast<std::size_t>(i)]});
       }
     }
 
@@ -148,14 +169,16 @@ class EmulatedThread {
   }
 
  protected:
+  [[nodiscard]] int fiber() const { return block_.first_fiber + now_.thread; }
+
   template <typename Action>
-  void meet(Block::Meeting& meeting, int size, const void* purpose, const Action& action) {
+  void meet(Meeting& meeting, int size, const void* purpose, const Action& action) {
     if (!meeting.waiting.empty() && meeting.purpose != purpose) {
       throw std::runtime_error("threads of a warp execute different instructions that need all of them");
     }
     meeting.purpose = purpose;
     if (static_cast<int>(meeting.waiting.size()) + 1 < size) {
-      meeting.waiting.push_back(now_.thread);
+      meeting.waiting.push_back(fiber());
       block_.fibers.wait();
       return;
     }
@@ -198,7 +221,7 @@ class EmulatedThread {
     return value;
   }
 
-  Block::Meeting& warp() { return block_.warps[static_cast<std::size_t>(now_.thread / kLanes)]; }
+  Meeting& warp() { return block_.warps[static_cast<std::size_t>(now_.thread / kLanes)]; }
   template <typename T>
   const T* offered(int lane) {
     return static_cast<const T*>(warp().offers[static_cast<std::size_t>(lane)]);
@@ -254,19 +277,26 @@ class EmulatedThread {
 /// Runs `kernel(thread)` for every thread of the grid.
 template <typename Thread = EmulatedThread, typename Kernel>
 void launch(const Grid& grid, std::uint64_t seed, const Kernel& kernel) {
-  const int count = grid.blocks[0] * grid.blocks[1] * grid.blocks[2];
+  if (grid.blocks[0] % grid.cluster != 0) throw std::runtime_error("a grid is not made of whole clusters");
+  const int row = grid.blocks[0] / grid.cluster;
+  const int count = row * grid.blocks[1] * grid.blocks[2];
   std::vector<int> order(static_cast<std::size_t>(count));
   std::iota(order.begin(), order.end(), 0);
   std::mt19937_64 engine(seed);
   std::shuffle(order.begin(), order.end(), engine);
   for (const int number : order) {
-    const std::array<int, 3> index = {number % grid.blocks[0], number / grid.blocks[0] % grid.blocks[1],
-                                      number / grid.blocks[0] / grid.blocks[1]};
-    typename Thread::BlockType block(grid, index, engine());
+    Cluster cluster(engine());
+    std::vector<std::unique_ptr<typename Thread::BlockType>> blocks;
     // Not on the fibers' stacks: those of threads that never end are let go as they are.
     std::vector<Thread> threads;
-    for (int i = 0; i < grid.threads; ++i) threads.emplace_back(block, i);
-    block.fibers.run(grid.threads, [&](int i) { kernel(threads[static_cast<std::size_t>(i)]); });
+    for (int rank = 0; rank < grid.cluster; ++rank) {
+      const std::array<int, 3> index = {number % row * grid.cluster + rank, number / row % grid.blocks[1],
+                                        number / row / grid.blocks[1]};
+      blocks.push_back(std::make_unique<typename Thread::BlockType>(grid, index, cluster));
+      cluster.blocks.push_back(blocks.back().get());
+      for (int i = 0; i < grid.threads; ++i) threads.emplace_back(*blocks.back(), i);
+    }
+    cluster.fibers.run(grid.threads * grid.cluster, [&](int i) { kernel(threads[static_cast<std::size_t>(i)]); });
   }
 }
 

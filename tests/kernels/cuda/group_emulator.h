@@ -37,6 +37,10 @@ class GroupThread : public EmulatedThread {
   GroupThread(GroupBlock& block, int index) : EmulatedThread(block, index), group_block_(block) {}
 
   [[nodiscard]] int warp() const { return index() / kLanes; }
+  template <int kRegisters>
+  void give_registers() {}
+  template <int kRegisters>
+  void take_registers() {}
   [[nodiscard]] std::uint32_t shared_address(int word) const { return 4 * static_cast<std::uint32_t>(word); }
 
   void start_barrier(int word, int arrivals) {
@@ -46,44 +50,49 @@ class GroupThread : public EmulatedThread {
     }
   }
   void fence_barriers() {}
-  void arrive(int word) {
-    GroupBlock::Barrier& barrier = barrier_at(word);
+  void arrive(int word) { arrive(group_block_, word); }
+  void arrive_at(int rank, int word) { arrive(block_of(rank), word); }
+  static void arrive(GroupBlock& block, int word) {
+    GroupBlock::Barrier& barrier = barrier_at(block, word);
     if (barrier.left == 0) throw std::runtime_error("more arrivals at a barrier than its phase has");
     --barrier.left;
-    advance(barrier);
+    advance(block, barrier);
   }
   void expect(int word, int bytes) {
-    barrier_at(word).bytes += bytes;
+    barrier_at(group_block_, word).bytes += bytes;
     arrive(word);
   }
   void wait_barrier(int word, std::uint32_t parity) {
-    GroupBlock::Barrier& barrier = barrier_at(word);
-    deliver(word);
+    GroupBlock::Barrier& barrier = barrier_at(group_block_, word);
+    deliver(group_block_, word);
     while (barrier.phase % 2 == parity) {
-      barrier.waiting.push_back(index());
+      barrier.waiting.push_back(fiber());
       block_.fibers.wait();
     }
   }
   void copy_bulk(int word, const void* from, int bytes, int barrier) {
-    if (word % 4 != 0 || reinterpret_cast<std::uintptr_t>(from) % 16 != 0 || bytes <= 0 || bytes % 16 != 0) {
-      throw std::runtime_error("a copy in bulk is not made of 16 bytes on 16 bytes");
-    }
-    GroupBlock::Copy copy{static_cast<std::size_t>(word), {}, barrier};
-    copy.values.resize(static_cast<std::size_t>(bytes) / 4);
-    std::memcpy(copy.values.data(), from, static_cast<std::size_t>(bytes));
-    for (std::size_t i = 0; i < copy.values.size(); ++i) block_.shared.begin_bulk_copy(copy.word + i);
-    group_block_.copies.push_back(std::move(copy));
-    if (!barrier_at(barrier).waiting.empty()) deliver(barrier);
+    copy_bulk(group_block_, word, from, bytes, barrier);
   }
   void copy_bulk_once(int word, const void* from, int bytes, int barrier) { copy_bulk(word, from, bytes, barrier); }
+  void copy_bulk_to_all(int blocks, int word, const void* from, int bytes, int barrier) {
+    for (int rank = 0; rank < blocks; ++rank) copy_bulk(block_of(rank), word, from, bytes, barrier);
+  }
+
+  [[nodiscard]] int cluster_rank() const { return block(0) % block_.grid.cluster; }
+  void sync_cluster() {
+    meet(block_.cluster.all, block_.grid.threads * block_.grid.cluster, nullptr, [] {});
+    ++now_.barriers;
+  }
 
   void begin_group_products() { begun_ = true; }
   template <typename Number, int kTokenTiles>
   void multiply_group(Number, float (&sums)[kTokenTiles][4], const std::uint32_t (&left)[4], std::uint64_t right,
                       bool add) {
-    if (!begun_) throw std::runtime_error("a product of a group is not begun");
-    open_.push_back({&sums[0][0], left, right, add, 4 * kTokenTiles,
-                     [](std::uint32_t bits) { return static_cast<double>(Number::to_float(bits)); }});
+    begin_product<HalfArithmetic<Number>>(&sums[0][0], 4 * kTokenTiles, left, right, add);
+  }
+  template <int kTokenTiles>
+  void multiply_group_bytes(std::int32_t (&sums)[kTokenTiles][4], const std::uint32_t (&left)[4], std::uint64_t right) {
+    begin_product<ByteArithmetic>(&sums[0][0], 4 * kTokenTiles, left, right, true);
   }
   void commit_group_products() {
     batches_.push_back(std::exchange(open_, {}));
@@ -101,76 +110,142 @@ class GroupThread : public EmulatedThread {
  private:
   static constexpr int kThreads = 4 * kLanes;
   struct Product {
-    float* sums;
+    void* sums;
+    int values;  // of a thread
     const std::uint32_t* left;
     std::uint64_t right;
     bool add;
-    int values;  // of a thread
-    double (*to_number)(std::uint32_t);
+    void (GroupThread::*multiply)(std::size_t product);
+  };
+  template <typename Number>
+  struct HalfArithmetic {
+    using Sum = float;
+    using Wide = double;  // rounded once, where a GPU may lose a bit more
+    static constexpr int kDepth = 16;
+    static Element left_place(int thread, int index) { return element_of_group_a16(thread, index); }
+    static Wide left(std::uint32_t word, int index) { return right(word, index); }
+    static Wide right(std::uint32_t word, int index) {
+      return static_cast<double>(Number::to_float(word >> (16 * index) & 0xFFFFU));
+    }
+  };
+  // The left operand is unsigned, the right one signed.
+  struct ByteArithmetic {
+    using Sum = std::int32_t;
+    using Wide = std::int64_t;
+    static constexpr int kDepth = 32;
+    static Element left_place(int thread, int index) { return element_of_group_a8(thread, index); }
+    static Wide left(std::uint32_t word, int index) { return word >> (8 * index) & 0xFFU; }
+    static Wide right(std::uint32_t word, int index) { return static_cast<std::int8_t>(word >> (8 * index)); }
   };
 
-  GroupBlock::Barrier& barrier_at(int word) {
-    const auto found = group_block_.barriers.find(word);
-    if (found == group_block_.barriers.end()) throw std::runtime_error("a barrier in shared memory is not started");
+  template <typename Arithmetic>
+  void begin_product(void* sums, int values, const std::uint32_t* left, std::uint64_t right, bool add) {
+    if (!begun_) throw std::runtime_error("a product of a group is not begun");
+    open_.push_back({sums, values, left, right, add, &GroupThread::multiply<Arithmetic>});
+  }
+
+  [[nodiscard]] GroupBlock& block_of(int rank) const {
+    return static_cast<GroupBlock&>(*block_.cluster.blocks.at(static_cast<std::size_t>(rank)));
+  }
+
+  static GroupBlock::Barrier& barrier_at(GroupBlock& block, int word) {
+    const auto found = block.barriers.find(word);
+    if (found == block.barriers.end()) throw std::runtime_error("a barrier in shared memory is not started");
     return found->second;
   }
-  void advance(GroupBlock::Barrier& barrier) {
+  static void advance(GroupBlock& block, GroupBlock::Barrier& barrier) {
     if (barrier.left != 0 || barrier.bytes != 0) return;
     barrier.left = barrier.expected;
     ++barrier.phase;
-    for (const int other : std::exchange(barrier.waiting, {})) block_.fibers.wake(other);
+    for (const int other : std::exchange(barrier.waiting, {})) block.fibers.wake(other);
   }
-  void deliver(int word) {
-    for (GroupBlock::Copy& copy : std::exchange(group_block_.copies, {})) {
+  static void copy_bulk(GroupBlock& block, int word, const void* from, int bytes, int barrier) {
+    if (word % 4 != 0 || reinterpret_cast<std::uintptr_t>(from) % 16 != 0 || bytes <= 0 || bytes % 16 != 0) {
+      throw std::runtime_error("a copy in bulk is not made of 16 bytes on 16 bytes");
+    }
+    GroupBlock::Copy copy{static_cast<std::size_t>(word), {}, barrier};
+    copy.values.resize(static_cast<std::size_t>(bytes) / 4);
+    std::memcpy(copy.values.data(), from, static_cast<std::size_t>(bytes));
+    for (std::size_t i = 0; i < copy.values.size(); ++i) block.shared.begin_bulk_copy(copy.word + i);
+    block.copies.push_back(std::move(copy));
+    if (!barrier_at(block, barrier).waiting.empty()) deliver(block, barrier);
+  }
+  static void deliver(GroupBlock& block, int word) {
+    for (GroupBlock::Copy& copy : std::exchange(block.copies, {})) {
       if (copy.barrier != word) {
-        group_block_.copies.push_back(std::move(copy));
+        block.copies.push_back(std::move(copy));
         continue;
       }
-      for (std::size_t i = 0; i < copy.values.size(); ++i) block_.shared.end_bulk_copy(copy.word + i, copy.values[i]);
-      GroupBlock::Barrier& barrier = barrier_at(word);
+      for (std::size_t i = 0; i < copy.values.size(); ++i) block.shared.end_bulk_copy(copy.word + i, copy.values[i]);
+      GroupBlock::Barrier& barrier = barrier_at(block, word);
       barrier.bytes -= 4 * static_cast<std::int64_t>(copy.values.size());
-      advance(barrier);
+      advance(block, barrier);
     }
   }
 
+  [[nodiscard]] const Product& product_of(int thread, std::size_t product) const {
+    return group_block_.members.at(index() / kThreads * kThreads + thread)->batches_.front().at(product);
+  }
+
   void multiply_batch() {
-    const int first = index() / kThreads * kThreads;
     for (std::size_t product = 0; product < batches_.front().size(); ++product) {
-      double a[64][16];
+      const Product& here = batches_.front()[product];
       for (int i = 0; i < kThreads; ++i) {
-        const Product& own = group_block_.members.at(first + i)->batches_.front().at(product);
-        const Product& here = batches_.front()[product];
+        const Product& own = product_of(i, product);
         if (own.right != here.right || own.add != here.add || own.values != here.values) {
           throw std::runtime_error("threads of a group multiply by different operands");
         }
-        for (int e = 0; e < 8; ++e) {
-          const Element at = element_of_group_a16(i, e);
-          a[at.row][at.column] = own.to_number(own.left[e / 2] >> (16 * (e % 2)) & 0xFFFFU);
-        }
       }
-      for (int i = 0; i < kThreads; ++i)
-        add_products(i, group_block_.members.at(first + i)->batches_.front()[product], a);
+      (this->*here.multiply)(product);
     }
+    const int first = index() / kThreads * kThreads;
     for (int i = 0; i < kThreads; ++i) {
       auto& batches = group_block_.members.at(first + i)->batches_;
       batches.erase(batches.begin());
     }
   }
-  // Rounded once, where a GPU may lose a bit more.
-  void add_products(int thread, const Product& product, const double (&a)[64][16]) {
-    for (int i = 0; i < product.values; ++i) {
-      const Element at = element_of_group_c(thread, i);
-      double sum = product.add ? static_cast<double>(product.sums[i]) : 0.0;
-      for (int k = 0; k < 16; ++k) sum += a[at.row][k] * right_number(product, at.column, k);
-      product.sums[i] = static_cast<float>(sum);
+
+  template <typename Arithmetic>
+  void multiply(std::size_t product) {
+    using Sum = typename Arithmetic::Sum;
+    using Wide = typename Arithmetic::Wide;
+    constexpr int kDepth = Arithmetic::kDepth;
+    constexpr int kPerWord = kDepth / 8;
+    Wide left[64][kDepth];
+    for (int i = 0; i < kThreads; ++i) {
+      for (int e = 0; e < 4 * kPerWord; ++e) {
+        const Element at = Arithmetic::left_place(i, e);
+        left[at.row][at.column] = Arithmetic::left(product_of(i, product).left[e / kPerWord], e % kPerWord);
+      }
+    }
+    const Product& here = batches_.front()[product];
+    std::vector<std::array<Wide, kDepth>> right(static_cast<std::size_t>(2 * here.values));  // of each token
+    for (std::size_t token = 0; token < right.size(); ++token) {
+      for (int depth = 0; depth < kDepth; ++depth) {
+        right[token][static_cast<std::size_t>(depth)] =
+            Arithmetic::right(right_word<kPerWord>(here.right, static_cast<int>(token), depth), depth % kPerWord);
+      }
+    }
+    for (int thread = 0; thread < kThreads; ++thread) {
+      auto* sums = static_cast<Sum*>(product_of(thread, product).sums);
+      for (int i = 0; i < here.values; ++i) {
+        const Element at = element_of_group_c(thread, i);
+        Wide sum = here.add ? static_cast<Wide>(sums[i]) : Wide{};
+        for (int k = 0; k < kDepth; ++k) {
+          sum += left[at.row][k] * right[static_cast<std::size_t>(at.column)][static_cast<std::size_t>(k)];
+        }
+        sums[i] = static_cast<Sum>(sum);
+      }
     }
   }
   // As the documentation of PTX places an operand that lies with its depth side by side, without swizzle.
-  double right_number(const Product& product, int token, int depth) {
-    const auto field = [&](int shift) { return static_cast<int>(product.right >> shift & 0x3FFFU) * 16; };
-    const int byte = field(0) + depth / 8 * field(16) + token / 8 * field(32) + token % 8 * 16 + depth % 8 * 2;
-    const std::uint32_t word = block_.shared.read(static_cast<std::size_t>(byte / 4), now_);
-    return product.to_number(word >> (8 * (byte % 4)) & 0xFFFFU);
+  template <int kPerWord>
+  std::uint32_t right_word(std::uint64_t right, int token, int depth) {
+    constexpr int kLine = 4 * kPerWord;
+    const auto field = [&](int shift) { return static_cast<int>(right >> shift & 0x3FFFU) * 16; };
+    const int byte =
+        field(0) + depth / kLine * field(16) + token / 8 * field(32) + token % 8 * 16 + depth % kLine * 4 / kPerWord;
+    return block_.shared.read(static_cast<std::size_t>(byte / 4), now_);
   }
 
   GroupBlock& group_block_;

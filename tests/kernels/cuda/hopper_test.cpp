@@ -1,19 +1,17 @@
 #include "kernels/cuda/hopper.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <functional>
 
 #include "../guarded.h"
 #include "../kernel_cases.h"
 #include "float64_bound.h"
-#include "group_emulator.h"
 #include "kernels/cuda/hopper_dispatch.h"
 #include "kernels/cuda/pack.h"
 #include "on_device.h"
 #include "support/source_folder.h"
+#include "test_launcher.h"
 
 // Hopper's kernel on the model of a GPU, as far as that models copies in bulk and products of groups, against float64.
 namespace lowbit::kernels::cuda {
@@ -28,6 +26,7 @@ using testing::EmulatedThread;
 using testing::expect_close;
 using testing::GroupThread;
 using testing::OnDevice;
+using testing::TestLauncher;
 
 // "A 3 5 0 9": operand, thread, value, row, column; "B 16 3 9 208": tokens, token, depth, place; and descriptors.
 TEST(CudaGroupOperands, EqualCuTes) {
@@ -60,17 +59,6 @@ TEST(CudaGroupOperands, KeepTheirAddressApart) {
   EXPECT_EQ(operand_descriptor(0x38010, 0, 0), 0x3801U);
   EXPECT_EQ(operand_descriptor(227 * 1024, 2048, 128) & 0xFFFFU, 227U * 64U);
 }
-
-template <typename Thread>
-struct TestLauncher {
-  std::uint64_t seed;
-  template <typename Kernel, typename Call>
-  bool launch(const GridSize& size, const Call& call) const {
-    const testing::Grid grid = {{size.blocks[0], size.blocks[1], size.blocks[2]}, Kernel::kThreads, size.shared_bytes};
-    testing::launch<Thread>(grid, seed, [&](Thread& thread) { Kernel::run(thread, call); });
-    return true;
-  }
-};
 
 std::vector<std::uint16_t> arrange(const Matrix& weight, const std::vector<std::uint16_t>& input, int tokens,
                                    const std::int32_t* sources = nullptr) {
@@ -113,7 +101,20 @@ TEST(CudaOperandArrangement, PutsEveryNumberAtItsPlace) {
   }
 }
 
-template <typename Number>
+struct Plain {
+  template <typename Number>
+  static bool dispatch(const HalfProduct& call, TestLauncher<GroupThread>& launcher) {
+    return dispatch_hopper<Number, 4>(call, launcher);
+  }
+};
+struct Overlapped {
+  template <typename Number>
+  static bool dispatch(const HalfProduct& call, TestLauncher<GroupThread>& launcher) {
+    return dispatch_hopper_overlapped<Number, 4>(call, launcher);
+  }
+};
+
+template <typename Kernel, typename Number>
 std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>& input, int tokens, int splits = 1,
                        std::uint64_t seed = 1) {
   const Matrix& matrix = weight.matrix();
@@ -135,62 +136,86 @@ std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>&
                             partials.data(),
                             arrivals.data()};
   TestLauncher<GroupThread> launcher{seed};
-  EXPECT_TRUE((dispatch_hopper<Number, 4>(call, launcher)));
+  EXPECT_TRUE(Kernel::template dispatch<Number>(call, launcher));
   EXPECT_EQ(arrivals, std::vector<std::uint32_t>(arrivals.size(), 0));
   return y;
 }
 
-template <typename Number>
+template <typename Kernel, typename Number>
 void expect_product(const WeightCase& c, int tokens, int splits = 1) {
   const UnpackedWeight weight = make_weight(c);
   const OnDevice device(pack(PackedWeight::pack(weight.view())));
   const auto input = as_numbers<Number>(make_input(tokens, c.columns));
-  expect_close<Number>(run<Number>(device, input, tokens, splits), weight, input, tokens, c);
+  expect_close<Number>(run<Kernel, Number>(device, input, tokens, splits), weight, input, tokens, c);
 }
 
-TEST(CudaHopperProduct, EqualsFloat64WithinItsRoundings) {
+template <typename Kernel>
+class CudaHopperProduct : public ::testing::Test {};
+using HopperKernels = ::testing::Types<Plain, Overlapped>;
+TYPED_TEST_SUITE(CudaHopperProduct, HopperKernels);
+
+TYPED_TEST(CudaHopperProduct, EqualsFloat64WithinItsRoundings) {
   for (const std::int64_t columns : {1, 31, 64, 129, 576, 1200}) {
-    for (const std::int64_t group : {32, 64, 96, 128, 160, 4096}) expect_product<Float16>({17, columns, group, 4}, 16);
+    for (const std::int64_t group : {32, 64, 96, 128, 160, 4096})
+      expect_product<TypeParam, Float16>({17, columns, group, 4}, 16);
   }
-  expect_product<BFloat16>({150, 576, 64, 4, Decoding::kWholeZero, true}, 20);
-  expect_product<Float16>({40, 576, 128, 4, Decoding::kWholeZero, false, ScaleStorage::kFloat32}, 40);
-  expect_product<BFloat16>({128, 264, 256, 4, Decoding::kWholeZero, false, ScaleStorage::kBFloat16}, 130);
+  expect_product<TypeParam, BFloat16>({150, 576, 64, 4, Decoding::kWholeZero, true}, 20);
+  expect_product<TypeParam, Float16>({40, 576, 128, 4, Decoding::kWholeZero, false, ScaleStorage::kFloat32}, 40);
+  expect_product<TypeParam, BFloat16>({128, 264, 256, 4, Decoding::kWholeZero, false, ScaleStorage::kBFloat16}, 130);
 }
 
 // More chunks than a block has stages: each is filled again, of every size of block.
-TEST(CudaHopperProduct, UsesItsStagesAgain) {
-  for (const int tokens : {16, 32, 64}) expect_product<Float16>({20, 2304, 128, 4}, tokens);
-  expect_product<BFloat16>({20, 1536, 96, 4}, 65);
+TYPED_TEST(CudaHopperProduct, UsesItsStagesAgain) {
+  for (const int tokens : {16, 32, 64}) expect_product<TypeParam, Float16>({20, 2304, 128, 4}, tokens);
+  expect_product<TypeParam, BFloat16>({20, 1536, 96, 4}, 65);
 }
 
-TEST(CudaHopperProduct, AddsSplitsInOrder) {
+// Two blocks of rows that share activations, and a third one whose neighbour the matrix lacks; columns that fill stages
+// again, an even number of chunks and an odd one, in every order of threads.
+TYPED_TEST(CudaHopperProduct, SharesActivationsBetweenBlocks) {
+  for (const std::int64_t columns : {1152, 1280}) {
+    const WeightCase c = {150, columns, 128, 4};
+    const UnpackedWeight weight = make_weight(c);
+    const OnDevice device(pack(PackedWeight::pack(weight.view())));
+    const auto input = as_numbers<Float16>(make_input(129, columns));
+    for (const std::uint64_t seed : {1U, 2U}) {
+      expect_close<Float16>(run<TypeParam, Float16>(device, input, 129, 1, seed), weight, input, 129, c);
+    }
+  }
+  expect_product<TypeParam, BFloat16>({300, 640, 64, 4}, 70);
+}
+
+TYPED_TEST(CudaHopperProduct, AddsSplitsInOrder) {
   const WeightCase c = {130, 1184, 128, 4};
-  for (const int splits : {2, 3, 10}) expect_product<Float16>(c, 33, splits);
+  for (const int splits : {2, 3, 10}) expect_product<TypeParam, Float16>(c, 33, splits);
   const OnDevice device(pack(PackedWeight::pack(make_weight(c).view())));
   const auto input = as_numbers<Float16>(make_input(20, c.columns));
-  const std::vector<float> first = run<Float16>(device, input, 20, 3, 1);
-  for (const std::uint64_t seed : {2U, 3U, 4U}) EXPECT_EQ(run<Float16>(device, input, 20, 3, seed), first);
+  const std::vector<float> first = run<TypeParam, Float16>(device, input, 20, 3, 1);
+  for (const std::uint64_t seed : {2U, 3U, 4U}) {
+    const std::vector<float> found = run<TypeParam, Float16>(device, input, 20, 3, seed);
+    EXPECT_EQ(found, first) << "seed " << seed;
+  }
 }
 
-TEST(CudaHopperProduct, GivesATokenTheSameBitsInBlocksOfEverySize) {
+TYPED_TEST(CudaHopperProduct, GivesATokenTheSameBitsInBlocksOfEverySize) {
   const WeightCase c = {20, 576, 128, 4};
   const OnDevice device(pack(PackedWeight::pack(make_weight(c).view())));
   const auto input = as_numbers<BFloat16>(make_input(70, c.columns));
-  const std::vector<float> all = run<BFloat16>(device, input, 70);
+  const std::vector<float> all = run<TypeParam, BFloat16>(device, input, 70);
   for (const int tokens : {1, 17, 33}) {
     const std::vector<std::uint16_t> part(input.begin(), input.begin() + tokens * c.columns);
-    const std::vector<float> found = run<BFloat16>(device, part, tokens);
+    const std::vector<float> found = run<TypeParam, BFloat16>(device, part, tokens);
     EXPECT_TRUE(std::equal(found.begin(), found.end(), all.begin())) << tokens << " tokens";
   }
 }
 
-TEST(CudaHopperProduct, KeepsWhatIsNotFiniteInItsOwnToken) {
+TYPED_TEST(CudaHopperProduct, KeepsWhatIsNotFiniteInItsOwnToken) {
   const WeightCase c = {20, 160, 64, 4};
   const OnDevice device(pack(PackedWeight::pack(make_weight(c).view())));
   std::vector<float> values = make_input(4, c.columns);
-  const auto clean = run<Float16>(device, as_numbers<Float16>(values), 4);
+  const auto clean = run<TypeParam, Float16>(device, as_numbers<Float16>(values), 4);
   values[static_cast<std::size_t>(c.columns + 7)] = std::nanf("");
-  const auto found = run<Float16>(device, as_numbers<Float16>(values), 4);
+  const auto found = run<TypeParam, Float16>(device, as_numbers<Float16>(values), 4);
   for (std::size_t i = 0; i < found.size(); ++i) {
     EXPECT_TRUE(i / 20 == 1 ? std::isnan(found[i]) : found[i] == clean[i]) << i;
   }
@@ -203,73 +228,18 @@ TEST(CudaHopperSchedule, FillsTheGpuWithSplits) {
   for (const int tokens : {1, 16, 32}) EXPECT_EQ(HopperSchedule(weight, tokens, 132).splits, 3) << tokens;
   for (const int tokens : {33, 64, 128}) EXPECT_EQ(HopperSchedule(weight, tokens, 132).splits, 1) << tokens;
   EXPECT_EQ(HopperSchedule(weight, 129, 132).splits, 1);
+  for (const int tokens : {16, 64, 128}) EXPECT_EQ(HopperSchedule(weight, tokens, 132, true).splits, 1) << tokens;
   weight.rows = 4096;
   EXPECT_EQ(HopperSchedule(weight, 64, 132).splits, 4);
+  EXPECT_EQ(HopperSchedule(weight, 16, 132, true).splits, 4);
+  weight.rows = 4000;  // 32 blocks, and 33 when one more is needed: counters are there for whole pairs
+  EXPECT_EQ(HopperSchedule(weight, 64, 132).arrivals(), 32U);
+  weight.rows = 4097;
+  EXPECT_EQ(HopperSchedule(weight, 64, 132).arrivals(), 34U);
+  weight.rows = 4096;
   weight.steps = 18;  // 5 chunks
   EXPECT_EQ(HopperSchedule(weight, 16, 132).splits, 1);
   EXPECT_EQ(HopperSchedule(weight, 16, 132).partial_floats(weight, 16), 0U);
-}
-
-// A model that lets everything pass would prove nothing.
-std::string failure_of(const std::function<void(GroupThread&)>& kernel) {
-  try {
-    testing::launch<GroupThread>({{1, 1, 1}, 128, 1024}, 1, kernel);
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-alignas(16) constexpr std::uint32_t kNumbers[64] = {1, 2, 3, 4};
-
-void start(GroupThread& thread) {
-  if (thread.index() == 0) thread.start_barrier(64, 1);
-  thread.sync();
-}
-
-TEST(GroupEmulator, NoticesAReadBeforeTheCopyArrived) {
-  EXPECT_THAT(failure_of([](GroupThread& thread) {
-                start(thread);
-                if (thread.index() != 0) return;
-                thread.expect(64, 16);
-                thread.copy_bulk(0, kNumbers, 16, 64);
-                (void)thread.shared<std::uint32_t>().load(0);
-              }),
-              ::testing::HasSubstr("reads word 0 of shared memory while a copy is on its way"));
-}
-
-TEST(GroupEmulator, NoticesWhoWaitsForBytesThatNobodyCopies) {
-  EXPECT_THAT(failure_of([](GroupThread& thread) {
-                start(thread);
-                if (thread.index() == 0) {
-                  thread.expect(64, 32);
-                  thread.copy_bulk(0, kNumbers, 16, 64);
-                }
-                thread.wait_barrier(64, 0);
-              }),
-              ::testing::HasSubstr("every thread waits"));
-}
-
-TEST(GroupEmulator, ReadsOperandsWhenTheGroupWaits) {
-  std::vector<float> sums(128);
-  EXPECT_EQ(failure_of([&](GroupThread& thread) {
-              start(thread);
-              if (thread.index() == 0) {
-                thread.expect(64, 256);
-                thread.copy_bulk(0, kNumbers, 256, 64);
-              }
-              thread.wait_barrier(64, 0);
-              float own[2][4] = {};
-              std::uint32_t left[4] = {};
-              thread.begin_group_products();
-              thread.multiply_group(Float16{}, own, left, operand_descriptor(0, 0, 0), false);
-              thread.commit_group_products();
-              left[0] = as_half(std::nanf(""));  // too early
-              thread.wait_group_products<0>();
-              sums[static_cast<std::size_t>(thread.index())] = own[0][0];
-            }),
-            "");
-  EXPECT_TRUE(std::isnan(sums[0]));
 }
 
 }  // namespace

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "kernels/cuda/chunk.h"
+
+// What Hopper's kernels of 16-bit activations do between the instructions that need a group of four warps.
+namespace lowbit::kernels::cuda {
+
+/// The left operands of a step's two instructions: each has the same place of both of the lane's rows, then another.
+template <int kBits, typename Number, typename Thread>
+LOWBIT_HOST_DEVICE inline void decode_operands(Thread& thread, const Codes<kBits>& codes, const Parameters& parameters,
+                                               int in_chunk, std::uint32_t (&operands)[2][4]) {
+  LOWBIT_UNROLL
+  for (int reg = 0; reg < 4; ++reg) {
+    const Quad quad = Number::template quad<kBits>(thread, codes, in_chunk, reg, parameters.zero(reg % 2), 0);
+    operands[reg / 2][reg % 2] = quad.first;
+    operands[reg / 2][reg % 2 + 2] = quad.last;
+  }
+}
+
+/// Ends a group: sums += group sums times the scale of their row, rounded once.
+template <int kTokenTiles>
+LOWBIT_HOST_DEVICE inline void add_scaled(const Matrix& weight, const Parameters& parameters,
+                                          const float (&group_sums)[kTokenTiles][4], float (&sums)[kTokenTiles][4]) {
+  const float scales[2] = {parameters.scale(weight.scale_kind, 0), parameters.scale(weight.scale_kind, 1)};
+  LOWBIT_UNROLL
+  for (int n = 0; n < kTokenTiles; ++n) {
+    LOWBIT_UNROLL
+    for (int i = 0; i < 4; ++i) sums[n][i] = fused(group_sums[n][i], scales[i / 2], sums[n][i]);
+  }
+}
+
+}  // namespace lowbit::kernels::cuda

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/cuda/arithmetic.h"
+#include "kernels/cuda/layout.h"
+
+// Integers of activations for Hopper's matrix instruction of bytes, laid out beforehand as its right operand lies in
+// shared memory, as hopper_input.h does for 16-bit numbers.
+namespace lowbit::kernels::cuda {
+
+/// Bytes of the depth of one instruction are one step of columns.
+inline constexpr int kByteDepth = kStepColumns;
+/// Bytes side by side in the operand: a line.
+inline constexpr int kLineBytes = 16;
+
+/// Where the operand's bytes lie: the lines of eight tokens are a brick of 128 bytes; bricks of further tokens follow,
+/// and behind them those of the next line of the depth.
+LOWBIT_HOST_DEVICE constexpr std::int64_t byte_operand_offset(int tokens, int token, int depth) {
+  return (depth / kLineBytes * (tokens / 8) + token / 8) * 128 + token % 8 * kLineBytes + depth % kLineBytes;
+}
+
+/// Which place of a chunk, in the order of `Quantize`, is number `depth` of it. A lane holds eight places side by side
+/// of each step, while the instruction gives it two fours that are sixteen apart.
+LOWBIT_HOST_DEVICE constexpr int place_of_byte_depth(int depth) {
+  return depth / kByteDepth * kByteDepth + depth % kLineBytes / 4 * 8 + depth % kByteDepth / kLineBytes * 4 + depth % 4;
+}
+
+/// Tokens of a block. They change no bit of an output.
+constexpr int hopper_byte_tokens(int tokens) { return tokens <= 64 ? 64 : tokens <= 128 ? 128 : 256; }
+constexpr std::int64_t hopper_byte_input_size(const Matrix& weight, int tokens) {
+  const int block = hopper_byte_tokens(tokens);
+  return std::int64_t{(tokens + block - 1) / block} * block * chunks_of(weight) * kChunkSteps * kStepColumns;
+}
+
+struct ByteOperandCall {
+  const std::int8_t* input;  ///< [tokens][steps * 32] as QuantizeCall with one plane; begins on 16 bytes
+  std::int32_t tokens;
+  std::int32_t steps;
+  std::int32_t block_tokens;
+  std::int8_t* output;  ///< [blocks of tokens][chunks][operands]; begins on 16 bytes
+};
+
+/// Lays integers out; what lies behind the tokens and the steps is zero. A thread takes a step of a token.
+struct ArrangeBytes {
+  static constexpr int kThreads = 256;
+  static constexpr int kResidentBlocks = 1;
+
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE static void run(Thread& thread, const ByteOperandCall& call) {
+    thread.allow_next_grid();
+    thread.wait_for_previous_grid();
+    const int chunks = (call.steps + kChunkSteps - 1) / kChunkSteps;
+    const int in_block = thread.index() % call.block_tokens;
+    const int token = thread.block(0) * call.block_tokens + in_block;
+    const int step = thread.block(1) * (kThreads / call.block_tokens) + thread.index() / call.block_tokens;
+    if (step >= chunks * kChunkSteps) return;
+    Word4 words[2] = {};
+    if (token < call.tokens && step < call.steps) {
+      const std::int8_t* from = call.input + (std::int64_t{token} * call.steps + step) * kStepColumns;
+      LOWBIT_UNROLL
+      for (int i = 0; i < 2; ++i) words[i] = thread.read16(from + i * kLineBytes);
+    }
+    std::int8_t* chunk = call.output + (std::int64_t{thread.block(0)} * chunks + step / kChunkSteps) *
+                                           call.block_tokens * kChunkSteps * kStepColumns;
+    LOWBIT_UNROLL
+    for (int line = 0; line < 2; ++line) {
+      Word4 result;
+      LOWBIT_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        const int place = place_of_byte_depth(line * kLineBytes + 4 * i);
+        result.x[i] = words[place / kLineBytes].x[place % kLineBytes / 4];
+      }
+      const int depth = step % kChunkSteps * kByteDepth + line * kLineBytes;
+      *reinterpret_cast<Word4*>(chunk + byte_operand_offset(call.block_tokens, in_block, depth)) = result;
+    }
+  }
+};
+
+}  // namespace lowbit::kernels::cuda

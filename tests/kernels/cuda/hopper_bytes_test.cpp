@@ -1,0 +1,202 @@
+#include "kernels/cuda/hopper_bytes.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "../guarded.h"
+#include "../kernel_cases.h"
+#include "kernels/cuda/checked.h"
+#include "kernels/cuda/hopper_dispatch.h"
+#include "kernels/cuda/pack.h"
+#include "kernels/cuda/quantize.h"
+#include "on_device.h"
+#include "support/source_folder.h"
+#include "test_launcher.h"
+
+// Hopper's kernel of bytes on the model of a GPU, against the CPU's bits.
+namespace lowbit::kernels::cuda {
+namespace {
+
+using kernels::testing::Guarded;
+using kernels::testing::make_input;
+using kernels::testing::make_weight;
+using kernels::testing::WeightCase;
+using testing::EmulatedThread;
+using testing::GroupThread;
+using testing::OnDevice;
+using testing::TestLauncher;
+
+// "A8 3 5 0 9": operand, thread, value, row, column; "B8 64 3 9 208": tokens, token, depth, place; and descriptors.
+TEST(CudaGroupBytes, EqualCuTes) {
+  std::ifstream file(lowbit::testing::source_folder() / "tests/golden/kernels/cuda_group_bytes.txt");
+  std::string kind;
+  int count = 0;
+  for (std::int64_t a = 0, b = 0, c = 0, d = 0; file >> kind >> a >> b; ++count) {
+    const int first = static_cast<int>(a);
+    if (kind == "descriptor8") {
+      const auto depth_bytes = static_cast<std::uint32_t>(byte_operand_offset(first, 0, kLineBytes));
+      const auto token_bytes = static_cast<std::uint32_t>(byte_operand_offset(first, 8, 0));
+      ASSERT_EQ(operand_descriptor(0, depth_bytes, token_bytes), static_cast<std::uint64_t>(b)) << a << " tokens";
+      continue;
+    }
+    file >> c >> d;
+    const int second = static_cast<int>(b);
+    if (kind == "B8") {
+      ASSERT_EQ(byte_operand_offset(first, second, static_cast<int>(c)), d)
+          << a << " tokens, token " << b << ", depth " << c;
+    } else {
+      const Element at = kind == "A8" ? element_of_group_a8(first, second) : element_of_group_c(first, second);
+      ASSERT_EQ(std::pair(at.row, at.column), std::pair(static_cast<int>(c), static_cast<int>(d)))
+          << kind << ", thread " << a << ", value " << b;
+    }
+  }
+  EXPECT_EQ(count, 128 * 16 + 128 * 8 + 64 * 32 + 3);
+}
+
+// A lane's register holds four columns of a row; the operand's depth of that register must hold the same four.
+TEST(CudaGroupBytes, MeetTheColumnsOfPackedCodes) {
+  for (int column = 0; column < kChunkSteps * kStepColumns; ++column) {
+    const Field field = field_of(8, column / kStepColumns, 0, column % kStepColumns);
+    const int byte = field.word % 4 * 4 + field.shift / 8;  // of the lane's sixteen of a step
+    const int depth = column / kByteDepth * kByteDepth + element_of_a8(field.lane, byte).column;
+    const int place = column / 4 * 4 + byte_of_column(column % 4);  // where `Quantize` puts it
+    EXPECT_EQ(place_of_byte_depth(depth), place) << "column " << column;
+  }
+}
+
+std::vector<std::int8_t> arrange(const Matrix& weight, const std::vector<std::int8_t>& bytes, int tokens) {
+  std::vector<std::int8_t> result(static_cast<std::size_t>(hopper_byte_input_size(weight, tokens)), 77);
+  Guarded<std::int8_t> from(bytes.size(), Guarded<std::int8_t>::Side::kEnd);
+  from.assign(bytes.data());
+  const ByteOperandCall call = {from.data(), tokens, weight.steps, hopper_byte_tokens(tokens), result.data()};
+  TestLauncher<EmulatedThread> launcher{7};
+  EXPECT_TRUE(dispatch_arrange_bytes(call, launcher));
+  return result;
+}
+
+TEST(CudaByteArrangement, PutsEveryNumberAtItsPlace) {
+  Matrix weight{};
+  weight.steps = 9;  // three are lacking of the last chunk
+  for (const int tokens : {3, 70, 130, 257}) {
+    const int width = weight.steps * kStepColumns;
+    std::vector<std::int8_t> input(static_cast<std::size_t>(tokens * width));
+    for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<std::int8_t>(i % 251 - 125);
+    const std::vector<std::int8_t> found = arrange(weight, input, tokens);
+    const int block = hopper_byte_tokens(tokens);
+    for (int token = 0; token < (tokens + block - 1) / block * block; ++token) {
+      for (int depth = 0; depth < chunks_of(weight) * 128; ++depth) {
+        const auto at = std::int64_t{token / block * chunks_of(weight) + depth / 128} * block * 128 +
+                        byte_operand_offset(block, token % block, depth % 128);
+        const int place = depth / 128 * 128 + place_of_byte_depth(depth % 128);
+        const bool present = token < tokens && place < width;
+        ASSERT_EQ(found[static_cast<std::size_t>(at)],
+                  present ? input[static_cast<std::size_t>(token * width + place)] : 0)
+            << "token " << token << ", depth " << depth;
+      }
+    }
+  }
+}
+
+struct Product {
+  std::vector<float> bias;
+  std::uint64_t seed = 1;
+};
+
+std::vector<float> run(const Packed& packed, const std::vector<float>& input, int tokens, const Product& settings) {
+  const OnDevice device(packed);
+  const Matrix& matrix = device.matrix();
+  const auto many = static_cast<std::size_t>(tokens);
+  const auto runs = static_cast<std::size_t>(runs_of(matrix.groups, matrix.group_steps));
+  std::vector<std::int8_t> bytes(many * static_cast<std::size_t>(matrix.steps) * kStepColumns);
+  std::vector<float> scales(many);
+  std::vector<std::int32_t> sums(many * runs);
+  const QuantizeCall quantize = {
+      input.data(), NumberKind::kFloat32, matrix.columns,     tokens,       matrix.columns, nullptr,
+      matrix.steps, matrix.groups,        matrix.group_steps, bytes.data(), scales.data(),  sums.data()};
+  TestLauncher<EmulatedThread> rounding{settings.seed};
+  EXPECT_TRUE(dispatch_quantize<1>(quantize, rounding));
+  const std::vector<std::int8_t> arranged = arrange(matrix, bytes, tokens);
+  Guarded<std::int8_t> x(arranged.size(), Guarded<std::int8_t>::Side::kEnd);
+  x.assign(arranged.data());
+  std::vector<float> y(many * static_cast<std::size_t>(matrix.rows), std::nanf(""));
+  const float* bias = settings.bias.empty() ? nullptr : settings.bias.data();
+  const IntegerProduct call = {matrix,      x.data(), scales.data(),
+                               sums.data(), tokens,   {y.data(), matrix.rows, NumberKind::kFloat32, bias, nullptr, 0}};
+  TestLauncher<GroupThread> launcher{settings.seed};
+  EXPECT_TRUE(dispatch_hopper_bytes<8>(call, launcher));
+  return y;
+}
+
+void expect_bits(const WeightCase& c, int tokens, std::uint64_t seed = 1) {
+  const PackedWeight weight = PackedWeight::pack(make_weight(c).view());
+  const std::vector<float> input = make_input(tokens, c.columns);
+  const kernels::testing::Bits expected = kernels::testing::run_product(weight, Arithmetic::kInt8, input, "reference");
+  const kernels::testing::Bits found{run(pack(weight), input, tokens, {{}, seed})};
+  EXPECT_TRUE(found == expected) << c << ", " << tokens << " tokens, seed " << seed;
+}
+
+TEST(CudaHopperBytes, GivesTheCpusBits) {
+  for (const std::int64_t columns : {1, 31, 129, 576, 1200}) expect_bits({17, columns, 4096, 8}, 3);
+  expect_bits({150, 300, 4096, 8, Decoding::kWholeZero, true, ScaleStorage::kFloat32}, 65);
+  expect_bits({40, 264, 4096, 8, Decoding::kWholeZero, false, ScaleStorage::kBFloat16}, 130);
+}
+
+// More chunks than there are stages, an even number and an odd one, of every size of block; a block of rows whose
+// neighbour the matrix lacks.
+TEST(CudaHopperBytes, UsesItsStagesAgain) {
+  for (const std::uint64_t seed : {1U, 2U}) {
+    expect_bits({33, 1280, 4096, 8}, 64, seed);
+    expect_bits({150, 1152, 4096, 8}, 100, seed);
+    expect_bits({300, 1024, 4096, 8}, 257, seed);
+  }
+}
+
+TEST(CudaHopperBytes, AddsABias) {
+  const WeightCase c = {30, 200, 4096, 8};
+  const Packed packed = pack(PackedWeight::pack(make_weight(c).view()));
+  const std::vector<float> input = make_input(2, c.columns);
+  std::vector<float> expected = run(packed, input, 2, {});
+  std::vector<float> bias;
+  for (int row = 0; row < 30; ++row) bias.push_back(static_cast<float>(row) - 7.5F);
+  for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += bias[i % 30];
+  EXPECT_EQ(run(packed, input, 2, {bias}), expected);
+}
+
+struct AnyWidths {
+  static bool arrange_bytes(const ByteOperandCall&, const Launch&, Report*) { return true; }
+  static bool hopper_bytes(const IntegerProduct&, const Launch&, Report*) { return true; }
+};
+
+TEST(CudaHopperBytes, SaysWhatItLacks) {
+  using Functions = Checked<AnyWidths>;
+  const Launch launch{};
+  const float table[256] = {};
+  IntegerProduct call{};
+  call.weight.bits = 8;
+  call.weight.groups = 1;
+  call.tokens = 3;
+  const auto refusal_of = [&](const IntegerProduct& product) {
+    Report report{};
+    const bool taken = Functions::hopper_bytes(&product, &launch, &report);
+    EXPECT_EQ(taken, report.failure == Failure::kNone);
+    return std::string(report.text);
+  };
+  EXPECT_EQ(refusal_of(call), "");
+  IntegerProduct other = call;
+  other.weight.bits = 4;
+  EXPECT_EQ(refusal_of(other), "the kernel of bytes for Hopper takes 8 bits");
+  other = call;
+  other.weight.groups = 2;
+  EXPECT_EQ(refusal_of(other), "the kernel of bytes for Hopper takes one group a row");
+  other = call;
+  other.weight.table = table;
+  EXPECT_EQ(refusal_of(other), "a table has no integer product");
+  const ByteOperandCall arrange = {nullptr, 65, 1, 64, nullptr};
+  Report report{};
+  EXPECT_FALSE(Functions::arrange_bytes(&arrange, &launch, &report));
+  EXPECT_STREQ(report.text, "integers are laid out for blocks of another number of tokens");
+}
+
+}  // namespace
+}  // namespace lowbit::kernels::cuda
