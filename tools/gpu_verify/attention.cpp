@@ -78,6 +78,11 @@ class Side {
     here_numbers_ = numbers_.read();
   }
   [[nodiscard]] float value(int row, int token, int channel) const { return here_.value(row, token, channel); }
+  // What code scale + minimum is the sum of, in magnitude.
+  [[nodiscard]] double magnitude(int row, int token, int channel) const {
+    const double minimum = static_cast<double>(here_.number(here_.minima, here_.scale_at(row, token, channel)));
+    return std::fabs(static_cast<double>(value(row, token, channel)) - minimum) + std::fabs(minimum);
+  }
   // The worst distance of a number from what it was rounded to, in steps of its group: at most a half, and what float16
   // takes off the scale and the minimum.
   [[nodiscard]] double worst_step(const Case& c) const {
@@ -111,10 +116,11 @@ class Side {
 
 std::vector<float> attend(const Gpu& gpu, const Case& c, const Side& keys, const Side& values,
                           const std::vector<float>& queries, bool dependent) {
-  const std::int64_t units = cuda::DecodeAttention::units(c.sequences, c.heads, c.repeats);
+  const std::int64_t units = cuda::attention_units(c.sequences, c.heads, c.repeats);
   const Buffer<float> input(gpu, queries);
   const Buffer<float> output(gpu, std::vector<float>(queries.size(), std::nanf("")));
-  const Buffer<float> partials(gpu, static_cast<std::size_t>(cuda::DecodeAttention::partial_floats(units, c.splits)));
+  const Buffer<float> partials(
+      gpu, static_cast<std::size_t>(cuda::attention_partial_floats(units, c.repeats, c.splits, c.channels)));
   const Buffer<std::uint32_t> arrivals(gpu, std::vector<std::uint32_t>(static_cast<std::size_t>(units), 0));
   const cuda::AttentionCall call = {keys.store(),
                                     values.store(),
@@ -149,11 +155,11 @@ double worst_error(const Case& c, const Side& keys, const Side& values, const fl
     for (int ch = 0; ch < c.channels; ++ch) {
       const double term = static_cast<double>(query[ch]) * static_cast<double>(keys.value(row, t, ch));
       score += term;
-      magnitude += std::fabs(term);
-      largest = std::max(largest, static_cast<double>(std::fabs(values.value(row, t, ch))));
+      magnitude += std::fabs(static_cast<double>(query[ch])) * keys.magnitude(row, t, ch);
+      largest = std::max(largest, values.magnitude(row, t, ch));
     }
     weights.push_back(static_cast<double>(kScale) * score);
-    off = std::max(off, static_cast<double>(kScale) * magnitude * (c.channels + 2) * 0x1p-24);
+    off = std::max(off, static_cast<double>(kScale) * magnitude * (c.channels + 4) * 0x1p-24);
   }
   const double top = *std::ranges::max_element(weights);
   double total = 0;
@@ -172,10 +178,12 @@ double worst_error(const Case& c, const Side& keys, const Side& values, const fl
 }
 
 std::vector<Case> chosen_cases(const Settings& settings) {
-  std::vector<Case> cases = {{1, 2, 3, 64, 2, 4, 40, 1}, {2, 1, 5, 80, 8, 2, 70, 3}};
+  std::vector<Case> cases = {{1, 2, 3, 64, 2, 4, 40, 1}, {2, 1, 5, 80, 8, 2, 70, 3}, {1, 1, 1, 32, 4, 8, 150, 2}};
   if (!settings.tiny) {
     cases.push_back({2, 8, 4, 128, 4, 4, 1000, 8});
     cases.push_back({1, 4, 8, 256, 2, 2, 333, 2});
+    cases.push_back({1, 2, 1, 128, 8, 8, 3000, 16});
+    cases.push_back({3, 2, 4, 72, 4, 4, 500, 3});
   }
   std::erase_if(cases, [&](const Case& c) { return !settings.admits(c.name()); });
   return cases;

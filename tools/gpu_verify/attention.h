@@ -1,7 +1,7 @@
 #pragma once
 
 #include "device.h"
-#include "kernels/cuda/attention.h"
+#include "kernels/cuda/attention_call.h"
 
 namespace lowbit::gpu_verify {
 

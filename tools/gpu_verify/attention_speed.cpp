@@ -5,6 +5,7 @@
 #include "attention.h"
 #include "random_weights.h"
 #include "stages.h"
+#include "timing.h"
 
 namespace lowbit::gpu_verify {
 
@@ -25,17 +26,7 @@ struct Case {
   }
 };
 
-// Random bits of which every code is one, and scales of ordinary size: a million of each, over and over, since drawing
-// them takes longer than reading them.
-template <typename T>
-std::vector<T> repeated(std::size_t count, const std::vector<T>& numbers) {
-  std::vector<T> result(count);
-  for (std::size_t at = 0; at < count; at += numbers.size()) {
-    std::copy_n(numbers.begin(), std::min(numbers.size(), count - at),
-                result.begin() + static_cast<std::ptrdiff_t>(at));
-  }
-  return result;
-}
+// Random bits, of which every code is one.
 std::vector<std::uint32_t> random_words() {
   std::mt19937_64 engine(9);
   std::vector<std::uint32_t> words(1 << 20);
@@ -84,30 +75,16 @@ double cache_bytes(const Case& c) {
   return 2 * words + 4.0 * static_cast<double>(scales);
 }
 
-void write_times(const Graph& graph, const Settings& settings, double bytes, Record record, Results& results) {
-  std::vector<double> microseconds;
-  (void)graph.milliseconds();  // warms up
-  for (int i = 0; i < settings.repetitions; ++i) microseconds.push_back(graph.milliseconds() * 1e3);
-  std::ranges::sort(microseconds);
-  const double median = microseconds[microseconds.size() / 2];
-  results.write(record.number("median_us", median)
-                    .number("least_us", microseconds.front())
-                    .number("most_us", microseconds.back())
-                    .number("repetitions", settings.repetitions)
-                    .number("gb_per_s", bytes / median / 1e3));
-}
-
 void measure_attention(const Gpu& gpu, const Settings& settings, const Case& c, Results& results) {
   const Cache keys(gpu, c, true);
   const Cache values(gpu, c, false);
-  const std::int64_t units = cuda::DecodeAttention::units(c.sequences, c.heads, c.repeats);
-  // Some eight blocks for each multiprocessor, and 64 tokens for each block.
-  const int splits = static_cast<int>(
-      std::clamp<std::int64_t>(8 * gpu.facts().multiprocessors / units, 1, std::max(c.tokens / 64, 1)));
+  const std::int64_t units = cuda::attention_units(c.sequences, c.heads, c.repeats);
+  const int splits = cuda::choose_attention_splits(units, c.tokens, gpu.facts().multiprocessors);
   const std::int64_t queries = std::int64_t{c.rows()} * c.repeats * c.channels;
   const Buffer<std::uint16_t> input(gpu, to_16_bits(make_input(queries, 7), false));
   const Buffer<std::uint16_t> output(gpu, static_cast<std::size_t>(queries));
-  const Buffer<float> partials(gpu, static_cast<std::size_t>(cuda::DecodeAttention::partial_floats(units, splits)));
+  const Buffer<float> partials(
+      gpu, static_cast<std::size_t>(cuda::attention_partial_floats(units, c.repeats, splits, c.channels)));
   const Buffer<std::uint32_t> arrivals(gpu, std::vector<std::uint32_t>(static_cast<std::size_t>(units), 0));
   const cuda::AttentionCall call = {keys.store(),
                                     values.store(),
@@ -129,7 +106,7 @@ void measure_attention(const Gpu& gpu, const Settings& settings, const Case& c, 
   });
   Record record;
   record.text("case", c.name()).text("entrant", "attention to codes").number("splits", splits);
-  write_times(graph, settings, cache_bytes(c), record, results);
+  write_times(timed(graph, settings), cache_bytes(c), copy_rate(gpu, settings), record, results);
 }
 
 // Float16 numbers read once or twice, codes and scales written.
@@ -145,7 +122,8 @@ void measure_rounding(const Gpu& gpu, const Settings& settings, const Case& c, R
   });
   Record record;
   record.text("case", c.name()).text("entrant", "keys rounded");
-  write_times(graph, settings, 2.0 * static_cast<double>(count) + cache_bytes(c) / 2, record, results);
+  const double bytes = 2.0 * static_cast<double>(count) + cache_bytes(c) / 2;
+  write_times(timed(graph, settings), bytes, copy_rate(gpu, settings), record, results);
 }
 
 // Caches of 256 MiB and more, so that nothing of them is left in the GPU's own; then one long sequence.

@@ -63,6 +63,7 @@ void add_ours(Contest& contest, const Case& c, bool hopper) {
 std::vector<std::string> benchmark_cases(const Settings& settings) {
   std::vector<std::string> names;
   for (const Case& c : chosen_cases(settings)) names.push_back(c.name());
+  for (const std::string& name : step_speed_cases(settings)) names.push_back(name);
   for (const std::string& name : attention_speed_cases(settings)) names.push_back(name);
   return names;
 }
@@ -88,6 +89,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
     }
     contest.run(settings.repetitions, c.name(), results);
   }
+  run_step_speed(gpu, settings, results);
   run_attention_speed(gpu, settings, results);
 }
 

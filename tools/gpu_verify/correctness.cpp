@@ -229,6 +229,7 @@ std::vector<std::string> correctness_cases(const Settings& settings) {
     return names;
   }
   for (const Case& c : chosen(all_cases(settings.tiny), settings)) names.push_back(c.name());
+  for (const std::string& name : step_cases(settings)) names.push_back(name);
   for (const std::string& name : attention_cases(settings)) names.push_back(name);
   for (const Case& c : chosen(half_cases_for_hopper(Kind::kHopper, settings.tiny), settings)) names.push_back(c.name());
   return names;
@@ -238,6 +239,7 @@ std::vector<std::string> correctness_cases(const Settings& settings) {
 void run_correctness(const Gpu& gpu, const Settings& settings, Results& results) {
   if (settings.unproven) return check_cases(gpu, chosen(unproven_cases(settings.tiny), settings), results);
   check_cases(gpu, chosen(all_cases(settings.tiny), settings), results);
+  run_step(gpu, settings, results);
   run_attention(gpu, settings, results);
   check_cases(gpu, chosen(half_cases_for_hopper(Kind::kHopper, settings.tiny), settings), results);
 }
@@ -303,6 +305,7 @@ void run_repetition(const Gpu& gpu, const Settings& settings, Results& results) 
   }
   repeat_splits(gpu, "", cuda::HalfKernel::kSkinny, 3, times, results);
   if (is_hopper) repeat_splits(gpu, "hopper, ", cuda::HalfKernel::kHopper, 3, times, results);
+  run_step_repetition(gpu, times, results);
 }
 
 }  // namespace lowbit::gpu_verify

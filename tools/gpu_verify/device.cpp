@@ -2,7 +2,8 @@
 
 namespace lowbit::gpu_verify {
 
-Gpu::Gpu(const cuda::Library& library, int index) : library_(library), facts_(library.require_device(index)) {
+Gpu::Gpu(const cuda::Library& library, int index)
+    : library_(library), index_(index), facts_(library.require_device(index)) {
   cuda::Report report{};
   check(table().create_stream(&stream_, &report), report, "making a stream");
 }

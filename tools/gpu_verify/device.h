@@ -21,6 +21,7 @@ class Gpu {
   [[nodiscard]] const cuda::Library& library() const { return library_; }
   [[nodiscard]] const cuda::Table& table() const { return library_.table(); }
   [[nodiscard]] const cuda::Device& facts() const { return facts_; }
+  [[nodiscard]] int index() const { return index_; }
   [[nodiscard]] void* stream() const { return stream_; }
   [[nodiscard]] cuda::Launch launch(bool dependent = false) const { return {stream_, dependent ? 1 : 0}; }
   void wait() const;
@@ -29,6 +30,7 @@ class Gpu {
 
  private:
   const cuda::Library& library_;
+  int index_;
   cuda::Device facts_;
   void* stream_ = nullptr;
 };

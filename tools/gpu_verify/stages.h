@@ -26,18 +26,26 @@ void run_smoke(const Gpu& gpu, const Settings& settings, Results& results);
 void run_correctness(const Gpu& gpu, const Settings& settings, Results& results);
 /// Of it: keys and values rounded as defined, and attention to them against float64.
 void run_attention(const Gpu& gpu, const Settings& settings, Results& results);
+/// Of it: a decode step's kernels against float64, and the whole step.
+void run_step(const Gpu& gpu, const Settings& settings, Results& results);
 /// A product in splits, a thousand times over: one hash.
 void run_repetition(const Gpu& gpu, const Settings& settings, Results& results);
 /// Headline shapes first; ours and cuBLAS in turn.
 void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results);
 /// Of them: attention to a cache of codes, and keys rounded into one.
 void run_attention_speed(const Gpu& gpu, const Settings& settings, Results& results);
+/// Of them: a decode step by its recorded graph, and attention to caches of bfloat16.
+void run_step_speed(const Gpu& gpu, const Settings& settings, Results& results);
+/// Of the repetition: a recorded step, over and over.
+void run_step_repetition(const Gpu& gpu, int times, Results& results);
 /// Each main kernel once, for ncu.
 void run_profile(const Gpu& gpu, const Settings& settings, Results& results);
 
 /// Names of the cases that a stage would run.
 [[nodiscard]] std::vector<std::string> correctness_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> attention_cases(const Settings& settings);
+[[nodiscard]] std::vector<std::string> step_cases(const Settings& settings);
+[[nodiscard]] std::vector<std::string> step_speed_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> attention_speed_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> benchmark_cases(const Settings& settings);
 

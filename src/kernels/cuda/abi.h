@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/cuda/attention.h"
+#include "kernels/cuda/attention_call.h"
 #include "kernels/cuda/cached_attention.h"
 #include "kernels/cuda/expand.h"
 #include "kernels/cuda/expand_codes.h"

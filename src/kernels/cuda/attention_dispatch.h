@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "kernels/cuda/attention.h"
-#include "kernels/cuda/kv_round.h"
+#include "kernels/cuda/kv_round_eights.h"
 #include "kernels/cuda/report.h"
 
 // From a call to the kernels of attention and the sizes of their grids, and what a call must be; the same on a GPU and
@@ -18,7 +18,7 @@ struct AttentionGrid {
 /// Null, or what is wrong.
 inline const char* fault_of(const KvStore& store) {
   if (store.bits != 2 && store.bits != 4 && store.bits != 8) return "caches have 2, 4 or 8 bits";
-  if (store.channels < 1 || store.channels > DecodeAttention::kMostChannels) return "heads have 1 to 256 channels";
+  if (store.channels < 1 || store.channels > kMostHeadChannels) return "heads have 1 to 256 channels";
   if (store.channels * store.bits % 32 != 0) return "a token of a head does not fill whole words of 32 bits";
   if (store.group < 1) return "a scale belongs to no number";
   if (store.of_tokens != 0 && (store.capacity % store.group != 0 || store.rounded % store.group != 0)) {
@@ -30,15 +30,34 @@ inline const char* fault_of(const KvStore& store) {
 template <typename Launcher>
 bool dispatch_kv_round(const KvRoundCall& call, Launcher& launcher) {
   const int run = call.store.of_tokens != 0 ? call.store.group : 1;
+  if (rounds_by_eights(call)) {
+    return call.store.of_tokens == 0
+               ? launcher.template launch<KvRoundChannels>(AttentionGrid{{KvRoundChannels::blocks(call), 1, 1}, 0},
+                                                           call)
+               : launcher.template launch<KvRoundTokens>(AttentionGrid{{KvRoundTokens::blocks(call), 1, 1}, 0}, call);
+  }
   return launcher.template launch<KvRound>(
       AttentionGrid{{call.sequences * call.store.heads, call.tokens / run, 1}, KvRound::kSharedWords * 4}, call);
 }
 
+template <int kBits, int kHeads, typename Launcher>
+bool launch_attention(const AttentionCall& call, Launcher& launcher) {
+  using Kernel = DecodeAttention<kBits, kHeads>;
+  const auto units = static_cast<int>(attention_units(call.sequences, call.keys.heads, call.repeats));
+  const auto words = static_cast<std::size_t>(Kernel::shared_words(call.keys.channels));
+  return launcher.template launch<Kernel>(AttentionGrid{{units, call.splits, 1}, words * 4}, call);
+}
+
+/// The kernel is made for the wider codes of keys and values.
 template <typename Launcher>
 bool dispatch_attention(const AttentionCall& call, Launcher& launcher) {
-  const auto units = static_cast<int>(DecodeAttention::units(call.sequences, call.keys.heads, call.repeats));
-  return launcher.template launch<DecodeAttention>(
-      AttentionGrid{{units, call.splits, 1}, DecodeAttention::kSharedWords * 4}, call);
+  const int bits = call.keys.bits > call.values.bits ? call.keys.bits : call.values.bits;
+  const auto launch = [&]<int kHeads>() {
+    if (bits == 2) return launch_attention<2, kHeads>(call, launcher);
+    if (bits == 4) return launch_attention<4, kHeads>(call, launcher);
+    return launch_attention<8, kHeads>(call, launcher);
+  };
+  return attention_heads(call.repeats) == 1 ? launch.template operator()<1>() : launch.template operator()<4>();
 }
 
 /// `Launchers` makes a launcher of a `Launch` and a report.
@@ -67,6 +86,8 @@ struct CheckedAttention {
     if (fault == nullptr && (call->splits < 1 || (call->splits > 1 && call->partials == nullptr))) {
       fault = "a call has no splits, or no memory for their states";
     }
+    if (fault == nullptr && call->splits > kMostAttentionSplits) fault = "a call has more than 256 splits";
+    if (fault == nullptr && call->repeats < 1) fault = "a KV head has no query heads";
     if (fault != nullptr) return refuse_attention(report, fault);
     if (call->sequences == 0) return true;
     auto launcher = Launchers::make(*launch, report);

@@ -1,7 +1,8 @@
 #pragma once
 
+#include "kernels/cuda/attention_call.h"
+#include "kernels/cuda/attention_join.h"
 #include "kernels/cuda/eight.h"
-#include "kernels/cuda/exponential.h"
 #include "kernels/cuda/layout.h"
 
 // Attention of the newest token of each sequence to caches of bfloat16 numbers, at a position that is read from the
@@ -60,17 +61,10 @@ class CachedAttention {
   static constexpr int kWarps = 4;
   static constexpr int kThreads = kWarps * kLanes;
   static constexpr int kResidentBlocks = 2;
-  static constexpr int kMostChannels = 256;
   static constexpr int kMostSlots = kThreads;
-  static constexpr int kSharedWords = kHeads * (kThreads * 8 + 3 * kMostSlots) + 1;
-
-  LOWBIT_HOST_DEVICE static constexpr int head_groups(int repeats) { return (repeats + kHeads - 1) / kHeads; }
-  LOWBIT_HOST_DEVICE static constexpr std::int64_t units(int sequences, int kv_heads, int repeats) {
-    return std::int64_t{sequences} * kv_heads * head_groups(repeats);
-  }
-  LOWBIT_HOST_DEVICE static constexpr std::int64_t partial_floats(std::int64_t units, int parts, int channels) {
-    return parts == 1 ? 0 : units * parts * kHeads * (2 + channels);
-  }
+  static constexpr int kJoinAt = kHeads * kThreads * 8;
+  using Join = AttentionJoin<kHeads, kThreads, kMostSlots, kJoinAt>;
+  static constexpr int kSharedWords = kJoinAt + Join::kWords + 1;
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const CachedAttentionCall& call) {
@@ -87,14 +81,13 @@ class CachedAttention {
  private:
   // Tokens of a slot whose keys and values are on their way at once.
   static constexpr int kAhead = 4;
-  static constexpr int kLargestAt = kHeads * kThreads * 8;
-  static constexpr int kWeightsAt = kLargestAt + kHeads * kMostSlots;
-  static constexpr int kSharesAt = kWeightsAt + kHeads * kMostSlots;
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE CachedAttention(Thread& thread, const CachedAttentionCall& call, const AttentionParts& parts)
-      : parts_(parts), row_(thread.block(0) / head_groups(call.repeats)) {
-    head_ = thread.block(0) % head_groups(call.repeats) * kHeads;
+      : parts_(parts), row_(0) {
+    const int groups = (call.repeats + kHeads - 1) / kHeads;
+    row_ = thread.block(0) / groups;
+    head_ = thread.block(0) % groups * kHeads;
     while (lanes_ * 8 < call.channels) lanes_ *= 2;
     slots_ = kThreads / lanes_;
     slot_ = thread.index() / lanes_;
@@ -189,32 +182,24 @@ class CachedAttention {
     auto shared = thread.template shared<float>();
     LOWBIT_UNROLL
     for (int h = 0; h < kHeads; ++h) {
-      if (channel_ == 0) {
-        shared.store(kLargestAt + slot_ * kHeads + h, largest_[h]);
-        shared.store(kWeightsAt + slot_ * kHeads + h, weights_[h]);
-      }
+      if (channel_ == 0) Join::store(thread, slot_, h, largest_[h], weights_[h]);
       LOWBIT_UNROLL
       for (int i = 0; i < 8; ++i) {
         shared.store((slot_ * kHeads + h) * lanes_ * 8 + channel_ + i, sums_[h].x[i]);
       }
     }
-    share_weights(thread, slots_);
-    const auto value = [&](int slot, int h, int c) { return shared.load((slot * kHeads + h) * lanes_ * 8 + c); };
+    Join::share(thread, slots_);
     for (int e = thread.index(); e < kHeads * call.channels; e += kThreads) {
       const int h = e / call.channels;
       if (!has_head(call, h)) break;
       const int c = e % call.channels;
-      const Joined joined = join(thread, slots_, h, c, value);
+      const auto joined =
+          Join::join(thread, slots_, h, [&](int slot) { return shared.load((slot * kHeads + h) * lanes_ * 8 + c); });
       if (parts_.count == 1) {
         call.output[query_at(call, h) + c] = as_bfloat16(quotient(joined.sum, joined.weights));
-        continue;
+      } else {
+        Join::leave(partial(thread, call, thread.block(1), h), c, joined);
       }
-      float* state = partial(thread, call, thread.block(1), h);
-      if (c == 0) {
-        state[0] = joined.largest;
-        state[1] = joined.weights;
-      }
-      state[2 + c] = joined.sum;
     }
   }
 
@@ -227,76 +212,19 @@ class CachedAttention {
   // The block of a unit that comes last.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void join_parts(Thread& thread, const CachedAttentionCall& call) const {
-    auto flag = thread.template shared<std::uint32_t>();
-    thread.fence();
-    thread.sync();
-    if (thread.index() == 0) {
-      const std::uint32_t before = thread.atomic_add(call.arrivals + thread.block(0), 1U);
-      flag.store(kSharedWords - 1, before + 1 == static_cast<std::uint32_t>(parts_.count) ? 1U : 0U);
-    }
-    thread.sync();
-    if (flag.load(kSharedWords - 1) == 0) return;
-    thread.fence();
-    auto shared = thread.template shared<float>();
-    for (int e = thread.index(); e < kHeads * parts_.count; e += kThreads) {
-      const float* state = partial(thread, call, e / kHeads, e % kHeads);
-      const bool present = has_head(call, e % kHeads);
-      shared.store(kLargestAt + e, present ? thread.read_shared_by_blocks(state) : below_all());
-      shared.store(kWeightsAt + e, present ? thread.read_shared_by_blocks(state + 1) : 0.0F);
-    }
-    share_weights(thread, parts_.count);
-    const auto value = [&](int part, int h, int c) {
-      return thread.read_shared_by_blocks(partial(thread, call, part, h) + 2 + c);
-    };
+    if (!is_last_to_arrive(thread, call.arrivals + thread.block(0), parts_.count, kSharedWords - 1)) return;
+    Join::fetch(thread, parts_.count, [&](int part, int h) -> const float* {
+      return has_head(call, h) ? partial(thread, call, part, h) : nullptr;
+    });
     for (int e = thread.index(); e < kHeads * call.channels; e += kThreads) {
       const int h = e / call.channels;
       if (!has_head(call, h)) break;
-      const Joined joined = join(thread, parts_.count, h, e % call.channels, value);
+      const auto joined = Join::join(thread, parts_.count, h, [&](int part) {
+        return thread.read_shared_by_blocks(partial(thread, call, part, h) + 2 + e % call.channels);
+      });
       call.output[query_at(call, h) + e % call.channels] = as_bfloat16(quotient(joined.sum, joined.weights));
     }
     if (thread.index() == 0) call.arrivals[thread.block(0)] = 0;
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static float largest_of(Thread& thread, int count, int h) {
-    auto shared = thread.template shared<float>();
-    float largest = below_all();
-    for (int s = 0; s < count; ++s) {
-      const float other = shared.load(kLargestAt + s * kHeads + h);
-      largest = other > largest ? other : largest;
-    }
-    return largest;
-  }
-
-  // Of `count` states whose m lie in shared memory: what each counts for, exp(its m - the largest); none without
-  // tokens.
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static void share_weights(Thread& thread, int count) {
-    auto shared = thread.template shared<float>();
-    thread.sync();
-    for (int e = thread.index(); e < kHeads * count; e += kThreads) {
-      const float own = shared.load(kLargestAt + e);
-      const float share = own == below_all() ? 0.0F : exponential(own - largest_of(thread, count, e % kHeads));
-      shared.store(kSharesAt + e, share);
-    }
-    thread.sync();
-  }
-
-  struct Joined {
-    float largest;
-    float weights;
-    float sum;
-  };
-  template <typename Thread, typename Value>
-  LOWBIT_HOST_DEVICE static Joined join(Thread& thread, int count, int h, int channel, const Value& value) {
-    auto shared = thread.template shared<float>();
-    Joined joined = {largest_of(thread, count, h), 0.0F, 0.0F};
-    for (int s = 0; s < count; ++s) {
-      const float share = shared.load(kSharesAt + s * kHeads + h);
-      joined.weights = fused(shared.load(kWeightsAt + s * kHeads + h), share, joined.weights);
-      joined.sum = fused(value(s, h, channel), share, joined.sum);
-    }
-    return joined;
   }
 
   AttentionParts parts_;

@@ -117,7 +117,10 @@ class DeviceThread {
    public:
     __device__ T load(int index) const { return reinterpret_cast<const T*>(shared_words)[index]; }
     __device__ void store(int index, T value) { reinterpret_cast<T*>(shared_words)[index] = value; }
+    // Whatever other threads add to the same word.
+    __device__ void add(int index, T value) { atomicAdd(reinterpret_cast<T*>(shared_words) + index, value); }
     __device__ Word4 load16(int index) const { return *reinterpret_cast<const Word4*>(shared_words + index); }
+    __device__ void store16(int index, const Word4& words) { *reinterpret_cast<Word4*>(shared_words + index) = words; }
     // Copies 16 bytes while the thread goes on; zeros in place of what is not present, though `from` must be legal.
     __device__ void copy_async16(int index, const void* from, bool present) {
       const auto to = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared_words + index));

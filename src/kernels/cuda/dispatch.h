@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/cuda/expand.h"
+#include "kernels/cuda/integer_skinny.h"
 #include "kernels/cuda/quantize.h"
 #include "kernels/cuda/schedule.h"
 #include "kernels/cuda/table.h"
@@ -66,8 +67,15 @@ bool dispatch_expand(const ExpandCall& call, Launcher& launcher) {
   return launcher.template launch<Kernel>(grid, call);
 }
 
+/// Few tokens by the kernel for them where its links fit into shared memory: two blocks of a multiprocessor.
 template <int kPlanes, int kBits, typename Launcher>
 bool dispatch_integer(const IntegerProduct& call, Launcher& launcher) {
+  using Few = SkinnyInteger<kBits, kPlanes>;
+  constexpr std::size_t kMostBytes = std::size_t{96} << 10;
+  const std::size_t bytes = static_cast<std::size_t>(Few::shared_words(call.weight, call.tokens)) * sizeof(float);
+  if (call.tokens <= Few::kTokens && bytes <= kMostBytes) {
+    return launcher.template launch<Few>(GridSize{{tiles_of(call.weight), 1, 1}, bytes}, call);
+  }
   const auto launch = [&]<int kTokenTiles>() {
     using Kernel = Integer<kBits, kPlanes, kTokenTiles>;
     const GridSize grid = {{tiles_of(call.weight), blocks_for(call.tokens, Kernel::kTokens), 1},
@@ -79,8 +87,14 @@ bool dispatch_integer(const IntegerProduct& call, Launcher& launcher) {
 
 template <int kPlanes, typename Launcher>
 bool dispatch_quantize(const QuantizeCall& call, Launcher& launcher) {
-  using Kernel = Quantize<kPlanes>;
-  return launcher.template launch<Kernel>({{call.tokens, 1, 1}, Kernel::kSharedWords * sizeof(std::uint32_t)}, call);
+  const auto launch = [&]<int kTokenWarps>() {
+    using Kernel = Quantize<kPlanes, kTokenWarps>;
+    const GridSize grid = {{blocks_for(call.tokens, Kernel::kTokens), 1, 1},
+                           static_cast<std::size_t>(Kernel::shared_words(call.steps)) * sizeof(std::uint32_t)};
+    return launcher.template launch<Kernel>(grid, call);
+  };
+  const bool many_short = call.tokens >= 16 && call.steps <= 32;  // a warp keeps such a row in registers
+  return many_short ? launch.template operator()<1>() : launch.template operator()<8>();
 }
 
 template <typename Launcher>

@@ -44,6 +44,12 @@ class Integer {
     part.work(thread, call);
   }
 
+  LOWBIT_HOST_DEVICE static float scale(const Matrix& weight, std::int64_t at) {
+    if (weight.scale_kind == ScaleKind::kFloat32) return static_cast<const float*>(weight.scales)[at];
+    const std::uint16_t bits = static_cast<const std::uint16_t*>(weight.scales)[at];
+    return weight.scale_kind == ScaleKind::kFloat16 ? half_as_float(bits) : bfloat16_as_float(bits);
+  }
+
  private:
   static constexpr int kDepth = kBits == 8 || kTokenTiles > 1 ? 2 : 4;
 
@@ -222,12 +228,6 @@ class Integer {
       chain_[n] = fused(static_cast<float>(open_[n]), scale(weight, at), chain_[n]);
       open_[n] = 0;
     }
-  }
-
-  LOWBIT_HOST_DEVICE static float scale(const Matrix& weight, std::int64_t at) {
-    if (weight.scale_kind == ScaleKind::kFloat32) return static_cast<const float*>(weight.scales)[at];
-    const std::uint16_t bits = static_cast<const std::uint16_t*>(weight.scales)[at];
-    return weight.scale_kind == ScaleKind::kFloat16 ? half_as_float(bits) : bfloat16_as_float(bits);
   }
 
   template <typename Thread>

@@ -14,16 +14,67 @@ struct KvRoundCall {
   std::int32_t first;   ///< where the first of them goes; likewise
 };
 
-/// A block rounds one token of a head, or the tokens of one group: scales from the least and the largest number of each
-/// group, then codes. With bits b and the numbers' least and largest l and h: scale = (h - l) / (2^b - 1) behind l
-/// rounded to its kept form; symmetric: max(-l, h) / (2^(b-1) - 1). A code is the nearest, (x - l) / scale, ties to
-/// even.
+/// What a group's numbers are rounded with. With bits b and the numbers' least and largest l and h: scale = (h - l) /
+/// (2^b - 1) behind l rounded to its kept form; symmetric: max(-l, h) / (2^(b-1) - 1). A code is the nearest, (x - l) /
+/// scale, ties to even.
+struct KvRange {
+  float scale;
+  float minimum;
+  float reciprocal;
+
+  LOWBIT_HOST_DEVICE static KvRange of(const KvStore& store, float least, float largest) {
+    KvRange range = {0.0F, 0.0F, 0.0F};
+    float span = -least > largest ? -least : largest;
+    float steps = static_cast<float>((1 << (store.bits - 1)) - 1);
+    if (store.minima != nullptr) {
+      range.minimum = store.as_kept(least);
+      span = largest - range.minimum;
+      steps = static_cast<float>((1 << store.bits) - 1);
+    }
+    range.scale = store.as_kept(quotient(span > 0.0F ? span : 0.0F, steps));
+    range.reciprocal = quotient(1.0F, range.scale);
+    return range;
+  }
+  LOWBIT_HOST_DEVICE void keep(const KvStore& store, std::int64_t at) const {
+    if (store.minima != nullptr) store.keep(store.minima, at, minimum);
+    store.keep(store.scales, at, scale);
+  }
+
+  /// The quotient is rounded before it is rounded to a whole number, as on the CPU. A product with the reciprocal is
+  /// within 2^-13 of it below 512; so unless it is nearly as close to a half, it has the same nearest whole number,
+  /// which a sum with 1.5 * 2^23 leaves in the lowest bits.
+  LOWBIT_HOST_DEVICE std::uint32_t code(const KvStore& store, float x) const {
+    const int middle = store.minima != nullptr ? 0 : 1 << (store.bits - 1);
+    const int top = (1 << store.bits) - 1;
+    const float near = (x - minimum) * reciprocal;
+    const float shifted = near + kShift;
+    const float off = near - (shifted - kShift);
+    int code = static_cast<int>(bits_of_float(shifted)) - static_cast<int>(bits_of_float(kShift));
+    const bool sure = near < 511.0F && near > -511.0F && off < 0.5F - 0x1p-12F && off > -0.5F + 0x1p-12F;
+    if (!sure) code = exactly(x);
+    code += middle;
+    return static_cast<std::uint32_t>(code < 0 ? 0 : code > top ? top : code);
+  }
+
+ private:
+  static constexpr float kShift = 12582912.0F;
+
+  LOWBIT_HOST_DEVICE int exactly(float x) const {
+    float steps = scale > 0.0F ? quotient(x - minimum, scale) : 0.0F;
+    // A kept scale may be far too small for the numbers, or no number.
+    steps = steps < 512.0F ? (steps > -512.0F ? steps : -512.0F) : 512.0F;
+    return nearest_integer(steps);
+  }
+};
+
+/// A block rounds one token of a head, or the tokens of one group, whatever their sizes: scales from the least and the
+/// largest number of each group, then codes.
 class KvRound {
  public:
   static constexpr int kThreads = 128;
   static constexpr int kResidentBlocks = 1;
   static constexpr int kMostChannels = 256;
-  static constexpr int kSharedWords = 2 * kMostChannels;
+  static constexpr int kSharedWords = 3 * kMostChannels;
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const KvRoundCall& call) {
@@ -36,9 +87,11 @@ class KvRound {
     auto shared = thread.template shared<float>();
     for (int g = thread.index(); g * width < store.channels; g += kThreads) {
       const int end = (g + 1) * width < store.channels ? (g + 1) * width : store.channels;
-      const Range range = range_of(call, thread.block(0), token, run, g * width, end);
-      shared.store(2 * g, range.scale);
-      shared.store(2 * g + 1, range.minimum);
+      const KvRange range = range_of(call, thread.block(0), token, run, g * width, end);
+      range.keep(store, store.scale_at(thread.block(0), call.first + token, g * width));
+      shared.store(3 * g, range.scale);
+      shared.store(3 * g + 1, range.minimum);
+      shared.store(3 * g + 2, range.reciprocal);
     }
     thread.sync();
     for (int w = thread.index(); w < run * store.row_words(); w += kThreads) {
@@ -57,23 +110,18 @@ class KvRound {
     for (int i = 0; i < 32 / store.bits; ++i) {
       const int group = (channel + i) / width;
       const float x = input(call, row, token, channel + i);
-      word |= code_of(store, x, shared.load(2 * group), shared.load(2 * group + 1)) << (i * store.bits);
+      const KvRange range = {shared.load(3 * group), shared.load(3 * group + 1), shared.load(3 * group + 2)};
+      word |= range.code(store, x) << (i * store.bits);
     }
     store.words[store.word_at(row, call.first + token, channel)] = word;
   }
-
-  struct Range {
-    float scale;
-    float minimum;
-  };
 
   LOWBIT_HOST_DEVICE static float input(const KvRoundCall& call, std::int64_t row, int token, int channel) {
     return load_number(call.kind, call.input, (row * call.tokens + token) * call.store.channels + channel);
   }
 
-  LOWBIT_HOST_DEVICE static Range range_of(const KvRoundCall& call, std::int64_t row, int token, int run, int begin,
-                                           int end) {
-    const KvStore& store = call.store;
+  LOWBIT_HOST_DEVICE static KvRange range_of(const KvRoundCall& call, std::int64_t row, int token, int run, int begin,
+                                             int end) {
     float least = input(call, row, token, begin);
     float largest = least;
     for (int t = token; t < token + run; ++t) {
@@ -83,27 +131,7 @@ class KvRound {
         largest = x > largest ? x : largest;
       }
     }
-    const std::int64_t at = store.scale_at(row, call.first + token, begin);
-    Range range = {0.0F, 0.0F};
-    float span = -least > largest ? -least : largest;
-    float steps = static_cast<float>((1 << (store.bits - 1)) - 1);
-    if (store.minima != nullptr) {
-      range.minimum = store.keep(store.minima, at, least);
-      span = largest - range.minimum;
-      steps = static_cast<float>((1 << store.bits) - 1);
-    }
-    range.scale = store.keep(store.scales, at, quotient(span > 0.0F ? span : 0.0F, steps));
-    return range;
-  }
-
-  LOWBIT_HOST_DEVICE static std::uint32_t code_of(const KvStore& store, float x, float scale, float minimum) {
-    const int middle = store.minima != nullptr ? 0 : 1 << (store.bits - 1);
-    const int top = (1 << store.bits) - 1;
-    float steps = scale > 0.0F ? quotient(x - minimum, scale) : 0.0F;
-    // A kept scale may be far too small for the numbers, or no number.
-    steps = steps < 512.0F ? (steps > -512.0F ? steps : -512.0F) : 512.0F;
-    const int code = nearest_integer(steps) + middle;
-    return static_cast<std::uint32_t>(code < 0 ? 0 : code > top ? top : code);
+    return KvRange::of(call.store, least, largest);
   }
 };
 

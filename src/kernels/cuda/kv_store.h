@@ -40,15 +40,22 @@ struct KvStore {
     const std::uint16_t stored = static_cast<const std::uint16_t*>(base)[index];
     return scale_kind == ScaleKind::kFloat16 ? half_as_float(stored) : bfloat16_as_float(stored);
   }
-  /// Rounds a scale or minimum to how it is kept, and gives what is kept.
-  LOWBIT_HOST_DEVICE float keep(void* base, std::int64_t index, float value) const {
+  /// A scale or minimum rounded to how it is kept.
+  LOWBIT_HOST_DEVICE float as_kept(float value) const {
+    switch (scale_kind) {
+      case ScaleKind::kFloat16: return half_as_float(as_half(value));
+      case ScaleKind::kBFloat16: return bfloat16_as_float(as_bfloat16(value));
+      case ScaleKind::kFloat32: break;
+    }
+    return value;
+  }
+  LOWBIT_HOST_DEVICE void keep(void* base, std::int64_t index, float value) const {
     if (scale_kind == ScaleKind::kFloat32) {
       static_cast<float*>(base)[index] = value;
     } else {
       static_cast<std::uint16_t*>(base)[index] =
           scale_kind == ScaleKind::kFloat16 ? as_half(value) : as_bfloat16(value);
     }
-    return number(base, index);
   }
   LOWBIT_HOST_DEVICE float value(std::int64_t row, int token, int channel) const {
     if (token >= rounded) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/cuda/load_eight.h"
 #include "kernels/cuda/output.h"
 #include "kernels/cuda/runs.h"
 
@@ -23,91 +24,110 @@ struct QuantizeCall {
 };
 
 inline constexpr int kQuantizeThreads = 256;
-inline constexpr int kQuantizeWarps = kQuantizeThreads / kLanes;
 
-/// Two planes: an integer up to 32639 in magnitude is 256 high + low, both of which are bytes with a sign.
-template <int kPlanes>
+/// Two planes: an integer up to 32639 in magnitude is 256 high + low, both of which are bytes with a sign. So many
+/// warps take a token; no bit depends on how many. A thread takes eight places side by side at once, and keeps the
+/// first four of these in registers, so that they are read once.
+template <int kPlanes, int kTokenWarps>
 class Quantize {
  public:
   static constexpr int kThreads = kQuantizeThreads;
-  static constexpr int kResidentBlocks = 1;
-  static constexpr int kSharedWords = kQuantizeWarps;
+  static constexpr int kResidentBlocks = 2;
+  static constexpr int kTokenThreads = kTokenWarps * kLanes;
+  static constexpr int kTokens = kThreads / kTokenThreads;  ///< of a block
+
+  static constexpr int shared_words(int steps) { return kTokens * (kTokenWarps + kPlanes * steps); }
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const QuantizeCall& call) {
     thread.allow_next_grid();
     thread.wait_for_previous_grid();
-    const int token = thread.block(0);
-    const int warp = thread.index() / kLanes;
-    const int lane = thread.index() % kLanes;
-    const int runs = runs_of(call.groups, call.group_steps);
-    float scale = 0.0F;
-    if constexpr (kPlanes == 1) {
-      scale = scale_of(largest_of_token(thread, call, token));
-      if (thread.index() == 0) call.scales[token] = scale;
-    }
-    for (int r = warp; r < runs; r += kQuantizeWarps) {
-      const RunSteps steps(r, call.group_steps, call.steps);
-      if constexpr (kPlanes == 2) {
-        scale = scale_of(largest_of_run(thread, call, token, steps));
-        if (lane == 0) call.scales[std::int64_t{token} * runs + r] = scale;
-      }
-      const std::int32_t sum = store_run(thread, call, token, steps, scale);
-      if (lane == 0) call.sums[std::int64_t{token} * runs + r] = sum;
-    }
+    Quantize own(thread, call);
+    Eight kept[kKept] = {};
+    own.find_largest(thread, call, kept);
+    thread.sync();
+    own.store_integers(thread, call, kept);
+    thread.sync();
+    own.store_runs(thread, call);
   }
 
  private:
+  static constexpr int kKept = 4;
   static constexpr float kLargest = kPlanes == 1 ? 127.0F : 32639.0F;
   static constexpr std::uint32_t kInfinity = 0x7F800000U;
 
-  LOWBIT_HOST_DEVICE static float value_at(const QuantizeCall& call, int token, int place) {
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE Quantize(Thread& thread, const QuantizeCall& call)
+      : within_(thread.index() % kTokenThreads),
+        token_(thread.block(0) * kTokens + thread.index() / kTokenThreads),
+        present_(token_ < call.tokens),
+        warps_at_(thread.index() / kTokenThreads * (kTokenWarps + kPlanes * call.steps)),
+        sums_at_(warps_at_ + kTokenWarps),
+        steps_at_(sums_at_ + call.steps) {}
+
+  LOWBIT_HOST_DEVICE static int eights(const QuantizeCall& call) { return call.steps * (kStepColumns / 8); }
+
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE Eight load(Thread& thread, const QuantizeCall& call, int eight) const {
+    Eight result = {};
+    if (!present_ || eight >= eights(call)) return result;
+    const int place = eight * 8;
+    const std::int64_t at = token_ * call.stride + place;
+    const auto address = reinterpret_cast<std::uintptr_t>(address_of(call.kind, call.input, at));
+    if (call.sources == nullptr && place + 8 <= call.columns && address % 16 == 0) {
+      return load_eight(thread, call.kind, call.input, at);
+    }
+    LOWBIT_UNROLL
+    for (int i = 0; i < 8; ++i) result.x[i] = value_at(call, place + i);
+    return result;
+  }
+  LOWBIT_HOST_DEVICE float value_at(const QuantizeCall& call, int place) const {
     const int column = call.sources != nullptr ? call.sources[place] : place;
     if (column < 0 || column >= call.columns) return 0.0F;
-    return load_number(call.kind, call.input, token * call.stride + column);
+    return load_number(call.kind, call.input, token_ * call.stride + column);
+  }
+
+  // `use(number of an eight, its values)` for all that the thread takes; the first ones are kept, or were.
+  template <bool kLoads, typename Thread, typename Use>
+  LOWBIT_HOST_DEVICE void for_eights(Thread& thread, const QuantizeCall& call, Eight (&kept)[kKept],
+                                     const Use& use) const {
+    LOWBIT_UNROLL
+    for (int k = 0; k < kKept; ++k) {
+      if (k * kTokenThreads >= eights(call)) return;
+      if constexpr (kLoads) kept[k] = load(thread, call, within_ + k * kTokenThreads);
+      use(within_ + k * kTokenThreads, kept[k]);
+    }
+    for (int base = kKept * kTokenThreads; base < eights(call); base += kTokenThreads) {
+      use(within_ + base, load(thread, call, within_ + base));
+    }
   }
 
   // As bits without a sign they are ordered like magnitudes, and infinities and NaN are above all others.
   LOWBIT_HOST_DEVICE static std::uint32_t magnitude(float value) { return bits_of_float(value) & 0x7FFFFFFFU; }
+  LOWBIT_HOST_DEVICE static std::uint32_t larger(std::uint32_t a, std::uint32_t b) { return a > b ? a : b; }
 
+  // Of the token by warps, or of each step.
   template <typename Thread>
-  LOWBIT_HOST_DEVICE static std::uint32_t largest_of_warp(Thread& thread, std::uint32_t largest) {
-    LOWBIT_UNROLL
-    for (int mask = kLanes / 2; mask > 0; mask /= 2) {
-      const std::uint32_t other = thread.shuffle_xor(largest, mask);
-      largest = other > largest ? other : largest;
-    }
-    return largest;
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static std::uint32_t largest_of_token(Thread& thread, const QuantizeCall& call, int token) {
-    std::uint32_t largest = 0;
-    for (int c = thread.index(); c < call.columns; c += kQuantizeThreads) {
-      const std::uint32_t other = magnitude(load_number(call.kind, call.input, token * call.stride + c));
-      largest = other > largest ? other : largest;
-    }
+  LOWBIT_HOST_DEVICE void find_largest(Thread& thread, const QuantizeCall& call, Eight (&kept)[kKept]) const {
     auto shared = thread.template shared<std::uint32_t>();
-    largest = largest_of_warp(thread, largest);
-    if (thread.index() % kLanes == 0) shared.store(thread.index() / kLanes, largest);
-    thread.sync();
-    LOWBIT_UNROLL
-    for (int w = 0; w < kQuantizeWarps; ++w) {
-      const std::uint32_t other = shared.load(w);
-      largest = other > largest ? other : largest;
+    std::uint32_t of_warp = 0;
+    for_eights<true>(thread, call, kept, [&](int eight, const Eight& values) {
+      std::uint32_t largest = 0;
+      LOWBIT_UNROLL
+      for (int i = 0; i < 8; ++i) largest = larger(largest, magnitude(values.x[i]));
+      if constexpr (kPlanes == 1) {
+        of_warp = larger(of_warp, largest);
+      } else {
+        LOWBIT_UNROLL
+        for (int mask = 1; mask < 4; mask *= 2) largest = larger(largest, thread.shuffle_xor(largest, mask));
+        if (eight % 4 == 0 && eight < eights(call)) shared.store(steps_at_ + eight / 4, largest);
+      }
+    });
+    if constexpr (kPlanes == 1) {
+      LOWBIT_UNROLL
+      for (int mask = kLanes / 2; mask > 0; mask /= 2) of_warp = larger(of_warp, thread.shuffle_xor(of_warp, mask));
+      if (within_ % kLanes == 0) shared.store(warps_at_ + within_ / kLanes, of_warp);
     }
-    return largest;
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static std::uint32_t largest_of_run(Thread& thread, const QuantizeCall& call, int token,
-                                                         const RunSteps& steps) {
-    std::uint32_t largest = 0;
-    for (int s = steps.first; s < steps.first + steps.count; ++s) {
-      const std::uint32_t other = magnitude(value_at(call, token, s * kStepColumns + thread.index() % kLanes));
-      largest = other > largest ? other : largest;
-    }
-    return largest_of_warp(thread, largest);
   }
 
   LOWBIT_HOST_DEVICE static float scale_of(std::uint32_t largest) {
@@ -115,30 +135,96 @@ class Quantize {
     const float scale = quotient(float_from_bits(largest), kLargest);
     return scale > 0x1p-126F ? scale : 0x1p-126F;
   }
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE float scale_of_token(Thread& thread) const {
+    const auto shared = thread.template shared<std::uint32_t>();
+    std::uint32_t largest = 0;
+    LOWBIT_UNROLL
+    for (int w = 0; w < kTokenWarps; ++w) largest = larger(largest, shared.load(warps_at_ + w));
+    return scale_of(largest);
+  }
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE float scale_of_run(Thread& thread, const RunSteps& steps) const {
+    const auto shared = thread.template shared<std::uint32_t>();
+    std::uint32_t largest = 0;
+    for (int s = 0; s < steps.count; ++s) largest = larger(largest, shared.load(steps_at_ + steps.first + s));
+    return scale_of(largest);
+  }
+  LOWBIT_HOST_DEVICE static int run_of_step(const QuantizeCall& call, int step) {
+    return step / call.group_steps * runs_of_group(call.group_steps) + step % call.group_steps / kRunSteps;
+  }
 
   template <typename Thread>
-  LOWBIT_HOST_DEVICE static std::int32_t store_run(Thread& thread, const QuantizeCall& call, int token,
-                                                   const RunSteps& steps, float scale) {
-    const int lane = thread.index() % kLanes;
-    const std::int64_t width = std::int64_t{call.steps} * kStepColumns;
-    std::int32_t sum = 0;
-    for (int s = steps.first; s < steps.first + steps.count; ++s) {
-      const float x = value_at(call, token, s * kStepColumns + lane);
-      // A scale that is no number makes zeros, and a result that is none.
-      const std::int32_t q = scale == scale ? nearest_integer(quotient(x, scale)) : 0;
-      sum += q;
-      std::int8_t* to = call.bytes + token * width + s * kStepColumns + lane / 4 * 4 + byte_of_column(lane % 4);
-      const auto low = static_cast<std::int8_t>(q);
-      if constexpr (kPlanes == 2) {
-        *to = static_cast<std::int8_t>((q - low) / 256);
-        to += call.tokens * width;
-      }
-      *to = low;
+  LOWBIT_HOST_DEVICE void store_integers(Thread& thread, const QuantizeCall& call, Eight (&kept)[kKept]) const {
+    auto sums = thread.template shared<std::int32_t>();
+    float scale = 0.0F;
+    if constexpr (kPlanes == 1) {
+      scale = scale_of_token(thread);
+      if (within_ == 0 && present_) call.scales[token_] = scale;
     }
+    for_eights<false>(thread, call, kept, [&](int eight, const Eight& values) {
+      const int step = eight / 4;
+      const bool there = eight < eights(call);
+      if constexpr (kPlanes == 2) {
+        if (there) {
+          scale = scale_of_run(thread, RunSteps(run_of_step(call, step), call.group_steps, call.steps));
+        }
+      }
+      std::int32_t sum = store_eight_integers(call, eight, there && present_, values, scale);
+      LOWBIT_UNROLL
+      for (int mask = 1; mask < 4; mask *= 2) sum += thread.shuffle_xor(sum, mask);
+      if (eight % 4 == 0 && there) sums.store(sums_at_ + step, sum);
+    });
+  }
+
+  // Gives their sum.
+  LOWBIT_HOST_DEVICE std::int32_t store_eight_integers(const QuantizeCall& call, int eight, bool stores,
+                                                       const Eight& values, float scale) const {
+    std::int32_t sum = 0;
+    std::uint32_t low[2] = {};
+    std::uint32_t high[2] = {};
     LOWBIT_UNROLL
-    for (int mask = kLanes / 2; mask > 0; mask /= 2) sum += thread.shuffle_xor(sum, mask);
+    for (int i = 0; i < 8; ++i) {
+      // A scale that is no number makes zeros, and a result that is none.
+      const std::int32_t q = scale == scale ? nearest_integer(quotient(values.x[i], scale)) : 0;
+      const auto byte = static_cast<std::int8_t>(q);
+      sum += q;
+      low[i / 4] |= static_cast<std::uint32_t>(static_cast<std::uint8_t>(byte)) << (8 * byte_of_column(i % 4));
+      const auto rest = static_cast<std::uint8_t>((q - byte) / 256);
+      high[i / 4] |= static_cast<std::uint32_t>(rest) << (8 * byte_of_column(i % 4));
+    }
+    if (!stores) return sum;
+    const std::int64_t width = std::int64_t{call.steps} * kStepColumns;
+    std::int8_t* to = call.bytes + token_ * width + eight * 8;
+    if constexpr (kPlanes == 2) {
+      *reinterpret_cast<std::uint64_t*>(to) = high[0] | std::uint64_t{high[1]} << 32;
+      to += call.tokens * width;
+    }
+    *reinterpret_cast<std::uint64_t*>(to) = low[0] | std::uint64_t{low[1]} << 32;
     return sum;
   }
+
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void store_runs(Thread& thread, const QuantizeCall& call) const {
+    if (!present_) return;
+    const auto sums = thread.template shared<std::int32_t>();
+    const int runs = runs_of(call.groups, call.group_steps);
+    for (int r = within_; r < runs; r += kTokenThreads) {
+      const RunSteps steps(r, call.group_steps, call.steps);
+      std::int32_t sum = 0;
+      for (int s = 0; s < steps.count; ++s) sum += sums.load(sums_at_ + steps.first + s);
+      call.sums[std::int64_t{token_} * runs + r] = sum;
+      if constexpr (kPlanes == 2) call.scales[std::int64_t{token_} * runs + r] = scale_of_run(thread, steps);
+    }
+  }
+
+  int within_;  // the thread's number among the token's
+  int token_;
+  bool present_;
+  // In shared memory: the largest magnitude of each warp, sums of steps, and their largest magnitudes.
+  int warps_at_;
+  int sums_at_;
+  int steps_at_;
 };
 
 }  // namespace lowbit::kernels::cuda

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/cuda/arrival.h"
 #include "kernels/cuda/half_sums.h"
 
 // Products whose columns are dealt to several blocks. The last of them to come adds their sums in the order of splits,
@@ -67,17 +68,8 @@ LOWBIT_HOST_DEVICE inline void add_splits(Thread& thread, const HalfProduct& cal
 template <typename Thread>
 LOWBIT_HOST_DEVICE inline void finish_splits(Thread& thread, const HalfProduct& call, const BlockOutputs& block,
                                              int flag_at) {
-  auto flag = thread.template shared<std::uint32_t>();
   std::uint32_t* arrivals = call.arrivals + thread.block(2) * thread.blocks(0) + thread.block(0);
-  thread.fence();
-  thread.sync();
-  if (thread.index() == 0) {
-    const std::uint32_t before = thread.atomic_add(arrivals, 1U);
-    flag.store(flag_at, before + 1 == static_cast<std::uint32_t>(call.splits) ? 1U : 0U);
-  }
-  thread.sync();
-  if (flag.load(flag_at) == 0) return;
-  thread.fence();
+  if (!is_last_to_arrive(thread, arrivals, call.splits, flag_at)) return;
   add_splits(thread, call, block);
   if (thread.index() == 0) *arrivals = 0;
 }

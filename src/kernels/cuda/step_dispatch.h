@@ -10,26 +10,21 @@
 // and on the tests' model of one.
 namespace lowbit::kernels::cuda {
 
-/// Query heads that a block of attention takes: each alone, or four that share their keys and values.
-constexpr int attention_heads(int repeats) { return repeats == 1 ? 1 : 4; }
-
 /// The floats and the counters that attention needs besides.
 struct AttentionSpace {
   std::int64_t partials;
   std::int64_t arrivals;
   AttentionSpace(const CachedAttentionCall& call)
-      : arrivals(call.repeats == 1 ? CachedAttention<1>::units(call.sequences, call.kv_heads, 1)
-                                   : CachedAttention<4>::units(call.sequences, call.kv_heads, call.repeats)) {
-    const int parts = AttentionParts::most(call.capacity, call.window);
-    partials = call.repeats == 1 ? CachedAttention<1>::partial_floats(arrivals, parts, call.channels)
-                                 : CachedAttention<4>::partial_floats(arrivals, parts, call.channels);
+      : partials(0), arrivals(attention_units(call.sequences, call.kv_heads, call.repeats)) {
+    partials = attention_partial_floats(arrivals, call.repeats, AttentionParts::most(call.capacity, call.window),
+                                        call.channels);
   }
 };
 
 template <int kHeads, typename Launcher>
 bool dispatch_cached_attention(const CachedAttentionCall& call, Launcher& launcher) {
   using Kernel = CachedAttention<kHeads>;
-  const auto units = static_cast<int>(Kernel::units(call.sequences, call.kv_heads, call.repeats));
+  const auto units = static_cast<int>(attention_units(call.sequences, call.kv_heads, call.repeats));
   const GridSize grid = {{units, AttentionParts::most(call.capacity, call.window), 1}, Kernel::kSharedWords * 4};
   return launcher.template launch<Kernel>(grid, call);
 }
@@ -46,7 +41,7 @@ inline const char* fault_of(const RotateCall& call) {
   return nullptr;
 }
 inline const char* fault_of(const CachedAttentionCall& call) {
-  if (call.channels < 8 || call.channels % 8 != 0 || call.channels > CachedAttention<1>::kMostChannels) {
+  if (call.channels < 8 || call.channels % 8 != 0 || call.channels > kMostHeadChannels) {
     return "heads have 8 to 256 channels, by eights";
   }
   if (call.kv_heads < 1 || call.repeats < 1 || call.capacity < 1) return "a cache has no heads or no tokens";

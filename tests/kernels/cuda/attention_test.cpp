@@ -46,6 +46,17 @@ struct Ending : Guarded<T> {
   explicit Ending(std::size_t count) : Guarded<T>(count, Guarded<T>::Side::kEnd) {}
 };
 
+// Launches on the model of a GPU, whose threads and blocks take turns by the seed.
+struct Seeded {
+  std::uint64_t seed;
+  template <typename Kernel, typename Call>
+  bool launch(const AttentionGrid& size, const Call& call) const {
+    const testing::Grid grid = {{size.blocks[0], size.blocks[1], size.blocks[2]}, Kernel::kThreads, size.shared_bytes};
+    testing::launch(grid, seed, [&](EmulatedThread& thread) { Kernel::run(thread, call); });
+    return true;
+  }
+};
+
 // A cache whose memory ends where nobody may read, filled by the kernel.
 class Cache {
  public:
@@ -72,12 +83,21 @@ class Cache {
               0};
   }
 
-  void append(const std::vector<float>& numbers, std::uint64_t seed) {
+  // Numbers of 16 bits must be what these are; the kernels for any sizes take a copy that begins on 4 bytes.
+  void append(const std::vector<float>& numbers, std::uint64_t seed, NumberKind kind = NumberKind::kFloat32,
+              bool moved = false) {
+    std::vector<std::uint16_t> halves(numbers.size() + 2);
+    Ending<float> wide(numbers.size() + (moved ? 1 : 0));
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      wide.data()[i] = numbers[i];
+      halves[i] = kind == NumberKind::kFloat16 ? float_to_half(numbers[i]) : float_to_bfloat16(numbers[i]);
+    }
+    const void* input =
+        kind == NumberKind::kFloat32 ? static_cast<const void*>(wide.data()) : static_cast<const void*>(halves.data());
     const int tokens = static_cast<int>(numbers.size()) / (places_.rows() * places_.channels);
-    const KvRoundCall call = {store_, numbers.data(), NumberKind::kFloat32, places_.sequences, tokens, store_.rounded};
-    const int run = store_.of_tokens != 0 ? store_.group : 1;
-    testing::launch({{places_.rows(), tokens / run, 1}, KvRound::kThreads, KvRound::kSharedWords * 4}, seed,
-                    [&](EmulatedThread& thread) { KvRound::run(thread, call); });
+    const KvRoundCall call = {store_, input, kind, places_.sequences, tokens, store_.rounded};
+    Seeded launcher{seed};
+    dispatch_kv_round(call, launcher);
     store_.rounded += tokens;
   }
   [[nodiscard]] const KvStore& store() const { return store_; }
@@ -153,24 +173,43 @@ std::size_t count_of(const Places& places, int tokens) {
   return static_cast<std::size_t>(places.rows() * tokens * places.channels);
 }
 
+void expect_rounded(const Form& form, const Places& places, NumberKind kind, bool moved) {
+  constexpr int kTokens = 64;
+  Cache cache(form, places, {});
+  std::vector<float> numbers = normal_numbers(count_of(places, kTokens), "numbers");
+  std::fill_n(numbers.begin(), places.channels, 0.25F);  // a group of one number
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    // Some that lie between two codes.
+    if (i % 3 == 0) numbers[i] = std::nearbyint(numbers[i] * 2.0F) / 2.0F;
+    if (kind == NumberKind::kFloat16) numbers[i] = half_to_float(float_to_half(numbers[i]));
+    if (kind == NumberKind::kBFloat16) numbers[i] = bfloat16_to_float(float_to_bfloat16(numbers[i]));
+  }
+  cache.append(numbers, 3, kind, moved);
+  const std::vector<float> expected = all_rounded(numbers, form, places);
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const int at = static_cast<int>(i);
+    const int token = at / places.channels;
+    ASSERT_EQ(cache.store().value(token / kTokens, token % kTokens, at % places.channels), expected[i])
+        << form.bits << " bits, groups of " << form.group << ", number " << i;
+  }
+}
+
+// By the kernels for groups of eights, and by the one for all: what does not begin on 16 bytes.
 TEST(CudaKvRounding, EqualsItsDefinition) {
+  const ScaleKind wide = ScaleKind::kFloat32;
   for (const Form& form :
-       {Form{4, 32, false}, Form{2, 16, true}, Form{8, 64, false, true}, Form{4, 24, false, true, ScaleKind::kFloat32},
-        Form{4, 8, true, false, ScaleKind::kBFloat16}, Form{2, 40, false, true, ScaleKind::kBFloat16}}) {
-    for (const int channels : {64, 128}) {
-      const Places places{.channels = channels};
-      Cache cache(form, places, {});
-      std::vector<float> numbers = normal_numbers(count_of(places, 16), "numbers");
-      std::fill_n(numbers.begin(), channels, 0.25F);  // a group of one number
-      cache.append(numbers, 3);
-      const std::vector<float> expected = all_rounded(numbers, form, places);
-      for (std::size_t i = 0; i < numbers.size(); ++i) {
-        const int at = static_cast<int>(i);
-        const int row = at / channels / 16;
-        ASSERT_EQ(cache.store().value(row, at / channels % 16, at % channels), expected[i])
-            << form.bits << " bits, number " << i;
-      }
+       {Form{4, 32, false}, Form{2, 16, true}, Form{8, 64, false, true}, Form{4, 24, false, true, wide},
+        Form{4, 8, true, false, ScaleKind::kBFloat16}, Form{8, 32, true, true},
+        Form{2, 40, false, true, ScaleKind::kBFloat16}, Form{4, 64, true, false, wide}}) {
+    for (const int channels : {64, 80, 192}) {
+      if (!form.of_tokens && form.group == 64 && channels == 80) continue;
+      const Places places{.sequences = 1, .channels = channels, .capacity = 64};
+      expect_rounded(form, places, NumberKind::kFloat32, false);
     }
+    const Places places{.sequences = 1, .channels = 128, .capacity = 64};
+    expect_rounded(form, places, NumberKind::kFloat32, true);
+    expect_rounded(form, places, NumberKind::kFloat16, false);
+    expect_rounded(form, places, NumberKind::kBFloat16, false);
   }
 }
 
@@ -183,22 +222,34 @@ struct Question {
 
 std::vector<float> attend_by_kernel(const KvStore& keys, const KvStore& values, const std::vector<float>& queries,
                                     const Places& places, int length, const Question& question) {
-  std::vector<float> output(queries.size(), std::nanf(""));
-  const std::int64_t units = DecodeAttention::units(places.sequences, places.heads, question.repeats);
-  Ending<float> partials(static_cast<std::size_t>(DecodeAttention::partial_floats(units, question.splits)) + 1);
+  Ending<float> output(queries.size());
+  std::fill(output.span().begin(), output.span().end(), std::nanf(""));
+  const std::int64_t units = attention_units(places.sequences, places.heads, question.repeats);
+  Ending<float> partials(
+      static_cast<std::size_t>(attention_partial_floats(units, question.repeats, question.splits, places.channels)));
   std::fill(partials.span().begin(), partials.span().end(), std::nanf(""));
   std::vector<std::uint32_t> arrivals(static_cast<std::size_t>(units), 0);
   const AttentionCall call = {
       keys,           values, queries.data(), output.data(),   NumberKind::kFloat32, places.sequences, question.repeats,
       question.first, length, 0.125F,         question.splits, partials.data(),      arrivals.data()};
-  testing::launch(
-      {{static_cast<int>(units), question.splits, 1}, DecodeAttention::kThreads, DecodeAttention::kSharedWords * 4},
-      question.seed, [&](EmulatedThread& thread) { DecodeAttention::run(thread, call); });
+  Seeded launcher{question.seed};
+  dispatch_attention(call, launcher);
   EXPECT_EQ(arrivals, std::vector<std::uint32_t>(arrivals.size(), 0));
-  return output;
+  return {output.span().begin(), output.span().end()};
 }
 
-// softmax(scale q k) v in float64, on what the caches hold. A score is off by (channels + 2) roundings of its terms'
+// What code scale + minimum is the sum of, in magnitude: kernels multiply the two by queries and weights one by one.
+double magnitude_of(const KvStore& store, int row, int token, int channel) {
+  const float value = store.value(row, token, channel);
+  if (token >= store.rounded) return static_cast<double>(std::fabs(value));
+  const std::int64_t at = store.scale_at(row, token, channel);
+  const double minimum =
+      static_cast<double>(store.minima != nullptr ? store.number(store.minima, at)
+                                                  : std::ldexp(store.number(store.scales, at), store.bits - 1));
+  return std::fabs(static_cast<double>(value) - minimum) + std::fabs(minimum);
+}
+
+// softmax(scale q k) v in float64, on what the caches hold. A score is off by (channels + 4) roundings of its terms'
 // magnitudes, so that a weight is off by that power of e; each of n tokens may scale what came before by another
 // number, whose exponential is within two units of 2^-23. Both stand in the numerator and in the denominator.
 void expect_attention(const KvStore& keys, const KvStore& values, const std::vector<float>& queries,
@@ -216,11 +267,12 @@ void expect_attention(const KvStore& keys, const KvStore& values, const std::vec
         const double term = static_cast<double>(queries[static_cast<std::size_t>(query * channels + c)]) *
                             static_cast<double>(keys.value(row, t, c));
         score += term;
-        magnitude += std::fabs(term);
-        largest_value = std::max(largest_value, static_cast<double>(std::fabs(values.value(row, t, c))));
+        magnitude += std::fabs(static_cast<double>(queries[static_cast<std::size_t>(query * channels + c)])) *
+                     magnitude_of(keys, row, t, c);
+        largest_value = std::max(largest_value, magnitude_of(values, row, t, c));
       }
       scores.push_back(0.125 * score);
-      off = std::max(off, 0.125 * magnitude * (channels + 2) * 0x1p-24);
+      off = std::max(off, 0.125 * magnitude * (channels + 4) * 0x1p-24);
     }
     const double top = *std::max_element(scores.begin(), scores.end());
     const double tokens = length - question.first;
@@ -239,23 +291,60 @@ void expect_attention(const KvStore& keys, const KvStore& values, const std::vec
   }
 }
 
+void expect_answers(const Cache& keys, const Cache& values, const Places& places, int length,
+                    const std::vector<Question>& questions) {
+  for (const Question& question : questions) {
+    const auto queries =
+        normal_numbers(static_cast<std::size_t>(places.rows() * question.repeats * places.channels), "queries");
+    const auto found = attend_by_kernel(keys.store(), values.store(), queries, places, length, question);
+    expect_attention(keys.store(), values.store(), queries, found, places, length, question);
+    if (question.splits != 3) continue;
+    Question again = question;
+    again.seed += 10;
+    EXPECT_EQ(attend_by_kernel(keys.store(), values.store(), queries, places, length, again), found);
+  }
+}
+
+// Groups that no lane's channels and no warp's tokens divide, and tokens that are kept as they came.
 TEST(CudaDecodeAttention, EqualsFloat64WithinItsRoundings) {
   for (const auto& [repeats, channels] : {std::pair(1, 64), std::pair(3, 64), std::pair(5, 80), std::pair(2, 256)}) {
-    const Places places{.channels = channels};
+    const Places places{.sequences = channels == 80 ? 2 : 1, .channels = channels};
     const std::vector<float> recent = normal_numbers(count_of(places, 5), "recent");
     Cache keys({2, 16, true}, places, recent);
     Cache values({4, 16, false, true}, places, recent);
     keys.append(normal_numbers(count_of(places, 32), "keys"), 5);
     values.append(normal_numbers(count_of(places, 35), "values"), 6);  // the last of them are still kept for keys
-    const auto queries = normal_numbers(static_cast<std::size_t>(places.rows() * repeats * channels), "queries");
-    for (const Question& question :
-         {Question{repeats, 1}, Question{repeats, 3, 0, 2}, Question{repeats, 2, 30, 3}, Question{repeats, 9, 33, 4}}) {
-      const auto found = attend_by_kernel(keys.store(), values.store(), queries, places, 37, question);
-      expect_attention(keys.store(), values.store(), queries, found, places, 37, question);
-      Question again = question;
-      again.seed += 10;
-      EXPECT_EQ(attend_by_kernel(keys.store(), values.store(), queries, places, 37, again), found);
-    }
+    expect_answers(keys, values, places, 37,
+                   {{repeats, 1}, {repeats, 3, 0, 2}, {repeats, 2, 30, 3}, {repeats, 9, 33, 4}});
+  }
+}
+
+// Scales that go into queries (of tokens, by 32), into scores and into weights (of a token's channels, by 16 or all),
+// each with and without minima; rows of words that no load of 8 or 16 bytes fits, heads that no sixteen channels do.
+TEST(CudaDecodeAttention, FoldsScalesOfEveryForm) {
+  constexpr int kTokens = 160;
+  struct Both {
+    Form keys;
+    Form values;
+    int channels;
+    int repeats;
+  };
+  for (const Both& both :
+       {Both{{4, 32, true}, {4, 32, false}, 128, 4}, Both{{2, 64, true, true}, {8, 16, false, true}, 64, 2},
+        Both{{8, 32, false, false, ScaleKind::kBFloat16}, {2, 32, true, false, ScaleKind::kBFloat16}, 32, 1},
+        Both{{4, 80, false, true}, {4, 32, true, true, ScaleKind::kFloat32}, 80, 5},
+        Both{{4, 32, true, false, ScaleKind::kFloat32}, {4, 72, false}, 72, 1},
+        Both{{8, 16, false}, {8, 32, true, true}, 24, 4}, Both{{2, 256, false}, {2, 32, true}, 256, 4},
+        Both{{4, 24, false}, {4, 40, true}, 128, 1}}) {
+    const Places places{.sequences = 1, .heads = 1, .channels = both.channels, .capacity = 960};
+    const std::vector<float> recent = normal_numbers(count_of(places, 9), "recent");
+    Cache keys(both.keys, places, recent);
+    Cache values(both.values, places, recent);
+    keys.append(normal_numbers(count_of(places, kTokens / 64 * 64), "keys"), 5);
+    values.append(normal_numbers(count_of(places, 120), "values"), 6);
+    expect_answers(keys, values, places, 128 + 1, {{both.repeats, 1}});
+    values.append(normal_numbers(count_of(places, kTokens - 120), "more values"), 6);
+    expect_answers(keys, values, places, 128, {{both.repeats, 1}, {both.repeats, 3, 40, 2}});
   }
 }
 
@@ -298,6 +387,13 @@ TEST(CudaDecodeAttention, SaysWhatACallLacks) {
   EXPECT_EQ(fault([](AttentionCall& call) { call.values.heads = 3; }), "keys and values differ in heads or channels");
   EXPECT_EQ(fault([](AttentionCall& call) { call.first = 1; }), "no token is seen");
   EXPECT_EQ(fault([](AttentionCall& call) { call.splits = 2; }), "a call has no splits, or no memory for their states");
+  EXPECT_EQ(fault([](AttentionCall& call) { call.repeats = 0; }), "a KV head has no query heads");
+  float partials = 0;
+  EXPECT_EQ(fault([&](AttentionCall& call) {
+              call.splits = 257;
+              call.partials = &partials;
+            }),
+            "a call has more than 256 splits");
 }
 
 }  // namespace

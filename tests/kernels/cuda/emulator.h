@@ -129,6 +129,16 @@ class EmulatedThread {
     void store(int index, T value) {
       thread_.block_.shared.write(static_cast<std::size_t>(index), std::bit_cast<std::uint32_t>(value), thread_.now_);
     }
+    void add(int index, T value) {
+      const auto sum = [value](std::uint32_t before) {
+        return std::bit_cast<std::uint32_t>(static_cast<T>(std::bit_cast<T>(before) + value));
+      };
+      thread_.block_.shared.change(static_cast<std::size_t>(index), sum, thread_.now_);
+    }
+    void store16(int index, const Word4& words) {
+      if (index % 4 != 0) throw std::runtime_error("a store of 16 bytes to shared memory is not aligned");
+      for (int i = 0; i < 4; ++i) store(index + i, std::bit_cast<T>(words.x[i]));
+    }
     [[nodiscard]] Word4 load16(int index) const {
       if (index % 4 != 0) throw std::runtime_error("a load of 16 bytes from shared memory is not aligned");
       Word4 result;

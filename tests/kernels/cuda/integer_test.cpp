@@ -4,9 +4,10 @@
 
 #include "../kernel_cases.h"
 #include "emulator.h"
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/pack.h"
-#include "kernels/cuda/quantize.h"
 #include "on_device.h"
+#include "step_numbers.h"
 
 // The kernels' own sources on the model of a GPU, against the CPU's kernels, whose bits product_test.cpp holds to the
 // definition.
@@ -17,8 +18,6 @@ using kernels::testing::Guarded;
 using kernels::testing::make_input;
 using kernels::testing::make_weight;
 using kernels::testing::WeightCase;
-using testing::EmulatedThread;
-using testing::Grid;
 using testing::OnDevice;
 
 template <typename T>
@@ -28,7 +27,6 @@ struct Ending : Guarded<T> {
 
 template <int kBits, int kPlanes, int kTokenTiles>
 std::vector<float> run(const Packed& packed, std::vector<float> input, int tokens, std::uint64_t seed) {
-  using Kernel = Integer<kBits, kPlanes, kTokenTiles>;
   const OnDevice device(packed);
   const Matrix& matrix = device.matrix();
   const auto many = static_cast<std::size_t>(tokens);
@@ -44,18 +42,24 @@ std::vector<float> run(const Packed& packed, std::vector<float> input, int token
                                  tokens,       matrix.columns,       packed.sources_at(packed.bytes.data()),
                                  matrix.steps, matrix.groups,        matrix.group_steps,
                                  bytes.data(), scales.data(),        sums.data()};
-  testing::launch({{tokens, 1, 1}, kQuantizeThreads, Quantize<kPlanes>::kSharedWords * 4}, seed,
-                  [&](EmulatedThread& thread) { Quantize<kPlanes>::run(thread, quantize); });
+  testing::Seeded launcher{seed};
+  dispatch_quantize<kPlanes>(quantize, launcher);
   const IntegerProduct call = {matrix,        bytes.data(),
                                scales.data(), sums.data(),
                                tokens,        {y.data(), matrix.rows, NumberKind::kFloat32, nullptr, nullptr, 0}};
-  const Grid grid = {{tiles_of(matrix), (tokens + Kernel::kTokens - 1) / Kernel::kTokens, 1},
-                     kIntegerThreads,
-                     static_cast<std::size_t>(Kernel::shared_words(matrix.group_steps)) * 4};
-  testing::launch(grid, seed, [&](EmulatedThread& thread) { Kernel::run(thread, call); });
+  if constexpr (kTokenTiles == 0) {
+    using Kernel = SkinnyInteger<kBits, kPlanes>;
+    const auto words = static_cast<std::size_t>(Kernel::shared_words(matrix, tokens));
+    launcher.launch<Kernel>(GridSize{{tiles_of(matrix), blocks_for(tokens, Kernel::kTokens), 1}, words * 4}, call);
+  } else {
+    using Kernel = Integer<kBits, kPlanes, kTokenTiles>;
+    const auto words = static_cast<std::size_t>(Kernel::shared_words(matrix.group_steps));
+    launcher.launch<Kernel>(GridSize{{tiles_of(matrix), blocks_for(tokens, Kernel::kTokens), 1}, words * 4}, call);
+  }
   return {y.span().begin(), y.span().end()};
 }
 
+// By the kernel for few tokens where there are no token tiles.
 template <int kBits, int kPlanes, int kTokenTiles>
 void expect_weight(const UnpackedWeight& canonical, const std::vector<float>& input, int tokens, const WeightCase& c) {
   const PackedWeight weight = PackedWeight::pack(canonical.view());
@@ -75,9 +79,12 @@ void expect_shapes() {
   for (const std::int64_t columns : {1, 31, 64, 129, 576, 1200}) {
     for (const std::int64_t group : {32, 48, 64, 96, 128, 512, 4096}) {
       expect_bits<kBits, kPlanes>({17, columns, group, kBits}, 3);
+      if (columns % 2 == 1 || columns == 1200) expect_bits<kBits, kPlanes, 0>({17, columns, group, kBits}, 3);
     }
   }
   expect_bits<kBits, kPlanes>({33, 576, 64, kBits, Decoding::kWholeZero, true, ScaleStorage::kFloat32}, 9);
+  expect_bits<kBits, kPlanes, 0>({33, 2080, 64, kBits, Decoding::kWholeZero, true, ScaleStorage::kFloat32}, 1);
+  expect_bits<kBits, kPlanes, 0>({20, 2500, 512, kBits, Decoding::kWholeZero, true}, 11);
   expect_bits<kBits, kPlanes, 4>({33, 1100, 4096, kBits, Decoding::kWholeZero, false, ScaleStorage::kBFloat16}, 35);
   expect_bits<kBits, kPlanes, 2>({33, 1100, 64, kBits}, 11);
 }
@@ -102,6 +109,15 @@ TEST(CudaIntegerProduct, GathersColumnsOfMovedGroups) {
   for (std::int64_t i = 0; i < c.columns; ++i) weight.group_index.push_back(static_cast<std::int32_t>(i % 3));
   expect_weight<4, 1, 1>(weight, make_input(3, c.columns), 3, c);
   expect_weight<4, 2, 1>(weight, make_input(3, c.columns), 3, c);
+  expect_weight<4, 2, 0>(weight, make_input(3, c.columns), 3, c);
+}
+
+// Rows that no thread keeps whole in registers, and rows so short that a block takes eight of them.
+TEST(CudaIntegerProduct, RoundsLongAndManyRows) {
+  expect_bits<4, 1, 0>({3, 9000, 128, 4}, 2);
+  expect_bits<4, 2, 0>({3, 8424, 96, 4}, 1);
+  expect_bits<4, 1, 4>({3, 520, 64, 4}, 19);
+  expect_bits<4, 2, 4>({3, 1000, 96, 4}, 17);
 }
 
 TEST(CudaIntegerProduct, RoundsEdgesAsTheCpuDoes) {

@@ -28,8 +28,9 @@ class SharedMemory {
   std::uint32_t read(std::size_t word, const Moment& now) {
     State& state = touch(word, "reads");
     if (!state.written) fail(word, now, "reads what nobody wrote");
-    if (unordered(state.writer, now))
-      fail(word, now, "reads without a barrier what another wrote, thread", state.writer);
+    for (const Moment& other : {state.writer, state.adder}) {
+      if (unordered(other, now)) fail(word, now, "reads without a barrier what another wrote, thread", other);
+    }
     if (!unordered(state.readers[0], now)) {
       state.readers[0] = now;
     } else if (!unordered(state.readers[1], now) || state.readers[1].thread == now.thread) {
@@ -40,12 +41,29 @@ class SharedMemory {
 
   void write(std::size_t word, std::uint32_t value, const Moment& now) {
     State& state = touch(word, "writes");
-    for (const Moment& other : {state.writer, state.readers[0], state.readers[1]}) {
+    for (const Moment& other : {state.writer, state.adder, state.readers[0], state.readers[1]}) {
       if (unordered(other, now)) fail(word, now, "writes without a barrier what another touched, thread", other);
     }
     state.written = true;
     state.writer = now;
+    state.adder = Moment{};
+    state.changed = false;
     words_[word] = value;
+  }
+
+  /// By one instruction that no other thread's comes between: many may do it without a barrier, but neither read nor
+  /// write meanwhile. Of those that did it remembers two.
+  template <typename Function>
+  void change(std::size_t word, const Function& function, const Moment& now) {
+    State& state = touch(word, "adds to");
+    if (!state.written) fail(word, now, "adds to what nobody wrote");
+    for (const Moment& other : {state.changed ? Moment{} : state.writer, state.readers[0], state.readers[1]}) {
+      if (unordered(other, now)) fail(word, now, "adds without a barrier to what another touched, thread", other);
+    }
+    state.adder = state.changed ? state.writer : Moment{};
+    state.changed = true;
+    state.writer = now;
+    words_[word] = function(words_[word]);
   }
 
   void begin_copy(std::size_t word, const Moment& now) {
@@ -76,7 +94,9 @@ class SharedMemory {
   struct State {
     bool written = false;
     bool in_flight = false;
+    bool changed = false;  ///< by `change`, since it was written
     Moment writer;
+    Moment adder;  ///< of others than the writer
     Moment readers[2];
   };
 

@@ -1,0 +1,283 @@
+#include "step_kernels.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cuda/step_dispatch.h"
+#include "random_weights.h"
+
+// Norm, rotation, gate and attention of a decode step against float64. The bounds are derived in
+// tests/kernels/cuda/step_test.cpp and cached_attention_test.cpp; a GPU's exponential has twice their roundings.
+namespace lowbit::gpu_verify {
+
+namespace {
+
+using Numbers = std::vector<std::uint16_t>;
+
+constexpr double kRounding = 0x1p-8;  // what is rounded to bfloat16 once is off by at most this share of itself
+
+Numbers random_numbers(std::int64_t count, std::uint64_t seed) { return to_16_bits(make_input(count, seed), true); }
+double wide(std::uint16_t number) { return static_cast<double>(bfloat16_to_float(number)); }
+
+/// The worst error in units of its bound; infinite when a number is none.
+class Worst {
+ public:
+  void add(std::uint16_t found, double expected, double bound) {
+    const double error = std::fabs(wide(found) - expected) / bound;
+    if (!(error <= worst_)) worst_ = std::isnan(error) ? HUGE_VAL : error;
+  }
+  void write(const std::string& name, bool same, Results& results) const {
+    Record record;
+    record.text("case", name).number("error_of_bound", worst_).flag("same_bits_again", same);
+    results.write_check(record, worst_ <= 1.0 && same);
+  }
+
+ private:
+  double worst_ = 0;
+};
+
+/// Runs a kernel twice, by ordinary and by dependent launches, into output that holds no numbers before.
+template <typename Call>
+struct TwoRuns {
+  Numbers first;
+  Numbers again;
+  TwoRuns(const Gpu& gpu, const Buffer<std::uint16_t>& output, const Numbers& before, const Call& call) {
+    for (Numbers* found : {&first, &again}) {
+      cuda::Report report{};
+      const Buffer<std::uint16_t> fresh(gpu, before);
+      Gpu::check(gpu.table().copy_within(output.data(), fresh.data(), before.size() * 2, gpu.stream(), &report), report,
+                 "filling memory");
+      const cuda::Launch launch = gpu.launch(found == &again);
+      Gpu::check(call(launch, report), report, "a kernel of a step");
+      gpu.wait();
+      *found = output.read();
+    }
+  }
+  [[nodiscard]] bool same() const { return first == again; }
+};
+
+Numbers nothing(std::size_t count) { return Numbers(count, 0xFFFF); }
+
+void check_norm(const Gpu& gpu, int rows, int width, const std::string& name, Results& results) {
+  const Numbers input = random_numbers(std::int64_t{rows} * width, 1);
+  const Numbers weight = random_numbers(width, 2);
+  const Buffer<std::uint16_t> x(gpu, input);
+  const Buffer<std::uint16_t> w(gpu, weight);
+  const Buffer<std::uint16_t> y(gpu, input.size());
+  const Buffer<std::int32_t> counter(gpu, std::vector<std::int32_t>{6});
+  const cuda::NormCall call = {x.data(), w.data(), y.data(), rows, width, 1e-5F, counter.data()};
+  const TwoRuns runs(gpu, y, nothing(input.size()), [&](const cuda::Launch& launch, cuda::Report& report) {
+    return gpu.table().norm_rows(&call, &launch, &report);
+  });
+  const auto columns = static_cast<std::size_t>(width);
+  Worst worst;
+  for (std::size_t row = 0; row < input.size(); row += columns) {
+    double squares = 0;
+    for (std::size_t i = 0; i < columns; ++i) squares += std::pow(wide(input[row + i]), 2);
+    const double scale = 1 / std::sqrt(squares / width + static_cast<double>(1e-5F));
+    for (std::size_t i = 0; i < columns; ++i) {
+      const double expected = wide(input[row + i]) * scale * wide(weight[i]);
+      worst.add(runs.first[row + i], expected, std::fabs(expected) * (kRounding + 32 * 0x1p-24) + 1e-37);
+    }
+  }
+  worst.write(name, runs.same() && counter.read()[0] == 8, results);
+}
+
+void check_gate(const Gpu& gpu, int count, const std::string& name, Results& results) {
+  Numbers gate = random_numbers(count, 3);
+  gate[0] = float_to_bfloat16(-120.0F);  // whose exponential float32 does not hold
+  const Numbers up = random_numbers(count, 4);
+  const Buffer<std::uint16_t> a(gpu, gate);
+  const Buffer<std::uint16_t> b(gpu, up);
+  const Buffer<std::uint16_t> y(gpu, gate.size());
+  const cuda::GateCall call = {a.data(), b.data(), y.data(), count};
+  const TwoRuns runs(gpu, y, nothing(gate.size()), [&](const cuda::Launch& launch, cuda::Report& report) {
+    return gpu.table().gate_rows(&call, &launch, &report);
+  });
+  Worst worst;
+  for (std::size_t i = 0; i < gate.size(); ++i) {
+    const double expected = wide(gate[i]) / (1 + std::exp(-wide(gate[i]))) * wide(up[i]);
+    worst.add(runs.first[i], expected, std::fabs(expected) * (kRounding + 0x1p-19) + 1e-37);
+  }
+  worst.write(name, runs.same(), results);
+}
+
+struct Turn {
+  int sequences;
+  int heads;
+  int kv_heads;
+  int channels;
+  int capacity;
+  int position;
+};
+
+// Of every head: its two halves turned into each other by the position's cosines and sines.
+void add_turned(const Turn& c, const Numbers& from, std::size_t first, const std::vector<float>& cos,
+                const std::vector<float>& sin, const Numbers& found, std::size_t at, Worst& worst) {
+  const auto width = static_cast<std::size_t>(c.channels);
+  const std::size_t place = static_cast<std::size_t>(c.position) * width;
+  for (std::size_t i = 0; i < width; ++i) {
+    const bool upper = i >= width / 2;
+    const double other = wide(from[first + (upper ? i - width / 2 : i + width / 2)]) * (upper ? 1 : -1);
+    const double a = wide(from[first + i]) * static_cast<double>(cos[place + i]);
+    const double b = other * static_cast<double>(sin[place + i]);
+    worst.add(found[at + i], a + b, std::fabs(a + b) * kRounding + (std::fabs(a) + std::fabs(b)) * 0x1p-22 + 1e-37);
+  }
+}
+
+void check_rotation(const Gpu& gpu, const Turn& c, const std::string& name, Results& results) {
+  const auto width = static_cast<std::size_t>(c.channels);
+  const auto kv_rows = static_cast<std::size_t>(c.sequences * c.kv_heads);
+  const Numbers queries = random_numbers(std::int64_t{c.sequences} * c.heads * c.channels, 5);
+  const Numbers keys = random_numbers(static_cast<std::int64_t>(kv_rows * width), 6);
+  const Numbers values = random_numbers(static_cast<std::int64_t>(kv_rows * width), 7);
+  const std::vector<float> cos = make_input(std::int64_t{c.capacity} * c.channels, 8);
+  const std::vector<float> sin = make_input(std::int64_t{c.capacity} * c.channels, 9);
+  const Buffer<std::uint16_t> q(gpu, queries);
+  const Buffer<std::uint16_t> k(gpu, keys);
+  const Buffer<std::uint16_t> v(gpu, values);
+  const Numbers empty = nothing(kv_rows * static_cast<std::size_t>(c.capacity) * width);
+  const Buffer<std::uint16_t> key_cache(gpu, empty);
+  const Buffer<std::uint16_t> value_cache(gpu, empty);
+  const Buffer<float> cosines(gpu, cos);
+  const Buffer<float> sines(gpu, sin);
+  const Buffer<std::int32_t> position(gpu, std::vector<std::int32_t>{c.position});
+  const cuda::RotateCall call = {q.data(),       k.data(),     v.data(),        key_cache.data(), value_cache.data(),
+                                 cosines.data(), sines.data(), position.data(), c.sequences,      c.heads,
+                                 c.kv_heads,     c.channels,   c.capacity};
+  const TwoRuns runs(gpu, q, queries, [&](const cuda::Launch& launch, cuda::Report& report) {
+    return gpu.table().rotate_append(&call, &launch, &report);
+  });
+  const Numbers found_keys = key_cache.read();
+  const Numbers found_values = value_cache.read();
+  Worst worst;
+  for (std::size_t at = 0; at < queries.size(); at += width) {
+    add_turned(c, queries, at, cos, sin, runs.first, at, worst);
+  }
+  Numbers expected_values = empty;
+  std::size_t written = 0;
+  for (std::size_t row = 0; row < kv_rows; ++row) {
+    const std::size_t at = (row * static_cast<std::size_t>(c.capacity) + static_cast<std::size_t>(c.position)) * width;
+    add_turned(c, keys, row * width, cos, sin, found_keys, at, worst);
+    std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(row * width), width,
+                expected_values.begin() + static_cast<std::ptrdiff_t>(at));
+    written += width;
+  }
+  const auto left = static_cast<std::size_t>(std::ranges::count(found_keys, 0xFFFF));
+  const bool rest_kept = left == found_keys.size() - written && found_values == expected_values;
+  worst.write(name, runs.same() && rest_kept, results);
+}
+
+struct Attend {
+  int sequences;
+  int kv_heads;
+  int repeats;
+  int channels;
+  int position;
+  int window = 0;
+
+  [[nodiscard]] int rows() const { return sequences * kv_heads; }
+  [[nodiscard]] int first() const { return window > 0 ? std::max(0, position + 1 - window) : 0; }
+  [[nodiscard]] std::string name() const {
+    return fmt::format("step attention {}x{}x{} of {} token {}{}", sequences, kv_heads, repeats, channels, position,
+                       window > 0 ? fmt::format(" window {}", window) : "");
+  }
+};
+
+void add_attended(const Attend& c, int capacity, const Numbers& queries, const Numbers& keys, const Numbers& values,
+                  const Numbers& found, std::size_t query, Worst& worst) {
+  const auto width = static_cast<std::size_t>(c.channels);
+  const std::size_t row = query / static_cast<std::size_t>(c.repeats) * static_cast<std::size_t>(capacity);
+  std::vector<double> weights;
+  double off = 0;
+  double largest = 0;
+  for (int t = c.first(); t <= c.position; ++t) {
+    const std::size_t at = (row + static_cast<std::size_t>(t)) * width;
+    double score = 0;
+    double magnitude = 0;
+    for (std::size_t i = 0; i < width; ++i) {
+      const double term = wide(queries[query * width + i]) * wide(keys[at + i]);
+      score += term;
+      magnitude += std::fabs(term);
+      largest = std::max(largest, std::fabs(wide(values[at + i])));
+    }
+    weights.push_back(0.125 * score);
+    off = std::max(off, 0.125 * magnitude * (c.channels + 2) * 0x1p-24);
+  }
+  const double top = *std::ranges::max_element(weights);
+  double total = 0;
+  for (double& weight : weights) total += weight = std::exp(weight - top);
+  const double bound = (2 * std::expm1(2 * off) + (static_cast<double>(weights.size()) + 8) * 0x1p-19) * largest;
+  for (std::size_t i = 0; i < width; ++i) {
+    double sum = 0;
+    for (std::size_t t = 0; t < weights.size(); ++t) {
+      sum += weights[t] * wide(values[(row + static_cast<std::size_t>(c.first()) + t) * width + i]);
+    }
+    worst.add(found[query * width + i], sum / total, bound + std::fabs(sum / total) * kRounding);
+  }
+}
+
+void check_attention(const Gpu& gpu, const Attend& c, const std::string& name, Results& results) {
+  const int capacity = c.position + 7;
+  const Numbers queries = random_numbers(std::int64_t{c.rows()} * c.repeats * c.channels, 10);
+  const Numbers keys = random_numbers(std::int64_t{c.rows()} * capacity * c.channels, 11);
+  const Numbers values = random_numbers(std::int64_t{c.rows()} * capacity * c.channels, 12);
+  const Buffer<std::uint16_t> q(gpu, queries);
+  const Buffer<std::uint16_t> k(gpu, keys);
+  const Buffer<std::uint16_t> v(gpu, values);
+  const Buffer<std::uint16_t> y(gpu, queries.size());
+  const Buffer<std::int32_t> position(gpu, std::vector<std::int32_t>{c.position});
+  cuda::CachedAttentionCall call = {q.data(),  k.data(),   v.data(), y.data(), position.data(), c.sequences, c.kv_heads,
+                                    c.repeats, c.channels, capacity, c.window, 0.125F,          nullptr,     nullptr};
+  const cuda::AttentionSpace space(call);
+  const Buffer<float> partials(gpu, static_cast<std::size_t>(space.partials));
+  const Buffer<std::uint32_t> arrivals(gpu, std::vector<std::uint32_t>(static_cast<std::size_t>(space.arrivals), 0));
+  call.partials = partials.data();
+  call.arrivals = arrivals.data();
+  const TwoRuns runs(gpu, y, nothing(queries.size()), [&](const cuda::Launch& launch, cuda::Report& report) {
+    return gpu.table().attend_cached(&call, &launch, &report);
+  });
+  Worst worst;
+  for (std::size_t query = 0; query < queries.size() / static_cast<std::size_t>(c.channels); ++query) {
+    add_attended(c, capacity, queries, keys, values, runs.first, query, worst);
+  }
+  worst.write(name, runs.same(), results);
+}
+
+}  // namespace
+
+std::vector<StepKernelCase> step_kernel_cases(bool tiny) {
+  std::vector<StepKernelCase> cases;
+  for (const int width : tiny ? std::vector{72} : std::vector{64, 576, 4096, 4104}) {
+    cases.push_back(
+        {fmt::format("step norm 3x{}", width),
+         [=](const Gpu& gpu, const std::string& name, Results& results) { check_norm(gpu, 3, width, name, results); }});
+  }
+  for (const int count : tiny ? std::vector{1100} : std::vector{1100, 3 * 11008}) {
+    cases.push_back(
+        {fmt::format("step gate {}", count),
+         [=](const Gpu& gpu, const std::string& name, Results& results) { check_gate(gpu, count, name, results); }});
+  }
+  for (const int channels : tiny ? std::vector{10} : std::vector{10, 64, 128, 256}) {
+    cases.push_back(
+        {fmt::format("step rotation of {}", channels), [=](const Gpu& gpu, const std::string& name, Results& results) {
+           check_rotation(gpu, {2, 6, 2, channels, 9, 4}, name, results);
+         }});
+  }
+  std::vector<Attend> attentions = {{1, 2, 3, 80, 100}, {1, 1, 1, 64, 70, 20}};
+  if (!tiny) {
+    attentions.insert(
+        attentions.end(),
+        {{2, 8, 4, 128, 4095}, {1, 32, 1, 128, 511}, {1, 1, 8, 256, 5000}, {3, 2, 4, 64, 300, 130}, {1, 1, 1, 8, 0}});
+  }
+  for (const Attend& c : attentions) {
+    cases.push_back({c.name(), [=](const Gpu& gpu, const std::string& name, Results& results) {
+                       check_attention(gpu, c, name, results);
+                     }});
+  }
+  return cases;
+}
+
+}  // namespace lowbit::gpu_verify
