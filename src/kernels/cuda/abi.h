@@ -19,7 +19,7 @@
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 6;
+inline constexpr std::uint32_t kInterface = 7;
 
 struct Device {
   char name[256];
