@@ -17,5 +17,9 @@ add_dependencies(lowbit_counting_cuda lowbit_emulated_cuda)
 add_dependencies(lowbit_other_device_test lowbit_emulated_cuda lowbit_counting_cuda)
 target_compile_definitions(lowbit_other_device_test PRIVATE LOWBIT_EMULATED_CUDA="$<TARGET_FILE:lowbit_emulated_cuda>"
   LOWBIT_COUNTING_CUDA="$<TARGET_FILE:lowbit_counting_cuda>")
-add_test(NAME lowbit_other_device_test COMMAND lowbit_other_device_test)
+# Whole models on the tests' model of a GPU, thread by thread, take a minute of a processor.
+set(whole_models "Step*:DecodeBench*:*.RunsAWholeModel:*.IsTimedBesideLibTorch:*.KeepsTheBitsOfIntegersWhereALibraryMultiplies")
+add_test(NAME lowbit_other_device_test COMMAND lowbit_other_device_test "--gtest_filter=-${whole_models}")
 set_tests_properties(lowbit_other_device_test PROPERTIES LABELS unit)
+add_test(NAME lowbit_other_device_ci_test COMMAND lowbit_other_device_test "--gtest_filter=${whole_models}")
+set_tests_properties(lowbit_other_device_ci_test PROPERTIES LABELS ci)
