@@ -45,8 +45,7 @@ void ExpandedProduct::expand(const Slice& slice, at::Tensor& numbers) const {
   const cuda::ExpandCall call = {part_of(slice), sources_, static_cast<std::uint16_t*>(numbers.mutable_data_ptr()),
                                  numbers.stride(0)};
   const auto function = call.weight.table != nullptr ? table_.expand_table : table_.expand;
-  cuda::Report report{};
-  cuda::Library::check(function(cuda::NumberKind::kBFloat16, &call, &launch_, &report), report, "decoding a weight");
+  cuda::Library::call("decoding a weight", function, cuda::NumberKind::kBFloat16, &call, &launch_);
 }
 
 void ExpandedProduct::multiply_halves(const at::Tensor& bias, at::Tensor& output) const {
@@ -89,13 +88,12 @@ void ExpandedProduct::multiply_bytes(const at::Tensor& bias, at::Tensor& output)
                                        bytes.mutable_data_ptr<std::int8_t>(),
                                        scales.mutable_data_ptr<float>(),
                                        sums.mutable_data_ptr<std::int32_t>()};
-  cuda::Report report{};
-  cuda::Library::check(table_.quantize(1, &quantize, &launch_, &report), report, "rounding activations");
+  cuda::Library::call("rounding activations", table_.quantize, 1, &quantize, &launch_);
   for (const Slice& slice : slices(places + 4 * std::int64_t{tokens})) {
     const cuda::Matrix part = part_of(slice);
     at::Tensor codes = empty({std::int64_t{cuda::tiles_of(part)} * cuda::kTileRows, places}, at::kChar);
     const cuda::ExpandCodesCall expand = {part, codes.mutable_data_ptr<std::int8_t>()};
-    cuda::Library::check(table_.expand_codes(&expand, &launch_, &report), report, "decoding a weight");
+    cuda::Library::call("decoding a weight", table_.expand_codes, &expand, &launch_);
     const at::Tensor totals = at::_int_mm(bytes, codes.t());
     at::Tensor target = output.narrow(1, slice.first, slice.count);
     const float* offsets = bias.defined() ? bias.const_data_ptr<float>() + slice.first : nullptr;
@@ -106,7 +104,7 @@ void ExpandedProduct::multiply_bytes(const at::Tensor& bias, at::Tensor& output)
         sums.const_data_ptr<std::int32_t>(),
         tokens,
         {target.mutable_data_ptr(), output.stride(0), kind_of(output.scalar_type()), offsets, nullptr, 0}};
-    cuda::Library::check(table_.finish_bytes(&finish, &launch_, &report), report, "scaling sums");
+    cuda::Library::call("scaling sums", table_.finish_bytes, &finish, &launch_);
   }
 }
 

@@ -60,8 +60,7 @@ class Side {
               capacity_};
     const cuda::KvRoundCall call = {store_, numbers_.data(), cuda::NumberKind::kFloat32, c.sequences, capacity_, 0};
     const cuda::Launch launch = gpu.launch();
-    cuda::Report report{};
-    Gpu::check(gpu.table().round_tokens(&call, &launch, &report), report, "rounding tokens");
+    cuda::Library::call("rounding tokens", gpu.table().round_tokens, &call, &launch);
   }
   [[nodiscard]] const cuda::KvStore& store() const { return store_; }
 
@@ -136,8 +135,7 @@ std::vector<float> attend(const Gpu& gpu, const Case& c, const Side& keys, const
                                     partials.data(),
                                     arrivals.data()};
   const cuda::Launch launch = gpu.launch(dependent);
-  cuda::Report report{};
-  Gpu::check(gpu.table().attend(&call, &launch, &report), report, "attending");
+  cuda::Library::call("attending", gpu.table().attend, &call, &launch);
   gpu.wait();
   return output.read();
 }

@@ -101,8 +101,7 @@ void measure_attention(const Gpu& gpu, const Settings& settings, const Case& c, 
                                     arrivals.data()};
   const Graph graph(gpu, [&] {
     const cuda::Launch launch = gpu.launch();
-    cuda::Report report{};
-    Gpu::check(gpu.table().attend(&call, &launch, &report), report, "attending");
+    cuda::Library::call("attending", gpu.table().attend, &call, &launch);
   });
   Record record;
   record.text("case", c.name()).text("entrant", "attention to codes").number("splits", splits);
@@ -117,8 +116,7 @@ void measure_rounding(const Gpu& gpu, const Settings& settings, const Case& c, R
   const cuda::KvRoundCall call = {keys.store(), numbers.data(), cuda::NumberKind::kFloat16, c.sequences, c.tokens, 0};
   const Graph graph(gpu, [&] {
     const cuda::Launch launch = gpu.launch();
-    cuda::Report report{};
-    Gpu::check(gpu.table().round_tokens(&call, &launch, &report), report, "rounding tokens");
+    cuda::Library::call("rounding tokens", gpu.table().round_tokens, &call, &launch);
   });
   Record record;
   record.text("case", c.name()).text("entrant", "keys rounded");

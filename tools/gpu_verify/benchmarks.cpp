@@ -119,13 +119,10 @@ void run_smoke(const Gpu& gpu, const Settings& settings, Results& results) {
   timed("expand 8 bits to float16, bytes read and written", 3.0 * static_cast<double>(count), [&] {
     const cuda::ExpandCall call = {weights.matrix(0), nullptr, expanded.data(), shape.columns};
     const cuda::Launch launch = gpu.launch();
-    cuda::Report report{};
-    Gpu::check(gpu.table().expand(cuda::NumberKind::kFloat16, &call, &launch, &report), report, "expanding");
+    cuda::Library::call("expanding", gpu.table().expand, cuda::NumberKind::kFloat16, &call, &launch);
   });
   timed("copy within the GPU, bytes read and written", 4.0 * static_cast<double>(count), [&] {
-    cuda::Report report{};
-    Gpu::check(gpu.table().copy_within(copied.data(), expanded.data(), 2 * count, gpu.stream(), &report), report,
-               "copying");
+    cuda::Library::call("copying", gpu.table().copy_within, copied.data(), expanded.data(), 2 * count, gpu.stream());
   });
 }
 

@@ -210,8 +210,7 @@ void Contest::add_expanded(const Cublas& cublas, int bits, std::int64_t group) {
   add(name, size_of(packed), parts->weights.copies(), parts, [&](int copy) {
     const cuda::ExpandCall call = {parts->weights.matrix(copy), nullptr, parts->expanded.data(), shape_.columns};
     const cuda::Launch launch = gpu_.launch();
-    cuda::Report report{};
-    Gpu::check(gpu_.table().expand(cuda::NumberKind::kFloat16, &call, &launch, &report), report, "expanding");
+    cuda::Library::call("expanding", gpu_.table().expand, cuda::NumberKind::kFloat16, &call, &launch);
     cublas.multiply(RivalKind::kFloat16, parts->expanded.data(), parts->input.data(), parts->output.data(),
                     static_cast<int>(shape_.rows), static_cast<int>(shape_.columns), tokens_);
   });

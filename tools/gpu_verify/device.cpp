@@ -4,8 +4,7 @@ namespace lowbit::gpu_verify {
 
 Gpu::Gpu(const cuda::Library& library, int index)
     : library_(library), index_(index), facts_(library.require_device(index)) {
-  cuda::Report report{};
-  check(table().create_stream(&stream_, &report), report, "making a stream");
+  cuda::Library::call("making a stream", table().create_stream, &stream_);
 }
 
 Gpu::~Gpu() {
@@ -13,22 +12,14 @@ Gpu::~Gpu() {
   (void)table().release_stream(stream_, &report);
 }
 
-void Gpu::wait() const {
-  cuda::Report report{};
-  check(table().wait(stream_, &report), report, "waiting for the GPU");
-}
-
-void Gpu::check(bool succeeded, const cuda::Report& report, const char* action) {
-  cuda::Library::check(succeeded, report, action);
-}
+void Gpu::wait() const { cuda::Library::call("waiting for the GPU", table().wait, stream_); }
 
 Graph::Graph(const Gpu& gpu, const std::function<void()>& launches) : gpu_(gpu) {
-  cuda::Report report{};
   const cuda::Table& table = gpu.table();
-  for (void*& event : events_) Gpu::check(table.create_event(&event, &report), report, "making an event");
-  Gpu::check(table.begin_capture(gpu.stream(), &report), report, "recording a graph");
+  for (void*& event : events_) cuda::Library::call("making an event", table.create_event, &event);
+  cuda::Library::call("recording a graph", table.begin_capture, gpu.stream());
   launches();
-  Gpu::check(table.end_capture(gpu.stream(), &graph_, &report), report, "recording a graph");
+  cuda::Library::call("recording a graph", table.end_capture, gpu.stream(), &graph_);
 }
 
 Graph::~Graph() {
@@ -38,18 +29,16 @@ Graph::~Graph() {
 }
 
 void Graph::launch() const {
-  cuda::Report report{};
-  Gpu::check(gpu_.table().launch_graph(graph_, gpu_.stream(), &report), report, "replaying a graph");
+  cuda::Library::call("replaying a graph", gpu_.table().launch_graph, graph_, gpu_.stream());
 }
 
 double Graph::milliseconds() const {
-  cuda::Report report{};
   const cuda::Table& table = gpu_.table();
-  Gpu::check(table.record_event(events_[0], gpu_.stream(), &report), report, "recording an event");
+  cuda::Library::call("recording an event", table.record_event, events_[0], gpu_.stream());
   launch();
-  Gpu::check(table.record_event(events_[1], gpu_.stream(), &report), report, "recording an event");
+  cuda::Library::call("recording an event", table.record_event, events_[1], gpu_.stream());
   float result = 0.0F;
-  Gpu::check(table.milliseconds_between(events_[0], events_[1], &result, &report), report, "timing");
+  cuda::Library::call("timing", table.milliseconds_between, events_[0], events_[1], &result);
   return static_cast<double>(result);
 }
 

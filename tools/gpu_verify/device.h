@@ -25,8 +25,6 @@ class Gpu {
   [[nodiscard]] void* stream() const { return stream_; }
   [[nodiscard]] cuda::Launch launch(bool dependent = false) const { return {stream_, dependent ? 1 : 0}; }
   void wait() const;
-  /// Throws what the report says unless `succeeded`.
-  static void check(bool succeeded, const cuda::Report& report, const char* action);
 
  private:
   const cuda::Library& library_;

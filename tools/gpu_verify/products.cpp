@@ -9,8 +9,7 @@ std::size_t area(std::int64_t a, std::int64_t b) { return static_cast<std::size_
 // NaN in every number.
 template <typename T>
 void fill_with_nan(const Gpu& gpu, const Buffer<T>& buffer, std::size_t count) {
-  cuda::Report report{};
-  Gpu::check(gpu.table().fill(buffer.data(), 0xFF, count * sizeof(T), gpu.stream(), &report), report, "filling memory");
+  cuda::Library::call("filling memory", gpu.table().fill, buffer.data(), 0xFF, count * sizeof(T), gpu.stream());
 }
 
 bool is_for_hopper(cuda::HalfKernel kernel) {
@@ -69,8 +68,7 @@ void HalfRunner::arrange(int copy) const {
       input_.data(), weights_.shape().columns, tokens_, weights_.shape().columns, weights_.sources(copy),
       places_,       arranged_.data()};
   const cuda::Launch launch = gpu_.launch();
-  cuda::Report report{};
-  Gpu::check(gpu_.table().arrange(&call, &launch, &report), report, "arranging activations");
+  cuda::Library::call("arranging activations", gpu_.table().arrange, &call, &launch);
 }
 
 void HalfRunner::arrange_operands(int copy, bool dependent) const {
@@ -84,8 +82,7 @@ void HalfRunner::arrange_operands(int copy, bool dependent) const {
                                   cuda::hopper_tokens(tokens_),
                                   arranged_.data()};
   const cuda::Launch launch = gpu_.launch(dependent);
-  cuda::Report report{};
-  Gpu::check(gpu_.table().arrange_operands(&call, &launch, &report), report, "arranging operands");
+  cuda::Library::call("arranging operands", gpu_.table().arrange_operands, &call, &launch);
 }
 
 void HalfRunner::run(int copy, bool dependent) const {
@@ -108,8 +105,7 @@ void HalfRunner::run(int copy, bool dependent) const {
                                   partials_->data(),
                                   arrivals_->data()};
   const cuda::Launch launch = gpu_.launch(dependent);
-  cuda::Report report{};
-  Gpu::check(gpu_.table().half_product(kernel_, number_, &call, &launch, &report), report, "multiplying");
+  cuda::Library::call("multiplying", gpu_.table().half_product, kernel_, number_, &call, &launch);
 }
 
 void HalfRunner::poison() const { fill_with_nan(gpu_, output_, area(tokens_, weights_.shape().rows)); }
@@ -143,12 +139,11 @@ void IntegerRunner::quantize(int copy, bool dependent) const {
                                    shape.group_steps, bytes_.data(),
                                    scales_.data(),    sums_.data()};
   const cuda::Launch launch = gpu_.launch(dependent);
-  cuda::Report report{};
-  Gpu::check(gpu_.table().quantize(planes_, &call, &launch, &report), report, "rounding activations");
+  cuda::Library::call("rounding activations", gpu_.table().quantize, planes_, &call, &launch);
   if (kernel_ != IntegerKernel::kHopper) return;
   const cuda::ByteOperandCall arrange = {bytes_.data(), tokens_, shape.steps, cuda::hopper_byte_tokens(tokens_),
                                          arranged_.data()};
-  Gpu::check(gpu_.table().arrange_bytes(&arrange, &launch, &report), report, "arranging integers");
+  cuda::Library::call("arranging integers", gpu_.table().arrange_bytes, &arrange, &launch);
 }
 
 void IntegerRunner::multiply(int copy, bool dependent) const {
@@ -161,10 +156,12 @@ void IntegerRunner::multiply(int copy, bool dependent) const {
       tokens_,
       {output_.data(), weights_.shape().rows, cuda::NumberKind::kFloat32, nullptr, nullptr, 0}};
   const cuda::Launch launch = gpu_.launch(dependent);
-  cuda::Report report{};
-  Gpu::check(for_hopper ? gpu_.table().hopper_bytes(&call, &launch, &report)
-                        : gpu_.table().integer_product(planes_, &call, &launch, &report),
-             report, "multiplying integers");
+  constexpr const char* kAction = "multiplying integers";
+  if (for_hopper) {
+    cuda::Library::call(kAction, gpu_.table().hopper_bytes, &call, &launch);
+  } else {
+    cuda::Library::call(kAction, gpu_.table().integer_product, planes_, &call, &launch);
+  }
 }
 
 void IntegerRunner::poison() const { fill_with_nan(gpu_, output_, area(tokens_, weights_.shape().rows)); }

@@ -122,15 +122,13 @@ void check_together(const Gpu& gpu, const std::string& name, int tokens, Results
                    splits ? arrivals.data() : nullptr};
   }
   const cuda::Launch launch = gpu.launch(true);
-  cuda::Report report{};
-  Gpu::check(gpu.table().multiply_together(products, 3, &launch, &report), report, "multiplying together");
+  cuda::Library::call("multiplying together", gpu.table().multiply_together, products, 3, &launch);
   gpu.wait();
   bool same = true;
   for (std::size_t i = 0; i < 3; ++i) {
     const std::vector<float> together = outputs[i].read();
-    Gpu::check(gpu.table().half_product(cuda::HalfKernel::kSkinny, cuda::NumberKind::kBFloat16, &products[i], &launch,
-                                        &report),
-               report, "multiplying");
+    cuda::Library::call("multiplying", gpu.table().half_product, cuda::HalfKernel::kSkinny, cuda::NumberKind::kBFloat16,
+                        &products[i], &launch);
     gpu.wait();
     same = same && outputs[i].read() == together;
   }

@@ -43,14 +43,14 @@ template <typename Call>
 struct TwoRuns {
   Numbers first;
   Numbers again;
-  TwoRuns(const Gpu& gpu, const Buffer<std::uint16_t>& output, const Numbers& before, const Call& call) {
+  TwoRuns(const Gpu& gpu, const Buffer<std::uint16_t>& output, const Numbers& before,
+          bool (*kernel)(const Call*, const cuda::Launch*, cuda::Report*), const Call& call) {
     for (Numbers* found : {&first, &again}) {
-      cuda::Report report{};
       const Buffer<std::uint16_t> fresh(gpu, before);
-      Gpu::check(gpu.table().copy_within(output.data(), fresh.data(), before.size() * 2, gpu.stream(), &report), report,
-                 "filling memory");
+      cuda::Library::call("filling memory", gpu.table().copy_within, output.data(), fresh.data(), before.size() * 2,
+                          gpu.stream());
       const cuda::Launch launch = gpu.launch(found == &again);
-      Gpu::check(call(launch, report), report, "a kernel of a step");
+      cuda::Library::call("a kernel of a step", kernel, &call, &launch);
       gpu.wait();
       *found = output.read();
     }
@@ -68,9 +68,7 @@ void check_norm(const Gpu& gpu, int rows, int width, const std::string& name, Re
   const Buffer<std::uint16_t> y(gpu, input.size());
   const Buffer<std::int32_t> counter(gpu, std::vector<std::int32_t>{6});
   const cuda::NormCall call = {x.data(), w.data(), y.data(), rows, width, 1e-5F, counter.data()};
-  const TwoRuns runs(gpu, y, nothing(input.size()), [&](const cuda::Launch& launch, cuda::Report& report) {
-    return gpu.table().norm_rows(&call, &launch, &report);
-  });
+  const TwoRuns runs(gpu, y, nothing(input.size()), gpu.table().norm_rows, call);
   const auto columns = static_cast<std::size_t>(width);
   Worst worst;
   for (std::size_t row = 0; row < input.size(); row += columns) {
@@ -93,9 +91,7 @@ void check_gate(const Gpu& gpu, int count, const std::string& name, Results& res
   const Buffer<std::uint16_t> b(gpu, up);
   const Buffer<std::uint16_t> y(gpu, gate.size());
   const cuda::GateCall call = {a.data(), b.data(), y.data(), count};
-  const TwoRuns runs(gpu, y, nothing(gate.size()), [&](const cuda::Launch& launch, cuda::Report& report) {
-    return gpu.table().gate_rows(&call, &launch, &report);
-  });
+  const TwoRuns runs(gpu, y, nothing(gate.size()), gpu.table().gate_rows, call);
   Worst worst;
   for (std::size_t i = 0; i < gate.size(); ++i) {
     const double expected = wide(gate[i]) / (1 + std::exp(-wide(gate[i]))) * wide(up[i]);
@@ -147,9 +143,7 @@ void check_rotation(const Gpu& gpu, const Turn& c, const std::string& name, Resu
   const cuda::RotateCall call = {q.data(),       k.data(),     v.data(),        key_cache.data(), value_cache.data(),
                                  cosines.data(), sines.data(), position.data(), c.sequences,      c.heads,
                                  c.kv_heads,     c.channels,   c.capacity};
-  const TwoRuns runs(gpu, q, queries, [&](const cuda::Launch& launch, cuda::Report& report) {
-    return gpu.table().rotate_append(&call, &launch, &report);
-  });
+  const TwoRuns runs(gpu, q, queries, gpu.table().rotate_append, call);
   const Numbers found_keys = key_cache.read();
   const Numbers found_values = value_cache.read();
   Worst worst;
@@ -236,9 +230,7 @@ void check_attention(const Gpu& gpu, const Attend& c, const std::string& name, R
   const Buffer<std::uint32_t> arrivals(gpu, std::vector<std::uint32_t>(static_cast<std::size_t>(space.arrivals), 0));
   call.partials = partials.data();
   call.arrivals = arrivals.data();
-  const TwoRuns runs(gpu, y, nothing(queries.size()), [&](const cuda::Launch& launch, cuda::Report& report) {
-    return gpu.table().attend_cached(&call, &launch, &report);
-  });
+  const TwoRuns runs(gpu, y, nothing(queries.size()), gpu.table().attend_cached, call);
   Worst worst;
   for (std::size_t query = 0; query < queries.size() / static_cast<std::size_t>(c.channels); ++query) {
     add_attended(c, capacity, queries, keys, values, runs.first, query, worst);

@@ -124,11 +124,10 @@ void StepModel::add_block(const Products& products, std::uint64_t seed) {
 }
 
 void StepModel::begin() const {
-  cuda::Report report{};
-  Gpu::check(gpu_.table().copy_within(hidden_.data(), embedded_.data(), embeddings.size() * 2, gpu_.stream(), &report),
-             report, "copying embeddings");
-  Gpu::check(gpu_.table().copy_within(position_.data(), first_position_.data(), 4, gpu_.stream(), &report), report,
-             "setting the position");
+  cuda::Library::call("copying embeddings", gpu_.table().copy_within, hidden_.data(), embedded_.data(),
+                      embeddings.size() * 2, gpu_.stream());
+  cuda::Library::call("setting the position", gpu_.table().copy_within, position_.data(), first_position_.data(), 4,
+                      gpu_.stream());
 }
 
 std::vector<std::uint16_t> StepModel::keys(int block) const {

@@ -94,8 +94,7 @@ void measure_cached(const Gpu& gpu, const Settings& settings, const CacheCase& c
       call.keys = keys.data() + c.side() * copy;
       call.values = values.data() + c.side() * copy;
       const cuda::Launch launch = gpu.launch(true);
-      cuda::Report report{};
-      Gpu::check(gpu.table().attend_cached(&call, &launch, &report), report, "attending");
+      cuda::Library::call("attending", gpu.table().attend_cached, &call, &launch);
     }
   };
   attend();
@@ -118,12 +117,9 @@ void measure_small(const Gpu& gpu, const Settings& settings, const std::string& 
   const cuda::NormCall norm = {a.data(), b.data(), y.data(), 1, width, 1e-5F, nullptr};
   const cuda::GateCall gate = {a.data(), b.data(), y.data(), intermediate};
   const cuda::Launch launch = gpu.launch(true);
-  const auto measure = [&](const char* entrant, double bytes, const auto& start) {
+  const auto measure = [&](const char* entrant, double bytes, auto* kernel, const auto& call) {
     const auto all = [&] {
-      for (int i = 0; i < times; ++i) {
-        cuda::Report report{};
-        Gpu::check(start(report), report, "a kernel of a step");
-      }
+      for (int i = 0; i < times; ++i) cuda::Library::call("a kernel of a step", kernel, &call, &launch);
     };
     all();
     gpu.wait();
@@ -132,9 +128,8 @@ void measure_small(const Gpu& gpu, const Settings& settings, const std::string& 
     record.text("case", name).text("entrant", entrant);
     write_times(timed(graph, settings, times), bytes, copy_rate(gpu, settings), record, results);
   };
-  measure("norm", 6.0 * width, [&](cuda::Report& report) { return gpu.table().norm_rows(&norm, &launch, &report); });
-  measure("gate", 6.0 * intermediate,
-          [&](cuda::Report& report) { return gpu.table().gate_rows(&gate, &launch, &report); });
+  measure("norm", 6.0 * width, gpu.table().norm_rows, norm);
+  measure("gate", 6.0 * intermediate, gpu.table().gate_rows, gate);
 }
 
 constexpr const char* kSmall = "speed of a step's norm and gate";

@@ -16,8 +16,7 @@ double copy_rate(const Gpu& gpu, const Settings& settings) {
   const Buffer<std::uint8_t> from(gpu, bytes);
   const Buffer<std::uint8_t> to(gpu, bytes);
   const Graph graph(gpu, [&] {
-    cuda::Report report{};
-    Gpu::check(gpu.table().copy_within(to.data(), from.data(), bytes, gpu.stream(), &report), report, "copying");
+    cuda::Library::call("copying", gpu.table().copy_within, to.data(), from.data(), bytes, gpu.stream());
   });
   const std::vector<double> microseconds = timed(graph, settings);
   return 2.0 * static_cast<double>(bytes) / *std::ranges::min_element(microseconds) / 1e3;

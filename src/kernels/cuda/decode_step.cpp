@@ -75,8 +75,7 @@ std::int64_t DecodeStep::workspace_bytes(const StepShape& shape, const std::vect
 }
 
 void DecodeStep::launch(void* stream) const {
-  Report report{};
-  Library::check(library_.table().use_device(device_, &report), report, "choosing the GPU");
+  Library::call("choosing the GPU", library_.table().use_device, device_);
   const Launch launch = {stream, 1};
   for (const StepBlock& block : blocks_) run_block(block, launch);
   norm(state_.final_norm, state_.normalised, state_.position, launch);
@@ -94,24 +93,21 @@ void DecodeStep::run_block(const StepBlock& block, const Launch& launch) const {
   multiply_all({call_of(block.gate, s.x, s.gate, 0, false, launch), call_of(block.up, s.x, s.up, 1, false, launch)},
                {&block.gate, &block.up});
   const GateCall gate = {s.gate, s.up, s.gate, shape_.sequences * shape_.intermediate};
-  Report report{};
-  Library::check(library_.table().gate_rows(&gate, &launch, &report), report, "gating activations");
+  Library::call("gating activations", library_.table().gate_rows, &gate, &launch);
   block.down.product->multiply(call_of(block.down, s.gate, state_.hidden, 0, true, launch));
 }
 
 void DecodeStep::norm(const std::uint16_t* weight, std::uint16_t* output, std::int32_t* counter,
                       const Launch& launch) const {
   const NormCall call = {state_.hidden, weight, output, shape_.sequences, shape_.hidden, shape_.epsilon, counter};
-  Report report{};
-  Library::check(library_.table().norm_rows(&call, &launch, &report), report, "normalising rows");
+  Library::call("normalising rows", library_.table().norm_rows, &call, &launch);
 }
 
 void DecodeStep::attend(const StepBlock& block, const Launch& launch) const {
   const RotateCall rotate = {space_.q,        space_.k,        space_.v,        block.keys,       block.values,
                              state_.cos,      state_.sin,      state_.position, shape_.sequences, shape_.heads,
                              shape_.kv_heads, shape_.head_dim, shape_.capacity};
-  Report report{};
-  Library::check(library_.table().rotate_append(&rotate, &launch, &report), report, "turning queries and keys");
+  Library::call("turning queries and keys", library_.table().rotate_append, &rotate, &launch);
   CachedAttentionCall call = attention_of(shape_);
   call.queries = space_.q;
   call.keys = block.keys;
@@ -120,7 +116,7 @@ void DecodeStep::attend(const StepBlock& block, const Launch& launch) const {
   call.position = state_.position;
   call.partials = space_.attention_partials;
   call.arrivals = space_.attention_arrivals;
-  Library::check(library_.table().attend_cached(&call, &launch, &report), report, "attending");
+  Library::call("attending", library_.table().attend_cached, &call, &launch);
 }
 
 SkinnyCall DecodeStep::call_of(const StepMatrix& matrix, const std::uint16_t* input, std::uint16_t* output,
@@ -149,21 +145,18 @@ void DecodeStep::multiply_all(const std::vector<SkinnyCall>& calls,
     for (std::size_t i = 0; i < calls.size(); ++i) matrices[i]->product->multiply(calls[i]);
     return;
   }
-  Report report{};
-  Library::check(library_.table().multiply_together(products.data(), count, &calls[0].launch, &report), report,
-                 "multiplying together");
+  Library::call("multiplying together", library_.table().multiply_together, products.data(), count, &calls[0].launch);
 }
 
 // A stream of its own, since LibTorch's may be the one that cannot be recorded.
 RecordedLaunches::RecordedLaunches(Library library, const std::function<void(void*)>& launches) : library_(library) {
   const Table& table = library_.table();
-  Report report{};
   void* stream = nullptr;
-  Library::check(table.create_stream(&stream, &report), report, "making a stream");
-  Library::check(table.begin_capture(stream, &report), report, "recording a graph");
+  Library::call("making a stream", table.create_stream, &stream);
+  Library::call("recording a graph", table.begin_capture, stream);
   launches(stream);
-  Library::check(table.end_capture(stream, &graph_, &report), report, "recording a graph");
-  Library::check(table.release_stream(stream, &report), report, "releasing a stream");
+  Library::call("recording a graph", table.end_capture, stream, &graph_);
+  Library::call("releasing a stream", table.release_stream, stream);
 }
 
 RecordedLaunches::~RecordedLaunches() {
@@ -172,8 +165,7 @@ RecordedLaunches::~RecordedLaunches() {
 }
 
 void RecordedLaunches::replay(void* stream) const {
-  Report report{};
-  Library::check(library_.table().launch_graph(graph_, stream, &report), report, "replaying a graph");
+  Library::call("replaying a graph", library_.table().launch_graph, graph_, stream);
 }
 
 }  // namespace lowbit::kernels::cuda

@@ -46,15 +46,13 @@ SkinnySpace take_skinny(Parts& parts, const SkinnySizes& sizes) {
 
 bool has_hopper(const Library& library) {
   std::int32_t result = 0;
-  Report report{};
-  Library::check(library.table().has_hopper(&result, &report), report, "asking for the kernel for Hopper");
+  Library::call("asking for the kernel for Hopper", library.table().has_hopper, &result);
   return result != 0;
 }
 
 // Blocks count from zero who has arrived.
 void clear_arrivals(const Table& table, std::uint32_t* arrivals, std::size_t count, void* stream) {
-  Report report{};
-  Library::check(table.fill(arrivals, 0, count * sizeof(std::uint32_t), stream, &report), report, "clearing counters");
+  Library::call("clearing counters", table.fill, arrivals, 0, count * sizeof(std::uint32_t), stream);
 }
 
 void round_activations(const Table& table, const Packed& layout, int planes, const DeviceCall& call,
@@ -64,15 +62,12 @@ void round_activations(const Table& table, const Packed& layout, int planes, con
       call.input,  call.input_kind, shape.columns,     call.tokens, shape.columns, layout.sources_at(call.weight),
       shape.steps, shape.groups,    shape.group_steps, space.bytes, space.scales,  space.sums};
   const Launch launch = {call.stream, 0};
-  Report report{};
-  Library::check(table.quantize(planes, &quantize, &launch, &report), report, "rounding activations");
+  Library::call("rounding activations", table.quantize, planes, &quantize, &launch);
 }
 
 void multiply_halves(const Table& table, HalfKernel kernel, NumberKind kind, const HalfProduct& product,
                      const Launch& launch) {
-  Report report{};
-  Library::check(table.half_product(kernel, kind, &product, &launch, &report), report,
-                 "multiplying 16-bit activations");
+  Library::call("multiplying 16-bit activations", table.half_product, kernel, kind, &product, &launch);
 }
 
 }  // namespace
@@ -96,8 +91,7 @@ std::int64_t DeviceProduct::runs() const { return runs_of(layout_.shape.groups, 
 std::int64_t DeviceProduct::places() const { return std::int64_t{layout_.shape.steps} * kStepColumns; }
 
 const Table& DeviceProduct::table() const {
-  Report report{};
-  Library::check(library_.table().use_device(device_, &report), report, "choosing the GPU");
+  Library::call("choosing the GPU", library_.table().use_device, device_);
   return library_.table();
 }
 
@@ -149,8 +143,7 @@ void DeviceProduct::multiply_integers(int planes, const DeviceCall& call) const 
                                   space.scales, space.sums,
                                   call.tokens,  {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0}};
   const Launch launch = {call.stream, 0};
-  Report report{};
-  Library::check(table.integer_product(planes, &product, &launch, &report), report, "multiplying integers");
+  Library::call("multiplying integers", table.integer_product, planes, &product, &launch);
 }
 
 void DeviceProduct::multiply_hopper_bytes(const DeviceCall& call) const {
@@ -162,12 +155,11 @@ void DeviceProduct::multiply_hopper_bytes(const DeviceCall& call) const {
   const ByteOperandCall arrange = {space.bytes, call.tokens, matrix.steps, hopper_byte_tokens(call.tokens),
                                    space.operands};
   const Launch launch = {call.stream, 0};
-  Report report{};
-  Library::check(table.arrange_bytes(&arrange, &launch, &report), report, "arranging integers");
+  Library::call("arranging integers", table.arrange_bytes, &arrange, &launch);
   const IntegerProduct product = {matrix,       space.operands,
                                   space.scales, space.sums,
                                   call.tokens,  {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0}};
-  Library::check(table.hopper_bytes(&product, &launch, &report), report, "multiplying integers");
+  Library::call("multiplying integers", table.hopper_bytes, &product, &launch);
 }
 
 SkinnySizes DeviceProduct::skinny_sizes(std::int32_t tokens) const {
@@ -208,13 +200,12 @@ HalfProduct DeviceProduct::skinny_product(const SkinnyCall& call) const {
 
 void DeviceProduct::multiply(const SkinnyCall& call) const {
   const HalfProduct product = skinny_product(call);
-  Report report{};
   if (layout_.has_sources) {
     const std::int32_t columns = layout_.shape.columns;
     const ArrangeCall arrange = {
         call.input,         columns, call.tokens, columns, layout_.sources_at(call.weight), product.input_places,
         call.space.arranged};
-    Library::check(library_.table().arrange(&arrange, &call.launch, &report), report, "arranging activations");
+    Library::call("arranging activations", library_.table().arrange, &arrange, &call.launch);
   }
   multiply_halves(library_.table(), HalfKernel::kSkinny, call.kind, product, call.launch);
 }
@@ -235,8 +226,7 @@ void DeviceProduct::multiply_hopper(const DeviceCall& call) const {
                                schedule.block_tokens,
                                space.operands};
   const Launch launch = {call.stream, 0};
-  Report report{};
-  Library::check(table.arrange_operands(&arrange, &launch, &report), report, "arranging activations");
+  Library::call("arranging activations", table.arrange_operands, &arrange, &launch);
   const auto width = static_cast<std::int32_t>(places());
   multiply_halves(table, kHopperOverlaps ? HalfKernel::kHopperOverlapped : HalfKernel::kHopper, call.input_kind,
                   {matrix,

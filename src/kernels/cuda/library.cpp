@@ -66,8 +66,7 @@ Library::Library(const Table* table, const std::string& path) : table_(table) {
 
 int Library::device_count() const {
   std::int32_t count = 0;
-  Report report{};
-  check(table_->count_devices(&count, &report), report, "counting GPUs");
+  call("counting GPUs", table_->count_devices, &count);
   return count;
 }
 
@@ -94,8 +93,7 @@ void Library::check(bool succeeded, const Report& report, const std::string& act
 }
 
 DeviceMemory::DeviceMemory(const Library& library, std::uint64_t bytes) : table_(library.table()), bytes_(bytes) {
-  Report report{};
-  Library::check(table_.allocate(bytes, &data_, &report), report, "taking memory");
+  Library::call("taking memory", table_.allocate, bytes, &data_);
 }
 
 DeviceMemory::~DeviceMemory() {
@@ -104,13 +102,11 @@ DeviceMemory::~DeviceMemory() {
 }
 
 void DeviceMemory::copy_from_host(const void* from) const {
-  Report report{};
-  Library::check(table_.copy_to_device(data_, from, bytes_, &report), report, "copying to the GPU");
+  Library::call("copying to the GPU", table_.copy_to_device, data_, from, bytes_);
 }
 
 void DeviceMemory::copy_to_host(void* to) const {
-  Report report{};
-  Library::check(table_.copy_to_host(to, data_, bytes_, &report), report, "copying from the GPU");
+  Library::call("copying from the GPU", table_.copy_to_host, to, data_, bytes_);
 }
 
 }  // namespace lowbit::kernels::cuda

@@ -26,6 +26,12 @@ class Library {
   [[nodiscard]] const Table& table() const { return *table_; }
   /// Throws what the report says, unless `succeeded`. `action` completes "while ...".
   static void check(bool succeeded, const Report& report, const std::string& action);
+  /// Calls a function of the table and checks what it reports.
+  template <typename... Parameters, typename... Arguments>
+  static void call(const char* action, bool (*function)(Parameters...), Arguments... arguments) {
+    Report report{};
+    check(function(arguments..., &report), report, action);
+  }
 
  private:
   const Table* table_;
