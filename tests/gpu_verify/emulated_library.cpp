@@ -6,9 +6,9 @@
 #include "kernels/cuda/checked.h"
 #include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/expand_dispatch.h"
-#include "kernels/cuda/group_emulator.h"
 #include "kernels/cuda/hopper_dispatch.h"
 #include "kernels/cuda/step_dispatch.h"
+#include "kernels/cuda/test_launcher.h"
 
 // A liblowbit_cuda.so whose GPU is the tests' model of one, so that the program which checks real ones can be run
 // whole: its memory is this process's, a stream does everything at once, and a graph is a list of what to do.
@@ -36,11 +36,7 @@ class EmulatedLauncher {
  public:
   template <typename Kernel, typename Call>
   bool launch(const GridSize& size, const Call& call) {
-    perform([size, call] {
-      testing::Grid grid = {{size.blocks[0], size.blocks[1], size.blocks[2]}, Kernel::kThreads, size.shared_bytes};
-      if constexpr (requires { Kernel::kClusterBlocks; }) grid.cluster = Kernel::kClusterBlocks;
-      testing::launch<Thread>(grid, 1, [&](Thread& thread) { Kernel::run(thread, call); });
-    });
+    perform([size, call] { return testing::TestLauncher<Thread>{1}.template launch<Kernel>(size, call); });
     return true;
   }
 };

@@ -3,6 +3,7 @@
 #include "kernels/cuda/chunk.h"
 #include "kernels/cuda/output.h"
 #include "kernels/cuda/runs.h"
+#include "kernels/cuda/scales.h"
 
 // What surrounds a library's product of bytes with a matrix whose rows have one scale each, so that it gives the bits
 // of `Integer`: codes as bytes with a sign in front of it, zeros and scales behind it.
@@ -76,8 +77,8 @@ struct FinishBytes {
     const int row = thread.block(0) * kThreads + thread.index();
     const bool present = row < weight.rows;
     const std::int64_t at = row / kTileRows * kTileRows + scale_place(row % kTileRows);
-    const float scale = present ? load_number(number_of(weight.scale_kind), weight.scales, at) : 0.0F;
-    const std::int32_t zero = present && weight.zeros != nullptr ? weight.zeros[at] : weight.uniform_zero;
+    const float scale = present ? scale_of(weight, at) : 0.0F;
+    const std::int32_t zero = present ? zero_of(weight, at) : weight.uniform_zero;
     const bool shifted = weight.zeros != nullptr || weight.uniform_zero != code_offset(weight.bits);
     const std::int64_t stride = std::int64_t{tiles_of(weight)} * kTileRows;
     for (int i = 0; i < kTokens; ++i) {
@@ -92,12 +93,6 @@ struct FinishBytes {
   }
 
  private:
-  LOWBIT_HOST_DEVICE static NumberKind number_of(ScaleKind kind) {
-    return kind == ScaleKind::kFloat32   ? NumberKind::kFloat32
-           : kind == ScaleKind::kFloat16 ? NumberKind::kFloat16
-                                         : NumberKind::kBFloat16;
-  }
-
   // A warp together: of all of the token's integers.
   template <typename Thread>
   LOWBIT_HOST_DEVICE static std::int32_t sum_of(Thread& thread, const FinishBytesCall& call, int token) {

@@ -159,8 +159,8 @@ class HopperBytes {
     for (int i = 0; i < 4; ++i) {
       if (row + i >= weight.rows) continue;
       const int at = (row + i) / kTileRows * kTileRows + scale_place((row + i) % kTileRows);
-      scales[i] = load_number(number_of(weight.scale_kind), weight.scales, at);
-      zeros[i] = weight.zeros != nullptr ? weight.zeros[at] : weight.uniform_zero;
+      scales[i] = scale_of(weight, at);
+      zeros[i] = zero_of(weight, at);
     }
     auto token_scales = thread.template shared<float>();
     auto token_sums = thread.template shared<std::int32_t>();
@@ -175,12 +175,6 @@ class HopperBytes {
       }
       store_four(call.output, token_ + token, row, weight.rows, y);
     });
-  }
-
-  LOWBIT_HOST_DEVICE static NumberKind number_of(ScaleKind kind) {
-    return kind == ScaleKind::kFloat32   ? NumberKind::kFloat32
-           : kind == ScaleKind::kFloat16 ? NumberKind::kFloat16
-                                         : NumberKind::kBFloat16;
   }
 
   int tile_;

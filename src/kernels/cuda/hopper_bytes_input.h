@@ -2,8 +2,7 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/arithmetic.h"
-#include "kernels/cuda/layout.h"
+#include "kernels/cuda/hopper_input.h"
 
 // Integers of activations for Hopper's matrix instruction of bytes, laid out beforehand as its right operand lies in
 // shared memory, as hopper_input.h does for 16-bit numbers.
@@ -29,8 +28,7 @@ LOWBIT_HOST_DEVICE constexpr int place_of_byte_depth(int depth) {
 /// Tokens of a block. They change no bit of an output.
 constexpr int hopper_byte_tokens(int tokens) { return tokens <= 64 ? 64 : tokens <= 128 ? 128 : 256; }
 constexpr std::int64_t hopper_byte_input_size(const Matrix& weight, int tokens) {
-  const int block = hopper_byte_tokens(tokens);
-  return std::int64_t{(tokens + block - 1) / block} * block * chunks_of(weight) * kChunkSteps * kStepColumns;
+  return laid_out_size(weight, tokens, hopper_byte_tokens(tokens));
 }
 
 struct ByteOperandCall {
@@ -50,19 +48,14 @@ struct ArrangeBytes {
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const ByteOperandCall& call) {
     thread.allow_next_grid();
     thread.wait_for_previous_grid();
-    const int chunks = (call.steps + kChunkSteps - 1) / kChunkSteps;
-    const int in_block = thread.index() % call.block_tokens;
-    const int token = thread.block(0) * call.block_tokens + in_block;
-    const int step = thread.block(1) * (kThreads / call.block_tokens) + thread.index() / call.block_tokens;
-    if (step >= chunks * kChunkSteps) return;
+    const LaidOutStep at(thread, kThreads, call.steps, call.block_tokens);
+    if (!at.present) return;
     Word4 words[2] = {};
-    if (token < call.tokens && step < call.steps) {
-      const std::int8_t* from = call.input + (std::int64_t{token} * call.steps + step) * kStepColumns;
+    if (at.token < call.tokens && at.step < call.steps) {
+      const std::int8_t* from = call.input + (std::int64_t{at.token} * call.steps + at.step) * kStepColumns;
       LOWBIT_UNROLL
       for (int i = 0; i < 2; ++i) words[i] = thread.read16(from + i * kLineBytes);
     }
-    std::int8_t* chunk = call.output + (std::int64_t{thread.block(0)} * chunks + step / kChunkSteps) *
-                                           call.block_tokens * kChunkSteps * kStepColumns;
     LOWBIT_UNROLL
     for (int line = 0; line < 2; ++line) {
       Word4 result;
@@ -71,8 +64,9 @@ struct ArrangeBytes {
         const int place = place_of_byte_depth(line * kLineBytes + 4 * i);
         result.x[i] = words[place / kLineBytes].x[place % kLineBytes / 4];
       }
-      const int depth = step % kChunkSteps * kByteDepth + line * kLineBytes;
-      *reinterpret_cast<Word4*>(chunk + byte_operand_offset(call.block_tokens, in_block, depth)) = result;
+      const int depth = at.in_chunk * kByteDepth + line * kLineBytes;
+      *reinterpret_cast<Word4*>(call.output + at.chunk + byte_operand_offset(call.block_tokens, at.in_block, depth)) =
+          result;
     }
   }
 };

@@ -46,11 +46,35 @@ LOWBIT_HOST_DEVICE constexpr std::uint64_t operand_descriptor(std::uint32_t addr
 
 /// Tokens of a block. They change no bit of an output.
 constexpr int hopper_tokens(int tokens) { return tokens <= 16 ? 16 : tokens <= 32 ? 32 : tokens <= 64 ? 64 : 128; }
-/// Numbers of the activations as they are laid out.
-constexpr std::int64_t hopper_input_size(const Matrix& weight, int tokens) {
-  const int block = hopper_tokens(tokens);
+/// Numbers of activations that are laid out in blocks of so many tokens.
+constexpr std::int64_t laid_out_size(const Matrix& weight, int tokens, int block) {
   return std::int64_t{(tokens + block - 1) / block} * block * chunks_of(weight) * kChunkSteps * kStepColumns;
 }
+constexpr std::int64_t hopper_input_size(const Matrix& weight, int tokens) {
+  return laid_out_size(weight, tokens, hopper_tokens(tokens));
+}
+
+/// The step of a token that a thread lays out: block(0) counts blocks of tokens, block(1) as many steps as the threads
+/// take at once.
+struct LaidOutStep {
+  int token;
+  int in_block;  ///< the token's place in its block
+  int step;
+  bool present;           ///< whether chunks have such a step
+  std::int64_t chunk;     ///< where its chunk begins in the output
+  std::int32_t in_chunk;  ///< the step's place in it
+
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE LaidOutStep(Thread& thread, int threads, int steps, int block_tokens)
+      : in_block(thread.index() % block_tokens) {
+    const int chunks = (steps + kChunkSteps - 1) / kChunkSteps;
+    token = thread.block(0) * block_tokens + in_block;
+    step = thread.block(1) * (threads / block_tokens) + thread.index() / block_tokens;
+    present = step < chunks * kChunkSteps;
+    chunk = (std::int64_t{thread.block(0)} * chunks + step / kChunkSteps) * block_tokens * kChunkSteps * kStepColumns;
+    in_chunk = step % kChunkSteps;
+  }
+};
 
 struct OperandCall {
   const std::uint16_t* input;  ///< [tokens][stride]
@@ -73,25 +97,19 @@ struct ArrangeOperands {
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const OperandCall& call) {
     thread.allow_next_grid();
     thread.wait_for_previous_grid();
-    const int chunks = (call.steps + kChunkSteps - 1) / kChunkSteps;
-    const int token = thread.block(0) * call.block_tokens + thread.index() % call.block_tokens;
-    const int steps_at_once = kThreads / call.block_tokens;
-    const int step = thread.block(1) * steps_at_once + thread.index() / call.block_tokens;
-    if (step >= chunks * kChunkSteps) return;
+    const LaidOutStep at(thread, kThreads, call.steps, call.block_tokens);
+    if (!at.present) return;
     std::uint16_t numbers[kStepColumns];
-    load(thread, call, token, step, numbers);
-    std::uint16_t* chunk = call.output + (std::int64_t{thread.block(0)} * chunks + step / kChunkSteps) *
-                                             call.block_tokens * kChunkSteps * kStepColumns;
+    load(thread, call, at.token, at.step, numbers);
     LOWBIT_UNROLL
     for (int line = 0; line < kStepColumns / 8; ++line) {
-      const int depth = step % kChunkSteps * kStepColumns + line * 8;
+      const int depth = at.in_chunk * kStepColumns + line * 8;
       Word4 words = {};
       LOWBIT_UNROLL
       for (int i = 0; i < 8; ++i) {
         words.x[i / 2] |= std::uint32_t{numbers[column_of_depth(line * 8 + i)]} << (16 * (i % 2));
       }
-      *reinterpret_cast<Word4*>(chunk + operand_offset(call.block_tokens, thread.index() % call.block_tokens, depth)) =
-          words;
+      *reinterpret_cast<Word4*>(call.output + at.chunk + operand_offset(call.block_tokens, at.in_block, depth)) = words;
     }
   }
 

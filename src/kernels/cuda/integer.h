@@ -3,6 +3,7 @@
 #include "kernels/cuda/chunk.h"
 #include "kernels/cuda/output.h"
 #include "kernels/cuda/runs.h"
+#include "kernels/cuda/scales.h"
 
 // `Arithmetic::kInt8` and `kInt16` on a GPU, with the CPU's bits: sums of integers are exact in any order, and what is
 // left in float32 is the same chain over runs and groups.
@@ -42,12 +43,6 @@ class Integer {
     Integer part(thread, call);
     thread.allow_next_grid();
     part.work(thread, call);
-  }
-
-  LOWBIT_HOST_DEVICE static float scale(const Matrix& weight, std::int64_t at) {
-    if (weight.scale_kind == ScaleKind::kFloat32) return static_cast<const float*>(weight.scales)[at];
-    const std::uint16_t bits = static_cast<const std::uint16_t*>(weight.scales)[at];
-    return weight.scale_kind == ScaleKind::kFloat16 ? half_as_float(bits) : bfloat16_as_float(bits);
   }
 
  private:
@@ -219,13 +214,12 @@ class Integer {
     const std::int64_t run =
         std::int64_t{token} * runs + cursor.group * runs_of_group(weight.group_steps) + cursor.in_group;
     const std::int64_t at = (std::int64_t{tile_} * weight.groups + cursor.group) * kTileRows + scale_place(row);
-    const std::int32_t zero = weight.zeros != nullptr ? weight.zeros[at] : weight.uniform_zero;
-    open_[n] -= zero * call.sums[run];
+    open_[n] -= zero_of(weight, at) * call.sums[run];
     if constexpr (kPlanes == 2) {
-      chain_[n] = fused(static_cast<float>(open_[n]) * scale(weight, at), call.scales[run], chain_[n]);
+      chain_[n] = fused(static_cast<float>(open_[n]) * scale_of(weight, at), call.scales[run], chain_[n]);
       open_[n] = 0;
     } else if (ends_group) {
-      chain_[n] = fused(static_cast<float>(open_[n]), scale(weight, at), chain_[n]);
+      chain_[n] = fused(static_cast<float>(open_[n]), scale_of(weight, at), chain_[n]);
       open_[n] = 0;
     }
   }

@@ -176,8 +176,8 @@ class SkinnyInteger {
       const int link = e / kTileRows / stride_;
       const int group = kPlanes == 1 ? link : link / in_group;
       const std::int64_t at = (std::int64_t{tile_} * weight.groups + group) * kTileRows + scale_place(row);
-      const std::int32_t zero = weight.zeros != nullptr ? weight.zeros[at] : weight.uniform_zero;
-      const float scale = Integer<kBits, kPlanes, 1>::scale(weight, at);
+      const std::int32_t zero = zero_of(weight, at);
+      const float scale = scale_of(weight, at);
       const std::int64_t first_run = std::int64_t{token_ + token} * runs + (kPlanes == 1 ? link * in_group : link);
       std::int32_t open = integers.load(e);
       for (int r = 0; zero != 0 && r < (kPlanes == 1 ? in_group : 1); ++r) open -= zero * call.sums[first_run + r];

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "kernels/cuda/output.h"
-#include "kernels/tiles.h"
+#include "kernels/cuda/scales.h"
 
 // Keys or values of one layer in a GPU's memory: tokens whose numbers are rounded to a few bits, and behind them those
 // that are kept as they came.
@@ -36,9 +36,7 @@ struct KvStore {
     return (row * capacity + token) * channel_groups() + channel / group;
   }
   LOWBIT_HOST_DEVICE float number(const void* base, std::int64_t index) const {
-    if (scale_kind == ScaleKind::kFloat32) return static_cast<const float*>(base)[index];
-    const std::uint16_t stored = static_cast<const std::uint16_t*>(base)[index];
-    return scale_kind == ScaleKind::kFloat16 ? half_as_float(stored) : bfloat16_as_float(stored);
+    return load_scale(scale_kind, base, index);
   }
   /// A scale or minimum rounded to how it is kept.
   LOWBIT_HOST_DEVICE float as_kept(float value) const {
