@@ -93,7 +93,7 @@ std::vector<MemoryModel::Linear> MemoryModel::linears() const {
           {"mlp.down_proj", a.hidden, a.intermediate}};
 }
 
-std::int64_t MemoryModel::block(const Recipe* packed) const {
+std::int64_t MemoryModel::block_bytes(const Recipe* packed) const {
   if (packed == nullptr) return architecture_.block_parameters() * element_;
   std::int64_t bytes = 2 * architecture_.hidden * element_;
   for (const Linear& linear : linears()) {
@@ -126,7 +126,7 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   const std::int64_t wave = placement.streamed ? std::min(load.tokens, std::max(placement.wave_tokens, batch)) : batch;
   const std::int64_t hidden = wave * a.hidden * element_;
   const std::int64_t tables = table() * (a.tied_head ? 1 : 2);
-  const std::int64_t block = this->block(load.packed);
+  const std::int64_t block = block_bytes(load.packed);
   const std::int64_t kept = placement.streamed ? 0 : a.layers * block + tables;
   const std::int64_t widest = a.hidden * a.intermediate;
   // Codes as they are unpacked, beside the packed words and, where weights are not float32, the decoded matrix.

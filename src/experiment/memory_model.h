@@ -45,7 +45,7 @@ class MemoryModel {
   struct Linear;
   class Phases;
   [[nodiscard]] std::vector<Linear> linears() const;
-  [[nodiscard]] std::int64_t block(const Recipe* packed) const;
+  [[nodiscard]] std::int64_t block_bytes(const Recipe* packed) const;
   [[nodiscard]] std::int64_t table() const;
   [[nodiscard]] std::int64_t table_while_read() const;
   [[nodiscard]] std::int64_t forward_step(std::int64_t tokens) const;

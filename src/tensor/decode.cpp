@@ -11,9 +11,7 @@
 namespace lowbit {
 namespace {
 
-constexpr std::int64_t kLanes = 8;  // keys side by side
-
-std::int64_t padded(std::int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+constexpr std::int64_t kLanes = DecodeCache::kLanes;
 
 }  // namespace
 
@@ -128,7 +126,7 @@ void score_all(const SharedHead& head) {
 LOWBIT_AVX2 void exponentials(const SharedHead& head, float* scores) {
   const float hidden = -__builtin_inff();
   const std::int64_t begin = head.first / kLanes * kLanes;
-  const std::int64_t end = padded(head.length);
+  const std::int64_t end = DecodeCache::padded(head.length);
   std::fill(scores + begin, scores + head.first, hidden);
   std::fill(scores + head.length, scores + end, hidden);
   __m256 largest = _mm256_set1_ps(hidden);
@@ -214,7 +212,8 @@ void DecodeAttention::run(DecodeCache& cache) const {
   const std::int64_t length = cache.length() + 1;
   cache.reserve(1);
   const auto side = [&](const DecodeCache::Floats& floats, std::int64_t unit) {
-    return HeadSide{floats.rows, floats.handed, cache.first(floats, 0, unit) + (floats.handed - floats.begin) * dim};
+    return HeadSide{floats.rows, floats.handed(),
+                    cache.first(floats, 0, unit) + (floats.handed() - floats.begin) * dim};
   };
   const auto attend_units = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t unit = begin; unit < end; ++unit) {

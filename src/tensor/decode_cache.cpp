@@ -9,13 +9,9 @@
 namespace lowbit {
 namespace {
 
-constexpr std::int64_t kLanes = 8;  // keys side by side
 constexpr std::align_val_t kLine{64};
 // Positions that `fit` leaves room for.
 constexpr std::int64_t kSpare = 64;
-
-std::int64_t down(std::int64_t count) { return count / kLanes * kLanes; }
-std::int64_t padded(std::int64_t count) { return down(count + kLanes - 1); }
 
 // Zeros, so that what is computed of keys that are not there yet is at least a number.
 float* zeros(std::int64_t count) {
@@ -43,7 +39,7 @@ std::int64_t DecodeCache::token_bytes() const {
   return sequences_ * kv_heads_ * dim_ * static_cast<std::int64_t>(sizeof(float));
 }
 
-std::int64_t DecodeCache::bytes() const { return (2 * length_ - keys_.handed - values_.handed) * token_bytes(); }
+std::int64_t DecodeCache::bytes() const { return (2 * length_ - keys_.handed() - values_.handed()) * token_bytes(); }
 
 float* DecodeCache::first(const Floats& floats, std::int64_t sequence, std::int64_t head) const {
   return floats.data.get() + (sequence * kv_heads_ + head) * dim_ * floats.room;
@@ -52,18 +48,18 @@ float* DecodeCache::first(const Floats& floats, std::int64_t sequence, std::int6
 float* DecodeCache::number(Side side, std::int64_t sequence, std::int64_t head, std::int64_t position) const {
   const std::int64_t place = position - floats(side).begin;
   float* head_data = first(floats(side), sequence, head);
-  return side == Side::kKeys ? head_data + down(place) * dim_ + place % kLanes : head_data + place * dim_;
+  return side == Side::kKeys ? head_data + place / kLanes * kLanes * dim_ + place % kLanes : head_data + place * dim_;
 }
 
 std::int64_t DecodeCache::step(Side side) { return side == Side::kKeys ? kLanes : 1; }
 
 void DecodeCache::move(Floats& floats, std::int64_t room) const {
-  Floats moved{nullptr, floats.handed, room, floats.handed, floats.replaced, floats.rows};
+  Floats moved{nullptr, floats.handed(), room, floats.rounded, floats.rows};
   const bool elsewhere = room != floats.room || !floats.data;
   if (elsewhere) moved.data.reset(zeros(sequences_ * kv_heads_ * dim_ * room));
-  const std::int64_t left = padded(length_ - floats.handed) * dim_;
+  const std::int64_t left = padded(length_ - floats.handed()) * dim_;
   for (std::int64_t unit = 0; left > 0 && unit < sequences_ * kv_heads_; ++unit) {
-    const float* from = first(floats, 0, unit) + (floats.handed - floats.begin) * dim_;
+    const float* from = first(floats, 0, unit) + (floats.handed() - floats.begin) * dim_;
     float* to = elsewhere ? first(moved, 0, unit) : first(floats, 0, unit);
     std::memmove(to, from, static_cast<std::size_t>(left) * sizeof(float));
   }
@@ -75,8 +71,8 @@ void DecodeCache::reserve(std::int64_t tokens) {
   const std::int64_t end = std::min(capacity_, length_ + tokens);
   for (Floats* side : {&keys_, &values_}) {
     if (end - side->begin <= side->room) continue;
-    const std::int64_t needed = end - side->handed;
-    // Nothing is handed over token by token unless some room lies behind it, so that moving is rare.
+    const std::int64_t needed = end - side->handed();
+    // Not within the same room where little of it becomes free, so that moving is rare.
     const bool enough = needed + kSpare / 2 <= side->room;
     move(*side, enough ? side->room : padded(std::max(needed, std::min(capacity_, 2 * side->room))));
   }
@@ -85,7 +81,7 @@ void DecodeCache::reserve(std::int64_t tokens) {
 void DecodeCache::fit() {
   if (room_ == Room::kWhole) return;
   for (Floats* side : {&keys_, &values_}) {
-    move(*side, std::min(capacity_, padded(length_ - side->handed) + kSpare));
+    move(*side, std::min(capacity_, padded(length_ - side->handed()) + kSpare));
   }
 }
 
@@ -105,7 +101,7 @@ void DecodeCache::put(std::int64_t sequence, std::int64_t head, std::int64_t tok
 void DecodeCache::advance(std::int64_t tokens) { length_ += tokens; }
 
 void DecodeCache::read(Side side, std::int64_t begin, std::int64_t count, float* rows) const {
-  LOWBIT_ASSERT(begin >= floats(side).handed && count >= 0 && begin + count <= length_);
+  LOWBIT_ASSERT(begin >= floats(side).handed() && count >= 0 && begin + count <= length_);
   for (std::int64_t unit = 0; unit < sequences_ * kv_heads_; ++unit) {
     for (std::int64_t place = begin; place < begin + count; ++place) {
       const float* kept = number(side, 0, unit, place);
@@ -116,20 +112,18 @@ void DecodeCache::read(Side side, std::int64_t begin, std::int64_t count, float*
 
 void DecodeCache::hand_over(Side side, const RoundedRows& rows, std::int64_t count) {
   Floats& own = floats(side);
-  const std::int64_t handed = down(count);
-  LOWBIT_ASSERT(handed >= own.handed && count <= length_);
+  const std::int64_t before = own.rounded;
+  LOWBIT_ASSERT(count >= before && count <= length_);
   own.rows = &rows;
-  own.handed = handed;
-  // The last few would share a vector with keys that stay.
+  own.rounded = count;
   float row[kMostRotated];
   for (std::int64_t unit = 0; unit < sequences_ * kv_heads_; ++unit) {
-    for (std::int64_t place = std::max(handed, own.replaced); place < count; ++place) {
+    for (std::int64_t place = std::max(before, own.handed()); place < count; ++place) {
       rows.read(unit / kv_heads_, unit % kv_heads_, place, 1, row);
       float* kept = number(side, 0, unit, place);
       for (std::int64_t i = 0; i < dim_; ++i) kept[i * step(side)] = row[i];
     }
   }
-  own.replaced = count;
 }
 
 }  // namespace lowbit

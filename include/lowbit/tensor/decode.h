@@ -35,6 +35,11 @@ class RoundedRows {
 /// other form, and takes no room here.
 class DecodeCache {
  public:
+  static constexpr std::int64_t kLanes = 8;  ///< keys that stand side by side
+  /// So many positions, filled up to whole vectors of keys.
+  [[nodiscard]] static constexpr std::int64_t padded(std::int64_t count) {
+    return (count + kLanes - 1) / kLanes * kLanes;
+  }
   enum class Room {
     kWhole,    ///< for all positions from the beginning
     kGrowing,  ///< for as many as there are, for caches most of whose positions are handed over
@@ -72,15 +77,15 @@ class DecodeCache {
   struct Free {
     void operator()(float* data) const;
   };
-  // The floats of one side: positions begin .. begin + room - 1 of each sequence and head. Those before `handed`, a
-  // multiple of the keys that stand side by side, are read from `rows`; those before `replaced` are its numbers.
+  // The floats of one side: positions begin .. begin + room - 1 of each sequence and head.
   struct Floats {
     std::unique_ptr<float, Free> data;
     std::int64_t begin = 0;
     std::int64_t room = 0;
-    std::int64_t handed = 0;
-    std::int64_t replaced = 0;
+    std::int64_t rounded = 0;  // so many positions are those of `rows`
     const RoundedRows* rows = nullptr;
+    // Positions before this are read from `rows`; the rounded ones behind it share a vector with keys that are not.
+    [[nodiscard]] std::int64_t handed() const { return rounded / kLanes * kLanes; }
   };
   [[nodiscard]] const Floats& floats(Side side) const { return side == Side::kKeys ? keys_ : values_; }
   [[nodiscard]] Floats& floats(Side side) { return side == Side::kKeys ? keys_ : values_; }
