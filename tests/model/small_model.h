@@ -1,33 +1,26 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
+#include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "lowbit/base/files.h"
-#include "lowbit/base/random.h"
-#include "lowbit/model/architecture.h"
-#include "lowbit/model/weight_source.h"
-#include "lowbit/tensor/factory.h"
 #include "lowbit/text/tokenizer.h"
+#include "model/model_in_memory.h"
 
 namespace lowbit::testing {
 
-/// A Llama of two blocks with random weights, kept in memory; its folder holds config.json and a tokenizer file.
-class SmallModel : public WeightSource {
+/// A Llama of two blocks with random weights, kept in memory.
+class SmallModel : public ModelInMemory {
  public:
   static constexpr std::int64_t kHidden = 32;
   static constexpr std::int64_t kIntermediate = 44;  // a multiple of 4 and of nothing larger that groups use
 
-  explicit SmallModel(std::filesystem::path folder) : path_(std::move(folder)) {
-    write_file_atomically(path_ / "config.json", kConfig);
-    write_file_atomically(path_ / "tokenizer.json", "{\"made\": \"up\"}");
-    architecture_ = architecture_from_config(kConfig, "config.json");
+  explicit SmallModel(std::filesystem::path folder) : ModelInMemory("small model", std::move(folder), kConfig) {
     add("model.embed_tokens.weight", {20, kHidden}, "F32");
     for (int block = 0; block < 2; ++block) {
       const std::string prefix = "model.layers." + std::to_string(block) + ".";
@@ -43,17 +36,6 @@ class SmallModel : public WeightSource {
     add("model.norm.weight", {kHidden}, "F32");
   }
 
-  const Architecture& architecture() const override { return architecture_; }
-  const std::vector<StoredTensor>& tensors() const override { return tensors_; }
-  bool contains(std::string_view name) const override { return values_.contains(std::string(name)); }
-  at::Tensor load(std::string_view name, const std::vector<std::int64_t>&) const override {
-    return values_.at(std::string(name));
-  }
-  std::optional<QuantizedWeight> load_quantized(std::string_view) const override { return std::nullopt; }
-  Hash fingerprint() const override { return hash_of("small model"); }
-  const std::filesystem::path& path() const override { return path_; }
-  std::string format() const override { return "safetensors"; }
-
  private:
   static constexpr const char* kConfig =
       R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 32, "intermediate_size": 44,
@@ -61,21 +43,12 @@ class SmallModel : public WeightSource {
           "max_position_embeddings": 64, "rms_norm_eps": 1e-05, "tie_word_embeddings": true, "hidden_act": "silu",
           "torch_dtype": "float32", "bos_token_id": 1, "eos_token_id": 2, "quantization_config": {"quant_method": "old"}})";
 
+  // Multiples of 1/64 are exact in every float type.
   void add(const std::string& name, const std::vector<std::int64_t>& shape, const std::string& type) {
-    const Random random(7, name);
-    std::int64_t count = 1;
-    for (const std::int64_t size : shape) count *= size;
-    std::vector<float> values(static_cast<std::size_t>(count));
-    // Multiples of 1/64 are exact in every float type.
-    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(random.below(i, 127)) / 64.0F - 1.0F;
-    values_[name] = tensor_of(std::span<const float>(values)).view(shape);
-    tensors_.push_back({name, type, shape, 0});
+    ModelInMemory::add(name, shape, type, [](const Random& random, std::uint64_t i) {
+      return static_cast<float>(random.below(i, 127)) / 64.0F - 1.0F;
+    });
   }
-
-  std::filesystem::path path_;
-  Architecture architecture_;
-  std::map<std::string, at::Tensor> values_;
-  std::vector<StoredTensor> tensors_;
 };
 
 /// A tokenizer that nothing is asked of.

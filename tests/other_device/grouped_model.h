@@ -1,33 +1,25 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
+#include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "lowbit/base/files.h"
-#include "lowbit/base/random.h"
-#include "lowbit/model/architecture.h"
-#include "lowbit/tensor/factory.h"
+#include "model/model_in_memory.h"
 #include "support/changed_weights.h"
 
 namespace lowbit::testing {
 
 /// A random Llama of two blocks whose four query heads share two of keys and values, with biases everywhere.
-class GroupedModel : public WeightSource {
+class GroupedModel : public ModelInMemory {
  public:
   static constexpr std::int64_t kHidden = 32;
   static constexpr std::int64_t kIntermediate = 48;
 
-  explicit GroupedModel(std::filesystem::path folder) : path_(std::move(folder)) {
-    std::filesystem::create_directories(path_);
-    write_file_atomically(path_ / "config.json", kConfig);
-    write_file_atomically(path_ / "tokenizer.json", "{\"made\": \"up\"}");
-    architecture_ = architecture_from_config(kConfig, "config.json");
+  explicit GroupedModel(std::filesystem::path folder) : ModelInMemory("grouped model", std::move(folder), kConfig) {
     add("model.embed_tokens.weight", {20, kHidden}, 0, 1);
     for (int block = 0; block < 2; ++block) {
       const std::string prefix = "model.layers." + std::to_string(block) + ".";
@@ -44,17 +36,6 @@ class GroupedModel : public WeightSource {
     add("model.norm.weight", {kHidden}, 1, 0.2);
   }
 
-  const Architecture& architecture() const override { return architecture_; }
-  const std::vector<StoredTensor>& tensors() const override { return tensors_; }
-  bool contains(std::string_view name) const override { return values_.contains(std::string(name)); }
-  at::Tensor load(std::string_view name, const std::vector<std::int64_t>&) const override {
-    return values_.at(std::string(name));
-  }
-  std::optional<QuantizedWeight> load_quantized(std::string_view) const override { return std::nullopt; }
-  Hash fingerprint() const override { return hash_of("grouped model"); }
-  const std::filesystem::path& path() const override { return path_; }
-  std::string format() const override { return "safetensors"; }
-
  private:
   static constexpr const char* kConfig =
       R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 32, "intermediate_size": 48,
@@ -68,21 +49,10 @@ class GroupedModel : public WeightSource {
     add(name + ".bias", {rows}, 0, 0.5);
   }
   void add(const std::string& name, const std::vector<std::int64_t>& shape, double mean, double spread) {
-    const Random random(7, name);
-    std::int64_t count = 1;
-    for (const std::int64_t size : shape) count *= size;
-    std::vector<float> values;
-    for (std::int64_t i = 0; i < count; ++i) {
-      values.push_back(static_cast<float>(mean + spread * random.normal(static_cast<std::uint64_t>(i))));
-    }
-    values_[name] = tensor_of(std::span<const float>(values)).view(shape);
-    tensors_.push_back({name, "F32", shape, 0});
+    ModelInMemory::add(name, shape, "F32", [&](const Random& random, std::uint64_t i) {
+      return static_cast<float>(mean + spread * random.normal(i));
+    });
   }
-
-  std::filesystem::path path_;
-  Architecture architecture_;
-  std::map<std::string, at::Tensor> values_;
-  std::vector<StoredTensor> tensors_;
 };
 
 /// The same weights in a model that sees some tokens only.

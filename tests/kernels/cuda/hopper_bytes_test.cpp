@@ -2,16 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "../guarded.h"
 #include "../kernel_cases.h"
+#include "golden_operands.h"
 #include "kernels/cuda/checked.h"
 #include "kernels/cuda/hopper_dispatch.h"
 #include "kernels/cuda/pack.h"
 #include "kernels/cuda/quantize.h"
 #include "on_device.h"
-#include "support/source_folder.h"
 #include "test_launcher.h"
 
 // Hopper's kernel of bytes on the model of a GPU, against the CPU's bits.
@@ -27,31 +25,9 @@ using testing::GroupThread;
 using testing::OnDevice;
 using testing::TestLauncher;
 
-// "A8 3 5 0 9": operand, thread, value, row, column; "B8 64 3 9 208": tokens, token, depth, place; and descriptors.
 TEST(CudaGroupBytes, EqualCuTes) {
-  std::ifstream file(lowbit::testing::source_folder() / "tests/golden/kernels/cuda_group_bytes.txt");
-  std::string kind;
-  int count = 0;
-  for (std::int64_t a = 0, b = 0, c = 0, d = 0; file >> kind >> a >> b; ++count) {
-    const int first = static_cast<int>(a);
-    if (kind == "descriptor8") {
-      const auto depth_bytes = static_cast<std::uint32_t>(byte_operand_offset(first, 0, kLineBytes));
-      const auto token_bytes = static_cast<std::uint32_t>(byte_operand_offset(first, 8, 0));
-      ASSERT_EQ(operand_descriptor(0, depth_bytes, token_bytes), static_cast<std::uint64_t>(b)) << a << " tokens";
-      continue;
-    }
-    file >> c >> d;
-    const int second = static_cast<int>(b);
-    if (kind == "B8") {
-      ASSERT_EQ(byte_operand_offset(first, second, static_cast<int>(c)), d)
-          << a << " tokens, token " << b << ", depth " << c;
-    } else {
-      const Element at = kind == "A8" ? element_of_group_a8(first, second) : element_of_group_c(first, second);
-      ASSERT_EQ(std::pair(at.row, at.column), std::pair(static_cast<int>(c), static_cast<int>(d)))
-          << kind << ", thread " << a << ", value " << b;
-    }
-  }
-  EXPECT_EQ(count, 128 * 16 + 128 * 8 + 64 * 32 + 3);
+  testing::GoldenOperands{"cuda_group_bytes.txt", "8", 1, kLineBytes, element_of_group_a8, byte_operand_offset}.check(
+      128 * 16 + 128 * 8 + 64 * 32 + 3);
 }
 
 // A lane's register holds four columns of a row; the operand's depth of that register must hold the same four.

@@ -2,15 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "../guarded.h"
 #include "../kernel_cases.h"
 #include "float64_bound.h"
+#include "golden_operands.h"
 #include "kernels/cuda/hopper_dispatch.h"
 #include "kernels/cuda/pack.h"
 #include "on_device.h"
-#include "support/source_folder.h"
 #include "test_launcher.h"
 
 // Hopper's kernel on the model of a GPU, as far as that models copies in bulk and products of groups, against float64.
@@ -28,31 +26,9 @@ using testing::GroupThread;
 using testing::OnDevice;
 using testing::TestLauncher;
 
-// "A 3 5 0 9": operand, thread, value, row, column; "B 16 3 9 208": tokens, token, depth, place; and descriptors.
 TEST(CudaGroupOperands, EqualCuTes) {
-  std::ifstream file(lowbit::testing::source_folder() / "tests/golden/kernels/cuda_group_operands.txt");
-  std::string kind;
-  int count = 0;
-  for (std::int64_t a = 0, b = 0, c = 0, d = 0; file >> kind >> a >> b; ++count) {
-    const int first = static_cast<int>(a);
-    if (kind == "descriptor") {
-      const auto depth_bytes = static_cast<std::uint32_t>(2 * operand_offset(first, 0, 8));
-      const auto token_bytes = static_cast<std::uint32_t>(2 * operand_offset(first, 8, 0));
-      ASSERT_EQ(operand_descriptor(0, depth_bytes, token_bytes), static_cast<std::uint64_t>(b)) << a << " tokens";
-      continue;
-    }
-    file >> c >> d;
-    const int second = static_cast<int>(b);
-    if (kind == "B") {
-      ASSERT_EQ(operand_offset(first, second, static_cast<int>(c)), d)
-          << a << " tokens, token " << b << ", depth " << c;
-    } else {
-      const Element at = kind == "A" ? element_of_group_a16(first, second) : element_of_group_c(first, second);
-      ASSERT_EQ(std::pair(at.row, at.column), std::pair(static_cast<int>(c), static_cast<int>(d)))
-          << kind << ", thread " << a << ", value " << b;
-    }
-  }
-  EXPECT_EQ(count, 128 * 8 + 128 * 8 + (16 + 32 + 64 + 128) * 16 + 4);
+  testing::GoldenOperands{"cuda_group_operands.txt", "", 2, 8, element_of_group_a16, operand_offset}.check(
+      128 * 8 + 128 * 8 + (16 + 32 + 64 + 128) * 16 + 4);
 }
 
 TEST(CudaGroupOperands, KeepTheirAddressApart) {
