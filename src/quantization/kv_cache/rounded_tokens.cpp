@@ -134,37 +134,60 @@ void RoundedTokens::encode_run(const float* x, std::int64_t head_stride, Sequenc
   }
 }
 
-void RoundedTokens::read_scales(const Sequence& sequence, std::int64_t run, std::int64_t head, std::int64_t begin,
-                                std::int64_t count, float* scales, float* minima) const {
+RoundedTokens::Affine RoundedTokens::affine(const Sequence& sequence, std::int64_t group) const {
+  const float scale = sequence.scales[static_cast<std::size_t>(group)];
   const float middle = static_cast<float>(1 << (rounding_.bits - 1));
-  const std::int64_t first = run * groups_ + head * (groups_ / heads_);
-  for (std::int64_t i = 0; i < count;) {
-    const std::int64_t own = (begin + i) / width_;
-    const auto group = static_cast<std::size_t>(first + own);
-    const float scale = sequence.scales[group];
-    const float minimum = rounding_.symmetric ? -middle * scale : sequence.minima[group];
-    const std::int64_t end = std::min(count, (own + 1) * width_ - begin);
-    std::fill(scales + i, scales + end, scale);
-    std::fill(minima + i, minima + end, minimum);
-    i = end;
-  }
+  return {scale, rounding_.symmetric ? -middle * scale : sequence.minima[static_cast<std::size_t>(group)]};
 }
 
 void RoundedTokens::read(std::int64_t sequence_index, std::int64_t head, std::int64_t begin, std::int64_t count,
                          float* rows) const {
   LOWBIT_ASSERT(begin >= 0 && count >= 0 && begin + count <= length_);
   const Sequence& sequence = sequences_[static_cast<std::size_t>(sequence_index)];
+  if (rounding_.groups == KvRounding::Groups::kOfTokens) {
+    read_runs(sequence, head, begin, begin + count, rows);
+  } else {
+    read_tokens(sequence, head, begin, begin + count, rows);
+  }
+}
+
+void RoundedTokens::read_tokens(const Sequence& sequence, std::int64_t head, std::int64_t begin, std::int64_t end,
+                                float* rows) const {
+  const auto decode = code_decoder(rounding_.bits).of_all;
+  const std::int64_t words = row_words();
+  const std::int64_t of_head = groups_ / heads_;
+  for (std::int64_t token = begin; token < end; ++token, rows += channels_) {
+    std::int64_t group = token * groups_ + head * of_head;
+    for (std::int64_t channel = 0; channel < channels_; channel += width_, ++group) {
+      const CodeStream codes{sequence.words.data() + token * words, head * channels_ + channel};
+      const Affine own = affine(sequence, group);
+      decode(codes, std::min(width_, channels_ - channel), own.scale, own.minimum, rows + channel);
+    }
+  }
+}
+
+void RoundedTokens::read_runs(const Sequence& sequence, std::int64_t head, std::int64_t begin, std::int64_t end,
+                              float* rows) const {
+  const auto decode = code_decoder(rounding_.bits).of_each;
+  const std::int64_t words = row_words();
   float scales[kChannels];
   float minima[kChannels];
-  for (std::int64_t channel = 0; channel < channels_; channel += kChannels) {
-    const std::int64_t width = std::min(kChannels, channels_ - channel);
-    for (std::int64_t token = begin; token < begin + count; ++token) {
-      if (token == begin || token % run() == 0) {
-        read_scales(sequence, token / run(), head, channel, width, scales, minima);
+  for (std::int64_t first = begin; first < end;) {
+    const std::int64_t last = std::min(end, (first / run() + 1) * run());
+    const std::int64_t group = first / run() * groups_ + head * channels_;
+    for (std::int64_t channel = 0; channel < channels_; channel += kChannels) {
+      const std::int64_t width = std::min(kChannels, channels_ - channel);
+      for (std::int64_t i = 0; i < width; ++i) {
+        const Affine own = affine(sequence, group + channel + i);
+        scales[i] = own.scale;
+        minima[i] = own.minimum;
       }
-      const CodeStream codes{sequence.words.data() + token * row_words(), rounding_.bits, head * channels_ + channel};
-      decode_codes(codes, width, scales, minima, rows + (token - begin) * channels_ + channel);
+      for (std::int64_t token = first; token < last; ++token) {
+        const CodeStream codes{sequence.words.data() + token * words, head * channels_ + channel};
+        decode(codes, width, scales, minima, rows + (token - begin) * channels_ + channel);
+      }
     }
+    first = last;
   }
 }
 

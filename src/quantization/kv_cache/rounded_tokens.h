@@ -78,9 +78,14 @@ class RoundedTokens : public RoundedRows {
   void set_shape(const at::Tensor& x);
   void check_shape(const at::Tensor& x) const;
   void encode_run(const float* x, std::int64_t head_stride, Sequence& sequence);
-  // Of channels begin .. begin + count - 1 of a head.
-  void read_scales(const Sequence& sequence, std::int64_t run, std::int64_t head, std::int64_t begin,
-                   std::int64_t count, float* scales, float* minima) const;
+  struct Affine {
+    float scale, minimum;
+  };
+  [[nodiscard]] Affine affine(const Sequence& sequence, std::int64_t group) const;
+  // Tokens begin .. end - 1 of a head, whose groups are of channels or of tokens.
+  void read_tokens(const Sequence& sequence, std::int64_t head, std::int64_t begin, std::int64_t end,
+                   float* rows) const;
+  void read_runs(const Sequence& sequence, std::int64_t head, std::int64_t begin, std::int64_t end, float* rows) const;
 
   KvRounding rounding_;
   std::int64_t heads_ = 0;
