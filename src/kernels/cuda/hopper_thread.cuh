@@ -112,12 +112,13 @@ class HopperThread : public DeviceThread {
   __device__ void sync_cluster() {
     asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
   }
-  // At the barrier that lies at `word` in the cluster's block number `rank`.
+  // At the barrier that lies at `word` in the cluster's block number `rank`. Of the block's own scope: a release to the
+  // cluster waits for all that this thread has on its way, copies from memory among them.
   __device__ void arrive_at(int rank, int word) {
     asm volatile(
         "{\n.reg .b32 remote;\n"
         "mapa.shared::cluster.u32 remote, %0, %1;\n"
-        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}\n" ::"r"(shared_address(word)),
+        "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}\n" ::"r"(shared_address(word)),
         "r"(rank)
         : "memory");
   }
