@@ -168,7 +168,7 @@ std::vector<DeviceRoute> DeviceWeight::routes(DeviceArithmetic arithmetic) const
   std::vector<DeviceRoute> result;
   for (const cuda::RouteStart& start : state_->product.routes(chosen)) {
     result.push_back(
-        {cuda::route_name(start.route, chosen), start.tokens, start.route == cuda::Route::kExpandedHalves});
+        {cuda::route_name(start.route, chosen), start.tokens, start.route == cuda::Route::kExpandedHalves || start.route == cuda::Route::kHopperRounded});
   }
   return result;
 }

@@ -84,10 +84,10 @@ struct EmulatedWidths {
     return number == NumberKind::kFloat16 ? dispatch_hopper<Float16, 4>(call, launcher)
                                           : dispatch_hopper<BFloat16, 4>(call, launcher);
   }
-  static bool hopper_overlapped(NumberKind number, const HalfProduct& call, const Launch&, Report*) {
+  static bool hopper_rounded(NumberKind number, const HalfProduct& call, const Launch&, Report*) {
     EmulatedLauncher<testing::GroupThread> launcher;
-    return number == NumberKind::kFloat16 ? dispatch_hopper_overlapped<Float16, 4>(call, launcher)
-                                          : dispatch_hopper_overlapped<BFloat16, 4>(call, launcher);
+    return number == NumberKind::kFloat16 ? dispatch_hopper_rounded<Float16, 4>(call, launcher)
+                                          : dispatch_hopper_rounded<BFloat16, 4>(call, launcher);
   }
   static bool hopper_bytes(const IntegerProduct& call, const Launch&, Report*) {
     EmulatedLauncher<testing::GroupThread> launcher;

@@ -36,16 +36,18 @@ std::vector<Case> chosen_cases(const Settings& settings) {
   return cases;
 }
 
-// Beside the product, its parts in front: as a model has them, and without, as cuBLASLt's is.
-void add_unproven(Contest& contest, const Case& c) {
+// Products of bytes with their parts in front, as a model has them, and without, as cuBLASLt's is.
+void add_ours_for_hopper(Contest& contest, const Case& c) {
   if (c.tokens < 16) return;
-  contest.add_half(4, c.shape.columns % 128 == 0 ? 128 : 64, cuda::HalfKernel::kHopperOverlapped);
+  const std::int64_t group = c.shape.columns % 128 == 0 ? 128 : 64;
+  contest.add_half(4, group, cuda::HalfKernel::kHopper);
+  if (c.tokens > 64) contest.add_half(4, group, cuda::HalfKernel::kHopperRounded);
   for (const bool with_rounding : {false, true}) {
     contest.add_integer(8, c.shape.columns, 1, with_rounding, IntegerKernel::kHopper);
   }
 }
 
-void add_ours(Contest& contest, const Case& c, bool hopper) {
+void add_ours(Contest& contest, const Case& c) {
   const std::int64_t group = c.shape.columns % 128 == 0 ? 128 : 64;
   if (c.tokens <= 128) {
     for (const int bits : {4, 2, 3, 8}) contest.add_half(bits, group, cuda::HalfKernel::kSkinny);
@@ -53,7 +55,6 @@ void add_ours(Contest& contest, const Case& c, bool hopper) {
     contest.add_integer(4, group, 2, true);
   }
   if (c.tokens >= 64) contest.add_half(4, group, cuda::HalfKernel::kTiled);
-  if (c.tokens >= 16 && hopper) contest.add_half(4, group, cuda::HalfKernel::kHopper);
   contest.add_integer(8, c.shape.columns, 1, true);
   contest.add_integer(4, group, 1, true);
 }
@@ -78,8 +79,8 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
   Matrices matrices;
   for (const Case& c : chosen_cases(settings)) {
     Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes, settings);
-    add_ours(contest, c, settings.hopper && gpu.facts().major == 9);
-    if (settings.unproven && gpu.facts().major == 9) add_unproven(contest, c);
+    add_ours(contest, c);
+    if (settings.hopper && gpu.facts().major == 9) add_ours_for_hopper(contest, c);
     if (cublas) {
       contest.add_rival(*cublas, RivalKind::kFloat16);
       contest.add_rival(*cublas, RivalKind::kBFloat16);
@@ -138,7 +139,9 @@ void profile_halves(const Gpu& gpu, const Weights& weights, const std::vector<st
   if (tokens <= 64) run(cuda::HalfKernel::kSkinny);
   if (weights.shape().bits != 4) return;
   if (tokens >= 64) run(cuda::HalfKernel::kTiled);
-  if (tokens >= 16 && hopper) run(cuda::HalfKernel::kHopper);
+  if (tokens < 16 || !hopper) return;
+  run(cuda::HalfKernel::kHopper);
+  if (tokens > 64) run(cuda::HalfKernel::kHopperRounded);
 }
 
 }  // namespace

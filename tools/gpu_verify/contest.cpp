@@ -135,7 +135,7 @@ void Contest::add(const std::string& name, double weight_bytes, int launches, st
 }
 
 void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table) {
-  constexpr const char* kNames[] = {"skinny", "tiled", "hopper", "hopper_overlapped"};
+  constexpr const char* kNames[] = {"skinny", "tiled", "hopper", "hopper_rounded"};
   const std::string name =
       fmt::format("{} W{}A16 g{}{}", kNames[static_cast<int>(kernel)], bits, group, table ? " table" : "");
   if (!admits(name)) return;

@@ -14,16 +14,16 @@ namespace {
 using kernels::Arithmetic;
 using kernels::PackedWeight;
 
-enum class Kind { kSkinny, kTiled, kHopper, kHopperOverlapped, kInt8, kInt16, kHopperBytes };
-constexpr const char* kKindNames[] = {"skinny", "tiled", "hopper",      "hopper_overlapped",
+enum class Kind { kSkinny, kTiled, kHopper, kHopperRounded, kInt8, kInt16, kHopperBytes };
+constexpr const char* kKindNames[] = {"skinny", "tiled", "hopper",      "hopper_rounded",
                                       "int8",   "int16", "hopper_bytes"};
 
 bool is_for_hopper(Kind kind) {
-  return kind == Kind::kHopper || kind == Kind::kHopperOverlapped || kind == Kind::kHopperBytes;
+  return kind == Kind::kHopper || kind == Kind::kHopperRounded || kind == Kind::kHopperBytes;
 }
 cuda::HalfKernel half_kernel(Kind kind) {
   if (kind == Kind::kHopper) return cuda::HalfKernel::kHopper;
-  if (kind == Kind::kHopperOverlapped) return cuda::HalfKernel::kHopperOverlapped;
+  if (kind == Kind::kHopperRounded) return cuda::HalfKernel::kHopperRounded;
   return kind == Kind::kTiled ? cuda::HalfKernel::kTiled : cuda::HalfKernel::kSkinny;
 }
 
@@ -50,6 +50,11 @@ double bound(const WeightCase& weight, double magnitude) {
   return ((2.0 * terms + 8.0) * 0x1p-23 + (weight.table ? 0x1p-17 : 0.0)) * magnitude;
 }
 
+double rounded_to_16_bits(float value, bool bfloat16) {
+  const std::uint16_t bits = to_16_bits({value}, bfloat16).front();
+  return static_cast<double>(bfloat16 ? bfloat16_to_float(bits) : half_to_float(bits));
+}
+
 // The worst error in units of its bound; infinite when an output is NaN.
 double worst_error(const std::vector<float>& found, const UnpackedWeight& weight,
                    const std::vector<std::uint16_t>& input, const Case& c) {
@@ -63,7 +68,9 @@ double worst_error(const std::vector<float>& found, const UnpackedWeight& weight
       const std::uint8_t code = weight.codes[static_cast<std::size_t>(r * columns + k)];
       const double number =
           c.weight.table ? static_cast<double>(weight.table[code]) : code - static_cast<double>(weight.zeros[at]);
-      decoded[static_cast<std::size_t>(k)] = static_cast<double>(weight.scales[at]) * number;
+      double& value = decoded[static_cast<std::size_t>(k)];
+      value = static_cast<double>(weight.scales[at]) * number;
+      if (c.kind == Kind::kHopperRounded) value = rounded_to_16_bits(static_cast<float>(value), c.bfloat16);
     }
     for (int t = 0; t < c.tokens; ++t) {
       double sum = 0.0;
@@ -143,20 +150,28 @@ std::vector<Case> half_cases_for_hopper(Kind kind, bool tiny) {
   return cases;
 }
 
-// Kernels that have not run on a GPU, the smallest first: one block, then two that share activations.
-std::vector<Case> unproven_cases(bool tiny) {
-  std::vector<Case> cases = half_cases_for_hopper(Kind::kHopperOverlapped, tiny);
-  cases.push_back({Kind::kHopperOverlapped, {33, 700, 128, 4, false}, 70});
-  cases.push_back({Kind::kHopperOverlapped, {33, 2100, 128, 4}, 70, true, 2});
-  if (!tiny) cases.push_back({Kind::kHopperOverlapped, {4096, 4096, 128, 4}, 128});
-  std::vector<Case> bytes;
-  for (const int tokens : {5, 70, 130}) bytes.push_back({Kind::kHopperBytes, {33, 700, 4096, 8, false}, tokens});
+// The smallest first: one block, then two that share activations.
+std::vector<Case> cases_for_hopper(bool tiny) {
+  std::vector<Case> cases = half_cases_for_hopper(Kind::kHopper, tiny);
+  cases.push_back({Kind::kHopper, {33, 700, 128, 4, false}, 70});
+  cases.push_back({Kind::kHopper, {33, 2100, 128, 4}, 70, true, 2});
+  if (!tiny) cases.push_back({Kind::kHopper, {4096, 4096, 128, 4}, 128});
+  for (const int tokens : {5, 70, 130}) cases.push_back({Kind::kHopperBytes, {33, 700, 4096, 8, false}, tokens});
   for (const int tokens : {1, 64, 65, 128, 129, 256, 257, 600}) {
     if (tiny) break;
-    bytes.push_back({Kind::kHopperBytes, {192, 1111, 4096, 8, false}, tokens});
-    bytes.push_back({Kind::kHopperBytes, {576, 2500, 4096, 8}, tokens});
+    cases.push_back({Kind::kHopperBytes, {192, 1111, 4096, 8, false}, tokens});
+    cases.push_back({Kind::kHopperBytes, {576, 2500, 4096, 8}, tokens});
   }
-  cases.insert(cases.end(), bytes.begin(), bytes.end());
+  cases.push_back({Kind::kHopperRounded, {33, 192, 64, 4, false}, 3});
+  cases.push_back({Kind::kHopperRounded, {150, 1100, 96, 4, false}, 70, true});
+  cases.push_back({Kind::kHopperRounded, {33, 2100, 128, 4, false, true}, 40, false, 2});
+  if (tiny) return cases;
+  for (const int tokens : {129, 256, 300, 600}) {
+    for (const std::int64_t group : {32, 96, 128, 4096}) {
+      cases.push_back({Kind::kHopperRounded, {576, 2500, group, 4, false}, tokens, tokens % 2 == 0});
+    }
+  }
+  cases.push_back({Kind::kHopperRounded, {4096, 4096, 128, 4}, 200});
   return cases;
 }
 
@@ -224,24 +239,19 @@ void check_cases(const Gpu& gpu, const std::vector<Case>& cases, Results& result
 
 std::vector<std::string> correctness_cases(const Settings& settings) {
   std::vector<std::string> names;
-  if (settings.unproven) {
-    for (const Case& c : chosen(unproven_cases(settings.tiny), settings)) names.push_back(c.name());
-    return names;
-  }
   for (const Case& c : chosen(all_cases(settings.tiny), settings)) names.push_back(c.name());
   for (const std::string& name : step_cases(settings)) names.push_back(name);
   for (const std::string& name : attention_cases(settings)) names.push_back(name);
-  for (const Case& c : chosen(half_cases_for_hopper(Kind::kHopper, settings.tiny), settings)) names.push_back(c.name());
+  for (const Case& c : chosen(cases_for_hopper(settings.tiny), settings)) names.push_back(c.name());
   return names;
 }
 
-// Hopper's kernel comes last: threads that wait for a copy which never comes would hold up all others.
+// Hopper's kernels come last: threads that wait for a copy which never comes would hold up all others.
 void run_correctness(const Gpu& gpu, const Settings& settings, Results& results) {
-  if (settings.unproven) return check_cases(gpu, chosen(unproven_cases(settings.tiny), settings), results);
   check_cases(gpu, chosen(all_cases(settings.tiny), settings), results);
   run_step(gpu, settings, results);
   run_attention(gpu, settings, results);
-  check_cases(gpu, chosen(half_cases_for_hopper(Kind::kHopper, settings.tiny), settings), results);
+  check_cases(gpu, chosen(cases_for_hopper(settings.tiny), settings), results);
 }
 
 namespace {
@@ -298,13 +308,13 @@ void repeat_bytes(const Gpu& gpu, int tokens, int times, Results& results) {
 void run_repetition(const Gpu& gpu, const Settings& settings, Results& results) {
   const int times = settings.tiny ? 10 : 1000;
   const bool is_hopper = gpu.facts().major == 9;
-  if (settings.unproven) {
-    if (!is_hopper) return;
-    repeat_splits(gpu, "hopper_overlapped, ", cuda::HalfKernel::kHopperOverlapped, 70, times, results);
-    return repeat_bytes(gpu, 130, times, results);
-  }
   repeat_splits(gpu, "", cuda::HalfKernel::kSkinny, 3, times, results);
-  if (is_hopper) repeat_splits(gpu, "hopper, ", cuda::HalfKernel::kHopper, 3, times, results);
+  if (is_hopper) {
+    repeat_splits(gpu, "hopper, ", cuda::HalfKernel::kHopper, 3, times, results);
+    repeat_splits(gpu, "hopper, shared activations, ", cuda::HalfKernel::kHopper, 70, times, results);
+    repeat_splits(gpu, "hopper_rounded, ", cuda::HalfKernel::kHopperRounded, 130, times, results);
+    repeat_bytes(gpu, 130, times, results);
+  }
   run_step_repetition(gpu, times, results);
 }
 

@@ -13,12 +13,16 @@ void fill_with_nan(const Gpu& gpu, const Buffer<T>& buffer, std::size_t count) {
 }
 
 bool is_for_hopper(cuda::HalfKernel kernel) {
-  return kernel == cuda::HalfKernel::kHopper || kernel == cuda::HalfKernel::kHopperOverlapped;
+  return kernel == cuda::HalfKernel::kHopper || kernel == cuda::HalfKernel::kHopperRounded;
+}
+
+int hopper_block(cuda::HalfKernel kernel, int tokens) {
+  return kernel == cuda::HalfKernel::kHopper ? cuda::hopper_tokens(tokens) : cuda::kHopperRoundedTokens;
 }
 
 std::size_t arranged_numbers(const Weights& weights, int tokens, int places, cuda::HalfKernel kernel) {
   if (is_for_hopper(kernel)) {
-    return static_cast<std::size_t>(cuda::hopper_input_size(weights.shape(), tokens));
+    return static_cast<std::size_t>(cuda::laid_out_size(weights.shape(), tokens, hopper_block(kernel, tokens)));
   }
   return weights.sources(0) == nullptr ? 0 : area(tokens, places);
 }
@@ -45,20 +49,32 @@ HalfRunner::HalfRunner(const Gpu& gpu, const Weights& weights, cuda::NumberKind 
       arranged_(gpu, arranged_numbers(weights, tokens, places_, kernel)),
       output_(gpu, area(tokens, weights.shape().rows)) {
   const int multiprocessors = gpu.facts().multiprocessors;
-  if (kernel == cuda::HalfKernel::kSkinny) {
-    force_splits(cuda::schedule_skinny(weights.described(), tokens, multiprocessors).splits);
+  if (is_for_hopper(kernel)) {
+    force_splits(0);
   } else {
-    const bool overlapped = kernel == cuda::HalfKernel::kHopperOverlapped;
-    force_splits(
-        is_for_hopper(kernel) ? cuda::HopperSchedule(weights.shape(), tokens, multiprocessors, overlapped).splits : 1);
+    const bool skinny = kernel == cuda::HalfKernel::kSkinny;
+    force_splits(skinny ? cuda::schedule_skinny(weights.described(), tokens, multiprocessors).splits : 1);
   }
 }
 
-// Counters for every block there may be: a tile of rows, and eight tokens; blocks of rows come in pairs.
+void HalfRunner::deal(int workers) {
+  const int multiprocessors = gpu_.facts().multiprocessors;
+  const cuda::HopperSchedule schedule =
+      kernel_ == cuda::HalfKernel::kHopper
+          ? cuda::HopperSchedule::exact(weights_.shape(), tokens_, multiprocessors, workers)
+          : cuda::HopperSchedule::rounded(weights_.shape(), tokens_, multiprocessors, workers);
+  stream_ = schedule.stream;
+  partials_ = std::make_unique<Buffer<float>>(gpu_, static_cast<std::size_t>(schedule.sums));
+  arrivals_ = std::make_unique<Buffer<std::uint32_t>>(
+      gpu_, std::vector<std::uint32_t>(static_cast<std::size_t>(schedule.arrivals), 0));
+}
+
+// Counters for every block there may be: a tile of rows, and eight tokens.
 void HalfRunner::force_splits(int splits) {
+  if (is_for_hopper(kernel_)) return deal(splits);
   splits_ = splits;
   const std::size_t outputs = area(tokens_, weights_.shape().rows);
-  const std::size_t blocks = area(cuda::tiles_of(weights_.shape()) + 1, (tokens_ + 7) / 8);
+  const std::size_t blocks = area(cuda::tiles_of(weights_.shape()), (tokens_ + 7) / 8);
   partials_ = std::make_unique<Buffer<float>>(gpu_, splits == 1 ? 0 : outputs * static_cast<std::size_t>(splits));
   arrivals_ = std::make_unique<Buffer<std::uint32_t>>(gpu_, std::vector<std::uint32_t>(blocks, 0));
 }
@@ -79,7 +95,7 @@ void HalfRunner::arrange_operands(int copy, bool dependent) const {
                                   shape.columns,
                                   weights_.sources(copy),
                                   shape.steps,
-                                  cuda::hopper_tokens(tokens_),
+                                  hopper_block(kernel_, tokens_),
                                   arranged_.data()};
   const cuda::Launch launch = gpu_.launch(dependent);
   cuda::Library::call("arranging operands", gpu_.table().arrange_operands, &call, &launch);
@@ -103,7 +119,8 @@ void HalfRunner::run(int copy, bool dependent) const {
                                   {output_.data(), shape.rows, cuda::NumberKind::kFloat32, nullptr, nullptr, 0},
                                   splits_,
                                   partials_->data(),
-                                  arrivals_->data()};
+                                  arrivals_->data(),
+                                  stream_};
   const cuda::Launch launch = gpu_.launch(dependent);
   cuda::Library::call("multiplying", gpu_.table().half_product, kernel_, number_, &call, &launch);
 }
@@ -119,9 +136,15 @@ IntegerRunner::IntegerRunner(const Gpu& gpu, const Weights& weights, int planes,
       kernel_(kernel),
       input_(gpu, input),
       bytes_(gpu, area(planes, tokens) * area(weights.shape().steps, kernels::kStepColumns)),
-      arranged_(gpu, kernel == IntegerKernel::kHopper
-                         ? static_cast<std::size_t>(cuda::hopper_byte_input_size(weights.shape(), tokens))
-                         : 0),
+      schedule_(kernel == IntegerKernel::kHopper
+                    ? cuda::HopperSchedule::bytes(weights.shape(), tokens, gpu.facts().multiprocessors)
+                    : cuda::HopperSchedule{}),
+      arranged_(gpu, kernel == IntegerKernel::kHopper ? static_cast<std::size_t>(cuda::laid_out_size(
+                                                            weights.shape(), tokens, schedule_.block_tokens))
+                                                      : 0),
+      totals_(gpu, static_cast<std::size_t>(tokens)),
+      partials_(gpu, static_cast<std::size_t>(schedule_.sums)),
+      arrivals_(gpu, std::vector<std::uint32_t>(static_cast<std::size_t>(schedule_.arrivals), 0)),
       scales_(gpu, planes == 1 ? area(tokens, 1) : static_cast<std::size_t>(tokens) * runs()),
       sums_(gpu, static_cast<std::size_t>(tokens) * runs()),
       output_(gpu, area(tokens, weights.shape().rows)) {}
@@ -141,8 +164,14 @@ void IntegerRunner::quantize(int copy, bool dependent) const {
   const cuda::Launch launch = gpu_.launch(dependent);
   cuda::Library::call("rounding activations", gpu_.table().quantize, planes_, &call, &launch);
   if (kernel_ != IntegerKernel::kHopper) return;
-  const cuda::ByteOperandCall arrange = {bytes_.data(), tokens_, shape.steps, cuda::hopper_byte_tokens(tokens_),
-                                         arranged_.data()};
+  const cuda::ByteOperandCall arrange = {bytes_.data(),
+                                         tokens_,
+                                         shape.steps,
+                                         schedule_.block_tokens,
+                                         arranged_.data(),
+                                         sums_.data(),
+                                         static_cast<std::int32_t>(runs()),
+                                         totals_.data()};
   cuda::Library::call("arranging integers", gpu_.table().arrange_bytes, &arrange, &launch);
 }
 
@@ -152,9 +181,12 @@ void IntegerRunner::multiply(int copy, bool dependent) const {
       weights_.matrix(copy),
       for_hopper ? arranged_.data() : bytes_.data(),
       scales_.data(),
-      sums_.data(),
+      for_hopper ? totals_.data() : sums_.data(),
       tokens_,
-      {output_.data(), weights_.shape().rows, cuda::NumberKind::kFloat32, nullptr, nullptr, 0}};
+      {output_.data(), weights_.shape().rows, cuda::NumberKind::kFloat32, nullptr, nullptr, 0},
+      schedule_.stream,
+      partials_.data(),
+      arrivals_.data()};
   const cuda::Launch launch = gpu_.launch(dependent);
   constexpr const char* kAction = "multiplying integers";
   if (for_hopper) {

@@ -30,12 +30,13 @@ class HalfRunner {
   HalfRunner(const Gpu& gpu, const Weights& weights, cuda::NumberKind number, const std::vector<std::uint16_t>& input,
              int tokens, cuda::HalfKernel kernel);
   void run(int copy, bool dependent = false) const;
-  /// Overrules the schedule; for tests of joining.
+  /// Overrules the schedule, for tests of joining; of Hopper's kernels the number of workers.
   void force_splits(int splits);
   void poison() const;
   [[nodiscard]] std::vector<float> output() const { return output_.read(); }
 
  private:
+  void deal(int workers);  ///< among as many as the schedule has where none are asked for
   void arrange(int copy) const;
   void arrange_operands(int copy, bool dependent) const;
   const Gpu& gpu_;
@@ -45,6 +46,7 @@ class HalfRunner {
   int places_;  ///< of the input as the kernel sees it
   cuda::HalfKernel kernel_;
   int splits_ = 1;
+  cuda::Stream stream_ = {};
   Buffer<std::uint16_t> input_;
   Buffer<std::uint16_t> arranged_;
   Buffer<float> output_;
@@ -74,7 +76,11 @@ class IntegerRunner {
   IntegerKernel kernel_;
   Buffer<float> input_;
   Buffer<std::int8_t> bytes_;
+  cuda::HopperSchedule schedule_;
   Buffer<std::int8_t> arranged_;
+  Buffer<std::int32_t> totals_;
+  Buffer<std::int32_t> partials_;
+  Buffer<std::uint32_t> arrivals_;
   Buffer<float> scales_;
   Buffer<std::int32_t> sums_;
   Buffer<float> output_;

@@ -19,7 +19,7 @@
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 7;
+inline constexpr std::uint32_t kInterface = 8;
 
 struct Device {
   char name[256];
@@ -31,7 +31,7 @@ struct Device {
   std::uint64_t free;
 };
 
-enum class HalfKernel : std::int32_t { kSkinny, kTiled, kHopper, kHopperOverlapped };
+enum class HalfKernel : std::int32_t { kSkinny, kTiled, kHopper, kHopperRounded };
 
 /// Every function returns whether it succeeded, and fills the report when not. Those that launch do not wait.
 struct Table {
@@ -59,7 +59,8 @@ struct Table {
   bool (*milliseconds_between)(void* first, void* second, float* result, Report* report);
   bool (*release_event)(void* event, Report* report);
   /// `number` is kFloat16 or kBFloat16, of the input. The tiled kernel has 4 and 8 bits and needs `aligned`; those
-  /// for Hopper have 4 bits and take what `arrange_operands` made for as many tokens.
+  /// for Hopper have 4 bits and take what `arrange_operands` made for blocks of `hopper_tokens` or
+  /// kHopperRoundedTokens.
   bool (*half_product)(HalfKernel kernel, NumberKind number, const HalfProduct* call, const Launch* launch,
                        Report* report);
   bool (*quantize)(std::int32_t planes, const QuantizeCall* call, const Launch* launch, Report* report);

@@ -47,10 +47,11 @@ struct Checked {
       return for_width(call->weight.bits, report,
                        [&]<int kBits>() { return Widths::template skinny<kBits>(number, *call, *launch, report); });
     }
-    if (kernel == HalfKernel::kHopper || kernel == HalfKernel::kHopperOverlapped) {
-      if (call->weight.bits != 4) return refuse(report, "the kernel for Hopper takes 4 bits");
+    if (kernel == HalfKernel::kHopper || kernel == HalfKernel::kHopperRounded) {
+      if (call->weight.bits != 4) return refuse(report, "the kernels for Hopper take 4 bits");
+      if (call->stream.workers < 1) return refuse(report, "a product for Hopper has no workers");
       return kernel == HalfKernel::kHopper ? Widths::hopper(number, *call, *launch, report)
-                                           : Widths::hopper_overlapped(number, *call, *launch, report);
+                                           : Widths::hopper_rounded(number, *call, *launch, report);
     }
     if (call->splits != 1 || !call->aligned)
       return refuse(report, "the tiled kernel takes aligned input and one split");
@@ -90,7 +91,7 @@ struct Checked {
 
   static bool arrange_operands(const OperandCall* call, const Launch* launch, Report* report) {
     *report = Report{};
-    if (call->block_tokens != hopper_tokens(call->tokens)) {
+    if (call->block_tokens != hopper_tokens(call->tokens) && call->block_tokens != kHopperRoundedTokens) {
       return refuse(report, "activations are laid out for blocks of another number of tokens");
     }
     return call->tokens == 0 || Widths::arrange_operands(*call, *launch, report);
@@ -109,6 +110,7 @@ struct Checked {
     if (call->weight.table != nullptr) return refuse(report, "a table has no integer product");
     if (call->weight.bits != 8) return refuse(report, "the kernel of bytes for Hopper takes 8 bits");
     if (call->weight.groups != 1) return refuse(report, "the kernel of bytes for Hopper takes one group a row");
+    if (call->stream.workers < 1) return refuse(report, "a product for Hopper has no workers");
     return call->tokens == 0 || Widths::hopper_bytes(*call, *launch, report);
   }
 };

@@ -144,4 +144,10 @@ struct BFloat16 : WholeNumbers<BFloat16> {
   LOWBIT_HOST_DEVICE static std::uint32_t pair(float low, float high) { return pair_of_bfloat16(low, high); }
 };
 
+/// A scale times two numbers, each rounded from float32 once.
+template <typename Number>
+LOWBIT_HOST_DEVICE inline std::uint32_t scaled_pair(float scale, std::uint32_t pair) {
+  return Number::pair(scale * Number::to_float(pair & 0xFFFFU), scale * Number::to_float(pair >> 16));
+}
+
 }  // namespace lowbit::kernels::cuda

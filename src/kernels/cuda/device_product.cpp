@@ -22,21 +22,27 @@ struct IntegerSpace {
         sums(parts.take<std::int32_t>(tokens * runs)) {}
 };
 
-struct HopperBytesSpace : IntegerSpace {
-  std::int8_t* operands;
-  HopperBytesSpace(Parts& parts, const Matrix& shape, std::int64_t tokens, std::int64_t places, std::int64_t runs)
-      : IntegerSpace(parts, 1, tokens, places, runs),
-        operands(parts.take<std::int8_t>(hopper_byte_input_size(shape, static_cast<int>(tokens)))) {}
+/// What Hopper's kernels need: activations laid out, and where the sums of shared tiles wait.
+template <typename Operand, typename Sum>
+struct HopperSpace {
+  Operand* operands;
+  Sum* sums;
+  std::uint32_t* arrivals;
+  HopperSpace(Parts& parts, const Matrix& shape, std::int32_t tokens, const HopperSchedule& schedule)
+      : operands(parts.take<Operand>(laid_out_size(shape, tokens, schedule.block_tokens))),
+        sums(parts.take<Sum>(schedule.sums)),
+        arrivals(parts.take<std::uint32_t>(schedule.arrivals)) {}
 };
 
-struct HopperSpace {
-  std::uint16_t* operands;
-  float* partials;
-  std::uint32_t* arrivals;
-  HopperSpace(Parts& parts, const Matrix& shape, const HopperSchedule& schedule, std::int32_t tokens)
-      : operands(parts.take<std::uint16_t>(hopper_input_size(shape, tokens))),
-        partials(parts.take<float>(static_cast<std::int64_t>(schedule.partial_floats(shape, tokens)))),
-        arrivals(parts.take<std::uint32_t>(static_cast<std::int64_t>(schedule.arrivals()))) {}
+struct HopperBytesSpace {
+  IntegerSpace rounded;
+  std::int32_t* totals;
+  HopperSpace<std::int8_t, std::int32_t> product;
+  HopperBytesSpace(Parts& parts, const Matrix& shape, std::int32_t tokens, std::int64_t places, std::int64_t runs,
+                   const HopperSchedule& schedule)
+      : rounded(parts, 1, tokens, places, runs),
+        totals(parts.take<std::int32_t>(tokens)),
+        product(parts, shape, tokens, schedule) {}
 };
 
 SkinnySpace take_skinny(Parts& parts, const SkinnySizes& sizes) {
@@ -51,8 +57,10 @@ bool has_hopper(const Library& library) {
 }
 
 // Blocks count from zero who has arrived.
-void clear_arrivals(const Table& table, std::uint32_t* arrivals, std::size_t count, void* stream) {
-  Library::call("clearing counters", table.fill, arrivals, 0, count * sizeof(std::uint32_t), stream);
+void clear_arrivals(const Table& table, std::uint32_t* arrivals, std::int64_t count, void* stream) {
+  if (count == 0) return;
+  Library::call("clearing counters", table.fill, arrivals, 0, static_cast<std::size_t>(count) * sizeof(std::uint32_t),
+                stream);
 }
 
 void round_activations(const Table& table, const Packed& layout, int planes, const DeviceCall& call,
@@ -103,11 +111,10 @@ std::int64_t DeviceProduct::workspace_bytes(Route route, DeviceArithmetic arithm
   Parts parts(nullptr);
   if (route == Route::kSkinny) {
     (void)take_skinny(parts, skinny_sizes(tokens));
-  } else if (route == Route::kHopper) {
-    (void)HopperSpace(parts, layout_.shape, HopperSchedule(layout_.shape, tokens, multiprocessors_, kHopperOverlaps),
-                      tokens);
+  } else if (route == Route::kHopper || route == Route::kHopperRounded) {
+    (void)HopperSpace<std::uint16_t, float>(parts, layout_.shape, tokens, hopper_schedule(route, tokens));
   } else if (route == Route::kHopperBytes) {
-    (void)HopperBytesSpace(parts, layout_.shape, tokens, places(), runs());
+    (void)HopperBytesSpace(parts, layout_.shape, tokens, places(), runs(), hopper_schedule(route, tokens));
   } else if (route == Route::kIntegers) {
     (void)IntegerSpace(parts, arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, tokens, places(), runs());
   }
@@ -125,7 +132,8 @@ void DeviceProduct::multiply(Route route, DeviceArithmetic arithmetic, const Dev
   switch (route) {
     case Route::kIntegers: return multiply_integers(arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, call);
     case Route::kSkinny: return multiply_skinny(call);
-    case Route::kHopper: return multiply_hopper(call);
+    case Route::kHopper:
+    case Route::kHopperRounded: return multiply_hopper(route, call);
     case Route::kHopperBytes: return multiply_hopper_bytes(call);
     case Route::kExpandedHalves:
     case Route::kExpandedBytes: break;
@@ -149,16 +157,30 @@ void DeviceProduct::multiply_integers(int planes, const DeviceCall& call) const 
 void DeviceProduct::multiply_hopper_bytes(const DeviceCall& call) const {
   const Matrix matrix = layout_.at(call.weight);
   Parts parts(call.workspace);
-  const HopperBytesSpace space(parts, matrix, call.tokens, places(), runs());
+  const HopperSchedule schedule = hopper_schedule(Route::kHopperBytes, call.tokens);
+  const HopperBytesSpace space(parts, matrix, call.tokens, places(), runs(), schedule);
   const Table& table = this->table();
-  round_activations(table, layout_, 1, call, space);
-  const ByteOperandCall arrange = {space.bytes, call.tokens, matrix.steps, hopper_byte_tokens(call.tokens),
-                                   space.operands};
+  clear_arrivals(table, space.product.arrivals, schedule.arrivals, call.stream);
+  round_activations(table, layout_, 1, call, space.rounded);
+  const ByteOperandCall arrange = {space.rounded.bytes,
+                                   call.tokens,
+                                   matrix.steps,
+                                   schedule.block_tokens,
+                                   space.product.operands,
+                                   space.rounded.sums,
+                                   static_cast<std::int32_t>(runs()),
+                                   space.totals};
   const Launch launch = {call.stream, 0};
   Library::call("arranging integers", table.arrange_bytes, &arrange, &launch);
-  const IntegerProduct product = {matrix,       space.operands,
-                                  space.scales, space.sums,
-                                  call.tokens,  {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0}};
+  const IntegerProduct product = {matrix,
+                                  space.product.operands,
+                                  space.rounded.scales,
+                                  space.totals,
+                                  call.tokens,
+                                  {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
+                                  schedule.stream,
+                                  space.product.sums,
+                                  space.product.arrivals};
   Library::call("multiplying integers", table.hopper_bytes, &product, &launch);
 }
 
@@ -174,9 +196,7 @@ void DeviceProduct::multiply_skinny(const DeviceCall& call) const {
   Parts parts(call.workspace);
   const SkinnySizes sizes = skinny_sizes(call.tokens);
   const SkinnySpace space = take_skinny(parts, sizes);
-  if (sizes.arrivals > 0) {
-    clear_arrivals(table, space.arrivals, static_cast<std::size_t>(sizes.arrivals), call.stream);
-  }
+  clear_arrivals(table, space.arrivals, sizes.arrivals, call.stream);
   multiply({call.weight, static_cast<const std::uint16_t*>(call.input), call.input_kind,
             Target{call.output, layout_.shape.rows, call.output_kind, call.bias, nullptr, 0}, call.tokens, space,
             Launch{call.stream, 0}});
@@ -210,13 +230,20 @@ void DeviceProduct::multiply(const SkinnyCall& call) const {
   multiply_halves(library_.table(), HalfKernel::kSkinny, call.kind, product, call.launch);
 }
 
-void DeviceProduct::multiply_hopper(const DeviceCall& call) const {
+HopperSchedule DeviceProduct::hopper_schedule(Route route, std::int32_t tokens) const {
+  const Matrix& shape = layout_.shape;
+  if (route == Route::kHopperBytes) return HopperSchedule::bytes(shape, tokens, multiprocessors_);
+  return route == Route::kHopperRounded ? HopperSchedule::rounded(shape, tokens, multiprocessors_)
+                                        : HopperSchedule::exact(shape, tokens, multiprocessors_);
+}
+
+void DeviceProduct::multiply_hopper(Route route, const DeviceCall& call) const {
   const Table& table = this->table();
   const Matrix matrix = layout_.at(call.weight);
-  const HopperSchedule schedule(matrix, call.tokens, multiprocessors_, kHopperOverlaps);
+  const HopperSchedule schedule = hopper_schedule(route, call.tokens);
   Parts parts(call.workspace);
-  const HopperSpace space(parts, matrix, schedule, call.tokens);
-  if (schedule.splits > 1) clear_arrivals(table, space.arrivals, schedule.arrivals(), call.stream);
+  const HopperSpace<std::uint16_t, float> space(parts, matrix, call.tokens, schedule);
+  clear_arrivals(table, space.arrivals, schedule.arrivals, call.stream);
   const OperandCall arrange = {static_cast<const std::uint16_t*>(call.input),
                                matrix.columns,
                                call.tokens,
@@ -228,7 +255,7 @@ void DeviceProduct::multiply_hopper(const DeviceCall& call) const {
   const Launch launch = {call.stream, 0};
   Library::call("arranging activations", table.arrange_operands, &arrange, &launch);
   const auto width = static_cast<std::int32_t>(places());
-  multiply_halves(table, kHopperOverlaps ? HalfKernel::kHopperOverlapped : HalfKernel::kHopper, call.input_kind,
+  multiply_halves(table, route == Route::kHopper ? HalfKernel::kHopper : HalfKernel::kHopperRounded, call.input_kind,
                   {matrix,
                    space.operands,
                    width,
@@ -236,9 +263,10 @@ void DeviceProduct::multiply_hopper(const DeviceCall& call) const {
                    call.tokens,
                    true,
                    {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
-                   schedule.splits,
-                   space.partials,
-                   space.arrivals},
+                   1,
+                   space.sums,
+                   space.arrivals,
+                   schedule.stream},
                   launch);
 }
 

@@ -73,7 +73,8 @@ class DeviceProduct {
  private:
   void multiply_integers(int planes, const DeviceCall& call) const;
   void multiply_skinny(const DeviceCall& call) const;
-  void multiply_hopper(const DeviceCall& call) const;
+  [[nodiscard]] struct HopperSchedule hopper_schedule(Route route, std::int32_t tokens) const;
+  void multiply_hopper(Route route, const DeviceCall& call) const;
   void multiply_hopper_bytes(const DeviceCall& call) const;
   [[nodiscard]] std::int64_t runs() const;
   [[nodiscard]] std::int64_t places() const;

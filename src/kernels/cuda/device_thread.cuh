@@ -80,6 +80,13 @@ class DeviceThread {
     asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(r) : "l"(from));
     return r;
   }
+  __device__ Word4 read16_shared_by_blocks(const void* from) {
+    Word4 r;
+    asm volatile("ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r.x[0]), "=r"(r.x[1]), "=r"(r.x[2]), "=r"(r.x[3])
+                 : "l"(from));
+    return r;
+  }
   __device__ std::uint32_t atomic_add(std::uint32_t* target, std::uint32_t value) { return atomicAdd(target, value); }
   __device__ void fence() { __threadfence(); }
   __device__ void sync() { __syncthreads(); }

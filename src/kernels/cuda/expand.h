@@ -73,16 +73,13 @@ class Expand {
   LOWBIT_HOST_DEVICE static Word4 decode(Thread& thread, const Codes<kBits>& codes, int step, int row_half,
                                          const Parameters& parameters, ScaleKind kind) {
     const float scale = parameters.scale(kind, row_half);
-    const auto scaled = [&](std::uint32_t pair) {
-      return Number::pair(scale * Number::to_float(pair & 0xFFFFU), scale * Number::to_float(pair >> 16));
-    };
     Word4 numbers;
     LOWBIT_UNROLL
     for (int i = 0; i < 2; ++i) {
       const Quad quad =
           Number::template quad<kBits>(thread, codes, step, 2 * i + row_half, parameters.zero(row_half), 0);
-      numbers.x[2 * i] = scaled(quad.first);
-      numbers.x[2 * i + 1] = scaled(quad.last);
+      numbers.x[2 * i] = scaled_pair<Number>(scale, quad.first);
+      numbers.x[2 * i + 1] = scaled_pair<Number>(scale, quad.last);
     }
     return numbers;
   }

@@ -17,15 +17,31 @@ LOWBIT_HOST_DEVICE inline void decode_operands(Thread& thread, const Codes<kBits
   }
 }
 
-/// Ends a group: sums += group sums times the scale of their row, rounded once.
-template <int kTokenTiles>
+/// The same with every weight's scale in it, rounded from float32 once, as `Expand` does.
+template <int kBits, typename Number, typename Thread>
+LOWBIT_HOST_DEVICE inline void decode_scaled(Thread& thread, const Codes<kBits>& codes, const Parameters& parameters,
+                                             const float (&scales)[2], int in_chunk,
+                                             std::uint32_t (&operands)[2][4]) {
+  decode_operands<kBits, Number>(thread, codes, parameters, in_chunk, operands);
+  LOWBIT_UNROLL
+  for (int i = 0; i < 8; ++i) {
+    std::uint32_t& pair = operands[i / 4][i % 4];
+    pair = scaled_pair<Number>(scales[i % 2], pair);
+  }
+}
+
+/// Ends a group, of some of the tiles of tokens: sums += group sums times the scale of their row, rounded once.
+template <int kTiles, int kTokenTiles>
 LOWBIT_HOST_DEVICE inline void add_scaled(const Matrix& weight, const Parameters& parameters,
-                                          const float (&group_sums)[kTokenTiles][4], float (&sums)[kTokenTiles][4]) {
+                                          const float (&group_sums)[kTiles][4], int first_tile,
+                                          float (&sums)[kTokenTiles][4]) {
   const float scales[2] = {parameters.scale(weight.scale_kind, 0), parameters.scale(weight.scale_kind, 1)};
   LOWBIT_UNROLL
-  for (int n = 0; n < kTokenTiles; ++n) {
+  for (int n = 0; n < kTiles; ++n) {
     LOWBIT_UNROLL
-    for (int i = 0; i < 4; ++i) sums[n][i] = fused(group_sums[n][i], scales[i / 2], sums[n][i]);
+    for (int i = 0; i < 4; ++i) {
+      sums[first_tile + n][i] = fused(group_sums[n][i], scales[i / 2], sums[first_tile + n][i]);
+    }
   }
 }
 

@@ -27,9 +27,6 @@ LOWBIT_HOST_DEVICE constexpr int place_of_byte_depth(int depth) {
 
 /// Tokens of a block. They change no bit of an output.
 constexpr int hopper_byte_tokens(int tokens) { return tokens <= 64 ? 64 : tokens <= 128 ? 128 : 256; }
-constexpr std::int64_t hopper_byte_input_size(const Matrix& weight, int tokens) {
-  return laid_out_size(weight, tokens, hopper_byte_tokens(tokens));
-}
 
 struct ByteOperandCall {
   const std::int8_t* input;  ///< [tokens][steps * 32] as QuantizeCall with one plane; begins on 16 bytes
@@ -37,9 +34,13 @@ struct ByteOperandCall {
   std::int32_t steps;
   std::int32_t block_tokens;
   std::int8_t* output;  ///< [blocks of tokens][chunks][operands]; begins on 16 bytes
+  const std::int32_t* sums;  ///< [tokens][runs], of the integers, as QuantizeCall has them
+  std::int32_t runs;
+  std::int32_t* totals;  ///< [tokens]
 };
 
-/// Lays integers out; what lies behind the tokens and the steps is zero. A thread takes a step of a token.
+/// Lays integers out; what lies behind the tokens and the steps is zero. A thread takes a step of a token, and of some
+/// the sum of all its integers.
 struct ArrangeBytes {
   static constexpr int kThreads = 256;
   static constexpr int kResidentBlocks = 1;
@@ -50,6 +51,11 @@ struct ArrangeBytes {
     thread.wait_for_previous_grid();
     const LaidOutStep at(thread, kThreads, call.steps, call.block_tokens);
     if (!at.present) return;
+    if (at.step == 0 && at.token < call.tokens) {
+      std::int32_t total = 0;
+      for (int r = 0; r < call.runs; ++r) total += call.sums[std::int64_t{at.token} * call.runs + r];
+      call.totals[at.token] = total;
+    }
     Word4 words[2] = {};
     if (at.token < call.tokens && at.step < call.steps) {
       const std::int8_t* from = call.input + (std::int64_t{at.token} * call.steps + at.step) * kStepColumns;

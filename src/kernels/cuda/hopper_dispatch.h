@@ -1,88 +1,92 @@
 #pragma once
 
-#include <cstdio>
+#include <algorithm>
 
 #include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/hopper.h"
 #include "kernels/cuda/hopper_bytes.h"
-#include "kernels/cuda/hopper_overlapped.h"
-#include "kernels/cuda/report.h"
+#include "kernels/cuda/hopper_rounded.h"
 
-// From a call to the kernels for Hopper: what it must be, which size of kernel makes it, and on which grid.
+// From a call to the kernels for Hopper: which size of kernel makes it, and how the work is dealt.
 namespace lowbit::kernels::cuda {
 
-/// Splits of the columns, and the memory that they need: `tokens` change them only where blocks are of another size.
-struct HopperSchedule {
-  int block_tokens;
-  int row_blocks;
-  int token_blocks;
-  int splits;
+/// `use.operator()<Kernel>()` for the kernel whose blocks have so many tokens.
+template <typename Number, int kBits, typename Use>
+auto with_hopper_exact(int tokens, const Use& use) {
+  switch (hopper_tokens(tokens)) {
+    case 16: return use.template operator()<HopperStream<HopperExact<kBits, Number, 2>>>();
+    case 32: return use.template operator()<HopperStream<HopperExact<kBits, Number, 4>>>();
+    case 64: return use.template operator()<HopperStream<HopperExact<kBits, Number, 8>>>();
+    default: return use.template operator()<HopperStream<HopperExact<kBits, Number, 16>>>();
+  }
+}
+template <int kBits, typename Use>
+auto with_hopper_bytes(int tokens, const Use& use) {
+  switch (hopper_byte_tokens(tokens)) {
+    case 64: return use.template operator()<HopperStream<HopperBytes<kBits, 8>>>();
+    case 128: return use.template operator()<HopperStream<HopperBytes<kBits, 16>>>();
+    default: return use.template operator()<HopperStream<HopperBytes<kBits, 32>>>();
+  }
+}
 
-  /// Of `Hopper`, or of `HopperOverlapped`.
-  HopperSchedule(const Matrix& weight, int tokens, int multiprocessors, bool overlapped = false)
-      : block_tokens(hopper_tokens(tokens)),
-        row_blocks(blocks_for(tiles_of(weight), 2 * kGroupWarps)),
-        token_blocks(blocks_for(tokens, block_tokens)),
-        splits(1) {
-    // As many blocks as a multiprocessor holds, and for each as many chunks as it has stages.
-    const int held = block_tokens <= 32 && !overlapped ? 2 : 1;
-    if (token_blocks == 1) {
-      splits = std::clamp(held * multiprocessors / row_blocks, 1, std::max(chunks_of(weight) / 6, 1));
-    }
+/// How many workers there are, and the memory that they need beside operands: sums of 4 bytes, and counters that are
+/// zero. Bits of an output depend on the workers: on the matrix, the GPU, and the number of blocks of tokens.
+struct HopperSchedule {
+  std::int32_t block_tokens;
+  Stream stream;
+  std::int64_t sums;
+  std::int64_t arrivals;
+
+  /// As many workers as the GPU holds, unless each would have fewer chunks than pay for joining; or as many as are
+  /// asked for.
+  template <typename Kernel>
+  static HopperSchedule of(const Matrix& weight, int tokens, int multiprocessors, int wanted = 0) {
+    constexpr std::int64_t kLeastChunks = 6;
+    const int most = std::max(multiprocessors / Kernel::kClusterBlocks, 1);
+    const Stream one = Kernel::stream_of(weight, tokens, 1);
+    const std::int64_t paying = std::max<std::int64_t>(std::int64_t{one.tiles()} * one.chunks / kLeastChunks, one.tiles());
+    const int workers = wanted > 0 ? wanted : static_cast<int>(std::min<std::int64_t>(most, paying));
+    const Stream stream = Kernel::stream_of(weight, tokens, workers);
+    return {Kernel::kTokens, stream, Kernel::shared_sums(stream), Kernel::arrivals(stream)};
   }
-  [[nodiscard]] std::size_t partial_floats(const Matrix& weight, int tokens) const {
-    return splits == 1 ? 0
-                       : static_cast<std::size_t>(splits) * static_cast<std::size_t>(tokens) *
-                             static_cast<std::size_t>(weight.rows);
+  static HopperSchedule exact(const Matrix& weight, int tokens, int multiprocessors, int wanted = 0) {
+    return with_hopper_exact<Float16, 4>(
+        tokens, [&]<typename Kernel>() { return of<Kernel>(weight, tokens, multiprocessors, wanted); });
   }
-  /// Blocks of rows come in pairs where they share activations.
-  [[nodiscard]] std::size_t arrivals() const {
-    return splits == 1 ? 0
-                       : static_cast<std::size_t>(row_blocks + row_blocks % 2) * static_cast<std::size_t>(token_blocks);
+  static HopperSchedule rounded(const Matrix& weight, int tokens, int multiprocessors, int wanted = 0) {
+    return of<HopperStream<HopperRounded<4, Float16>>>(weight, tokens, multiprocessors, wanted);
+  }
+  static HopperSchedule bytes(const Matrix& weight, int tokens, int multiprocessors, int wanted = 0) {
+    return with_hopper_bytes<8>(
+        tokens, [&]<typename Kernel>() { return of<Kernel>(weight, tokens, multiprocessors, wanted); });
   }
 };
 
 namespace detail {
 
-/// Of `Kernel::For<token tiles>`, of the size that the tokens take. Clusters are whole.
-template <typename Kernel, typename Launcher>
-bool dispatch_hopper_sizes(const HalfProduct& call, Launcher& launcher) {
-  const auto launch = [&]<int kTokenTiles>() {
-    using Sized = typename Kernel::template For<kTokenTiles>;
-    const int clusters = blocks_for(tiles_of(call.weight), Sized::kBlockTiles * Sized::kClusterBlocks);
-    const GridSize grid = {{clusters * Sized::kClusterBlocks, call.splits, blocks_for(call.tokens, Sized::kTokens)},
-                           Sized::kSharedWords * sizeof(std::uint32_t)};
-    return launcher.template launch<Sized>(grid, call);
-  };
-  switch (hopper_tokens(call.tokens)) {
-    case 16: return launch.template operator()<2>();
-    case 32: return launch.template operator()<4>();
-    case 64: return launch.template operator()<8>();
-    default: return launch.template operator()<16>();
-  }
+template <typename Kernel, typename Launcher, typename Call>
+bool launch_hopper(const Call& call, Launcher& launcher) {
+  return launcher.template launch<Kernel>(
+      {{call.stream.workers * Kernel::kClusterBlocks, 1, 1}, Kernel::kSharedWords * sizeof(std::uint32_t)}, call);
 }
-
-template <typename Number, int kBits>
-struct HopperSizes {
-  template <int kTokenTiles>
-  using For = Hopper<kBits, Number, kTokenTiles>;
-};
-template <typename Number, int kBits>
-struct OverlappedSizes {
-  template <int kTokenTiles>
-  using For = HopperOverlapped<kBits, Number, kTokenTiles>;
-};
 
 }  // namespace detail
 
 template <typename Number, int kBits, typename Launcher>
 bool dispatch_hopper(const HalfProduct& call, Launcher& launcher) {
-  return detail::dispatch_hopper_sizes<detail::HopperSizes<Number, kBits>>(call, launcher);
+  return with_hopper_exact<Number, kBits>(
+      call.tokens, [&]<typename Kernel>() { return detail::launch_hopper<Kernel>(call, launcher); });
 }
 
 template <typename Number, int kBits, typename Launcher>
-bool dispatch_hopper_overlapped(const HalfProduct& call, Launcher& launcher) {
-  return detail::dispatch_hopper_sizes<detail::OverlappedSizes<Number, kBits>>(call, launcher);
+bool dispatch_hopper_rounded(const HalfProduct& call, Launcher& launcher) {
+  return detail::launch_hopper<HopperStream<HopperRounded<kBits, Number>>>(call, launcher);
+}
+
+template <int kBits, typename Launcher>
+bool dispatch_hopper_bytes(const IntegerProduct& call, Launcher& launcher) {
+  return with_hopper_bytes<kBits>(
+      call.tokens, [&]<typename Kernel>() { return detail::launch_hopper<Kernel>(call, launcher); });
 }
 
 template <typename Launcher>
@@ -91,23 +95,6 @@ bool dispatch_arrange_operands(const OperandCall& call, Launcher& launcher) {
   const int steps_at_once = ArrangeOperands::kThreads / call.block_tokens;
   return launcher.template launch<ArrangeOperands>(
       {{blocks_for(call.tokens, call.block_tokens), blocks_for(chunks * kChunkSteps, steps_at_once), 1}, 0}, call);
-}
-
-template <int kBits, typename Launcher>
-bool dispatch_hopper_bytes(const IntegerProduct& call, Launcher& launcher) {
-  const auto launch = [&]<int kTokenTiles>() {
-    using Kernel = HopperBytes<kBits, kTokenTiles>;
-    const int clusters = blocks_for(tiles_of(call.weight), Kernel::kBlockTiles * Kernel::kClusterBlocks);
-    return launcher.template launch<Kernel>(
-        {{clusters * Kernel::kClusterBlocks, blocks_for(call.tokens, Kernel::kTokens), 1},
-         Kernel::kSharedWords * sizeof(std::uint32_t)},
-        call);
-  };
-  switch (hopper_byte_tokens(call.tokens)) {
-    case 64: return launch.template operator()<8>();
-    case 128: return launch.template operator()<16>();
-    default: return launch.template operator()<32>();
-  }
 }
 
 template <typename Launcher>

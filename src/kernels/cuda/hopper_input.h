@@ -44,14 +44,12 @@ LOWBIT_HOST_DEVICE constexpr std::uint64_t operand_descriptor(std::uint32_t addr
          (std::uint64_t{token_bytes >> 4 & kMask} << 32);
 }
 
-/// Tokens of a block. They change no bit of an output.
+/// Tokens of a block, where sums are exact up to float32; and where weights are rounded.
 constexpr int hopper_tokens(int tokens) { return tokens <= 16 ? 16 : tokens <= 32 ? 32 : tokens <= 64 ? 64 : 128; }
+inline constexpr int kHopperRoundedTokens = 256;
 /// Numbers of activations that are laid out in blocks of so many tokens.
 constexpr std::int64_t laid_out_size(const Matrix& weight, int tokens, int block) {
   return std::int64_t{(tokens + block - 1) / block} * block * chunks_of(weight) * kChunkSteps * kStepColumns;
-}
-constexpr std::int64_t hopper_input_size(const Matrix& weight, int tokens) {
-  return laid_out_size(weight, tokens, hopper_tokens(tokens));
 }
 
 /// The step of a token that a thread lays out: block(0) counts blocks of tokens, block(1) as many steps as the threads
@@ -90,7 +88,7 @@ struct OperandCall {
 /// Lays activations out; what lies behind the tokens, the columns and the steps is zero. A thread takes a step of a
 /// token.
 struct ArrangeOperands {
-  static constexpr int kThreads = 128;
+  static constexpr int kThreads = kHopperRoundedTokens;
   static constexpr int kResidentBlocks = 1;
 
   template <typename Thread>

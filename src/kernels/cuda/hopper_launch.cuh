@@ -10,7 +10,7 @@
 namespace lowbit::kernels::cuda {
 
 bool hopper_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
-bool hopper_overlapped_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
+bool hopper_rounded_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
 bool hopper_bytes_product(const IntegerProduct& call, const Launch& launch, Report* report);
 bool arrange_operands(const OperandCall& call, const Launch& launch, Report* report);
 bool arrange_bytes(const ByteOperandCall& call, const Launch& launch, Report* report);

@@ -12,6 +12,7 @@ namespace lowbit::kernels::cuda {
 #define LOWBIT_SUMS4(n) LOWBIT_SUMS2(n), LOWBIT_SUMS2(n + 2)
 #define LOWBIT_SUMS8(n) LOWBIT_SUMS4(n), LOWBIT_SUMS4(n + 4)
 #define LOWBIT_SUMS16(n) LOWBIT_SUMS8(n), LOWBIT_SUMS8(n + 8)
+#define LOWBIT_SUMS32(n) LOWBIT_SUMS16(n), LOWBIT_SUMS16(n + 16)
 // `names`: the accumulators' places; those behind them are the left operand's four, the descriptor, and whether sums go
 // on.
 #define LOWBIT_GROUP_PRODUCT(shape, type, names, a, descriptor, go_on, sums)                                    \
@@ -28,9 +29,12 @@ namespace lowbit::kernels::cuda {
     LOWBIT_GROUP_PRODUCT("m64n32k16", type, LOWBIT_NAMES_0_15, "%16, %17, %18, %19", "%20", "%21", LOWBIT_SUMS4(0));   \
   } else if constexpr (kTokenTiles == 8) {                                                                             \
     LOWBIT_GROUP_PRODUCT("m64n64k16", type, LOWBIT_NAMES_0_31, "%32, %33, %34, %35", "%36", "%37", LOWBIT_SUMS8(0));   \
-  } else {                                                                                                             \
-    static_assert(kTokenTiles == 16);                                                                                  \
+  } else if constexpr (kTokenTiles == 16) {                                                                            \
     LOWBIT_GROUP_PRODUCT("m64n128k16", type, LOWBIT_NAMES_0_63, "%64, %65, %66, %67", "%68", "%69", LOWBIT_SUMS16(0)); \
+  } else {                                                                                                             \
+    static_assert(kTokenTiles == 32);                                                                                  \
+    LOWBIT_GROUP_PRODUCT("m64n256k16", type, LOWBIT_NAMES_0_127, "%128, %129, %130, %131", "%132", "%133",             \
+                         LOWBIT_SUMS32(0));                                                                            \
   }
 #define LOWBIT_NAMES_0_7 "%0, %1, %2, %3, %4, %5, %6, %7"
 #define LOWBIT_NAMES_0_15 LOWBIT_NAMES_0_7 ", %8, %9, %10, %11, %12, %13, %14, %15"
@@ -41,6 +45,12 @@ namespace lowbit::kernels::cuda {
   LOWBIT_NAMES_0_31                                                                  \
   ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47" \
   ", %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define LOWBIT_NAMES_0_127                                                                       \
+  LOWBIT_NAMES_0_63                                                                              \
+  ", %64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79"             \
+  ", %80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"             \
+  ", %96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111" \
+  ", %112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
 
 class HopperThread : public DeviceThread {
  public:
@@ -81,16 +91,6 @@ class HopperThread : public DeviceThread {
                      shared_address(word)),
                  "l"(from), "r"(bytes), "r"(shared_address(barrier))
                  : "memory");
-  }
-  // Of what is read once: the second-level cache drops it first.
-  __device__ void copy_bulk_once(int word, const void* from, int bytes, int barrier) {
-    std::uint64_t policy;
-    asm("createpolicy.fractional.L2::evict_first.b64 %0;" : "=l"(policy));
-    asm volatile(
-        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, [%3], "
-        "%4;" ::"r"(shared_address(word)),
-        "l"(from), "r"(bytes), "r"(shared_address(barrier)), "l"(policy)
-        : "memory");
   }
 
   // Of each thread of a group of four warps, which has as many as the launch gave it: all together never have more.
@@ -157,11 +157,13 @@ class HopperThread : public DeviceThread {
 #undef LOWBIT_SUMS4
 #undef LOWBIT_SUMS8
 #undef LOWBIT_SUMS16
+#undef LOWBIT_SUMS32
 #undef LOWBIT_GROUP_PRODUCT
 #undef LOWBIT_GROUP_PRODUCTS
 #undef LOWBIT_NAMES_0_7
 #undef LOWBIT_NAMES_0_15
 #undef LOWBIT_NAMES_0_31
 #undef LOWBIT_NAMES_0_63
+#undef LOWBIT_NAMES_0_127
 
 }  // namespace lowbit::kernels::cuda

@@ -4,6 +4,7 @@
 #include "kernels/cuda/output.h"
 #include "kernels/cuda/runs.h"
 #include "kernels/cuda/scales.h"
+#include "kernels/cuda/stream.h"
 
 // `Arithmetic::kInt8` and `kInt16` on a GPU, with the CPU's bits: sums of integers are exact in any order, and what is
 // left in float32 is the same chain over runs and groups.
@@ -16,6 +17,10 @@ struct IntegerProduct {
   const std::int32_t* sums;
   std::int32_t tokens;
   Target output;
+  // Of `HopperBytes`: as `SharedTiles` has them.
+  Stream stream = {};
+  std::int32_t* partials = nullptr;
+  std::uint32_t* arrivals = nullptr;
 };
 
 inline constexpr int kIntegerWarps = 8;

@@ -21,19 +21,18 @@ class LaneRing {
   static constexpr int kSlotWords = kParameters ? kZerosAt + kLanes : kCodeWords;
   static constexpr int kWords = kDepth * kSlotWords;
 
-  /// `at`: this warp's words of shared memory; a tile that the matrix lacks has zeros in every place.
-  LOWBIT_HOST_DEVICE LaneRing(const Matrix& weight, int tile, int lane, int at)
-      : weight_(weight),
-        group_of_(weight),
-        lane_(lane),
-        at_(at),
-        present_(tile < tiles_of(weight)),
-        codes_(weight.codes + std::int64_t{present_ ? tile : 0} * tile_bytes(kBits, weight.steps)),
-        scales_(static_cast<const std::uint8_t*>(weight.scales)),
-        zeros_(weight.zeros) {
-    const std::int64_t row = std::int64_t{present_ ? tile : 0} * weight.groups * kTileRows + lane / 4 * 2;
-    scales_ += row * scale_bytes();
-    if (zeros_ != nullptr) zeros_ += row / 4 * 4;
+  /// `at`: this warp's words of shared memory.
+  LOWBIT_HOST_DEVICE LaneRing(const Matrix& weight, int lane, int at)
+      : weight_(weight), group_of_(weight), lane_(lane), at_(at) {}
+
+  /// What is started from now on is of this tile; one that the matrix lacks has zeros in every place.
+  LOWBIT_HOST_DEVICE void move_to(int tile) {
+    present_ = tile < tiles_of(weight_);
+    if (!present_) tile = 0;
+    codes_ = weight_.codes + std::int64_t{tile} * tile_bytes(kBits, weight_.steps);
+    const std::int64_t row = std::int64_t{tile} * weight_.groups * kTileRows + lane_ / 4 * 2;
+    scales_ = static_cast<const std::uint8_t*>(weight_.scales) + row * scale_bytes();
+    zeros_ = weight_.zeros != nullptr ? weight_.zeros + row / 4 * 4 : nullptr;
   }
 
   /// Copies a chunk into slot i % kDepth, or zeros when it is not `present`. All lanes of the warp have read what was
@@ -105,7 +104,7 @@ class LaneRing {
     for (int w = 0; w < kChunkWords; ++w) {
       const bool there = present && w < left;
       shared.template copy_async<4>(slot + (w / 4 * kLanes + lane_) * 4 + w % 4,
-                                    there ? from + 4 * (w * kLanes + lane_) : codes_, there);
+                                    there ? from + 4 * (w * kLanes + lane_) : weight_.codes, there);
     }
   }
 
@@ -139,10 +138,10 @@ class LaneRing {
   ChunkGroup group_of_;
   int lane_;
   int at_;
-  bool present_;  ///< the tile
-  const std::uint8_t* codes_;
-  const std::uint8_t* scales_;  ///< of the lane's rows in the first group
-  const std::uint8_t* zeros_;   ///< the word that holds them; null: none are stored
+  bool present_ = false;  ///< the tile
+  const std::uint8_t* codes_ = nullptr;
+  const std::uint8_t* scales_ = nullptr;  ///< of the lane's rows in the first group
+  const std::uint8_t* zeros_ = nullptr;   ///< the word that holds them; null: none are stored
 };
 
 }  // namespace lowbit::kernels::cuda

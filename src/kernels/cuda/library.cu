@@ -27,8 +27,8 @@ struct Widths : DeviceWidths {
   static bool hopper(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report) {
     return hopper_product(number, call, launch, report);
   }
-  static bool hopper_overlapped(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report) {
-    return hopper_overlapped_product(number, call, launch, report);
+  static bool hopper_rounded(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report) {
+    return hopper_rounded_product(number, call, launch, report);
   }
   static bool hopper_bytes(const IntegerProduct& call, const Launch& launch, Report* report) {
     return hopper_bytes_product(call, launch, report);

@@ -37,17 +37,12 @@ struct OperandRing {
     meet(thread);
   }
 
-  /// By one warp; `from` are `count` stages one behind the other.
+  /// By one thread: number i, when what was in its place has been read.
   template <typename Thread>
-  LOWBIT_HOST_DEVICE static void produce(Thread& thread, const std::uint32_t* from, int count) {
-    if (thread.index() % kLanes == 0) {
-      for (int i = 0; i < count; ++i) {
-        if (i >= kStages) thread.wait_barrier(free_at(i), phase(i - kStages));
-        thread.expect(full_at(i), 4 * kStageWords);
-        copy(thread, from + std::int64_t{i} * kStageWords, i);
-      }
-    }
-    thread.sync_warp();
+  LOWBIT_HOST_DEVICE static void fill(Thread& thread, const std::uint32_t* from, int i) {
+    if (i >= kStages) thread.wait_barrier(free_at(i), phase(i - kStages));
+    thread.expect(full_at(i), 4 * kStageWords);
+    copy(thread, from, i);
   }
 
   template <typename Thread>

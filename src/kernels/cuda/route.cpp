@@ -9,7 +9,7 @@ std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithme
     case DeviceArithmetic::kInt16: return {{Route::kIntegers, 1}};
     case DeviceArithmetic::kInt8:
       if (layout.shape.groups != 1) return {{Route::kIntegers, 1}};
-      if (kHopperTakesBytes && hopper && layout.shape.bits == 8) {
+      if (hopper && layout.shape.bits == 8) {
         return {{Route::kIntegers, 1}, {Route::kHopperBytes, kExpandedFromIntegers}};
       }
       return {{Route::kIntegers, 1}, {Route::kExpandedBytes, kExpandedFromIntegers}};
@@ -18,7 +18,7 @@ std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithme
   if (!hopper || layout.shape.bits != 4 || layout.has_table) {
     return {{Route::kSkinny, 1}, {Route::kExpandedHalves, kExpandedFromSkinny}};
   }
-  return {{Route::kSkinny, 1}, {Route::kHopper, kHopperFrom}, {Route::kExpandedHalves, kExpandedFromHopper}};
+  return {{Route::kSkinny, 1}, {Route::kHopper, kHopperFrom}, {Route::kHopperRounded, kHopperRoundedFrom}};
 }
 
 Route route_for(std::span<const RouteStart> routes, std::int64_t tokens) {
@@ -34,6 +34,7 @@ std::string route_name(Route route, DeviceArithmetic arithmetic) {
     case Route::kIntegers: return arithmetic == DeviceArithmetic::kInt16 ? "integers, two planes" : "integers";
     case Route::kSkinny: return "skinny";
     case Route::kHopper: return "hopper";
+    case Route::kHopperRounded: return "hopper, rounded weights";
     case Route::kHopperBytes: return "hopper, bytes";
     case Route::kExpandedHalves: return "expand + cuBLAS";
     case Route::kExpandedBytes: break;

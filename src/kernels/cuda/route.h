@@ -16,14 +16,15 @@ enum class DeviceArithmetic {
   kInt16,  ///< `Arithmetic::kInt16`, bit for bit
   /// 16-bit activations as they are; code - zero is exact, a group's sum is made in float32 by the matrix unit and
   /// meets its scale in float32. A token has the same bits in any batch, given matrix and GPU. By
-  /// `Route::kExpandedHalves` weights are rounded to 16 bits, and a library adds up.
+  /// `Route::kExpandedHalves` and `Route::kHopperRounded` weights are rounded to 16 bits.
   kHalf,
 };
 
 enum class Route {
   kIntegers,        ///< `Integer`
   kSkinny,          ///< `Skinny`
-  kHopper,          ///< `Hopper`, or `HopperOverlapped` where kHopperOverlaps says so
+  kHopper,          ///< `HopperExact`
+  kHopperRounded,   ///< `HopperRounded`, whose weights are rounded to 16 bits
   kHopperBytes,     ///< `HopperBytes`, with the bits of kIntegers
   kExpandedHalves,  ///< `Expand` to 16 bits, then a library's product
   kExpandedBytes,   ///< `ExpandCodes`, then a library's product of bytes, with the bits of kIntegers
@@ -41,14 +42,9 @@ struct RouteStart {
 // integers 50 (32), 87 (64), 151 (128), 1101 (1024); the library's product of bytes 21 (64), 24 (128), 70 (1024), and
 // decoding is taken as 40 in front of it, from the bytes that it moves.
 inline constexpr std::int32_t kHopperFrom = 17;
-inline constexpr std::int32_t kExpandedFromHopper = 129;
+inline constexpr std::int32_t kHopperRoundedFrom = 129;
 inline constexpr std::int32_t kExpandedFromSkinny = 65;
 inline constexpr std::int32_t kExpandedFromIntegers = 65;
-
-/// Whether the route `kHopper` is `HopperOverlapped`. It has not run on a GPU: the older kernel makes all products.
-inline constexpr bool kHopperOverlaps = false;
-/// Whether `kHopperBytes` takes the place of `kExpandedBytes` where a GPU has it. It has not run on one either.
-inline constexpr bool kHopperTakesBytes = false;
 
 /// The routes of a matrix, in the order of their tokens; the first is for one token. `hopper`: whether the GPU has that
 /// kernel.

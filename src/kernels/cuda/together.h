@@ -69,7 +69,7 @@ class TogetherLauncher {
     TogetherCall call{};
     GridSize grid = of_first;
     grid.blocks[0] = 0;
-    for (int i = 0; i < count_; ++i) {
+    for (int i = 0; i < count_ && i < TogetherCall::kMost; ++i) {
       call.products[i] = products_[i];
       call.row_blocks[i] = schedule_skinny(products_[i].weight, products_[i].tokens, 1).row_blocks;
       grid.blocks[0] += call.row_blocks[i];

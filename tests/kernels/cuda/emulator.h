@@ -80,6 +80,7 @@ class EmulatedThread {
   std::uint32_t read4(const void* from) { return read<std::uint32_t>(from, 4); }
   std::uint32_t read2(const void* from) { return read<std::uint16_t>(from, 2); }
   float read_shared_by_blocks(const float* from) { return *from; }
+  Word4 read16_shared_by_blocks(const void* from) { return read<Word4>(from, 16); }
   std::uint32_t atomic_add(std::uint32_t* target, std::uint32_t value) {
     const std::uint32_t before = *target;
     *target += value;

@@ -73,7 +73,6 @@ class GroupThread : public EmulatedThread {
   void copy_bulk(int word, const void* from, int bytes, int barrier) {
     copy_bulk(group_block_, word, from, bytes, barrier);
   }
-  void copy_bulk_once(int word, const void* from, int bytes, int barrier) { copy_bulk(word, from, bytes, barrier); }
   void copy_bulk_to_all(int blocks, int word, const void* from, int bytes, int barrier) {
     for (int rank = 0; rank < blocks; ++rank) copy_bulk(block_of(rank), word, from, bytes, barrier);
   }

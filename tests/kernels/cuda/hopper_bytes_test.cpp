@@ -41,11 +41,21 @@ TEST(CudaGroupBytes, MeetTheColumnsOfPackedCodes) {
   }
 }
 
-std::vector<std::int8_t> arrange(const Matrix& weight, const std::vector<std::int8_t>& bytes, int tokens) {
-  std::vector<std::int8_t> result(static_cast<std::size_t>(hopper_byte_input_size(weight, tokens)), 77);
+struct Arranged {
+  std::vector<std::int8_t> bytes;
+  std::vector<std::int32_t> totals;
+};
+
+Arranged arrange(const Matrix& weight, const std::vector<std::int8_t>& bytes, const std::vector<std::int32_t>& sums,
+                 int tokens) {
+  const int block = hopper_byte_tokens(tokens);
+  Arranged result = {std::vector<std::int8_t>(static_cast<std::size_t>(laid_out_size(weight, tokens, block)), 77),
+                     std::vector<std::int32_t>(static_cast<std::size_t>(tokens), -1)};
   Guarded<std::int8_t> from(bytes.size(), Guarded<std::int8_t>::Side::kEnd);
   from.assign(bytes.data());
-  const ByteOperandCall call = {from.data(), tokens, weight.steps, hopper_byte_tokens(tokens), result.data()};
+  const ByteOperandCall call = {from.data(),         tokens,      weight.steps,
+                                block,               result.bytes.data(), sums.data(),
+                                static_cast<std::int32_t>(sums.size()) / tokens, result.totals.data()};
   TestLauncher<EmulatedThread> launcher{7};
   EXPECT_TRUE(dispatch_arrange_bytes(call, launcher));
   return result;
@@ -58,7 +68,13 @@ TEST(CudaByteArrangement, PutsEveryNumberAtItsPlace) {
     const int width = weight.steps * kStepColumns;
     std::vector<std::int8_t> input(static_cast<std::size_t>(tokens * width));
     for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<std::int8_t>(i % 251 - 125);
-    const std::vector<std::int8_t> found = arrange(weight, input, tokens);
+    std::vector<std::int32_t> sums;
+    for (int i = 0; i < 3 * tokens; ++i) sums.push_back(i % 7 - 1000 * i);
+    const auto [found, totals] = arrange(weight, input, sums, tokens);
+    for (int token = 0; token < tokens; ++token) {
+      const auto at = sums.begin() + 3 * token;
+      EXPECT_EQ(totals[static_cast<std::size_t>(token)], at[0] + at[1] + at[2]);
+    }
     const int block = hopper_byte_tokens(tokens);
     for (int token = 0; token < (tokens + block - 1) / block * block; ++token) {
       for (int depth = 0; depth < chunks_of(weight) * 128; ++depth) {
@@ -77,6 +93,7 @@ TEST(CudaByteArrangement, PutsEveryNumberAtItsPlace) {
 struct Product {
   std::vector<float> bias;
   std::uint64_t seed = 1;
+  int workers = 1;
 };
 
 std::vector<float> run(const Packed& packed, const std::vector<float>& input, int tokens, const Product& settings) {
@@ -92,23 +109,34 @@ std::vector<float> run(const Packed& packed, const std::vector<float>& input, in
       matrix.steps, matrix.groups,        matrix.group_steps, bytes.data(), scales.data(),  sums.data()};
   TestLauncher<EmulatedThread> rounding{settings.seed};
   EXPECT_TRUE(dispatch_quantize<1>(quantize, rounding));
-  const std::vector<std::int8_t> arranged = arrange(matrix, bytes, tokens);
+  const auto [arranged, totals] = arrange(matrix, bytes, sums, tokens);
   Guarded<std::int8_t> x(arranged.size(), Guarded<std::int8_t>::Side::kEnd);
   x.assign(arranged.data());
+  const HopperSchedule schedule = HopperSchedule::bytes(matrix, tokens, 132, settings.workers);
+  std::vector<std::int32_t> partials(static_cast<std::size_t>(schedule.sums), -7);
+  std::vector<std::uint32_t> arrivals(static_cast<std::size_t>(schedule.arrivals), 0);
   std::vector<float> y(many * static_cast<std::size_t>(matrix.rows), std::nanf(""));
   const float* bias = settings.bias.empty() ? nullptr : settings.bias.data();
-  const IntegerProduct call = {matrix,      x.data(), scales.data(),
-                               sums.data(), tokens,   {y.data(), matrix.rows, NumberKind::kFloat32, bias, nullptr, 0}};
+  const IntegerProduct call = {matrix,
+                               x.data(),
+                               scales.data(),
+                               totals.data(),
+                               tokens,
+                               {y.data(), matrix.rows, NumberKind::kFloat32, bias, nullptr, 0},
+                               schedule.stream,
+                               partials.data(),
+                               arrivals.data()};
   TestLauncher<GroupThread> launcher{settings.seed};
   EXPECT_TRUE(dispatch_hopper_bytes<8>(call, launcher));
+  EXPECT_EQ(arrivals, std::vector<std::uint32_t>(arrivals.size(), 0));
   return y;
 }
 
-void expect_bits(const WeightCase& c, int tokens, std::uint64_t seed = 1) {
+void expect_bits(const WeightCase& c, int tokens, std::uint64_t seed = 1, int workers = 1) {
   const PackedWeight weight = PackedWeight::pack(make_weight(c).view());
   const std::vector<float> input = make_input(tokens, c.columns);
   const kernels::testing::Bits expected = kernels::testing::run_product(weight, Arithmetic::kInt8, input, "reference");
-  const kernels::testing::Bits found{run(pack(weight), input, tokens, {{}, seed})};
+  const kernels::testing::Bits found{run(pack(weight), input, tokens, {{}, seed, workers})};
   EXPECT_TRUE(found == expected) << c << ", " << tokens << " tokens, seed " << seed;
 }
 
@@ -126,6 +154,11 @@ TEST(CudaHopperBytes, UsesItsStagesAgain) {
     expect_bits({150, 1152, 4096, 8}, 100, seed);
     expect_bits({300, 1024, 4096, 8}, 257, seed);
   }
+}
+
+TEST(CudaHopperBytes, AddsShares) {
+  for (const int workers : {2, 5, 7}) expect_bits({300, 1184, 4096, 8}, 33, 1, workers);
+  expect_bits({600, 300, 4096, 8}, 600, 1, 4);
 }
 
 TEST(CudaHopperBytes, AddsABias) {
@@ -152,6 +185,7 @@ TEST(CudaHopperBytes, SaysWhatItLacks) {
   call.weight.bits = 8;
   call.weight.groups = 1;
   call.tokens = 3;
+  call.stream.workers = 1;
   const auto refusal_of = [&](const IntegerProduct& product) {
     Report report{};
     const bool taken = Functions::hopper_bytes(&product, &launch, &report);
@@ -168,7 +202,10 @@ TEST(CudaHopperBytes, SaysWhatItLacks) {
   other = call;
   other.weight.table = table;
   EXPECT_EQ(refusal_of(other), "a table has no integer product");
-  const ByteOperandCall arrange = {nullptr, 65, 1, 64, nullptr};
+  other = call;
+  other.stream.workers = 0;
+  EXPECT_EQ(refusal_of(other), "a product for Hopper has no workers");
+  const ByteOperandCall arrange = {nullptr, 65, 1, 64, nullptr, nullptr, 0, nullptr};
   Report report{};
   EXPECT_FALSE(Functions::arrange_bytes(&arrange, &launch, &report));
   EXPECT_STREQ(report.text, "integers are laid out for blocks of another number of tokens");

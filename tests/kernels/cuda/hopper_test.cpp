@@ -36,13 +36,12 @@ TEST(CudaGroupOperands, KeepTheirAddressApart) {
   EXPECT_EQ(operand_descriptor(227 * 1024, 2048, 128) & 0xFFFFU, 227U * 64U);
 }
 
-std::vector<std::uint16_t> arrange(const Matrix& weight, const std::vector<std::uint16_t>& input, int tokens,
+std::vector<std::uint16_t> arrange(const Matrix& weight, const std::vector<std::uint16_t>& input, int tokens, int block,
                                    const std::int32_t* sources = nullptr) {
-  std::vector<std::uint16_t> result(static_cast<std::size_t>(hopper_input_size(weight, tokens)), 0xFFFFU);
+  std::vector<std::uint16_t> result(static_cast<std::size_t>(laid_out_size(weight, tokens, block)), 0xFFFFU);
   Guarded<std::uint16_t> x(input.size(), Guarded<std::uint16_t>::Side::kEnd);
   x.assign(input.data());
-  const OperandCall call = {x.data(),     weight.columns,        tokens,       weight.columns, sources,
-                            weight.steps, hopper_tokens(tokens), result.data()};
+  const OperandCall call = {x.data(), weight.columns, tokens, weight.columns, sources, weight.steps, block, result.data()};
   TestLauncher<EmulatedThread> launcher{7};
   EXPECT_TRUE(dispatch_arrange_operands(call, launcher));
   return result;
@@ -58,9 +57,9 @@ TEST(CudaOperandArrangement, PutsEveryNumberAtItsPlace) {
     weight.columns = columns;
     std::vector<std::uint16_t> input(static_cast<std::size_t>(tokens * weight.columns));
     for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<std::uint16_t>(i + 1);
-    const int block = hopper_tokens(tokens);
     for (const bool moved : {false, true}) {
-      const std::vector<std::uint16_t> found = arrange(weight, input, tokens, moved ? sources.data() : nullptr);
+      const int block = moved ? kHopperRoundedTokens : hopper_tokens(tokens);
+      const std::vector<std::uint16_t> found = arrange(weight, input, tokens, block, moved ? sources.data() : nullptr);
       for (int token = 0; token < (tokens + block - 1) / block * block; ++token) {
         for (int place = 0; place < chunks_of(weight) * 128; ++place) {
           const int of_chunk = place / 128 * 128;
@@ -77,30 +76,40 @@ TEST(CudaOperandArrangement, PutsEveryNumberAtItsPlace) {
   }
 }
 
-struct Plain {
+struct Exact {
+  static constexpr bool kRounds = false;
+  static HopperSchedule schedule(const Matrix& weight, int tokens, int workers) {
+    return HopperSchedule::exact(weight, tokens, 132, workers);
+  }
   template <typename Number>
   static bool dispatch(const HalfProduct& call, TestLauncher<GroupThread>& launcher) {
     return dispatch_hopper<Number, 4>(call, launcher);
   }
 };
-struct Overlapped {
+struct Rounded {
+  static constexpr bool kRounds = true;
+  static HopperSchedule schedule(const Matrix& weight, int tokens, int workers) {
+    return HopperSchedule::rounded(weight, tokens, 132, workers);
+  }
   template <typename Number>
   static bool dispatch(const HalfProduct& call, TestLauncher<GroupThread>& launcher) {
-    return dispatch_hopper_overlapped<Number, 4>(call, launcher);
+    return dispatch_hopper_rounded<Number, 4>(call, launcher);
   }
 };
 
 template <typename Kernel, typename Number>
-std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>& input, int tokens, int splits = 1,
+std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>& input, int tokens, int workers = 1,
                        std::uint64_t seed = 1) {
   const Matrix& matrix = weight.matrix();
-  const std::vector<std::uint16_t> arranged = arrange(matrix, input, tokens);
+  const HopperSchedule schedule = Kernel::schedule(matrix, tokens, workers);
+  const std::vector<std::uint16_t> arranged = arrange(matrix, input, tokens, schedule.block_tokens);
   Guarded<std::uint16_t> x(arranged.size(), Guarded<std::uint16_t>::Side::kEnd);
   x.assign(arranged.data());
-  const auto outputs = static_cast<std::size_t>(tokens) * static_cast<std::size_t>(matrix.rows);
-  std::vector<float> y(outputs, std::nanf(""));
-  std::vector<float> partials(outputs * static_cast<std::size_t>(splits), std::nanf(""));
-  std::vector<std::uint32_t> arrivals(64, 0);
+  std::vector<float> y(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(matrix.rows), std::nanf(""));
+  const std::vector<float> unknown(static_cast<std::size_t>(schedule.sums), std::nanf(""));
+  Guarded<float> sums(unknown.size(), Guarded<float>::Side::kEnd);
+  sums.assign(unknown.data());
+  std::vector<std::uint32_t> arrivals(static_cast<std::size_t>(schedule.arrivals), 0);
   const HalfProduct call = {matrix,
                             x.data(),
                             0,
@@ -108,9 +117,10 @@ std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>&
                             tokens,
                             true,
                             {y.data(), matrix.rows, NumberKind::kFloat32, nullptr, nullptr, 0},
-                            splits,
-                            partials.data(),
-                            arrivals.data()};
+                            1,
+                            sums.data(),
+                            arrivals.data(),
+                            schedule.stream};
   TestLauncher<GroupThread> launcher{seed};
   EXPECT_TRUE(Kernel::template dispatch<Number>(call, launcher));
   EXPECT_EQ(arrivals, std::vector<std::uint32_t>(arrivals.size(), 0));
@@ -118,16 +128,17 @@ std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>&
 }
 
 template <typename Kernel, typename Number>
-void expect_product(const WeightCase& c, int tokens, int splits = 1) {
+void expect_product(const WeightCase& c, int tokens, int workers = 1) {
   const UnpackedWeight weight = make_weight(c);
   const OnDevice device(pack(PackedWeight::pack(weight.view())));
   const auto input = as_numbers<Number>(make_input(tokens, c.columns));
-  expect_close<Number>(run<Kernel, Number>(device, input, tokens, splits), weight, input, tokens, c);
+  expect_close<Number>(run<Kernel, Number>(device, input, tokens, workers), weight, input, tokens, c, 1, 0,
+                       Kernel::kRounds);
 }
 
 template <typename Kernel>
 class CudaHopperProduct : public ::testing::Test {};
-using HopperKernels = ::testing::Types<Plain, Overlapped>;
+using HopperKernels = ::testing::Types<Exact, Rounded>;
 TYPED_TEST_SUITE(CudaHopperProduct, HopperKernels);
 
 TYPED_TEST(CudaHopperProduct, EqualsFloat64WithinItsRoundings) {
@@ -155,20 +166,24 @@ TYPED_TEST(CudaHopperProduct, SharesActivationsBetweenBlocks) {
     const OnDevice device(pack(PackedWeight::pack(weight.view())));
     const auto input = as_numbers<Float16>(make_input(129, columns));
     for (const std::uint64_t seed : {1U, 2U}) {
-      expect_close<Float16>(run<TypeParam, Float16>(device, input, 129, 1, seed), weight, input, 129, c);
+      expect_close<Float16>(run<TypeParam, Float16>(device, input, 129, 1, seed), weight, input, 129, c, 1, 0,
+                            TypeParam::kRounds);
     }
   }
   expect_product<TypeParam, BFloat16>({300, 640, 64, 4}, 70);
 }
 
-TYPED_TEST(CudaHopperProduct, AddsSplitsInOrder) {
-  const WeightCase c = {130, 1184, 128, 4};
-  for (const int splits : {2, 3, 10}) expect_product<TypeParam, Float16>(c, 33, splits);
+// Shares that end within tiles, a worker's first tile and last one, tiles of more workers than two, and workers that make
+// whole tiles before they share the rest.
+TYPED_TEST(CudaHopperProduct, AddsSharesInOrder) {
+  const WeightCase c = {300, 1184, 128, 4};  // 10 chunks
+  for (const int workers : {2, 5, 7, 20}) expect_product<TypeParam, Float16>(c, 33, workers);
+  expect_product<TypeParam, Float16>({600, 300, 96, 4}, 600, 4);
   const OnDevice device(pack(PackedWeight::pack(make_weight(c).view())));
   const auto input = as_numbers<Float16>(make_input(20, c.columns));
-  const std::vector<float> first = run<TypeParam, Float16>(device, input, 20, 3, 1);
+  const std::vector<float> first = run<TypeParam, Float16>(device, input, 20, 7, 1);
   for (const std::uint64_t seed : {2U, 3U, 4U}) {
-    const std::vector<float> found = run<TypeParam, Float16>(device, input, 20, 3, seed);
+    const std::vector<float> found = run<TypeParam, Float16>(device, input, 20, 7, seed);
     EXPECT_EQ(found, first) << "seed " << seed;
   }
 }
@@ -197,25 +212,33 @@ TYPED_TEST(CudaHopperProduct, KeepsWhatIsNotFiniteInItsOwnToken) {
   }
 }
 
-TEST(CudaHopperSchedule, FillsTheGpuWithSplits) {
+TEST(CudaHopperSchedule, FillsTheGpuUnlessSharesAreTooSmall) {
   Matrix weight{};
   weight.rows = 11008;
   weight.steps = 128;
-  for (const int tokens : {1, 16, 32}) EXPECT_EQ(HopperSchedule(weight, tokens, 132).splits, 3) << tokens;
-  for (const int tokens : {33, 64, 128}) EXPECT_EQ(HopperSchedule(weight, tokens, 132).splits, 1) << tokens;
-  EXPECT_EQ(HopperSchedule(weight, 129, 132).splits, 1);
-  for (const int tokens : {16, 64, 128}) EXPECT_EQ(HopperSchedule(weight, tokens, 132, true).splits, 1) << tokens;
-  weight.rows = 4096;
-  EXPECT_EQ(HopperSchedule(weight, 64, 132).splits, 4);
-  EXPECT_EQ(HopperSchedule(weight, 16, 132, true).splits, 4);
-  weight.rows = 4000;  // 32 blocks, and 33 when one more is needed: counters are there for whole pairs
-  EXPECT_EQ(HopperSchedule(weight, 64, 132).arrivals(), 32U);
-  weight.rows = 4097;
-  EXPECT_EQ(HopperSchedule(weight, 64, 132).arrivals(), 34U);
-  weight.rows = 4096;
-  weight.steps = 18;  // 5 chunks
-  EXPECT_EQ(HopperSchedule(weight, 16, 132).splits, 1);
-  EXPECT_EQ(HopperSchedule(weight, 16, 132).partial_floats(weight, 16), 0U);
+  for (const int tokens : {1, 16, 64}) {
+    const HopperSchedule schedule = HopperSchedule::exact(weight, tokens, 132);
+    EXPECT_EQ(schedule.stream.workers, 132);
+    EXPECT_EQ(schedule.stream.whole, 0);
+    EXPECT_EQ(schedule.stream.shared_tiles(), 86);
+    EXPECT_EQ(schedule.sums, 2 * 132 * 128 * schedule.block_tokens);
+    EXPECT_EQ(schedule.arrivals, 86 * 8);
+  }
+  // Pairs of blocks: 43 tiles of rows, 4 of tokens; 106 tiles are left when each of 66 workers has made one.
+  const HopperSchedule many = HopperSchedule::rounded(weight, 1024, 132);
+  EXPECT_EQ(many.block_tokens, 256);
+  EXPECT_EQ(many.stream.workers, 66);
+  EXPECT_EQ(many.stream.whole, 1);
+  EXPECT_EQ(many.stream.shared_tiles(), 106);
+  EXPECT_EQ(HopperSchedule::bytes(weight, 1024, 132).stream.workers, 66);
+  EXPECT_EQ(HopperSchedule::bytes(weight, 64, 132).stream.workers, 132);
+  weight.rows = 512;  // 4 tiles of 32 chunks
+  EXPECT_EQ(HopperSchedule::exact(weight, 16, 132).stream.workers, 21);
+  weight.steps = 8;  // of 2 chunks
+  const HopperSchedule small = HopperSchedule::exact(weight, 16, 132);
+  EXPECT_EQ(small.stream.workers, 4);
+  EXPECT_EQ(small.sums, 0);
+  EXPECT_EQ(small.arrivals, 0);
 }
 
 }  // namespace
