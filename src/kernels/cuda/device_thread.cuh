@@ -88,6 +88,12 @@ class DeviceThread {
     return r;
   }
   __device__ std::uint32_t atomic_add(std::uint32_t* target, std::uint32_t value) { return atomicAdd(target, value); }
+  // What this thread's warp wrote before it met is seen by those whose later addition comes behind this one.
+  __device__ std::uint32_t atomic_add_in_order(std::uint32_t* target, std::uint32_t value) {
+    std::uint32_t before;
+    asm volatile("atom.global.gpu.acq_rel.add.u32 %0, [%1], %2;" : "=r"(before) : "l"(target), "r"(value) : "memory");
+    return before;
+  }
   __device__ void fence() { __threadfence(); }
   __device__ void sync() { __syncthreads(); }
   __device__ void sync_warp() { __syncwarp(); }

@@ -36,13 +36,13 @@ class HopperExact {
 
   template <typename Input, typename Thread>
   LOWBIT_HOST_DEVICE static void add(Thread& thread, const Matrix& weight, Feed& feed, const Segment& segment,
-                                     int i, Sums& sums) {
+                                     typename Input::Place& place, Sums& sums) {
     if (weight.group_steps % kChunkSteps != 0) {
-      add_steps<Input>(thread, weight, feed, segment, i, sums);
+      add_steps<Input>(thread, weight, feed, segment, place, sums);
     } else if constexpr (kHalves == 2) {
-      add_by_halves<Input>(thread, weight, feed, i, i + segment.count, sums);
+      add_by_halves<Input>(thread, feed, segment.count, place, sums);
     } else {
-      add_by_turns<Input>(thread, weight, feed, i, i + segment.count, sums);
+      add_by_turns<Input>(thread, feed, segment.count, place, sums);
     }
   }
 
@@ -61,116 +61,126 @@ class HopperExact {
   static constexpr int kHalfTiles = kTokenTiles / kHalves;
   using Half = float[kHalfTiles][4];
 
-  /// What comes from one chunk to the next: the first half of it, decoded, its codes, and the parameters of two chunks.
+  /// What comes from one chunk to the next: the first half of it, decoded, its codes, and the numbers of two groups.
   struct Ahead {
     Unit units[2];
     Codes<kBits> codes;
-    Parameters parameters[2];
+    GroupNumbers groups[2];
   };
 
   // Chunks of one group each; steps that the last one lacks are zero, since their activations are. Two chunks' sums
   // take turns: those of one meet their scale while products of the next run.
   template <typename Input, typename Thread>
-  LOWBIT_HOST_DEVICE static void add_by_turns(Thread& thread, const Matrix& weight, Feed& feed, int i, int end,
+  LOWBIT_HOST_DEVICE static void add_by_turns(Thread& thread, Feed& feed, int count, typename Input::Place& place,
                                               Sums& sums) {
     Half turns[2];
     Ahead ahead;
     Weights::template wait<kChunksAhead - 1>(thread);
-    read_ahead<0>(thread, feed, i, ahead);
-    Input::wait(thread, i);
-    multiply_unit(thread, stage_operand<Input, kTokens>(thread, i), 0, 0, ahead.units[0], turns[0], true);
-    end_turn<0, Input>(thread, feed, i, ahead, turns);
-    ++i;
-    for (; i + 1 < end; i += 2) {
-      take_turn<1, Input>(thread, weight, feed, i, ahead, turns, sums);
-      take_turn<0, Input>(thread, weight, feed, i + 1, ahead, turns, sums);
+    read_ahead<0>(thread, feed, ahead);
+    Input::wait(thread, place);
+    const StageOperand<Input, kTokens> operand(thread, place.stage);
+    multiply_unit(thread, operand, 0, 0, ahead.units[0], turns[0], true);
+    end_turn<0>(thread, feed, operand, ahead, turns);
+    LOWBIT_NO_UNROLL
+    for (int left = count - 1; left > 1; left -= 2) {
+      take_turn<1, Input>(thread, feed, place, ahead, turns, sums);
+      take_turn<0, Input>(thread, feed, place, ahead, turns, sums);
     }
-    if (i < end) {
-      take_turn<1, Input>(thread, weight, feed, i, ahead, turns, sums);
+    if (count % 2 == 0) {
+      take_turn<1, Input>(thread, feed, place, ahead, turns, sums);
       thread.template wait_group_products<0>();
-      add_scaled(weight, ahead.parameters[1], turns[1], 0, sums);
+      add_scaled(ahead.groups[1].scales, turns[1], 0, sums);
     } else {
       thread.template wait_group_products<0>();
-      add_scaled(weight, ahead.parameters[0], turns[0], 0, sums);
+      add_scaled(ahead.groups[0].scales, turns[0], 0, sums);
     }
-    Input::release(thread, end - 1);
+    Input::release(thread, place.stage);
+    place.advance();
   }
 
   template <int kTurn, typename Input, typename Thread>
-  LOWBIT_HOST_DEVICE static void take_turn(Thread& thread, const Matrix& weight, Feed& feed, int i, Ahead& ahead,
-                                    Half (&turns)[2], Sums& sums) {
-    Input::wait(thread, i);
-    multiply_unit(thread, stage_operand<Input, kTokens>(thread, i), 0, 0, ahead.units[0], turns[kTurn], true);
+  LOWBIT_HOST_DEVICE static void take_turn(Thread& thread, Feed& feed, typename Input::Place& place, Ahead& ahead,
+                                           Half (&turns)[2], Sums& sums) {
+    const int before = place.stage;
+    place.advance();
+    Input::wait(thread, place);
+    const StageOperand<Input, kTokens> operand(thread, place.stage);
+    multiply_unit(thread, operand, 0, 0, ahead.units[0], turns[kTurn], true);
     thread.template wait_group_products<1>();  // the chunk in front is done
-    Input::release(thread, i - 1);
-    add_scaled(weight, ahead.parameters[1 - kTurn], turns[1 - kTurn], 0, sums);
-    end_turn<kTurn, Input>(thread, feed, i, ahead, turns);
+    Input::release(thread, before);
+    add_scaled(ahead.groups[1 - kTurn].scales, turns[1 - kTurn], 0, sums);
+    end_turn<kTurn>(thread, feed, operand, ahead, turns);
   }
 
   // Behind the products of the chunk's first half.
-  template <int kTurn, typename Input, typename Thread>
-  LOWBIT_HOST_DEVICE static void end_turn(Thread& thread, Feed& feed, int i, Ahead& ahead,
-                                   Half (&turns)[2]) {
-    decode_unit(thread, ahead.codes, ahead.parameters[kTurn], 1, ahead.units[1]);
-    multiply_unit(thread, stage_operand<Input, kTokens>(thread, i), 1, 0, ahead.units[1], turns[kTurn], false);
+  template <int kTurn, typename Operand, typename Thread>
+  LOWBIT_HOST_DEVICE static void end_turn(Thread& thread, Feed& feed, const Operand& operand, Ahead& ahead,
+                                          Half (&turns)[2]) {
+    decode_unit(thread, ahead.codes, ahead.groups[kTurn], 1, ahead.units[1]);
+    multiply_unit(thread, operand, 1, 0, ahead.units[1], turns[kTurn], false);
     thread.sync_warp();  // all lanes have read the chunk's parameters
     feed.next(thread);
     Weights::template wait<kChunksAhead - 1>(thread);
     thread.template wait_group_products<1>();  // so that the first half's operands may be replaced
-    read_ahead<1 - kTurn>(thread, feed, i + 1, ahead);
+    feed.ring().step();
+    read_ahead<1 - kTurn>(thread, feed, ahead);
   }
 
   template <int kTurn, typename Thread>
-  LOWBIT_HOST_DEVICE static void read_ahead(Thread& thread, Feed& feed, int i, Ahead& ahead) {
-    ahead.codes = feed.ring().codes(thread, i);
-    ahead.parameters[kTurn] = feed.ring().parameters(thread, i, 0);
-    decode_unit(thread, ahead.codes, ahead.parameters[kTurn], 0, ahead.units[0]);
+  LOWBIT_HOST_DEVICE static void read_ahead(Thread& thread, Feed& feed, Ahead& ahead) {
+    ahead.codes = feed.ring().codes(thread);
+    ahead.groups[kTurn] = feed.ring().numbers(thread, 0);
+    decode_unit(thread, ahead.codes, ahead.groups[kTurn], 0, ahead.units[0]);
   }
 
   // The same for twice as many tokens, where registers do not suffice for the sums of two chunks: the two halves of the
   // tokens take turns, so that one's products run while the other's sums meet their scale.
   template <typename Input, typename Thread>
-  LOWBIT_HOST_DEVICE static void add_by_halves(Thread& thread, const Matrix& weight, Feed& feed, int i, int end,
+  LOWBIT_HOST_DEVICE static void add_by_halves(Thread& thread, Feed& feed, int count, typename Input::Place& place,
                                                Sums& sums) {
     Half halves[2];
     Ahead ahead;
     Weights::template wait<kChunksAhead - 1>(thread);
-    read_ahead<0>(thread, feed, i, ahead);
-    Input::wait(thread, i);
-    std::uint64_t operand = stage_operand<Input, kTokens>(thread, i);
+    read_ahead<0>(thread, feed, ahead);
+    Input::wait(thread, place);
+    StageOperand<Input, kTokens> operand(thread, place.stage);
     multiply_unit(thread, operand, 0, 0, ahead.units[0], halves[0], true);
     multiply_unit(thread, operand, 0, 1, ahead.units[0], halves[1], true);
-    for (; i + 1 < end; ++i) {
+    LOWBIT_NO_UNROLL
+    for (int left = count - 1; left > 0; --left) {
       multiply_second_unit(thread, operand, ahead, halves);
       Weights::template wait<kChunksAhead - 2>(thread);
       thread.template wait_group_products<2>();  // so that the first half's operands may be replaced
-      const Parameters parameters = ahead.parameters[0];
-      read_ahead<0>(thread, feed, i + 1, ahead);
-      Input::wait(thread, i + 1);
-      operand = stage_operand<Input, kTokens>(thread, i + 1);
+      const float scales[2] = {ahead.groups[0].scales[0], ahead.groups[0].scales[1]};
+      feed.ring().step();
+      read_ahead<0>(thread, feed, ahead);
+      const int before = place.stage;
+      place.advance();
+      Input::wait(thread, place);
+      operand = StageOperand<Input, kTokens>(thread, place.stage);
       thread.template wait_group_products<1>();
-      add_scaled(weight, parameters, halves[0], 0, sums);
+      add_scaled(scales, halves[0], 0, sums);
       multiply_unit(thread, operand, 0, 0, ahead.units[0], halves[0], true);
       thread.template wait_group_products<1>();
-      Input::release(thread, i);
-      add_scaled(weight, parameters, halves[1], kHalfTiles, sums);
+      Input::release(thread, before);
+      add_scaled(scales, halves[1], kHalfTiles, sums);
       multiply_unit(thread, operand, 0, 1, ahead.units[0], halves[1], true);
       feed.next(thread);
     }
     multiply_second_unit(thread, operand, ahead, halves);
     thread.template wait_group_products<0>();
-    Input::release(thread, end - 1);
+    Input::release(thread, place.stage);
+    place.advance();
     feed.next(thread);
+    feed.ring().step();
     LOWBIT_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      add_scaled(weight, ahead.parameters[0], halves[half], half * kHalfTiles, sums);
-    }
+    for (int half = 0; half < 2; ++half) add_scaled(ahead.groups[0].scales, halves[half], half * kHalfTiles, sums);
   }
 
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static void multiply_second_unit(Thread& thread, std::uint64_t operand, Ahead& ahead,
+  template <typename Operand, typename Thread>
+  LOWBIT_HOST_DEVICE static void multiply_second_unit(Thread& thread, const Operand& operand, Ahead& ahead,
                                                       Half (&halves)[2]) {
-    decode_unit(thread, ahead.codes, ahead.parameters[0], 1, ahead.units[1]);
+    decode_unit(thread, ahead.codes, ahead.groups[0], 1, ahead.units[1]);
     multiply_unit(thread, operand, 1, 0, ahead.units[1], halves[0], false);
     multiply_unit(thread, operand, 1, 1, ahead.units[1], halves[1], false);
   }
@@ -178,30 +188,33 @@ class HopperExact {
   // Chunks of several groups, or of a part of a group that ends within one: a step is decoded while the one before it
   // is multiplied. Nothing is on its way where paths part.
   template <typename Input, typename Thread>
-  LOWBIT_HOST_DEVICE static void add_steps(Thread& thread, const Matrix& weight, Feed& feed,
-                                    const Segment& segment, int i, Sums& sums) {
-    for (int c = 0; c < segment.count; ++c, ++i) {
+  LOWBIT_HOST_DEVICE static void add_steps(Thread& thread, const Matrix& weight, Feed& feed, const Segment& segment,
+                                           typename Input::Place& place, Sums& sums) {
+    LOWBIT_NO_UNROLL
+    for (int c = 0; c < segment.count; ++c) {
       Weights::template wait<kChunksAhead - 1>(thread);
-      Input::wait(thread, i);
-      add_steps_of_chunk<Input>(thread, weight, feed, (segment.first + c) * kChunkSteps, i, sums);
-      Input::release(thread, i);
+      Input::wait(thread, place);
+      add_steps_of_chunk(thread, weight, feed, (segment.first + c) * kChunkSteps,
+                         StageOperand<Input, kTokens>(thread, place.stage), sums);
+      Input::release(thread, place.stage);
+      place.advance();
       feed.next(thread);
+      feed.ring().step();
     }
   }
 
-  template <typename Input, typename Thread>
+  template <typename Operand, typename Thread>
   LOWBIT_HOST_DEVICE static void add_steps_of_chunk(Thread& thread, const Matrix& weight, Feed& feed, int first_step,
-                                             int i, Sums& sums) {
-    const Codes<kBits> codes = feed.ring().codes(thread, i);
+                                                    const Operand& operand, Sums& sums) {
+    const Codes<kBits> codes = feed.ring().codes(thread);
     const int steps = weight.steps - first_step < kChunkSteps ? weight.steps - first_step : kChunkSteps;
     GroupCursor cursor(weight, first_step);
     const int first_group = cursor.group;
-    Parameters parameters = feed.ring().parameters(thread, i, 0);
-    const std::uint64_t operand = stage_operand<Input, kTokens>(thread, i);
+    GroupNumbers group = feed.ring().numbers(thread, 0);
     bool opens = true;
     Half group_sums[kHalves];
     std::uint32_t operands[2][2][4];
-    decode_operands<kBits, Number>(thread, codes, parameters, 0, operands[0]);
+    decode_operands<kBits, Number>(thread, codes, group, 0, operands[0]);
     LOWBIT_UNROLL
     for (int s = 0; s < kChunkSteps; ++s) {
       if (s >= steps) break;
@@ -212,33 +225,33 @@ class HopperExact {
       }
       thread.commit_group_products();
       opens = cursor.advance(weight);
-      Parameters next = parameters;
+      GroupNumbers next = group;
       if (s + 1 < kChunkSteps) {
-        next = feed.ring().parameters(thread, i, cursor.group - first_group);
+        next = feed.ring().numbers(thread, cursor.group - first_group);
         decode_operands<kBits, Number>(thread, codes, next, s + 1, operands[(s + 1) % 2]);
       }
       thread.template wait_group_products<0>();
       if (opens || s + 1 == steps) {
         LOWBIT_UNROLL
         for (int half = 0; half < kHalves; ++half) {
-          add_scaled(weight, parameters, group_sums[half], half * kHalfTiles, sums);
+          add_scaled(group.scales, group_sums[half], half * kHalfTiles, sums);
         }
       }
-      parameters = next;
+      group = next;
     }
   }
 
   template <typename Thread>
-  LOWBIT_HOST_DEVICE static void decode_unit(Thread& thread, const Codes<kBits>& codes, const Parameters& parameters,
+  LOWBIT_HOST_DEVICE static void decode_unit(Thread& thread, const Codes<kBits>& codes, const GroupNumbers& group,
                                              int unit, Unit& operands) {
     LOWBIT_UNROLL
     for (int s = 0; s < kUnitSteps; ++s) {
-      decode_operands<kBits, Number>(thread, codes, parameters, unit * kUnitSteps + s, operands[s]);
+      decode_operands<kBits, Number>(thread, codes, group, unit * kUnitSteps + s, operands[s]);
     }
   }
 
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static void multiply_unit(Thread& thread, std::uint64_t operand, int unit, int half,
+  template <typename Operand, typename Thread>
+  LOWBIT_HOST_DEVICE static void multiply_unit(Thread& thread, const Operand& operand, int unit, int half,
                                                const Unit& operands, Half& group_sums, bool opens) {
     thread.begin_group_products();
     LOWBIT_UNROLL
@@ -249,14 +262,13 @@ class HopperExact {
   }
 
   /// The first product of a group begins its sums.
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static void multiply_step(Thread& thread, std::uint64_t operand, int in_chunk, int half,
+  template <typename Operand, typename Thread>
+  LOWBIT_HOST_DEVICE static void multiply_step(Thread& thread, const Operand& operand, int in_chunk, int half,
                                                const std::uint32_t (&operands)[2][4], Half& group_sums, bool opens) {
     LOWBIT_UNROLL
     for (int part = 0; part < 2; ++part) {
       const int words = (2 * in_chunk + part) * kOperandWords + half * kHalfTiles * kTileTokens * 4;
-      thread.multiply_group(Number{}, group_sums, operands[part], operand + static_cast<std::uint64_t>(words / 4),
-                            part == 1 || !opens);
+      thread.multiply_group(Number{}, group_sums, operands[part], operand.behind(words / 4), part == 1 || !opens);
     }
   }
 };

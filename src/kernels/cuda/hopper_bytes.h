@@ -34,18 +34,19 @@ class HopperBytes {
 
   // A chunk's products run while the next one's codes are read, and its stage is free when those behind it run.
   template <typename Input, typename Thread>
-  LOWBIT_HOST_DEVICE static void add(Thread& thread, const Matrix&, Feed& feed, const Segment& segment, int i,
-                                     Sums& sums) {
-    const int end = i + segment.count;
+  LOWBIT_HOST_DEVICE static void add(Thread& thread, const Matrix&, Feed& feed, const Segment& segment,
+                                     typename Input::Place& place, Sums& sums) {
     Operands operands[2];
-    multiply_chunk<Input>(thread, feed, i++, operands[0], sums);
-    for (; i + 1 < end; i += 2) {
-      multiply_behind<Input>(thread, feed, i, operands[1], sums);
-      multiply_behind<Input>(thread, feed, i + 1, operands[0], sums);
+    multiply_chunk<Input>(thread, feed, place, operands[0], sums);
+    LOWBIT_NO_UNROLL
+    for (int left = segment.count - 1; left > 1; left -= 2) {
+      multiply_behind<Input>(thread, feed, place, operands[1], sums);
+      multiply_behind<Input>(thread, feed, place, operands[0], sums);
     }
-    if (i < end) multiply_behind<Input>(thread, feed, i, operands[1], sums);
+    if (segment.count % 2 == 0) multiply_behind<Input>(thread, feed, place, operands[1], sums);
     thread.template wait_group_products<0>();
-    Input::release(thread, end - 1);
+    Input::release(thread, place.stage);
+    place.advance();
   }
 
   // As `Integer` does: y = scale of the token times fma(sum - zero sum of its integers, scale of the row, 0).
@@ -87,27 +88,32 @@ class HopperBytes {
   using Operands = std::uint32_t[kChunkSteps][4];
 
   template <typename Input, typename Thread>
-  LOWBIT_HOST_DEVICE static void multiply_behind(Thread& thread, Feed& feed, int i, Operands& operands, Sums& sums) {
-    multiply_chunk<Input>(thread, feed, i, operands, sums);
+  LOWBIT_HOST_DEVICE static void multiply_behind(Thread& thread, Feed& feed, typename Input::Place& place,
+                                                 Operands& operands, Sums& sums) {
+    const int before = place.stage;
+    place.advance();
+    multiply_chunk<Input>(thread, feed, place, operands, sums);
     thread.template wait_group_products<1>();
-    Input::release(thread, i - 1);
+    Input::release(thread, before);
   }
 
   template <typename Input, typename Thread>
-  LOWBIT_HOST_DEVICE static void multiply_chunk(Thread& thread, Feed& feed, int i, Operands& operands, Sums& sums) {
+  LOWBIT_HOST_DEVICE static void multiply_chunk(Thread& thread, Feed& feed, const typename Input::Place& place,
+                                                Operands& operands, Sums& sums) {
     Weights::template wait<kChunksAhead - 1>(thread);
-    const Codes<kBits> codes = feed.ring().codes(thread, i);
+    const Codes<kBits> codes = feed.ring().codes(thread);
+    feed.ring().step();
     LOWBIT_UNROLL
     for (int s = 0; s < kChunkSteps; ++s) {
       LOWBIT_UNROLL
       for (int reg = 0; reg < 4; ++reg) operands[s][reg] = code_bytes<kBits>(codes, s, reg);
     }
-    Input::wait(thread, i);
-    const std::uint64_t right = stage_operand<Input, kTokens>(thread, i);
+    Input::wait(thread, place);
+    const StageOperand<Input, kTokens> operand(thread, place.stage);
     thread.begin_group_products();
     LOWBIT_UNROLL
     for (int s = 0; s < kChunkSteps; ++s) {
-      thread.multiply_group_bytes(sums, operands[s], right + static_cast<std::uint64_t>(s * kTokens * kByteDepth / 16));
+      thread.multiply_group_bytes(sums, operands[s], operand.behind(s * kTokens * kByteDepth / 16));
     }
     thread.commit_group_products();
     feed.next(thread);

@@ -39,33 +39,12 @@ class HopperRounded {
   // chunk before are done.
   template <typename Input, typename Thread>
   LOWBIT_HOST_DEVICE static void add(Thread& thread, const Matrix& weight, Feed& feed, const Segment& segment,
-                                     int i, Sums& sums) {
-    Unit units[2];
-    Weights::template wait<kChunksAhead - 1>(thread);
-    Codes<kBits> codes = feed.ring().codes(thread, i);
-    decode_unit(thread, weight, feed, codes, i, segment.first, 0, units[0]);
-    multiply_unit<Input>(thread, 2 * i, units[0], sums);
-    const int end = i + segment.count;
-    int chunk = segment.first;
-    LOWBIT_NO_UNROLL
-    for (;;) {
-      decode_unit(thread, weight, feed, codes, i, chunk, 1, units[1]);
-      multiply_unit<Input>(thread, 2 * i + 1, units[1], sums);
-      thread.sync_warp();  // all lanes have read the chunk's parameters
-      feed.next(thread);
-      Weights::template wait<kChunksAhead - 1>(thread);
-      codes = feed.ring().codes(thread, i + 1);
-      thread.template wait_group_products<1>();
-      Input::release(thread, 2 * i);
-      ++chunk;
-      if (++i == end) break;
-      decode_unit(thread, weight, feed, codes, i, chunk, 0, units[0]);
-      multiply_unit<Input>(thread, 2 * i, units[0], sums);
-      thread.template wait_group_products<1>();
-      Input::release(thread, 2 * i - 1);
+                                     typename Input::Place& place, Sums& sums) {
+    if (weight.group_steps % kChunkSteps == 0) {
+      add_chunks<Input, false>(thread, weight, feed, segment, place, sums);
+    } else {
+      add_chunks<Input, true>(thread, weight, feed, segment, place, sums);
     }
-    thread.template wait_group_products<0>();
-    Input::release(thread, 2 * end - 1);
   }
 
   template <typename Thread>
@@ -77,42 +56,84 @@ class HopperRounded {
  private:
   using Unit = std::uint32_t[kUnitSteps][2][4];
 
-  // Steps behind the last one meet activations that are zero.
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static void decode_unit(Thread& thread, const Matrix& weight, const Feed& feed,
-                                             const Codes<kBits>& codes, int i, int chunk, int unit, Unit& operands) {
-    if (weight.group_steps % kChunkSteps == 0) {
-      const Parameters parameters = feed.ring().parameters(thread, i, 0);
-      const float scales[2] = {parameters.scale(weight.scale_kind, 0), parameters.scale(weight.scale_kind, 1)};
-      LOWBIT_UNROLL
-      for (int s = 0; s < kUnitSteps; ++s) {
-        decode_scaled<kBits, Number>(thread, codes, parameters, scales, unit * kUnitSteps + s, operands[s]);
-      }
-      return;
+  /// A chunk's codes, and what its groups have in common: the first one's numbers, where it has no others.
+  struct Chunk {
+    Codes<kBits> codes;
+    GroupNumbers group;
+  };
+
+  template <typename Input, bool kManyGroups, typename Thread>
+  LOWBIT_HOST_DEVICE static void add_chunks(Thread& thread, const Matrix& weight, Feed& feed, const Segment& segment,
+                                            typename Input::Place& place, Sums& sums) {
+    Unit units[2];
+    Chunk chunk;
+    int number = segment.first;
+    Weights::template wait<kChunksAhead - 1>(thread);
+    read<kManyGroups>(thread, feed, chunk);
+    decode_unit<kManyGroups>(thread, weight, feed, chunk, number, 0, units[0]);
+    multiply_unit<Input>(thread, place, units[0], sums);
+    LOWBIT_NO_UNROLL
+    for (int left = segment.count;;) {
+      const int first = place.stage;
+      place.advance();
+      decode_unit<kManyGroups>(thread, weight, feed, chunk, number, 1, units[1]);
+      multiply_unit<Input>(thread, place, units[1], sums);
+      thread.sync_warp();  // all lanes have read the chunk's parameters
+      feed.next(thread);
+      Weights::template wait<kChunksAhead - 1>(thread);
+      feed.ring().step();
+      thread.template wait_group_products<1>();
+      Input::release(thread, first);
+      if (--left == 0) break;
+      ++number;
+      read<kManyGroups>(thread, feed, chunk);
+      decode_unit<kManyGroups>(thread, weight, feed, chunk, number, 0, units[0]);
+      const int second = place.stage;
+      place.advance();
+      multiply_unit<Input>(thread, place, units[0], sums);
+      thread.template wait_group_products<1>();
+      Input::release(thread, second);
     }
-    const int first_group = chunk * kChunkSteps / weight.group_steps;
-    const int last = weight.steps - 1;
+    thread.template wait_group_products<0>();
+    Input::release(thread, place.stage);
+    place.advance();
+  }
+
+  template <bool kManyGroups, typename Thread>
+  LOWBIT_HOST_DEVICE static void read(Thread& thread, Feed& feed, Chunk& chunk) {
+    chunk.codes = feed.ring().codes(thread);
+    if constexpr (!kManyGroups) chunk.group = feed.ring().numbers(thread, 0);
+  }
+
+  // Steps behind the last one meet activations that are zero.
+  template <bool kManyGroups, typename Thread>
+  LOWBIT_HOST_DEVICE static void decode_unit(Thread& thread, const Matrix& weight, Feed& feed, const Chunk& chunk,
+                                             int number, int unit, Unit& operands) {
     LOWBIT_UNROLL
     for (int s = 0; s < kUnitSteps; ++s) {
-      const int step = chunk * kChunkSteps + unit * kUnitSteps + s;
-      const int group = (step < last ? step : last) / weight.group_steps - first_group;
-      const Parameters parameters = feed.ring().parameters(thread, i, group);
-      const float scales[2] = {parameters.scale(weight.scale_kind, 0), parameters.scale(weight.scale_kind, 1)};
-      decode_scaled<kBits, Number>(thread, codes, parameters, scales, unit * kUnitSteps + s, operands[s]);
+      GroupNumbers group = chunk.group;
+      if constexpr (kManyGroups) {
+        const int step = number * kChunkSteps + unit * kUnitSteps + s;
+        const int last = weight.steps - 1;
+        const int first_group = number * kChunkSteps / weight.group_steps;
+        group = feed.ring().numbers(thread, (step < last ? step : last) / weight.group_steps - first_group);
+      }
+      decode_scaled<kBits, Number>(thread, chunk.codes, group, unit * kUnitSteps + s, operands[s]);
     }
   }
 
   template <typename Input, typename Thread>
-  LOWBIT_HOST_DEVICE static void multiply_unit(Thread& thread, int stage, const Unit& operands, Sums& sums) {
-    Input::wait(thread, stage);
-    const std::uint64_t right = stage_operand<Input, kTokens>(thread, stage);
+  LOWBIT_HOST_DEVICE static void multiply_unit(Thread& thread, const typename Input::Place& place, const Unit& operands,
+                                               Sums& sums) {
+    Input::wait(thread, place);
+    const StageOperand<Input, kTokens> operand(thread, place.stage);
     thread.begin_group_products();
     LOWBIT_UNROLL
     for (int s = 0; s < kUnitSteps; ++s) {
       LOWBIT_UNROLL
       for (int part = 0; part < 2; ++part) {
-        thread.multiply_group(Number{}, sums, operands[s][part],
-                              right + static_cast<std::uint64_t>((2 * s + part) * kOperandWords / 4), true);
+        thread.multiply_group(Number{}, sums, operands[s][part], operand.behind((2 * s + part) * kOperandWords / 4),
+                              true);
       }
     }
     thread.commit_group_products();

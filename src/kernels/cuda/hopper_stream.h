@@ -27,16 +27,13 @@ class RingFeed {
   LOWBIT_HOST_DEVICE void next(Thread& thread) {
     if (left_ == 0) {
       const Segment segment = share_.segment(segment_++);
-      left_ = segment.count;
-      chunk_ = segment.first;
-      if (left_ > 0) ring_.move_to(segment.row * tiles_of_row_ + tile_);
+      left_ = thread.uniform(segment.count);
+      if (left_ > 0) ring_.move_to(segment.row * tiles_of_row_ + tile_, segment.first);
     }
-    ring_.start(thread, chunk_, started_++, left_ > 0);
-    if (left_ == 0) return;
-    ++chunk_;
-    --left_;
+    ring_.start(thread, left_ > 0);
+    if (left_ > 0) --left_;
   }
-  [[nodiscard]] LOWBIT_HOST_DEVICE const Ring& ring() const { return ring_; }
+  [[nodiscard]] LOWBIT_HOST_DEVICE Ring& ring() { return ring_; }
 
  private:
   Ring& ring_;
@@ -44,15 +41,13 @@ class RingFeed {
   int tiles_of_row_;
   int tile_;
   int segment_ = 0;  ///< the next one
-  int chunk_ = 0;
   int left_ = 0;
-  int started_ = 0;
 };
 
 /// `Maker` adds a segment's products to sums and stores them. It has
 ///   Call, Sum; kBits, kParameters (whether scales come with the weights), kTokenTiles, kClusterBlocks, kStages,
 ///   kStagesOfChunk, kStageWords, kChunksAhead; kExtraWords of shared memory for each warp;
-///   add(thread, weight, feed, segment, i, sums): `i` counts the worker's chunks in front of the segment;
+///   add(thread, weight, feed, segment, place, sums): `place` is the segment's first stage, and then the one behind it;
 ///   store(thread, call, row, token, at, sums): the warp's first row, the tile's first token, words of its own.
 template <typename Maker>
 class HopperStream {
@@ -111,14 +106,15 @@ class HopperStream {
   LOWBIT_HOST_DEVICE void produce(Thread& thread, const Call& call) const {
     thread.wait_for_previous_grid();
     if (thread.index() % kLanes == 0) {
-      int i = 0;
+      typename Input::Place place;
       for (int number = 0;; ++number) {
         const Segment segment = share_.segment(number);
         if (segment.count == 0) break;
         const std::int64_t chunk = std::int64_t{segment.token} * call.stream.chunks + segment.first;
         const std::uint32_t* from = Maker::operands(call) + chunk * (Maker::kStagesOfChunk * Maker::kStageWords);
         for (int s = 0; s < segment.count * Maker::kStagesOfChunk; ++s) {
-          Input::fill(thread, from + std::int64_t{s} * Maker::kStageWords, i++);
+          Input::fill(thread, from + std::int64_t{s} * Maker::kStageWords, place);
+          place.advance();
         }
       }
     }
@@ -134,14 +130,14 @@ class HopperStream {
     for (int i = 0; i < Maker::kChunksAhead; ++i) feed.next(thread);
     thread.wait_for_previous_grid();  // before the outputs: the grid in front may read what they replace
     const SharedTiles<Sum> shared = {call.partials, call.arrivals};
-    int i = 0;
+    typename Input::Place place;
     LOWBIT_NO_UNROLL
     for (int number = 0;; ++number) {
-      const Segment segment = share_.segment(number);
+      Segment segment = share_.segment(number);
+      segment.count = thread.uniform(segment.count);
       if (segment.count == 0) break;
       Sum sums[Maker::kTokenTiles][4] = {};
-      Maker::template add<Input>(thread, call.weight, feed, segment, i, sums);
-      i += segment.count;
+      Maker::template add<Input>(thread, call.weight, feed, segment, place, sums);
       if (!join_tile<kClusterBlocks, kConsumerWarps>(thread, call.stream, shared, share_.worker(), block_, segment.tile,
                                                      sums)) {
         continue;
@@ -156,12 +152,20 @@ class HopperStream {
   int block_;  ///< of the worker
 };
 
-/// So many numbers of each token, sixteen bits or eight, of a stage that holds a chunk's tokens; as `operand_descriptor`
-/// takes a stage's address.
-template <typename Input, int kTokens, typename Thread>
-LOWBIT_HOST_DEVICE inline std::uint64_t stage_operand(Thread& thread, int i) {
-  constexpr std::uint32_t kTokenBytes = 128;
-  return operand_descriptor(thread.shared_address(Input::stage_at(i)), kTokens / 8 * kTokenBytes, kTokenBytes);
-}
+/// What the matrix instruction is told of a stage's operand, `units` of 16 bytes behind its first.
+template <typename Input, int kTokens>
+struct StageOperand {
+  static constexpr std::uint32_t kTokenBytes = 128;
+  static constexpr std::uint64_t kShape = operand_descriptor(0, kTokens / 8 * kTokenBytes, kTokenBytes);
+  std::uint32_t low;
+
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE StageOperand(Thread& thread, int stage)
+      : low(thread.shared_address(Input::stage_at(stage)) / 16 + static_cast<std::uint32_t>(kShape)) {}
+  /// Addresses stay below 256 KB, so that nothing is carried into what lies above them.
+  LOWBIT_HOST_DEVICE std::uint64_t behind(int units) const {
+    return (kShape >> 32 << 32) | (low + static_cast<std::uint32_t>(units));
+  }
+};
 
 }  // namespace lowbit::kernels::cuda

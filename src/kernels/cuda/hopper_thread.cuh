@@ -61,6 +61,9 @@ class HopperThread : public DeviceThread {
   // The same for all lanes, so that the compiler knows that their paths do not part.
   __device__ int warp() const { return __shfl_sync(0xFFFFFFFFU, index() / kLanes, 0); }
 
+  // What all lanes of a warp have alike: said so that loops and addresses need no registers of each lane.
+  __device__ int uniform(int value) const { return __shfl_sync(0xFFFFFFFFU, value, 0); }
+
   // A barrier counts arrivals, and bytes of copies; a phase ends when both are there.
   __device__ void start_barrier(int word, int arrivals) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(word)), "r"(arrivals) : "memory");

@@ -17,11 +17,20 @@ struct OperandRing {
   static constexpr int kEnd = kBarriersAt + 4 * kStages;
   static constexpr int kPartWords = kStageWords / kClusterBlocks;
 
-  LOWBIT_HOST_DEVICE static constexpr int stage_at(int i) { return kAt + i % kStages * kStageWords; }
-  LOWBIT_HOST_DEVICE static constexpr int full_at(int i) { return kBarriersAt + i % kStages * 4; }
-  LOWBIT_HOST_DEVICE static constexpr int free_at(int i) { return full_at(i) + 2; }
-  /// A barrier's phases take turns; a stage's use number i / kStages is one of each.
-  LOWBIT_HOST_DEVICE static constexpr std::uint32_t phase(int i) { return static_cast<std::uint32_t>(i / kStages % 2); }
+  /// The stage of a use, and the parity of that use.
+  struct Place {
+    int stage = 0;
+    std::uint32_t phase = 0;
+    LOWBIT_HOST_DEVICE void advance() {
+      if (++stage < kStages) return;
+      stage = 0;
+      phase ^= 1U;
+    }
+  };
+
+  LOWBIT_HOST_DEVICE static constexpr int stage_at(int stage) { return kAt + stage * kStageWords; }
+  LOWBIT_HOST_DEVICE static constexpr int full_at(int stage) { return kBarriersAt + stage * 4; }
+  LOWBIT_HOST_DEVICE static constexpr int free_at(int stage) { return full_at(stage) + 2; }
 
   /// By all threads, before anything else. A stage is free when the consumers of all blocks have read it, since all are
   /// copied to at once.
@@ -37,28 +46,28 @@ struct OperandRing {
     meet(thread);
   }
 
-  /// By one thread: number i, when what was in its place has been read.
+  /// By one thread, when what was there has been read: before a stage's first use there was nothing.
   template <typename Thread>
-  LOWBIT_HOST_DEVICE static void fill(Thread& thread, const std::uint32_t* from, int i) {
-    if (i >= kStages) thread.wait_barrier(free_at(i), phase(i - kStages));
-    thread.expect(full_at(i), 4 * kStageWords);
-    copy(thread, from, i);
+  LOWBIT_HOST_DEVICE static void fill(Thread& thread, const std::uint32_t* from, const Place& place) {
+    thread.wait_barrier(free_at(place.stage), place.phase ^ 1U);
+    thread.expect(full_at(place.stage), 4 * kStageWords);
+    copy(thread, from, place.stage);
   }
 
   template <typename Thread>
-  LOWBIT_HOST_DEVICE static void wait(Thread& thread, int i) {
-    thread.wait_barrier(full_at(i), phase(i));
+  LOWBIT_HOST_DEVICE static void wait(Thread& thread, const Place& place) {
+    thread.wait_barrier(full_at(place.stage), place.phase);
   }
 
   /// By each consumer's warp when its products have read the stage.
   template <typename Thread>
-  LOWBIT_HOST_DEVICE static void release(Thread& thread, int i) {
+  LOWBIT_HOST_DEVICE static void release(Thread& thread, int stage) {
     thread.sync_warp();
     const int lane = thread.index() % kLanes;
     if constexpr (kClusterBlocks == 1) {
-      if (lane == 0) thread.arrive(free_at(i));
+      if (lane == 0) thread.arrive(free_at(stage));
     } else {
-      if (lane < kClusterBlocks) thread.arrive_at(lane, free_at(i));
+      if (lane < kClusterBlocks) thread.arrive_at(lane, free_at(stage));
     }
   }
 
@@ -79,12 +88,12 @@ struct OperandRing {
   }
 
   template <typename Thread>
-  LOWBIT_HOST_DEVICE static void copy(Thread& thread, const std::uint32_t* from, int i) {
+  LOWBIT_HOST_DEVICE static void copy(Thread& thread, const std::uint32_t* from, int stage) {
     if constexpr (kClusterBlocks == 1) {
-      thread.copy_bulk(stage_at(i), from, 4 * kStageWords, full_at(i));
+      thread.copy_bulk(stage_at(stage), from, 4 * kStageWords, full_at(stage));
     } else {
       const int part = thread.cluster_rank() * kPartWords;
-      thread.copy_bulk_to_all(kClusterBlocks, stage_at(i) + part, from + part, 4 * kPartWords, full_at(i));
+      thread.copy_bulk_to_all(kClusterBlocks, stage_at(stage) + part, from + part, 4 * kPartWords, full_at(stage));
     }
   }
 };

@@ -121,13 +121,11 @@ LOWBIT_HOST_DEVICE inline bool join_tile(Thread& thread, const Stream& stream, c
   for (int n = 0; n < kTokenTiles; ++n) {
     *reinterpret_cast<Word4*>(own + n * kLanes * 4) = words_of(sums[n]);
   }
-  thread.fence();
   thread.sync_warp();
   std::uint32_t* counter = shared.arrivals + std::int64_t{stream.shared_tile(tile)} * kBlocks * kWarps + warp;
-  std::uint32_t before = lane == 0 ? thread.atomic_add(counter, 1U) : 0;
+  int before = lane == 0 ? static_cast<int>(thread.atomic_add_in_order(counter, 1U)) : 0;
   for (int mask = 1; mask < kLanes; mask *= 2) before |= thread.shuffle_xor(before, mask);
-  if (before + 1 != static_cast<std::uint32_t>(parts.count)) return false;
-  thread.fence();
+  if (thread.uniform(before) + 1 != parts.count) return false;
   LOWBIT_NO_UNROLL
   for (int p = 0; p < parts.count; ++p) {
     const T* from = at(parts.first_worker + p);

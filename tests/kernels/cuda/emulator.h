@@ -86,6 +86,7 @@ class EmulatedThread {
     *target += value;
     return before;
   }
+  std::uint32_t atomic_add_in_order(std::uint32_t* target, std::uint32_t value) { return atomic_add(target, value); }
 
   void sync() {
     meet(block_.all, block_.grid.threads, nullptr, [] {});

@@ -37,6 +37,7 @@ class GroupThread : public EmulatedThread {
   GroupThread(GroupBlock& block, int index) : EmulatedThread(block, index), group_block_(block) {}
 
   [[nodiscard]] int warp() const { return index() / kLanes; }
+  [[nodiscard]] int uniform(int value) const { return value; }
   template <int kRegisters>
   void give_registers() {}
   template <int kRegisters>

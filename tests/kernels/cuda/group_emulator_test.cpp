@@ -141,16 +141,18 @@ std::string failure_of_ring(std::uint64_t seed, bool careless) {
     Ring::prepare(thread);
     if (thread.warp() == 2) {
       if (thread.index() % kLanes == 0) {
-        for (int i = 0; i < kCount; ++i) Ring::fill(thread, source + i * kStageWords, i);
+        typename Ring::Place place;
+        for (int i = 0; i < kCount; ++i, place.advance()) Ring::fill(thread, source + i * kStageWords, place);
       }
     } else {
-      for (int i = 0; i < kCount; ++i) {
-        Ring::wait(thread, i);
-        if (careless) Ring::release(thread, i);
+      typename Ring::Place place;
+      for (int i = 0; i < kCount; ++i, place.advance()) {
+        Ring::wait(thread, place);
+        if (careless) Ring::release(thread, place.stage);
         const int word = thread.index() % kStageWords;
-        const std::uint32_t value = thread.shared<std::uint32_t>().load(Ring::stage_at(i) + word);
+        const std::uint32_t value = thread.shared<std::uint32_t>().load(Ring::stage_at(place.stage) + word);
         if (value != source[i * kStageWords + word]) throw std::runtime_error("another stage's number");
-        if (!careless) Ring::release(thread, i);
+        if (!careless) Ring::release(thread, place.stage);
       }
     }
     Ring::leave(thread);
