@@ -18,7 +18,7 @@ class DecodeAttention {
  public:
   static constexpr int kWarps = 4;
   static constexpr int kThreads = kWarps * kLanes;
-  static constexpr int kResidentBlocks = 4;
+  static constexpr int kResidentBlocks = 3;  // whose shared memory fits, of 4 bits and 128 channels
 
   /// Words of shared memory.
   LOWBIT_HOST_DEVICE static int shared_words(const AttentionCall& call) {

@@ -58,8 +58,7 @@ class AttentionKeys {
       }
       const Normal normal(largest_of_rows(thread, largest));
       if (step >= warp_.steps) continue;
-      store_operands(shared, warp_.operands + step * AttentionWarp::kOperandWords + 4 * warp_.quarter, x,
-                     normal.factor);
+      store_operands(shared, step, x, normal.factor);
       shared.store(warp_.offsets + (2 * step) * kHeads + warp_.quarter, offset);
       shared.store(warp_.offsets + (2 * step + 1) * kHeads + warp_.quarter, normal.inverse);
     }
@@ -87,7 +86,8 @@ class AttentionKeys {
 
   // Of one head: [term][pair of quarters][head][quarter of the pair][register].
   template <typename Shared>
-  LOWBIT_HOST_DEVICE static void store_operands(Shared& shared, int at, const float (&x)[kStepChannels], float factor) {
+  LOWBIT_HOST_DEVICE void store_operands(Shared& shared, int step, const float (&x)[kStepChannels],
+                                         float factor) const {
     LOWBIT_UNROLL
     for (int pair = 0; pair < 2; ++pair) {
       Word4 high;
@@ -101,8 +101,9 @@ class AttentionKeys {
         high.x[k] = terms.high;
         low.x[k] = terms.low;
       }
-      shared.store16(at + 16 * pair, high);
-      shared.store16(at + 32 + 16 * pair, low);
+      const int at = warp_.operand(step, pair) + 4 * warp_.quarter;
+      shared.store16(at, high);
+      shared.store16(at + 32, low);
     }
   }
 
@@ -120,14 +121,12 @@ class AttentionKeys {
       const float offset = multiply_steps(thread, at, step, end, sums);
       step = end;
       const float unit = kCodeUnits * floats.load(warp_.offsets + (2 * end - 1) * kHeads + warp_.quarter);
+      Affine affine[4];
+      tiles_.affine_of_tokens(thread, form, warp_.affine, warp_.own, group, affine);
       LOWBIT_UNROLL
       for (int i = 0; i < 4; ++i) {
-        Affine affine = {1.0F, 1.0F};
-        if (form != TileForm::kOfTokens) {
-          affine = tiles_.affine(thread, warp_.affine, (8 * i + warp_.own) * tiles_.numbers() + group);
-        }
         const float sum = (sums[i / 2][i % 2 * 2] + sums[i / 2][i % 2 * 2 + 1]) * unit;
-        scores[i] = fused(sum, affine.scale, fused(offset, affine.minimum, scores[i]));
+        scores[i] = fused(sum, affine[i].scale, fused(offset, affine[i].minimum, scores[i]));
       }
       if (left > 0) continue;
       left = of_scale;
@@ -142,8 +141,8 @@ class AttentionKeys {
     const auto floats = thread.template shared<float>();
     const int n = warp_.own;
     const int t = warp_.quarter;
-    int operand =
-        warp_.operands + step * AttentionWarp::kOperandWords + n % 2 * 32 + t / 2 * 16 + n / 2 * 4 + t % 2 * 2;
+    int operand = warp_.operand(step, t / 2) + n % 2 * 32 + n / 2 * 4 + t % 2 * 2;
+    int to_next = AttentionWarp::kOperandWords + ((t / 2 ^ step) % 2 == 0 ? 16 : -16);
     int codes = at + warp_.own * tiles_.stride() + step * Place::kStepWords + Place::word(t);
     float offset = 0.0F;
     LOWBIT_NO_UNROLL
@@ -161,7 +160,8 @@ class AttentionKeys {
         thread.multiply_add(Float16{}, sums[m], a, b.x[0], b.x[1]);
       }
       offset += floats.load(warp_.offsets + 2 * step * kHeads + t);
-      operand += AttentionWarp::kOperandWords;
+      operand += to_next;
+      to_next = 2 * AttentionWarp::kOperandWords - to_next;
       codes += Place::kStepWords;
     }
     return offset;

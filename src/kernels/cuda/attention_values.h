@@ -21,21 +21,24 @@ class AttentionValues {
     tiles_.convert(thread, at, warp_.affine);
     thread.sync_warp();
     const int of_scale = tiles_.steps_of_scale(form, warp_.steps);
+    int codes = at + warp_.quarter * tiles_.stride() + place_.word;
+    int channel = place_.channel;
     LOWBIT_NO_UNROLL
     for (int step = 0, group = 0; step < warp_.steps; ++group) {
       float unit = 0.0F;
       const float shift = split_weights(thread, form, group, weights, unit);
       thread.sync_warp();
       // Column n is term n % 2 of head n / 2.
-      const Word4 b =
-          thread.template shared<std::uint32_t>().load16(warp_.weights() + warp_.own * 16 + 4 * warp_.quarter);
+      const Word4 b = thread.template shared<std::uint32_t>().load16(warp_.tokens + warp_.own * 16 + 4 * warp_.quarter);
       thread.sync_warp();
       const int group_end = step + of_scale < warp_.steps ? step + of_scale : warp_.steps;
       LOWBIT_NO_UNROLL
       for (; step < group_end; ++step) {
         float sums[4] = {};
-        multiply(thread, at, step, b, sums);
-        keep(thread, form, step, kept, unit, shift, sums);
+        multiply(thread, codes, b, sums);
+        keep(thread, form, channel, kept, unit, shift, sums);
+        codes += place_.step_words;
+        channel += kStepChannels;
       }
     }
   }
@@ -51,14 +54,12 @@ class AttentionValues {
     TileScores x;
     float shift = 0.0F;
     float largest = 0.0F;
+    Affine affine[4];
+    tiles_.affine_of_tokens(thread, form, warp_.affine, warp_.own, group, affine);
     LOWBIT_UNROLL
     for (int i = 0; i < 4; ++i) {
-      Affine affine = {1.0F, 1.0F};
-      if (form != TileForm::kOfTokens) {
-        affine = tiles_.affine(thread, warp_.affine, (8 * i + warp_.own) * tiles_.numbers() + group);
-      }
-      shift = fused(weights[i], affine.minimum, shift);
-      x[i] = weights[i] * affine.scale;
+      shift = fused(weights[i], affine[i].minimum, shift);
+      x[i] = weights[i] * affine[i].scale;
       largest = larger(magnitude(x[i]), largest);
     }
     const Normal normal(largest_of_rows(thread, largest));
@@ -67,7 +68,7 @@ class AttentionValues {
     LOWBIT_UNROLL
     for (int pair = 0; pair < 2; ++pair) {
       const TwoTerms terms = TwoTerms::of(x[2 * pair] * normal.factor, x[2 * pair + 1] * normal.factor);
-      const int at = warp_.weights() + 2 * warp_.quarter * 16 + warp_.own % 4 * 4 + warp_.own / 4 + 2 * pair;
+      const int at = warp_.tokens + 2 * warp_.quarter * 16 + warp_.own % 4 * 4 + warp_.own / 4 + 2 * pair;
       shared.store(at, terms.high);
       shared.store(at + 16, terms.low);
     }
@@ -76,9 +77,8 @@ class AttentionValues {
 
   // Lane 4 g + t takes tokens t, t + 8, t + 4, t + 12 of each half of the tile, as the weights' words follow.
   template <typename Thread>
-  LOWBIT_HOST_DEVICE void multiply(Thread& thread, int at, int step, const Word4& b, float (&sums)[4]) const {
+  LOWBIT_HOST_DEVICE void multiply(Thread& thread, int codes, const Word4& b, float (&sums)[4]) const {
     const auto shared = thread.template shared<std::uint32_t>();
-    const int codes = at + warp_.quarter * tiles_.stride() + step * place_.step_words + place_.word;
     LOWBIT_UNROLL
     for (int half = 0; half < 2; ++half) {
       std::uint32_t a[4];
@@ -95,17 +95,20 @@ class AttentionValues {
   }
 
   template <typename Thread>
-  LOWBIT_HOST_DEVICE void keep(Thread& thread, TileForm form, int step, float kept, float unit, float shift,
+  LOWBIT_HOST_DEVICE void keep(Thread& thread, TileForm form, int channel, float kept, float unit, float shift,
                                const float (&sums)[4]) const {
     auto shared = thread.template shared<float>();
+    Affine affine[2] = {{1.0F, 1.0F}, {1.0F, 1.0F}};
+    if (form == TileForm::kOfTokens) {
+      affine[0] = tiles_.affine(thread, warp_.affine, channel);
+      affine[1] = tiles_.affine(thread, warp_.affine, channel + place_.half);
+    }
+    const int at = warp_.sums + channel * kHeads + warp_.quarter;
     LOWBIT_UNROLL
     for (int r = 0; r < 2; ++r) {
-      const int channel = step * kStepChannels + place_.channels[r];
-      Affine affine = {1.0F, 1.0F};
-      if (form == TileForm::kOfTokens) affine = tiles_.affine(thread, warp_.affine, channel);
-      const int at = warp_.sums + channel * kHeads + warp_.quarter;
+      const int place = at + r * place_.half * kHeads;
       const float sum = (sums[2 * r] + sums[2 * r + 1]) * unit;
-      shared.store(at, fused(sum, affine.scale, fused(shift, affine.minimum, shared.load(at) * kept)));
+      shared.store(place, fused(sum, affine[r].scale, fused(shift, affine[r].minimum, shared.load(place) * kept)));
     }
   }
 

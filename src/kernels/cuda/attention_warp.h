@@ -14,9 +14,8 @@ using TileScores = float[4];
 struct AttentionWarp {
   static constexpr int kQueryStride = kStepChannels + 4;  ///< of a step's channels of one head, over all banks
   static constexpr int kQueryWords = kAttentionHeads * kQueryStride;
-  static constexpr int kOperandWords = 64 + 16;  ///< of a step's queries, likewise
-  static constexpr int kWeightsAt = kCacheTileTokens * kAttentionHeads + 4;
-  static constexpr int kTokenWords = kWeightsAt + 128;
+  static constexpr int kOperandWords = 64;  ///< of a step's queries
+  static constexpr int kTokenWords = kCacheTileTokens * kAttentionHeads + 4;
   static constexpr int kStepWords = kStepChannels * kAttentionHeads + kOperandWords + 2 * kAttentionHeads;
 
   int lane;
@@ -27,7 +26,7 @@ struct AttentionWarp {
   int sums;     ///< [channel][head]: of values
   int operands;
   int offsets;  ///< [step][offset, inverse of the factor][head]
-  int tokens;   ///< [token][head] and what remains of sums, for numbers one by one
+  int tokens;   ///< weights of tokens: of two tokens [head][term][16], or [token][head] and what remains of sums
   int affine;   ///< float32 scales and minima of the tile at work
   int tiles;
 
@@ -46,8 +45,11 @@ struct AttentionWarp {
   LOWBIT_HOST_DEVICE int query(int h, int channel) const {
     return queries + (channel / kStepChannels * kAttentionHeads + h) * kQueryStride + channel % kStepChannels;
   }
-  /// Words of two tokens' weights: [head][term][16]
-  LOWBIT_HOST_DEVICE int weights() const { return tokens + kWeightsAt; }
+  /// Where the operands of a step and a pair of quarters begin: pairs change places from step to step, so that lanes of
+  /// two steps store to other banks.
+  LOWBIT_HOST_DEVICE int operand(int step, int pair) const {
+    return operands + step * kOperandWords + (pair ^ (step & 1)) * 16;
+  }
 };
 
 /// Over lanes 4 g + t of all g.

@@ -70,19 +70,19 @@ struct KeyPlace {
 struct ValuePlace {
   int step_words;
   int word;
-  int channels[2];     ///< rows g and g + 8
+  int channel;         ///< of row g
+  int half;            ///< from there to that of row g + 8
   std::uint32_t low;   ///< selects the byte of row g from both tokens
   std::uint32_t high;  ///< of row g + 8
   std::uint32_t mask;
   float unit;  ///< what a code is multiplied with, inverted
 
   LOWBIT_HOST_DEVICE ValuePlace(int bits, int g) {
-    const int half = 16 / bits;
+    half = 16 / bits;
     step_words = bits / 2;
     word = g / half;
     const int shift = g % half * bits;
-    channels[0] = word * 2 * half + g % half;
-    channels[1] = channels[0] + half;
+    channel = word * 2 * half + g % half;
     const auto byte = static_cast<std::uint32_t>(shift / 8);
     low = 0x4400U + byte * 0x1111U;
     high = low + 0x2222U;

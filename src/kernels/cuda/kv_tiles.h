@@ -48,10 +48,9 @@ class KvTiles {
     from_ = (first - odd_) * (wide ? 4 : 2);
     const bool words =
         (reinterpret_cast<std::uintptr_t>(store.scales) | reinterpret_cast<std::uintptr_t>(store.minima)) % 4 == 0;
-    const bool fits = store.of_tokens != 0 ? store.group % kCacheTileTokens == 0
-                                           : (store.group % kStepChannels == 0 || numbers_ == 1) &&
-                                                 numbers_ * (wide ? 2 : 1) <= store.channels / kStepChannels + 1;
-    form_ = !words || !fits ? TileForm::kAny : store.of_tokens != 0 ? TileForm::kOfTokens : TileForm::kOfChannels;
+    form_ = !words || !fits(store) ? TileForm::kAny
+            : store.of_tokens != 0 ? TileForm::kOfTokens
+                                   : TileForm::kOfChannels;
   }
 
   /// Words of shared memory that a tile takes: a multiple of 4.
@@ -119,7 +118,18 @@ class KvTiles {
     const Word2 words = thread.template shared<std::uint32_t>().load8(converted + 2 * (index + odd_));
     return {float_from_bits(words.x[0]), float_from_bits(words.x[1])};
   }
-  LOWBIT_HOST_DEVICE int numbers() const { return numbers_; }
+  /// Of a group of channels of tokens own + 8 i; one where scales are not of tokens.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void affine_of_tokens(Thread& thread, TileForm form, int converted, int own, int group,
+                                           Affine (&affine_of)[4]) const {
+    if (form == TileForm::kOfTokens) {
+      LOWBIT_UNROLL
+      for (int i = 0; i < 4; ++i) affine_of[i] = {1.0F, 1.0F};
+      return;
+    }
+    LOWBIT_UNROLL
+    for (int i = 0; i < 4; ++i) affine_of[i] = affine(thread, converted, (8 * i + own) * numbers_ + group);
+  }
   LOWBIT_HOST_DEVICE int stride() const { return stride_; }
   /// Steps of channels that share a token's scale.
   LOWBIT_HOST_DEVICE int steps_of_scale(TileForm form, int steps) const {
@@ -128,10 +138,18 @@ class KvTiles {
 
  private:
   LOWBIT_HOST_DEVICE static int stride_of(const KvStore& store) { return ((store.row_words() + 3) / 4 | 1) * 4; }
+  // Whether scales are shared as tiles and steps want it, and leave room for codes.
+  LOWBIT_HOST_DEVICE static bool fits(const KvStore& store) {
+    if (store.of_tokens != 0) return store.group % kCacheTileTokens == 0;
+    const int wide = store.scale_kind == ScaleKind::kFloat32 ? 2 : 1;
+    return store.group >= store.channels ||
+           (store.group % kStepChannels == 0 && store.channel_groups() * wide <= store.channels / kStepChannels + 1);
+  }
   LOWBIT_HOST_DEVICE static int scale_words(const KvStore& store) {
+    if (!fits(store)) return 0;
     const int of_channels = steps_of_head(store.channels) * kStepChannels;
     if (store.of_tokens != 0) return store.scale_kind == ScaleKind::kFloat32 ? of_channels : of_channels / 2 + 4;
-    return (kCacheTileTokens / 2) * (steps_of_head(store.channels) + 1) + 4;
+    return kCacheTileTokens / 2 * store.channel_groups() * (store.scale_kind == ScaleKind::kFloat32 ? 2 : 1) + 4;
   }
   LOWBIT_HOST_DEVICE int scales_at(int at) const { return at + kCacheTileTokens * stride_; }
   LOWBIT_HOST_DEVICE int minima_at(int at) const { return scales_at(at) + scale_words(store_); }
@@ -145,20 +163,25 @@ class KvTiles {
     const int unit = whole_ ? 4 : 1;
     const std::uint32_t* from = codes_ + std::int64_t{tile} * store_.row_words() + lane_ * unit;
     int part = first_part_;
-    LOWBIT_NO_UNROLL
-    for (int token = first_token_; token < tokens; token += tokens_each_) {
-      const int to = at + token * stride_ + part * unit;
-      if (whole_) {
-        shared.copy_async16(to, from, true);
-      } else {
-        shared.template copy_async<4>(to, from, true);
-      }
-      from += kLanes * unit;
-      part += parts_each_;
-      if (part >= parts_) {
+    const int to_next = tokens_each_ * stride_ + parts_each_ * unit;
+    const auto copy_all = [&](const auto& copy) {
+      int to = at + first_token_ * stride_ + part * unit;
+      LOWBIT_NO_UNROLL
+      for (int token = first_token_; token < tokens; token += tokens_each_) {
+        copy(to, from);
+        from += kLanes * unit;
+        part += parts_each_;
+        to += to_next;
+        if (part < parts_) continue;
         part -= parts_;
+        to += stride_ - parts_ * unit;
         ++token;
       }
+    };
+    if (whole_) {
+      copy_all([&](int to, const std::uint32_t* words) { shared.copy_async16(to, words, true); });
+    } else {
+      copy_all([&](int to, const std::uint32_t* words) { shared.template copy_async<4>(to, words, true); });
     }
   }
 
