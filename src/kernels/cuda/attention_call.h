@@ -26,7 +26,7 @@ inline constexpr int kMostHeadChannels = 256;
 inline constexpr int kMostAttentionSplits = 256;
 
 /// Query heads that a block takes: each alone, or four that share their keys and values.
-constexpr int attention_heads(int repeats) { return repeats == 1 ? 1 : 4; }
+LOWBIT_HOST_DEVICE constexpr int attention_heads(int repeats) { return repeats == 1 ? 1 : 4; }
 
 /// Blocks of each part: [sequences][KV heads][groups of query heads].
 constexpr std::int64_t attention_units(int sequences, int kv_heads, int repeats) {
@@ -39,9 +39,10 @@ constexpr std::int64_t attention_partial_floats(std::int64_t units, int repeats,
   return parts == 1 ? 0 : units * parts * attention_heads(repeats) * (2 + channels);
 }
 
-/// So many parts that a multiprocessor has two blocks, and each part 128 tokens.
+/// So many parts that a multiprocessor gets eight blocks or more, so that the last wave of them is short beside the
+/// others, and each part 128 tokens.
 constexpr int choose_attention_splits(std::int64_t units, int tokens, int multiprocessors) {
-  const std::int64_t wanted = (2 * multiprocessors + units - 1) / (units > 0 ? units : 1);
+  const std::int64_t wanted = (8 * multiprocessors + units - 1) / (units > 0 ? units : 1);
   const int most = tokens > 128 * kMostAttentionSplits ? kMostAttentionSplits : (tokens + 127) / 128;
   return static_cast<int>(wanted < 1 ? 1 : wanted < most ? wanted : most > 1 ? most : 1);
 }

@@ -40,24 +40,19 @@ bool dispatch_kv_round(const KvRoundCall& call, Launcher& launcher) {
       AttentionGrid{{call.sequences * call.store.heads, call.tokens / run, 1}, KvRound::kSharedWords * 4}, call);
 }
 
-template <int kBits, int kHeads, typename Launcher>
+template <int kKeyBits, typename Launcher>
 bool launch_attention(const AttentionCall& call, Launcher& launcher) {
-  using Kernel = DecodeAttention<kBits, kHeads>;
+  using Kernel = DecodeAttention<kKeyBits>;
   const auto units = static_cast<int>(attention_units(call.sequences, call.keys.heads, call.repeats));
-  const auto words = static_cast<std::size_t>(Kernel::shared_words(call.keys.channels));
+  const auto words = static_cast<std::size_t>(Kernel::shared_words(call));
   return launcher.template launch<Kernel>(AttentionGrid{{units, call.splits, 1}, words * 4}, call);
 }
 
-/// The kernel is made for the wider codes of keys and values.
 template <typename Launcher>
 bool dispatch_attention(const AttentionCall& call, Launcher& launcher) {
-  const int bits = call.keys.bits > call.values.bits ? call.keys.bits : call.values.bits;
-  const auto launch = [&]<int kHeads>() {
-    if (bits == 2) return launch_attention<2, kHeads>(call, launcher);
-    if (bits == 4) return launch_attention<4, kHeads>(call, launcher);
-    return launch_attention<8, kHeads>(call, launcher);
-  };
-  return attention_heads(call.repeats) == 1 ? launch.template operator()<1>() : launch.template operator()<4>();
+  if (call.keys.bits == 2) return launch_attention<2>(call, launcher);
+  if (call.keys.bits == 4) return launch_attention<4>(call, launcher);
+  return launch_attention<8>(call, launcher);
 }
 
 /// `Launchers` makes a launcher of a `Launch` and a report.

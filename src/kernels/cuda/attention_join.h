@@ -29,6 +29,14 @@ LOWBIT_HOST_DEVICE inline void load_heads(const Shared& shared, int at, float (&
   }
 }
 
+/// Four numbers side by side, which begin on 16 bytes.
+template <typename Shared>
+LOWBIT_HOST_DEVICE inline void load_four(const Shared& shared, int at, float* numbers) {
+  const Word4 words = shared.load16(at);
+  LOWBIT_UNROLL
+  for (int i = 0; i < 4; ++i) numbers[i] = float_from_bits(words.x[i]);
+}
+
 /// States of kHeads heads, each the largest score m, the sum of exp(score - m), and the values' sums with these
 /// weights. The first two of up to kMost states lie in shared memory from word `kAt` on, the sums where `value(state)`
 /// finds them.

@@ -133,6 +133,10 @@ class DeviceThread {
     // Whatever other threads add to the same word.
     __device__ void add(int index, T value) { atomicAdd(reinterpret_cast<T*>(shared_words) + index, value); }
     __device__ Word4 load16(int index) const { return *reinterpret_cast<const Word4*>(shared_words + index); }
+    __device__ Word2 load8(int index) const {
+      const uint2 words = *reinterpret_cast<const uint2*>(shared_words + index);
+      return {{words.x, words.y}};
+    }
     __device__ void store16(int index, const Word4& words) { *reinterpret_cast<Word4*>(shared_words + index) = words; }
     // Copies 16 bytes while the thread goes on; zeros in place of what is not present, though `from` must be legal.
     __device__ void copy_async16(int index, const void* from, bool present) {

@@ -40,30 +40,43 @@ struct KvRange {
     store.keep(store.scales, at, scale);
   }
 
-  /// The quotient is rounded before it is rounded to a whole number, as on the CPU. A product with the reciprocal is
-  /// within 2^-13 of it below 512; so unless it is nearly as close to a half, it has the same nearest whole number,
-  /// which a sum with 1.5 * 2^23 leaves in the lowest bits.
   LOWBIT_HOST_DEVICE std::uint32_t code(const KvStore& store, float x) const {
-    const int middle = store.minima != nullptr ? 0 : 1 << (store.bits - 1);
-    const int top = (1 << store.bits) - 1;
+    bool sure = true;
+    const std::uint32_t near = near_code(store, x, sure);
+    return sure ? near : exact_code(store, x);
+  }
+
+  /// The quotient is rounded before it is rounded to a whole number, as on the CPU. A product with the reciprocal is
+  /// within three units of 2^-24 of it, so below 2^(bits + 1) within 2^(bits - 21); unless it is as close to a half,
+  /// it has the same nearest whole number, which a sum with 1.5 * 2^23 leaves in the lowest bits.
+  LOWBIT_HOST_DEVICE std::uint32_t near_code(const KvStore& store, float x, bool& sure) const {
     const float near = (x - minimum) * reciprocal;
-    const float shifted = near + kShift;
-    const float off = near - (shifted - kShift);
-    int code = static_cast<int>(bits_of_float(shifted)) - static_cast<int>(bits_of_float(kShift));
-    const bool sure = near < 511.0F && near > -511.0F && off < 0.5F - 0x1p-12F && off > -0.5F + 0x1p-12F;
-    if (!sure) code = exactly(x);
-    code += middle;
-    return static_cast<std::uint32_t>(code < 0 ? 0 : code > top ? top : code);
+    const float shift = kShift + static_cast<float>(middle(store));
+    const float shifted = near + shift;
+    const float off = near - (shifted - shift);
+    const float reach = static_cast<float>(2 << store.bits);
+    const bool in_reach = std::fabs(near) < reach;
+    const bool off_half = std::fabs(off) < 0.5F - reach * 0x1p-22F;
+    sure = sure & in_reach & off_half;  // without branches
+    return clamped(store, static_cast<int>(bits_of_float(shifted)) - static_cast<int>(bits_of_float(kShift)));
+  }
+  LOWBIT_HOST_DEVICE std::uint32_t exact_code(const KvStore& store, float x) const {
+    float steps = scale > 0.0F ? quotient(x - minimum, scale) : 0.0F;
+    // A kept scale may be far too small for the numbers, or no number.
+    steps = steps < 512.0F ? (steps > -512.0F ? steps : -512.0F) : 512.0F;
+    return clamped(store, nearest_integer(steps) + middle(store));
   }
 
  private:
   static constexpr float kShift = 12582912.0F;
 
-  LOWBIT_HOST_DEVICE int exactly(float x) const {
-    float steps = scale > 0.0F ? quotient(x - minimum, scale) : 0.0F;
-    // A kept scale may be far too small for the numbers, or no number.
-    steps = steps < 512.0F ? (steps > -512.0F ? steps : -512.0F) : 512.0F;
-    return nearest_integer(steps);
+  // The code of zero, which is even, so that ties go to the same side with it.
+  LOWBIT_HOST_DEVICE static int middle(const KvStore& store) {
+    return store.minima != nullptr ? 0 : 1 << (store.bits - 1);
+  }
+  LOWBIT_HOST_DEVICE static std::uint32_t clamped(const KvStore& store, int code) {
+    const int top = (1 << store.bits) - 1;
+    return static_cast<std::uint32_t>(code < 0 ? 0 : code > top ? top : code);
   }
 };
 

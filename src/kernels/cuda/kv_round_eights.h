@@ -40,6 +40,18 @@ LOWBIT_HOST_DEVICE inline void store_codes(const KvStore& store, std::int64_t ro
   if (store.bits == 8) to[1] = words[1];
 }
 
+/// Eight codes, of ranges `range_of(i)`: all by products, or else all by quotients.
+template <typename RangeOf>
+LOWBIT_HOST_DEVICE inline void round_eight(const KvStore& store, const Eight& numbers, const RangeOf& range_of,
+                                           std::uint32_t (&codes)[8]) {
+  bool sure = true;
+  LOWBIT_UNROLL
+  for (int i = 0; i < 8; ++i) codes[i] = range_of(i).near_code(store, numbers.x[i], sure);
+  if (sure) return;
+  LOWBIT_UNROLL
+  for (int i = 0; i < 8; ++i) codes[i] = range_of(i).exact_code(store, numbers.x[i]);
+}
+
 /// Groups of channels: as many lanes as a group has eights take it together.
 struct KvRoundChannels {
   static constexpr int kThreads = 256;
@@ -94,8 +106,8 @@ struct KvRoundChannels {
     const KvRange range = KvRange::of(store, least, largest);
     if (channel % store.group == 0) range.keep(store, store.scale_at(row, call.first + token, channel));
     std::uint32_t codes[8];
-    LOWBIT_UNROLL
-    for (int i = 0; i < 8; ++i) codes[i] = range.code(store, numbers.x[i]);
+    round_eight(
+        store, numbers, [&](int) -> const KvRange& { return range; }, codes);
     store_codes(store, row, call.first + token, channel, codes);
   }
 };
@@ -186,8 +198,8 @@ struct KvRoundTokens {
     }
     read_group(thread, call, [&](int token, const Eight& numbers) {
       std::uint32_t codes[8];
-      LOWBIT_UNROLL
-      for (int i = 0; i < 8; ++i) codes[i] = ranges[i].code(call.store, numbers.x[i]);
+      round_eight(
+          call.store, numbers, [&](int i) -> const KvRange& { return ranges[i]; }, codes);
       store_codes(call.store, row_, call.first + token_ + token, channel_, codes);
     });
   }

@@ -348,52 +348,29 @@ TEST(CudaDecodeAttention, FoldsScalesOfEveryForm) {
   }
 }
 
+// Queries, and with them scores' terms, far apart in size; keys so large or small that float16 holds neither.
+TEST(CudaDecodeAttention, SplitsNumbersOfAnySize) {
+  const Places places{.sequences = 1, .heads = 1, .channels = 128};
+  for (const float size : {0x1p-70F, 1.0F, 0x1p60F}) {
+    Cache keys({4, 32, true, false, ScaleKind::kBFloat16}, places, {});
+    Cache values({4, 32, false, false, ScaleKind::kBFloat16}, places, {});
+    std::vector<float> numbers = normal_numbers(count_of(places, 64), "keys");
+    std::vector<float> queries = normal_numbers(4 * 128, "queries");
+    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] *= size * (i % 2 == 0 ? 1.0F : 0x1p-12F);
+    for (std::size_t i = 0; i < queries.size(); ++i) queries[i] *= (i % 2 == 0 ? 1.0F : 0x1p12F) / size;
+    keys.append(numbers, 5);
+    values.append(numbers, 6);
+    const Question question{4, 2};
+    const auto found = attend_by_kernel(keys.store(), values.store(), queries, places, 64, question);
+    expect_attention(keys.store(), values.store(), queries, found, places, 64, question);
+  }
+}
+
 TEST(CudaDecodeAttention, SeesOneToken) {
   const Places places{.sequences = 1, .heads = 1, .channels = 16};
   const std::vector<float> recent = normal_numbers(16, "recent");
   const Cache cache({2, 16, false}, places, recent);
   EXPECT_EQ(attend_by_kernel(cache.store(), cache.store(), recent, places, 1, {}), recent);
-}
-
-struct NoLaunchers {
-  struct Launcher {
-    template <typename Kernel, typename Call>
-    bool launch(const AttentionGrid&, const Call&) {
-      return true;
-    }
-  };
-  static Launcher make(const Launch&, Report*) { return {}; }
-};
-
-TEST(CudaDecodeAttention, SaysWhatACallLacks) {
-  const Places places;
-  const Cache cache({4, 16, true}, places, {});
-  const auto fault = [&](const auto& change) {
-    AttentionCall call{};
-    call.keys = call.values = cache.store();
-    call.length = call.splits = call.repeats = 1;
-    change(call);
-    const Launch launch{};
-    Report report{};
-    EXPECT_FALSE(CheckedAttention<NoLaunchers>::attend(&call, &launch, &report));
-    EXPECT_EQ(report.failure, Failure::kArgument);
-    return std::string(report.text);
-  };
-  EXPECT_EQ(fault([](AttentionCall& call) { call.keys.bits = 3; }), "caches have 2, 4 or 8 bits");
-  EXPECT_EQ(fault([](AttentionCall& call) { call.values.channels = 264; }), "heads have 1 to 256 channels");
-  EXPECT_EQ(fault([](AttentionCall& call) { call.keys.channels = 60; }),
-            "a token of a head does not fill whole words of 32 bits");
-  EXPECT_EQ(fault([](AttentionCall& call) { call.keys.rounded = 7; }), "a cache ends within a group of tokens");
-  EXPECT_EQ(fault([](AttentionCall& call) { call.values.heads = 3; }), "keys and values differ in heads or channels");
-  EXPECT_EQ(fault([](AttentionCall& call) { call.first = 1; }), "no token is seen");
-  EXPECT_EQ(fault([](AttentionCall& call) { call.splits = 2; }), "a call has no splits, or no memory for their states");
-  EXPECT_EQ(fault([](AttentionCall& call) { call.repeats = 0; }), "a KV head has no query heads");
-  float partials = 0;
-  EXPECT_EQ(fault([&](AttentionCall& call) {
-              call.splits = 257;
-              call.partials = &partials;
-            }),
-            "a call has more than 256 splits");
 }
 
 }  // namespace

@@ -147,6 +147,10 @@ class EmulatedThread {
       for (int i = 0; i < 4; ++i) result.x[i] = std::bit_cast<std::uint32_t>(load(index + i));
       return result;
     }
+    [[nodiscard]] Word2 load8(int index) const {
+      if (index % 2 != 0) throw std::runtime_error("a load of 8 bytes from shared memory is not aligned");
+      return {{std::bit_cast<std::uint32_t>(load(index)), std::bit_cast<std::uint32_t>(load(index + 1))}};
+    }
     void copy_async16(int index, const void* from, bool present) { copy_async<16>(index, from, present); }
     template <int kBytes>
     void copy_async(int index, const void* from, bool present) {

@@ -1,0 +1,150 @@
+#pragma once
+
+#include "kernels/cuda/attention_warp.h"
+
+// Values of a tile of 32 tokens, added up with its weights.
+namespace lowbit::kernels::cuda {
+
+class AttentionValues {
+ public:
+  LOWBIT_HOST_DEVICE AttentionValues(const KvStore& store, std::int64_t row, const AttentionWarp& warp)
+      : warp_(warp), tiles_(store, row, warp.lane), place_(store.bits, warp.own) {}
+
+  LOWBIT_HOST_DEVICE const KvTiles& tiles() const { return tiles_; }
+
+  /// sums = kept sums + weights values. Tokens before `first` and from `end` on have no weight.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void add(Thread& thread, int tile, int first, int end, int at, float kept,
+                              const TileScores& weights) const {
+    const TileForm form = tiles_.form(end);
+    if (form == TileForm::kAny) return add_any(thread, tile, first, end, kept, weights);
+    tiles_.convert(thread, at, warp_.affine);
+    thread.sync_warp();
+    const int of_scale = tiles_.steps_of_scale(form, warp_.steps);
+    int codes = at + warp_.quarter * tiles_.stride() + place_.word;
+    int channel = place_.channel;
+    LOWBIT_NO_UNROLL
+    for (int step = 0, group = 0; step < warp_.steps; ++group) {
+      float unit = 0.0F;
+      const float shift = split_weights(thread, form, group, weights, unit);
+      thread.sync_warp();
+      // Column n is term n % 2 of head n / 2.
+      const Word4 b = thread.template shared<std::uint32_t>().load16(warp_.tokens + warp_.own * 16 + 4 * warp_.quarter);
+      thread.sync_warp();
+      const int group_end = step + of_scale < warp_.steps ? step + of_scale : warp_.steps;
+      LOWBIT_NO_UNROLL
+      for (; step < group_end; ++step) {
+        float sums[4] = {};
+        multiply(thread, codes, b, sums);
+        keep(thread, form, channel, kept, unit, shift, sums);
+        codes += place_.step_words;
+        channel += kStepChannels;
+      }
+    }
+  }
+
+ private:
+  static constexpr int kHeads = kAttentionHeads;
+
+  // The weights of a group of channels, with their scales where they are of tokens, as operands: words of two tokens
+  // for each head and term, in the order in which lanes take them. Returns what their minima give to all channels.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE float split_weights(Thread& thread, TileForm form, int group, const TileScores& weights,
+                                         float& unit) const {
+    TileScores x;
+    float shift = 0.0F;
+    float largest = 0.0F;
+    Affine affine[4];
+    tiles_.affine_of_tokens(thread, form, warp_.affine, warp_.own, group, affine);
+    LOWBIT_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      shift = fused(weights[i], affine[i].minimum, shift);
+      x[i] = weights[i] * affine[i].scale;
+      largest = larger(magnitude(x[i]), largest);
+    }
+    const Normal normal(largest_of_rows(thread, largest));
+    unit = place_.unit * normal.inverse;
+    auto shared = thread.template shared<std::uint32_t>();
+    LOWBIT_UNROLL
+    for (int pair = 0; pair < 2; ++pair) {
+      const TwoTerms terms = TwoTerms::of(x[2 * pair] * normal.factor, x[2 * pair + 1] * normal.factor);
+      const int at = warp_.tokens + 2 * warp_.quarter * 16 + warp_.own % 4 * 4 + warp_.own / 4 + 2 * pair;
+      shared.store(at, terms.high);
+      shared.store(at + 16, terms.low);
+    }
+    return sum_of_rows(thread, shift);
+  }
+
+  // Lane 4 g + t takes tokens t, t + 8, t + 4, t + 12 of each half of the tile, as the weights' words follow.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void multiply(Thread& thread, int codes, const Word4& b, float (&sums)[4]) const {
+    const auto shared = thread.template shared<std::uint32_t>();
+    LOWBIT_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      std::uint32_t a[4];
+      LOWBIT_UNROLL
+      for (int k = 0; k < 2; ++k) {
+        const int token = 16 * half + 4 * k;
+        const std::uint32_t first = shared.load(codes + token * tiles_.stride());
+        const std::uint32_t second = shared.load(codes + (token + 8) * tiles_.stride());
+        a[2 * k] = permute_bytes(first, second, place_.low) & place_.mask;
+        a[2 * k + 1] = permute_bytes(first, second, place_.high) & place_.mask;
+      }
+      thread.multiply_add(Float16{}, sums, a, b.x[2 * half], b.x[2 * half + 1]);
+    }
+  }
+
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void keep(Thread& thread, TileForm form, int channel, float kept, float unit, float shift,
+                               const float (&sums)[4]) const {
+    auto shared = thread.template shared<float>();
+    Affine affine[2] = {{1.0F, 1.0F}, {1.0F, 1.0F}};
+    if (form == TileForm::kOfTokens) {
+      affine[0] = tiles_.affine(thread, warp_.affine, channel);
+      affine[1] = tiles_.affine(thread, warp_.affine, channel + place_.half);
+    }
+    const int at = warp_.sums + channel * kHeads + warp_.quarter;
+    LOWBIT_UNROLL
+    for (int r = 0; r < 2; ++r) {
+      const int place = at + r * place_.half * kHeads;
+      const float sum = (sums[2 * r] + sums[2 * r + 1]) * unit;
+      shared.store(place, fused(sum, affine[r].scale, fused(shift, affine[r].minimum, shared.load(place) * kept)));
+    }
+  }
+
+  // Number by number; a lane takes channels.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void add_any(Thread& thread, int tile, int first, int end, float kept,
+                                  const TileScores& weights) const {
+    auto shared = thread.template shared<float>();
+    const int remains = warp_.tokens + kCacheTileTokens * kHeads;
+    LOWBIT_UNROLL
+    for (int i = 0; i < 4; ++i) shared.store(warp_.tokens + (8 * i + warp_.own) * kHeads + warp_.quarter, weights[i]);
+    if (warp_.own == 0) shared.store(remains + warp_.quarter, kept);
+    thread.sync_warp();
+    LOWBIT_NO_UNROLL
+    for (int c = warp_.lane; c < tiles_.store().channels; c += kLanes) {
+      float sums[kHeads];
+      float of_heads[kHeads];
+      load_heads(shared, warp_.sums + c * kHeads, sums);
+      load_heads(shared, remains, of_heads);
+      LOWBIT_UNROLL
+      for (int h = 0; h < kHeads; ++h) sums[h] *= of_heads[h];
+      LOWBIT_NO_UNROLL
+      for (int token = first > tile ? first : tile; token < end; ++token) {
+        const float value = tiles_.store().value(tiles_.row(), token, c);
+        load_heads(shared, warp_.tokens + (token - tile) * kHeads, of_heads);
+        LOWBIT_UNROLL
+        for (int h = 0; h < kHeads; ++h) sums[h] = fused(of_heads[h], value, sums[h]);
+      }
+      store_heads(shared, warp_.sums + c * kHeads, sums);
+    }
+    thread.sync_warp();
+  }
+
+  AttentionWarp warp_;
+  KvTiles tiles_;
+  ValuePlace place_;
+};
+
+}  // namespace lowbit::kernels::cuda
