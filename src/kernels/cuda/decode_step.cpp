@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/cuda/schedule.h"
 #include "kernels/cuda/step_dispatch.h"
 #include "lowbit/base/error.h"
 
@@ -25,15 +26,32 @@ CachedAttentionCall attention_of(const StepShape& shape) {
   return call;
 }
 
-SkinnySizes largest_of(const std::vector<StepBlock>& blocks, std::int32_t sequences) {
-  SkinnySizes most{};
-  for (const StepBlock& block : blocks) {
-    for (const StepMatrix* matrix : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down}) {
-      const SkinnySizes sizes = matrix->product->skinny_sizes(sequences);
+// Those of one matrix with the rows of all: what fills the GPU is all of them.
+int splits_together(const std::vector<const StepMatrix*>& matrices) {
+  const DeviceProduct& first = *matrices[0]->product;
+  int tiles = 0;
+  for (const StepMatrix* matrix : matrices) tiles += tiles_of(matrix->product->layout().shape);
+  return choose_splits(tiles, chunks_of(first.layout().shape), first.multiprocessors());
+}
+
+void add_largest(const std::vector<const StepMatrix*>& together, std::int32_t sequences, SkinnySizes& most) {
+  const int splits = splits_together(together);
+  for (const StepMatrix* matrix : together) {
+    for (const int each : {splits, splits_together({matrix})}) {
+      const SkinnySizes sizes = matrix->product->skinny_sizes(sequences, each);
       most.arranged = std::max(most.arranged, sizes.arranged);
       most.partials = std::max(most.partials, sizes.partials);
       most.arrivals = std::max(most.arrivals, sizes.arrivals);
     }
+  }
+}
+
+SkinnySizes largest_of(const std::vector<StepBlock>& blocks, std::int32_t sequences) {
+  SkinnySizes most{};
+  for (const StepBlock& block : blocks) {
+    add_largest({&block.q, &block.k, &block.v}, sequences, most);
+    add_largest({&block.gate, &block.up}, sequences, most);
+    for (const StepMatrix* matrix : {&block.o, &block.down}) add_largest({matrix}, sequences, most);
   }
   return most;
 }
@@ -138,6 +156,7 @@ void DecodeStep::multiply_all(const std::vector<SkinnyCall>& calls,
   bool moved = false;
   for (std::size_t i = 0; i < calls.size(); ++i) {
     products.push_back(matrices[i]->product->skinny_product(calls[i]));
+    products.back().splits = splits_together(matrices);
     moved = moved || matrices[i]->product->layout().has_sources;
   }
   const auto count = static_cast<std::int32_t>(products.size());
