@@ -11,7 +11,6 @@
 #include "kernels/cuda/kv_round.h"
 #include "kernels/cuda/quantize.h"
 #include "kernels/cuda/report.h"
-#include "kernels/cuda/rotate.h"
 #include "kernels/cuda/rows.h"
 
 // What liblowbit_cuda.so offers: one C function, which gives a table of functions. It throws nothing, prints nothing,
@@ -19,7 +18,7 @@
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 7;
+inline constexpr std::uint32_t kInterface = 8;
 
 struct Device {
   char name[256];
@@ -76,7 +75,6 @@ struct Table {
   bool (*has_hopper)(std::int32_t* result, Report* report);
   bool (*norm_rows)(const NormCall* call, const Launch* launch, Report* report);
   bool (*gate_rows)(const GateCall* call, const Launch* launch, Report* report);
-  bool (*rotate_append)(const RotateCall* call, const Launch* launch, Report* report);
   bool (*attend_cached)(const CachedAttentionCall* call, const Launch* launch, Report* report);
   /// Up to three products of bfloat16 with 4 bits and as many tokens by the skinny kernel, in one launch.
   bool (*multiply_together)(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report);

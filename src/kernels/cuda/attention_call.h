@@ -26,7 +26,7 @@ inline constexpr int kMostHeadChannels = 256;
 inline constexpr int kMostAttentionSplits = 256;
 
 /// Query heads that a block takes: each alone, or four that share their keys and values.
-constexpr int attention_heads(int repeats) { return repeats == 1 ? 1 : 4; }
+LOWBIT_HOST_DEVICE constexpr int attention_heads(int repeats) { return repeats == 1 ? 1 : 4; }
 
 /// Blocks of each part: [sequences][KV heads][groups of query heads].
 constexpr std::int64_t attention_units(int sequences, int kv_heads, int repeats) {

@@ -94,14 +94,19 @@ std::int64_t DecodeStep::workspace_bytes(const StepShape& shape, const std::vect
 
 void DecodeStep::launch(void* stream) const {
   Library::call("choosing the GPU", library_.table().use_device, device_);
-  const Launch launch = {stream, 1};
-  for (const StepBlock& block : blocks_) run_block(block, launch);
+  // The first kernel waits for what was launched before it to end, so that all behind it may read the position and the
+  // caches' older tokens without waiting.
+  Launch launch = {stream, 0};
+  for (const StepBlock& block : blocks_) {
+    norm(block.input_norm, space_.x, nullptr, launch);
+    launch.dependent = 1;
+    run_block(block, launch);
+  }
   norm(state_.final_norm, state_.normalised, state_.position, launch);
 }
 
 void DecodeStep::run_block(const StepBlock& block, const Launch& launch) const {
   const Space& s = space_;
-  norm(block.input_norm, s.x, nullptr, launch);
   multiply_all({call_of(block.q, s.x, s.q, 0, false, launch), call_of(block.k, s.x, s.k, 1, false, launch),
                 call_of(block.v, s.x, s.v, 2, false, launch)},
                {&block.q, &block.k, &block.v});
@@ -122,15 +127,15 @@ void DecodeStep::norm(const std::uint16_t* weight, std::uint16_t* output, std::i
 }
 
 void DecodeStep::attend(const StepBlock& block, const Launch& launch) const {
-  const RotateCall rotate = {space_.q,        space_.k,        space_.v,        block.keys,       block.values,
-                             state_.cos,      state_.sin,      state_.position, shape_.sequences, shape_.heads,
-                             shape_.kv_heads, shape_.head_dim, shape_.capacity};
-  Library::call("turning queries and keys", library_.table().rotate_append, &rotate, &launch);
   CachedAttentionCall call = attention_of(shape_);
   call.queries = space_.q;
+  call.new_keys = space_.k;
+  call.new_values = space_.v;
   call.keys = block.keys;
   call.values = block.values;
   call.output = space_.heads;
+  call.cos = state_.cos;
+  call.sin = state_.sin;
   call.position = state_.position;
   call.partials = space_.attention_partials;
   call.arrivals = space_.attention_arrivals;

@@ -216,7 +216,6 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                has_hopper,
                                norm_rows,
                                gate_rows,
-                               rotate_append,
                                attend_cached,
                                multiply_together,
                                Functions::arrange_bytes,

@@ -19,9 +19,6 @@ bool norm_rows(const NormCall* call, const Launch* launch, Report* report) {
 bool gate_rows(const GateCall* call, const Launch* launch, Report* report) {
   return Functions::gate_rows(call, launch, report);
 }
-bool rotate_append(const RotateCall* call, const Launch* launch, Report* report) {
-  return Functions::rotate_append(call, launch, report);
-}
 bool attend_cached(const CachedAttentionCall* call, const Launch* launch, Report* report) {
   return Functions::attend_cached(call, launch, report);
 }

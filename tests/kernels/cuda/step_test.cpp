@@ -60,61 +60,6 @@ TEST(CudaGateRows, EqualsFloat64WithinItsRoundings) {
   }
 }
 
-TEST(CudaRotateAppend, TurnsByThePositionAndAppends) {
-  constexpr int kSequences = 2;
-  constexpr int kHeads = 3;
-  constexpr int kCapacity = 5;
-  for (const int channels : {2, 10, 64, 256}) {
-    Numbers<> before(count_of(kSequences, kHeads, channels), "queries");
-    Numbers<> queries(count_of(kSequences, kHeads, channels), "queries");
-    Numbers<> keys(count_of(kSequences, channels), "keys");
-    Numbers<> values(count_of(kSequences, channels), "values");
-    Numbers<> key_cache(count_of(kSequences, kCapacity, channels));
-    Numbers<> value_cache(count_of(kSequences, kCapacity, channels));
-    Numbers<float> cos(count_of(kCapacity, channels), "cos");
-    Numbers<float> sin(count_of(kCapacity, channels), "sin");
-    Numbers<std::int32_t> position(1);
-    for (position.data()[0] = 3; position.data()[0] < kCapacity; ++position.data()[0]) {
-      queries.assign(before.data());
-      const RotateCall call = {queries.data(),
-                               keys.data(),
-                               values.data(),
-                               key_cache.data(),
-                               value_cache.data(),
-                               cos.data(),
-                               sin.data(),
-                               position.data(),
-                               kSequences,
-                               kHeads,
-                               1,
-                               channels,
-                               kCapacity};
-      Seeded launcher;
-      launcher.launch<RotateAppend>({{kHeads + 2, kSequences, 1}, 0}, call);
-      const auto place = static_cast<std::size_t>(position.data()[0]);
-      const auto width = static_cast<std::size_t>(channels);
-      const auto expect_turned = [&](Numbers<>& from, std::size_t row, Numbers<>& to, std::size_t target) {
-        for (std::size_t i = 0; i < width; ++i) {
-          const bool upper = i >= width / 2;
-          const double other = from.at(row * width + (upper ? i - width / 2 : i + width / 2)) * (upper ? 1 : -1);
-          const double a = from.at(row * width + i) * cos.at(place * width + i);
-          const double b = other * sin.at(place * width + i);
-          ASSERT_NEAR(to.at(target * width + i), a + b,
-                      std::fabs(a + b) * kRounding + (std::fabs(a) + std::fabs(b)) * 0x1p-22);
-        }
-      };
-      for (std::size_t row = 0; row < kSequences * kHeads; ++row) expect_turned(before, row, queries, row);
-      for (std::size_t s = 0; s < kSequences; ++s) {
-        expect_turned(keys, s, key_cache, s * kCapacity + place);
-        EXPECT_TRUE(std::equal(values.data() + s * width, values.data() + (s + 1) * width,
-                               value_cache.data() + (s * kCapacity + place) * width));
-      }
-    }
-    // Positions 0 to 2 were not written.
-    for (std::size_t i = 0; i < 3 * static_cast<std::size_t>(channels); ++i) EXPECT_EQ(key_cache.data()[i], 0xFFFF);
-  }
-}
-
 // Rows and groups of every product, and splits of one of them.
 TEST(CudaTogether, HasTheBitsOfEachProductAlone) {
   struct Shape {
@@ -195,12 +140,6 @@ TEST(CudaStep, SaysWhatACallLacks) {
   NormCall norm{};
   norm.width = 12;
   EXPECT_EQ(fault(Functions::norm_rows(&norm, &launch, &report)), "the width of a norm is no multiple of 8");
-  RotateCall rotate{};
-  rotate.channels = 7;
-  EXPECT_EQ(fault(Functions::rotate_append(&rotate, &launch, &report)),
-            "heads that are turned have an even number of channels up to 256");
-  rotate.channels = 8;
-  EXPECT_EQ(fault(Functions::rotate_append(&rotate, &launch, &report)), "a cache has no heads or no tokens");
   CachedAttentionCall attention{};
   attention.channels = 264;
   EXPECT_EQ(fault(Functions::attend_cached(&attention, &launch, &report)), "heads have 8 to 256 channels, by eights");
