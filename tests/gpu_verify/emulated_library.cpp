@@ -189,6 +189,7 @@ const Table& table() {
     t.gate_rows = CheckedStep<EmulatedLaunchers>::gate_rows;
     t.attend_cached = CheckedStep<EmulatedLaunchers>::attend_cached;
     t.multiply_together = CheckedStep<EmulatedLaunchers>::multiply_together;
+    t.multiply_gated = CheckedStep<EmulatedLaunchers>::multiply_gated;
     t.arrange_bytes = Checked<EmulatedWidths>::arrange_bytes;
     t.hopper_bytes = Checked<EmulatedWidths>::hopper_bytes;
     return t;

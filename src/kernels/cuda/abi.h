@@ -4,6 +4,7 @@
 #include "kernels/cuda/cached_attention.h"
 #include "kernels/cuda/expand.h"
 #include "kernels/cuda/expand_codes.h"
+#include "kernels/cuda/gated.h"
 #include "kernels/cuda/half_sums.h"
 #include "kernels/cuda/hopper_bytes_input.h"
 #include "kernels/cuda/hopper_input.h"
@@ -78,6 +79,8 @@ struct Table {
   bool (*attend_cached)(const CachedAttentionCall* call, const Launch* launch, Report* report);
   /// Up to three products of bfloat16 with 4 bits and as many tokens by the skinny kernel, in one launch.
   bool (*multiply_together)(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report);
+  /// silu(gate) times up of two such products of one split, with matrices of one shape.
+  bool (*multiply_gated)(const GatedCall* call, const Launch* launch, Report* report);
   /// What `quantize` made with one plane, for `hopper_bytes`.
   bool (*arrange_bytes)(const ByteOperandCall* call, const Launch* launch, Report* report);
   /// As `integer_product` with one plane, of 8 bits and one group a row; `bytes` are those of `arrange_bytes`.

@@ -113,10 +113,7 @@ void DecodeStep::run_block(const StepBlock& block, const Launch& launch) const {
   attend(block, launch);
   block.o.product->multiply(call_of(block.o, s.heads, state_.hidden, 0, true, launch));
   norm(block.mlp_norm, s.x, nullptr, launch);
-  multiply_all({call_of(block.gate, s.x, s.gate, 0, false, launch), call_of(block.up, s.x, s.up, 1, false, launch)},
-               {&block.gate, &block.up});
-  const GateCall gate = {s.gate, s.up, s.gate, shape_.sequences * shape_.intermediate};
-  Library::call("gating activations", library_.table().gate_rows, &gate, &launch);
+  multiply_gated(block, launch);
   block.down.product->multiply(call_of(block.down, s.gate, state_.hidden, 0, true, launch));
 }
 
@@ -152,6 +149,22 @@ SkinnyCall DecodeStep::call_of(const StepMatrix& matrix, const std::uint16_t* in
           shape_.sequences,
           space_.products[space],
           launch};
+}
+
+// By the kernel for that where it takes them, else one behind the other.
+void DecodeStep::multiply_gated(const StepBlock& block, const Launch& launch) const {
+  const Space& s = space_;
+  const SkinnyCall gate = call_of(block.gate, s.x, s.gate, 0, false, launch);
+  const SkinnyCall up = call_of(block.up, s.x, s.up, 1, false, launch);
+  GatedCall call = {block.gate.product->skinny_product(gate), block.up.product->skinny_product(up)};
+  call.gate.splits = call.up.splits = 1;
+  const bool moved = block.gate.product->layout().has_sources || block.up.product->layout().has_sources;
+  if (!moved && gated_obstacle(call) == nullptr) {
+    return Library::call("multiplying and gating", library_.table().multiply_gated, &call, &launch);
+  }
+  multiply_all({gate, up}, {&block.gate, &block.up});
+  const GateCall rows = {s.gate, s.up, s.gate, shape_.sequences * shape_.intermediate};
+  Library::call("gating activations", library_.table().gate_rows, &rows, &launch);
 }
 
 // In one launch where the kernel for that takes them, else one behind the other.

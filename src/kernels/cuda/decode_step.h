@@ -78,6 +78,7 @@ class DecodeStep {
   void run_block(const StepBlock& block, const Launch& launch) const;
   void norm(const std::uint16_t* weight, std::uint16_t* output, std::int32_t* counter, const Launch& launch) const;
   void attend(const StepBlock& block, const Launch& launch) const;
+  void multiply_gated(const StepBlock& block, const Launch& launch) const;
   void multiply_all(const std::vector<SkinnyCall>& calls, const std::vector<const StepMatrix*>& matrices) const;
   [[nodiscard]] SkinnyCall call_of(const StepMatrix& matrix, const std::uint16_t* input, std::uint16_t* output,
                                    std::size_t space, bool adds, const Launch& launch) const;

@@ -218,6 +218,7 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                gate_rows,
                                attend_cached,
                                multiply_together,
+                               multiply_gated,
                                Functions::arrange_bytes,
                                Functions::hopper_bytes};
   return &kTable;

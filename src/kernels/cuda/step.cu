@@ -25,5 +25,8 @@ bool attend_cached(const CachedAttentionCall* call, const Launch* launch, Report
 bool multiply_together(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report) {
   return Functions::multiply_together(products, count, launch, report);
 }
+bool multiply_gated(const GatedCall* call, const Launch* launch, Report* report) {
+  return Functions::multiply_gated(call, launch, report);
+}
 
 }  // namespace lowbit::kernels::cuda

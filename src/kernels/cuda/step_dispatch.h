@@ -2,8 +2,7 @@
 
 #include "kernels/cuda/cached_attention.h"
 #include "kernels/cuda/checked.h"
-#include "kernels/cuda/rows.h"
-#include "kernels/cuda/together.h"
+#include "kernels/cuda/gated.h"
 
 // From a call to the kernels of a decode step and the sizes of their grids, and what a call must be; the same on a GPU
 // and on the tests' model of one.
@@ -75,6 +74,13 @@ struct CheckedStep {
     if (products[0].tokens == 0) return true;
     auto launcher = Launchers::make(*launch, report);
     return dispatch_together(products, count, launcher);
+  }
+  static bool multiply_gated(const GatedCall* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (const char* obstacle = gated_obstacle(*call)) return refuse(report, obstacle);
+    if (call->gate.tokens == 0) return true;
+    auto launcher = Launchers::make(*launch, report);
+    return dispatch_gated(*call, launcher);
   }
 
  private:

@@ -60,6 +60,24 @@ TEST(CudaGateRows, EqualsFloat64WithinItsRoundings) {
   }
 }
 
+Packed random_weight(std::int64_t rows, std::int64_t columns, const std::string& name) {
+  UnpackedWeight weight;
+  weight.shape.rows = rows;
+  weight.shape.columns = columns;
+  weight.shape.groups = (columns + 127) / 128;
+  weight.shape.bits = 4;
+  weight.shape.group = 128;
+  weight.shape.scale_storage = ScaleStorage::kFloat16;
+  const Random random(6, name);
+  for (std::int64_t i = 0; i < rows * columns; ++i) {
+    weight.codes.push_back(static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(i), 16)));
+  }
+  const auto groups = static_cast<std::size_t>(rows * weight.shape.groups);
+  weight.scales.assign(groups, 0.25F);
+  weight.zeros.assign(groups, 7.0F);
+  return pack(PackedWeight::pack(weight.view()));
+}
+
 // Rows and groups of every product, and splits of one of them.
 TEST(CudaTogether, HasTheBitsOfEachProductAlone) {
   struct Shape {
@@ -70,20 +88,8 @@ TEST(CudaTogether, HasTheBitsOfEachProductAlone) {
   constexpr Shape kShapes[] = {{40, 1}, {7, 2}, {33, 1}};
   std::vector<std::unique_ptr<testing::OnDevice>> weights;
   for (const Shape& shape : kShapes) {
-    UnpackedWeight weight;
-    weight.shape.rows = shape.rows;
-    weight.shape.columns = kColumns;
-    weight.shape.groups = 9;
-    weight.shape.bits = 4;
-    weight.shape.group = 128;
-    weight.shape.scale_storage = ScaleStorage::kFloat16;
-    const Random random(6, std::to_string(shape.rows));
-    for (std::int64_t i = 0; i < shape.rows * kColumns; ++i) {
-      weight.codes.push_back(static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(i), 16)));
-    }
-    weight.scales.assign(static_cast<std::size_t>(shape.rows * 9), 0.25F);
-    weight.zeros.assign(static_cast<std::size_t>(shape.rows * 9), 7.0F);
-    weights.push_back(std::make_unique<testing::OnDevice>(pack(PackedWeight::pack(weight.view()))));
+    weights.push_back(
+        std::make_unique<testing::OnDevice>(random_weight(shape.rows, kColumns, std::to_string(shape.rows))));
   }
   for (const int tokens : {1, 9, 20, 40}) {
     Numbers<> input(count_of(tokens, kColumns), "input");
@@ -115,6 +121,49 @@ TEST(CudaTogether, HasTheBitsOfEachProductAlone) {
     dispatch_together(products, 3, launcher);
     for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(together[i], alone[i]) << tokens << " tokens, product " << i;
     EXPECT_EQ(arrivals, std::vector<std::uint32_t>(64, 0));
+  }
+}
+
+// silu(gate) times up of what the products give alone, with biases, by any number of tokens.
+TEST(CudaGated, GatesTheSumsOfEachProductAlone) {
+  constexpr int kColumns = 1056;
+  constexpr std::int32_t kRows = 40;
+  const testing::OnDevice gate(random_weight(kRows, kColumns, "gate"));
+  const testing::OnDevice up(random_weight(kRows, kColumns, "up"));
+  Numbers<float> biases[2] = {Numbers<float>(kRows, "gate"), Numbers<float>(kRows, "up")};
+  for (const bool biased : {false, true}) {
+    for (const int tokens : {1, 9, 20, 40}) {
+      Numbers<> input(count_of(40, kColumns), "input");
+      std::vector<float> alone[2];
+      HalfProduct products[2];
+      for (std::size_t i = 0; i < 2; ++i) {
+        alone[i].resize(count_of(tokens, kRows));
+        const float* bias = biased ? biases[i].data() : nullptr;
+        products[i] = {(i == 0 ? gate : up).matrix(),
+                       input.data(),
+                       kColumns,
+                       kColumns,
+                       tokens,
+                       true,
+                       {alone[i].data(), kRows, NumberKind::kFloat32, bias, nullptr, 0},
+                       1,
+                       nullptr,
+                       nullptr};
+        Seeded launcher;
+        dispatch_skinny<BFloat16, 4>(products[i], launcher);
+      }
+      Numbers<> output(count_of(tokens, kRows));
+      GatedCall call = {products[0], products[1]};
+      call.gate.output.data = output.data();
+      call.gate.output.kind = NumberKind::kBFloat16;
+      call.up.output.data = nullptr;
+      ASSERT_EQ(gated_obstacle(call), nullptr);
+      Seeded launcher{tokens + 1U};
+      dispatch_gated(call, launcher);
+      for (std::size_t i = 0; i < alone[0].size(); ++i) {
+        EXPECT_EQ(output.data()[i], as_bfloat16(GateRows::gated(alone[0][i], alone[1][i]))) << tokens << ", " << i;
+      }
+    }
   }
 }
 
@@ -159,6 +208,23 @@ TEST(CudaStep, SaysWhatACallLacks) {
   products[0].splits = 2;
   EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch, &report)),
             "a product in splits has no memory for their sums");
+  const auto gated_fault = [&] {
+    const GatedCall gated = {products[0], products[1]};
+    return fault(Functions::multiply_gated(&gated, &launch, &report));
+  };
+  products[1].tokens = 0;
+  EXPECT_EQ(gated_fault(), "a product in splits has no memory for their sums");
+  float partials[1];
+  std::uint32_t arrivals[1];
+  products[0].partials = partials;
+  products[0].arrivals = arrivals;
+  EXPECT_EQ(gated_fault(), "products that are gated have one split");
+  products[0].splits = 1;
+  products[1].weight.rows = 1;
+  EXPECT_EQ(gated_fault(), "products that are gated have matrices of one shape");
+  products[1].weight.rows = 0;
+  products[0].output.residual = partials;
+  EXPECT_EQ(gated_fault(), "nothing is added to what is gated");
   products[0].splits = 0;
   EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch, &report)), "a product has no splits");
 }
