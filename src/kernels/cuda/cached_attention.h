@@ -147,19 +147,21 @@ class CachedAttention {
     thread.wait_for_previous_grid();
     Eight queries[kHeads] = {};
     Word4 newest_key = {};
+    Word4 newest_value = {};
     if (has_channels) {
       typename Turn::Raw raw[kHeads] = {};
       LOWBIT_UNROLL
       for (int h = 0; h < kHeads; ++h) {
         if (has_head(call, h)) raw[h] = turn.read(thread, call.queries + query_at(call, h));
       }
-      if (has_newest()) newest_key = turn.turned(turn.read(thread, call.new_keys + row_ * call.channels));
+      if (has_newest()) {
+        newest_value = thread.read16(call.new_values + row_ * call.channels + channel);
+        newest_key = turn.turned(turn.read(thread, call.new_keys + row_ * call.channels));
+      }
       LOWBIT_UNROLL
       for (int h = 0; h < kHeads; ++h) queries[h] = as_floats(turn.turned(raw[h]));
     }
     if (has_newest()) {
-      Word4 newest_value = {};
-      if (has_channels) newest_value = thread.read16(call.new_values + row_ * call.channels + channel);
       if (has_channels && head_ == 0 && slot_ == 0) {
         store_eight(call.keys + cache_at + angles, newest_key);
         store_eight(call.values + cache_at + angles, newest_value);
