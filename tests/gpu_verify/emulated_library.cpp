@@ -187,9 +187,9 @@ const Table& table() {
     t.has_hopper = [](std::int32_t* has, Report*) { return (*has = 1) == 1; };
     t.norm_rows = CheckedStep<EmulatedLaunchers>::norm_rows;
     t.gate_rows = CheckedStep<EmulatedLaunchers>::gate_rows;
-    t.rotate_append = CheckedStep<EmulatedLaunchers>::rotate_append;
     t.attend_cached = CheckedStep<EmulatedLaunchers>::attend_cached;
     t.multiply_together = CheckedStep<EmulatedLaunchers>::multiply_together;
+    t.multiply_gated = CheckedStep<EmulatedLaunchers>::multiply_gated;
     t.arrange_bytes = Checked<EmulatedWidths>::arrange_bytes;
     t.hopper_bytes = Checked<EmulatedWidths>::hopper_bytes;
     return t;

@@ -37,6 +37,9 @@ const cuda::Table& counting() {
     result.gate_rows = [](const cuda::GateCall* call, const cuda::Launch* launch, cuda::Report* report) {
       return counts().gates_nothing || model().gate_rows(call, launch, report);
     };
+    result.multiply_gated = [](const cuda::GatedCall* call, const cuda::Launch* launch, cuda::Report* report) {
+      return counts().gates_nothing || model().multiply_gated(call, launch, report);
+    };
     return result;
   }();
   return table;

@@ -6,7 +6,7 @@ namespace lowbit::testing {
 struct CudaCounts {
   int recorded = 0;
   int replayed = 0;
-  bool gates_nothing = false;  ///< the kernel that gates activations does nothing, and says that it did
+  bool gates_nothing = false;  ///< the kernels that gate activations do nothing, and say that they did
 };
 
 inline constexpr const char* kCountsSymbol = "lowbit_cuda_counts";

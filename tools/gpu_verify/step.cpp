@@ -135,6 +135,44 @@ void check_together(const Gpu& gpu, const std::string& name, int tokens, Results
   results.write_check(Record().text("case", name).flag("same_bits_as_alone", same), same);
 }
 
+// silu(gate) times up of the sums that each product gives alone: off by one rounding to bfloat16 and those of the gate,
+// whose exponential is within four units of 2^-23.
+void check_gated(const Gpu& gpu, const std::string& name, int tokens, Results& results) {
+  constexpr int kColumns = 1056;
+  constexpr int kRows = 333;
+  const Buffer<std::uint16_t> input(gpu, to_16_bits(make_input(tokens * kColumns, 5), true));
+  const auto count = static_cast<std::size_t>(tokens * kRows);
+  std::deque<Weights> weights;
+  std::deque<Buffer<float>> sums;
+  cuda::HalfProduct products[2];
+  const cuda::Launch launch = gpu.launch(true);
+  for (std::size_t i = 0; i < 2; ++i) {
+    weights.emplace_back(gpu, cuda::pack(pack_for_cpu({kRows, kColumns, 128, 4, false}, i)), 1);
+    sums.emplace_back(gpu, std::vector<float>(count, std::nanf("")));
+    const cuda::Target target = {sums[i].data(), kRows, cuda::NumberKind::kFloat32, nullptr, nullptr, 0};
+    products[i] = {weights[i].matrix(0), input.data(), kColumns, kColumns, tokens, true, target, 1, nullptr, nullptr};
+    cuda::Library::call("multiplying", gpu.table().half_product, cuda::HalfKernel::kSkinny, cuda::NumberKind::kBFloat16,
+                        &products[i], &launch);
+  }
+  const Buffer<std::uint16_t> output(gpu, std::vector<std::uint16_t>(count, 0xFFFF));
+  cuda::GatedCall call = {products[0], products[1]};
+  call.gate.output = {output.data(), kRows, cuda::NumberKind::kBFloat16, nullptr, nullptr, 0};
+  cuda::Library::call("multiplying and gating", gpu.table().multiply_gated, &call, &launch);
+  gpu.wait();
+  const std::vector<std::uint16_t> found = output.read();
+  const std::vector<float> gate = sums[0].read();
+  const std::vector<float> up = sums[1].read();
+  double worst = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const double x = static_cast<double>(gate[i]);
+    const double expected = x / (1 + std::exp(-x)) * static_cast<double>(up[i]);
+    const double bound = std::fabs(expected) * (0x1p-8 + 0x1p-19) + 1e-37;
+    const double error = std::fabs(static_cast<double>(bfloat16_to_float(found[i])) - expected) / bound;
+    if (!(error <= worst)) worst = std::isnan(error) ? HUGE_VAL : error;
+  }
+  results.write_check(Record().text("case", name).number("error_of_bound", worst), worst <= 1.0);
+}
+
 std::vector<StepKernelCase> chosen_cases(const Settings& settings) {
   std::vector<StepKernelCase> cases = step_kernel_cases(settings.tiny);
   for (const int tokens : settings.tiny ? std::vector{3} : std::vector{1, 9, 40}) {
@@ -142,6 +180,9 @@ std::vector<StepKernelCase> chosen_cases(const Settings& settings) {
         {fmt::format("step together M{}", tokens), [=](const Gpu& gpu, const std::string& name, Results& results) {
            check_together(gpu, name, tokens, results);
          }});
+    cases.push_back(
+        {fmt::format("step gated M{}", tokens),
+         [=](const Gpu& gpu, const std::string& name, Results& results) { check_gated(gpu, name, tokens, results); }});
   }
   for (const StepCase& c : whole_cases(settings.tiny)) {
     cases.push_back(

@@ -82,8 +82,10 @@ void measure_cached(const Gpu& gpu, const Settings& settings, const CacheCase& c
   const Buffer<std::uint16_t> q(gpu, to_16_bits(make_input(queries, 7), true));
   const Buffer<std::uint16_t> y(gpu, static_cast<std::size_t>(queries));
   const Buffer<std::int32_t> position(gpu, std::vector<std::int32_t>{c.tokens - 1});
-  cuda::CachedAttentionCall call = {q.data(),  nullptr,    nullptr,  y.data(), position.data(), c.sequences, c.kv_heads,
-                                    c.repeats, c.channels, c.tokens, 0,        0.01F,           nullptr,     nullptr};
+  const Buffer<float> angles(gpu, std::vector<float>(static_cast<std::size_t>(c.tokens * c.channels), 0.5F));
+  cuda::CachedAttentionCall call = {
+      q.data(),    q.data(),   q.data(),  nullptr,    nullptr,  y.data(), angles.data(), angles.data(), position.data(),
+      c.sequences, c.kv_heads, c.repeats, c.channels, c.tokens, 0,        0.01F,         nullptr,       nullptr};
   const cuda::AttentionSpace space(call);
   const Buffer<float> partials(gpu, static_cast<std::size_t>(space.partials));
   const Buffer<std::uint32_t> arrivals(gpu, std::vector<std::uint32_t>(static_cast<std::size_t>(space.arrivals), 0));

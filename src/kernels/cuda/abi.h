@@ -4,6 +4,7 @@
 #include "kernels/cuda/cached_attention.h"
 #include "kernels/cuda/expand.h"
 #include "kernels/cuda/expand_codes.h"
+#include "kernels/cuda/gated.h"
 #include "kernels/cuda/half_sums.h"
 #include "kernels/cuda/hopper_bytes_input.h"
 #include "kernels/cuda/hopper_input.h"
@@ -11,7 +12,6 @@
 #include "kernels/cuda/kv_round.h"
 #include "kernels/cuda/quantize.h"
 #include "kernels/cuda/report.h"
-#include "kernels/cuda/rotate.h"
 #include "kernels/cuda/rows.h"
 
 // What liblowbit_cuda.so offers: one C function, which gives a table of functions. It throws nothing, prints nothing,
@@ -19,7 +19,7 @@
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 8;
+inline constexpr std::uint32_t kInterface = 9;
 
 struct Device {
   char name[256];
@@ -77,10 +77,11 @@ struct Table {
   bool (*has_hopper)(std::int32_t* result, Report* report);
   bool (*norm_rows)(const NormCall* call, const Launch* launch, Report* report);
   bool (*gate_rows)(const GateCall* call, const Launch* launch, Report* report);
-  bool (*rotate_append)(const RotateCall* call, const Launch* launch, Report* report);
   bool (*attend_cached)(const CachedAttentionCall* call, const Launch* launch, Report* report);
   /// Up to three products of bfloat16 with 4 bits and as many tokens by the skinny kernel, in one launch.
   bool (*multiply_together)(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report);
+  /// silu(gate) times up of two such products of one split, with matrices of one shape.
+  bool (*multiply_gated)(const GatedCall* call, const Launch* launch, Report* report);
   /// What `quantize` made with one plane, for `hopper_bytes`.
   bool (*arrange_bytes)(const ByteOperandCall* call, const Launch* launch, Report* report);
   /// As `integer_product` with one plane, of 8 bits and one group a row; `bytes` are those of `arrange_bytes`.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/cuda/schedule.h"
 #include "kernels/cuda/step_dispatch.h"
 #include "lowbit/base/error.h"
 
@@ -25,15 +26,32 @@ CachedAttentionCall attention_of(const StepShape& shape) {
   return call;
 }
 
-SkinnySizes largest_of(const std::vector<StepBlock>& blocks, std::int32_t sequences) {
-  SkinnySizes most{};
-  for (const StepBlock& block : blocks) {
-    for (const StepMatrix* matrix : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down}) {
-      const SkinnySizes sizes = matrix->product->skinny_sizes(sequences);
+// Those of one matrix with the rows of all: what fills the GPU is all of them.
+int splits_together(const std::vector<const StepMatrix*>& matrices) {
+  const DeviceProduct& first = *matrices[0]->product;
+  int tiles = 0;
+  for (const StepMatrix* matrix : matrices) tiles += tiles_of(matrix->product->layout().shape);
+  return choose_splits(tiles, chunks_of(first.layout().shape), first.multiprocessors());
+}
+
+void add_largest(const std::vector<const StepMatrix*>& together, std::int32_t sequences, SkinnySizes& most) {
+  const int splits = splits_together(together);
+  for (const StepMatrix* matrix : together) {
+    for (const int each : {splits, splits_together({matrix})}) {
+      const SkinnySizes sizes = matrix->product->skinny_sizes(sequences, each);
       most.arranged = std::max(most.arranged, sizes.arranged);
       most.partials = std::max(most.partials, sizes.partials);
       most.arrivals = std::max(most.arrivals, sizes.arrivals);
     }
+  }
+}
+
+SkinnySizes largest_of(const std::vector<StepBlock>& blocks, std::int32_t sequences) {
+  SkinnySizes most{};
+  for (const StepBlock& block : blocks) {
+    add_largest({&block.q, &block.k, &block.v}, sequences, most);
+    add_largest({&block.gate, &block.up}, sequences, most);
+    for (const StepMatrix* matrix : {&block.o, &block.down}) add_largest({matrix}, sequences, most);
   }
   return most;
 }
@@ -76,24 +94,26 @@ std::int64_t DecodeStep::workspace_bytes(const StepShape& shape, const std::vect
 
 void DecodeStep::launch(void* stream) const {
   Library::call("choosing the GPU", library_.table().use_device, device_);
-  const Launch launch = {stream, 1};
-  for (const StepBlock& block : blocks_) run_block(block, launch);
+  // The first kernel waits for what was launched before it to end, so that all behind it may read the position and the
+  // caches' older tokens without waiting.
+  Launch launch = {stream, 0};
+  for (const StepBlock& block : blocks_) {
+    norm(block.input_norm, space_.x, nullptr, launch);
+    launch.dependent = 1;
+    run_block(block, launch);
+  }
   norm(state_.final_norm, state_.normalised, state_.position, launch);
 }
 
 void DecodeStep::run_block(const StepBlock& block, const Launch& launch) const {
   const Space& s = space_;
-  norm(block.input_norm, s.x, nullptr, launch);
   multiply_all({call_of(block.q, s.x, s.q, 0, false, launch), call_of(block.k, s.x, s.k, 1, false, launch),
                 call_of(block.v, s.x, s.v, 2, false, launch)},
                {&block.q, &block.k, &block.v});
   attend(block, launch);
   block.o.product->multiply(call_of(block.o, s.heads, state_.hidden, 0, true, launch));
   norm(block.mlp_norm, s.x, nullptr, launch);
-  multiply_all({call_of(block.gate, s.x, s.gate, 0, false, launch), call_of(block.up, s.x, s.up, 1, false, launch)},
-               {&block.gate, &block.up});
-  const GateCall gate = {s.gate, s.up, s.gate, shape_.sequences * shape_.intermediate};
-  Library::call("gating activations", library_.table().gate_rows, &gate, &launch);
+  multiply_gated(block, launch);
   block.down.product->multiply(call_of(block.down, s.gate, state_.hidden, 0, true, launch));
 }
 
@@ -104,15 +124,15 @@ void DecodeStep::norm(const std::uint16_t* weight, std::uint16_t* output, std::i
 }
 
 void DecodeStep::attend(const StepBlock& block, const Launch& launch) const {
-  const RotateCall rotate = {space_.q,        space_.k,        space_.v,        block.keys,       block.values,
-                             state_.cos,      state_.sin,      state_.position, shape_.sequences, shape_.heads,
-                             shape_.kv_heads, shape_.head_dim, shape_.capacity};
-  Library::call("turning queries and keys", library_.table().rotate_append, &rotate, &launch);
   CachedAttentionCall call = attention_of(shape_);
   call.queries = space_.q;
+  call.new_keys = space_.k;
+  call.new_values = space_.v;
   call.keys = block.keys;
   call.values = block.values;
   call.output = space_.heads;
+  call.cos = state_.cos;
+  call.sin = state_.sin;
   call.position = state_.position;
   call.partials = space_.attention_partials;
   call.arrivals = space_.attention_arrivals;
@@ -131,6 +151,22 @@ SkinnyCall DecodeStep::call_of(const StepMatrix& matrix, const std::uint16_t* in
           launch};
 }
 
+// By the kernel for that where it takes them, else one behind the other.
+void DecodeStep::multiply_gated(const StepBlock& block, const Launch& launch) const {
+  const Space& s = space_;
+  const SkinnyCall gate = call_of(block.gate, s.x, s.gate, 0, false, launch);
+  const SkinnyCall up = call_of(block.up, s.x, s.up, 1, false, launch);
+  GatedCall call = {block.gate.product->skinny_product(gate), block.up.product->skinny_product(up)};
+  call.gate.splits = call.up.splits = 1;
+  const bool moved = block.gate.product->layout().has_sources || block.up.product->layout().has_sources;
+  if (!moved && gated_obstacle(call) == nullptr) {
+    return Library::call("multiplying and gating", library_.table().multiply_gated, &call, &launch);
+  }
+  multiply_all({gate, up}, {&block.gate, &block.up});
+  const GateCall rows = {s.gate, s.up, s.gate, shape_.sequences * shape_.intermediate};
+  Library::call("gating activations", library_.table().gate_rows, &rows, &launch);
+}
+
 // In one launch where the kernel for that takes them, else one behind the other.
 void DecodeStep::multiply_all(const std::vector<SkinnyCall>& calls,
                               const std::vector<const StepMatrix*>& matrices) const {
@@ -138,6 +174,7 @@ void DecodeStep::multiply_all(const std::vector<SkinnyCall>& calls,
   bool moved = false;
   for (std::size_t i = 0; i < calls.size(); ++i) {
     products.push_back(matrices[i]->product->skinny_product(calls[i]));
+    products.back().splits = splits_together(matrices);
     moved = moved || matrices[i]->product->layout().has_sources;
   }
   const auto count = static_cast<std::int32_t>(products.size());

@@ -46,8 +46,9 @@ struct StepState {
   const float* sin;                 ///< likewise
 };
 
-/// One token of each sequence through all blocks: a fixed sequence of kernels, each of which may start while the one
-/// before it ends. The residual stream is bfloat16; kernels compute in float32 and round what they write once.
+/// One token of each sequence through all blocks: a fixed sequence of kernels, each of which but the first may start
+/// while the one before it ends. The residual stream is bfloat16; kernels compute in float32 and round what they write
+/// once.
 ///
 ///   const DecodeStep step(library, 0, shape, state, blocks, workspace);   // workspace: zeros
 ///   step.launch(stream);
@@ -73,9 +74,11 @@ class DecodeStep {
     float* attention_partials;
     std::uint32_t* attention_arrivals;
   };
+  /// Behind the first norm.
   void run_block(const StepBlock& block, const Launch& launch) const;
   void norm(const std::uint16_t* weight, std::uint16_t* output, std::int32_t* counter, const Launch& launch) const;
   void attend(const StepBlock& block, const Launch& launch) const;
+  void multiply_gated(const StepBlock& block, const Launch& launch) const;
   void multiply_all(const std::vector<SkinnyCall>& calls, const std::vector<const StepMatrix*>& matrices) const;
   [[nodiscard]] SkinnyCall call_of(const StepMatrix& matrix, const std::uint16_t* input, std::uint16_t* output,
                                    std::size_t space, bool adds, const Launch& launch) const;

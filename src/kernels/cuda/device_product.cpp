@@ -185,7 +185,12 @@ void DeviceProduct::multiply_hopper_bytes(const DeviceCall& call) const {
 }
 
 SkinnySizes DeviceProduct::skinny_sizes(std::int32_t tokens) const {
-  const SkinnySchedule schedule = schedule_skinny(layout_.described(), tokens, multiprocessors_);
+  return skinny_sizes(tokens, choose_splits(layout_.shape, multiprocessors_));
+}
+
+SkinnySizes DeviceProduct::skinny_sizes(std::int32_t tokens, int splits) const {
+  SkinnySchedule schedule = schedule_skinny(layout_.described(), tokens, multiprocessors_);
+  schedule.splits = splits;
   return {layout_.has_sources ? tokens * places() : 0,
           static_cast<std::int64_t>(schedule.partial_bytes(layout_.shape, tokens)) / 4,
           static_cast<std::int64_t>(schedule.arrival_bytes()) / 4};

@@ -64,7 +64,9 @@ class DeviceProduct {
   /// Throws what CUDA reports of the launches.
   void multiply(Route route, DeviceArithmetic arithmetic, const DeviceCall& call) const;
 
+  [[nodiscard]] int multiprocessors() const { return multiprocessors_; }
   [[nodiscard]] SkinnySizes skinny_sizes(std::int32_t tokens) const;
+  [[nodiscard]] SkinnySizes skinny_sizes(std::int32_t tokens, int splits) const;
   /// On the thread's current device.
   void multiply(const SkinnyCall& call) const;
   /// The skinny kernel's call, which reads what was arranged where columns have moved.

@@ -21,16 +21,24 @@ LOWBIT_HOST_DEVICE inline Eight as_floats(const Word4& words) {
   return result;
 }
 
-/// Each rounded once; `to` begins on 16 bytes.
-LOWBIT_HOST_DEVICE inline void store_eight(std::uint16_t* to, const Eight& numbers) {
+/// Each rounded once.
+LOWBIT_HOST_DEVICE inline Word4 as_bfloat16(const Eight& numbers) {
   Word4 words;
   LOWBIT_UNROLL
   for (int i = 0; i < 4; ++i) words.x[i] = pair_of_bfloat16(numbers.x[2 * i], numbers.x[2 * i + 1]);
+  return words;
+}
+
+/// `to` begins on 16 bytes.
+LOWBIT_HOST_DEVICE inline void store_eight(std::uint16_t* to, const Word4& words) {
 #ifdef __CUDA_ARCH__
   *reinterpret_cast<Word4*>(to) = words;
 #else
   std::memcpy(to, &words, sizeof words);
 #endif
+}
+LOWBIT_HOST_DEVICE inline void store_eight(std::uint16_t* to, const Eight& numbers) {
+  store_eight(to, as_bfloat16(numbers));
 }
 
 }  // namespace lowbit::kernels::cuda

@@ -216,9 +216,9 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                has_hopper,
                                norm_rows,
                                gate_rows,
-                               rotate_append,
                                attend_cached,
                                multiply_together,
+                               multiply_gated,
                                Functions::arrange_bytes,
                                Functions::hopper_bytes};
   return &kTable;

@@ -31,12 +31,14 @@ struct NormRows {
     thread.allow_next_grid();
     const int own = thread.index() * 8;
     Word4 weight = {};
+    Word4 first = {};  // the thread's first eight numbers, which are all where rows have up to 4096
     if (own < call.width) weight = thread.read16(call.weight + own);
     thread.wait_for_previous_grid();
     const std::int64_t row = std::int64_t{thread.block(0)} * call.width;
+    if (own < call.width) first = thread.read16(call.input + row + own);
     float sum = 0.0F;
     for (int at = own; at < call.width; at += kThreads * 8) {
-      const Eight x = as_floats(thread.read16(call.input + row + at));
+      const Eight x = as_floats(at == own ? first : thread.read16(call.input + row + at));
       LOWBIT_UNROLL
       for (int i = 0; i < 8; ++i) sum = fused(x.x[i], x.x[i], sum);
     }
@@ -45,7 +47,7 @@ struct NormRows {
     for (int at = own; at < call.width; at += kThreads * 8) {
       if (at != own) weight = thread.read16(call.weight + at);
       const Eight weights = as_floats(weight);
-      Eight x = as_floats(thread.read16(call.input + row + at));
+      Eight x = as_floats(at == own ? first : thread.read16(call.input + row + at));
       LOWBIT_UNROLL
       for (int i = 0; i < 8; ++i) x.x[i] = x.x[i] * scale * weights.x[i];
       store_eight(call.output + row + at, x);

@@ -31,7 +31,7 @@ class Skinny {
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const HalfProduct& call) {
-    Skinny part(thread.index() / kLanes, thread.index() % kLanes, thread.block(0), thread.block(2) * kTokens);
+    Skinny part(thread);
     thread.allow_next_grid();
     Number::template prepare_block<kBits>(thread, call.weight, kThreads);
     part.sum_chunks(thread, call);
@@ -42,14 +42,18 @@ class Skinny {
     }
   }
 
- private:
-  /// Chunks in flight for each warp. More of them take registers from more blocks, which hide more.
-  static constexpr int kDepth = 2;
-  using Sums = HalfSums<kBits, Number, 1, kTokenTiles>;
+  // What `run` is made of, for kernels that do something else with the sums.
 
-  LOWBIT_HOST_DEVICE Skinny(int warp, int lane, int tile, int token)
-      : warp_(warp), token_(token), sums_{lane, tile, {}} {}
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE explicit Skinny(Thread& thread)
+      : warp_(thread.index() / kLanes),
+        token_(thread.block(2) * kTokens),
+        sums_{thread.index() % kLanes, thread.block(0), {}} {}
 
+  /// Of the block's first token.
+  [[nodiscard]] LOWBIT_HOST_DEVICE int token() const { return token_; }
+
+  /// The warp's sums of its chunks.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void sum_chunks(Thread& thread, const HalfProduct& call) {
     const int stride = call.splits * kSkinnyWarps;
@@ -65,6 +69,34 @@ class Skinny {
       sum_any_chunks(thread, call, first, stride);
     }
   }
+
+  /// Its sums of a tile of tokens to shared memory, where a block's begin at word `at`.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void share(Thread& thread, int n, int at) const {
+    auto shared = thread.template shared<float>();
+    LOWBIT_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const int token = sums_.lane % 4 * 2 + i % 2;
+      const int row = sums_.lane / 4 + i / 2 * 8;
+      shared.store(at + kSumsAt + (warp_ * kTileTokens + token) * kSharedStride + row, sums_.sums[0][n][i]);
+    }
+  }
+
+  /// Of the tile that was shared, token e / kRows and row e % kRows, added in the order of warps.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE static float sum_of_warps(Thread& thread, int e, int at) {
+    auto shared = thread.template shared<float>();
+    const int first = at + kSumsAt + e / kRows * kSharedStride + e % kRows;
+    float sum = shared.load(first);
+    LOWBIT_UNROLL
+    for (int w = 1; w < kSkinnyWarps; ++w) sum += shared.load(first + w * kTileTokens * kSharedStride);
+    return sum;
+  }
+
+ private:
+  /// Chunks in flight for each warp. More of them take registers from more blocks, which hide more.
+  static constexpr int kDepth = 2;
+  using Sums = HalfSums<kBits, Number, 1, kTokenTiles>;
 
   /// Groups of every chunk, where all are whole, activations too, and groups divide them or are made of them; else
   /// none.
@@ -142,28 +174,17 @@ class Skinny {
     return result;
   }
 
-  // The warps' sums, added in the order of warps.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void join(Thread& thread, const HalfProduct& call) const {
-    auto shared = thread.template shared<float>();
     LOWBIT_UNROLL
     for (int n = 0; n < kTokenTiles; ++n) {
-      LOWBIT_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        const int token = sums_.lane % 4 * 2 + i % 2;
-        const int row = sums_.lane / 4 + i / 2 * 8;
-        shared.store(kSumsAt + (warp_ * kTileTokens + token) * kSharedStride + row, sums_.sums[0][n][i]);
-      }
+      share(thread, n, 0);
       thread.sync();
       for (int e = thread.index(); e < kRows * kTileTokens; e += kSkinnyThreads) {
         const int token = e / kRows;
         if (token_ + n * kTileTokens + token >= call.tokens) break;  // tokens come in order
-        float sum = shared.load(kSumsAt + token * kSharedStride + e % kRows);
-        LOWBIT_UNROLL
-        for (int w = 1; w < kSkinnyWarps; ++w) {
-          sum += shared.load(kSumsAt + (w * kTileTokens + token) * kSharedStride + e % kRows);
-        }
-        deliver(thread, call, token_ + n * kTileTokens + token, sums_.tile * kTileRows + e % kRows, sum);
+        deliver(thread, call, token_ + n * kTileTokens + token, sums_.tile * kTileRows + e % kRows,
+                sum_of_warps(thread, e, 0));
       }
       thread.sync();
     }

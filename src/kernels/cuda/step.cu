@@ -19,14 +19,14 @@ bool norm_rows(const NormCall* call, const Launch* launch, Report* report) {
 bool gate_rows(const GateCall* call, const Launch* launch, Report* report) {
   return Functions::gate_rows(call, launch, report);
 }
-bool rotate_append(const RotateCall* call, const Launch* launch, Report* report) {
-  return Functions::rotate_append(call, launch, report);
-}
 bool attend_cached(const CachedAttentionCall* call, const Launch* launch, Report* report) {
   return Functions::attend_cached(call, launch, report);
 }
 bool multiply_together(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report) {
   return Functions::multiply_together(products, count, launch, report);
+}
+bool multiply_gated(const GatedCall* call, const Launch* launch, Report* report) {
+  return Functions::multiply_gated(call, launch, report);
 }
 
 }  // namespace lowbit::kernels::cuda

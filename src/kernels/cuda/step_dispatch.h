@@ -2,9 +2,7 @@
 
 #include "kernels/cuda/cached_attention.h"
 #include "kernels/cuda/checked.h"
-#include "kernels/cuda/rotate.h"
-#include "kernels/cuda/rows.h"
-#include "kernels/cuda/together.h"
+#include "kernels/cuda/gated.h"
 
 // From a call to the kernels of a decode step and the sizes of their grids, and what a call must be; the same on a GPU
 // and on the tests' model of one.
@@ -16,28 +14,29 @@ struct AttentionSpace {
   std::int64_t arrivals;
   AttentionSpace(const CachedAttentionCall& call)
       : partials(0), arrivals(attention_units(call.sequences, call.kv_heads, call.repeats)) {
-    partials = attention_partial_floats(arrivals, call.repeats, AttentionParts::most(call.capacity, call.window),
-                                        call.channels);
+    partials = attention_partial_floats(arrivals, call.repeats, AttentionParts::most(call), call.channels);
   }
 };
 
 template <int kHeads, typename Launcher>
-bool dispatch_cached_attention(const CachedAttentionCall& call, Launcher& launcher) {
-  using Kernel = CachedAttention<kHeads>;
+bool dispatch_heads(const CachedAttentionCall& call, Launcher& launcher) {
   const auto units = static_cast<int>(attention_units(call.sequences, call.kv_heads, call.repeats));
-  const GridSize grid = {{units, AttentionParts::most(call.capacity, call.window), 1}, Kernel::kSharedWords * 4};
-  return launcher.template launch<Kernel>(grid, call);
+  const auto launch = [&]<int kSlotLanes>() {
+    using Kernel = CachedAttention<kHeads, kSlotLanes>;
+    const GridSize grid = {{units, AttentionParts::most(call), 1}, Kernel::kSharedWords * 4};
+    return launcher.template launch<Kernel>(grid, call);
+  };
+  if (call.channels <= 64) return launch.template operator()<8>();
+  return call.channels <= 128 ? launch.template operator()<16>() : launch.template operator()<32>();
+}
+
+template <typename Launcher>
+bool dispatch_cached_attention(const CachedAttentionCall& call, Launcher& launcher) {
+  return attention_heads(call.repeats) == 1 ? dispatch_heads<1>(call, launcher) : dispatch_heads<4>(call, launcher);
 }
 
 inline const char* fault_of(const NormCall& call) {
   if (call.width < 8 || call.width % 8 != 0) return "the width of a norm is no multiple of 8";
-  return nullptr;
-}
-inline const char* fault_of(const RotateCall& call) {
-  if (call.channels < 2 || call.channels % 2 != 0 || call.channels > 2 * RotateAppend::kThreads) {
-    return "heads that are turned have an even number of channels up to 256";
-  }
-  if (call.kv_heads < 1 || call.capacity < 1) return "a cache has no heads or no tokens";
   return nullptr;
 }
 inline const char* fault_of(const CachedAttentionCall& call) {
@@ -45,7 +44,7 @@ inline const char* fault_of(const CachedAttentionCall& call) {
     return "heads have 8 to 256 channels, by eights";
   }
   if (call.kv_heads < 1 || call.repeats < 1 || call.capacity < 1) return "a cache has no heads or no tokens";
-  const bool joins = AttentionParts::most(call.capacity, call.window) > 1;
+  const bool joins = AttentionParts::most(call) > 1;
   if (joins && (call.partials == nullptr || call.arrivals == nullptr)) return "attention has no memory for its parts";
   return nullptr;
 }
@@ -65,17 +64,9 @@ struct CheckedStep {
     return launcher.template launch<GateRows>(GridSize{{blocks_for(call->count, GateRows::kThreads * 8), 1, 1}, 0},
                                               *call);
   }
-  static bool rotate_append(const RotateCall* call, const Launch* launch, Report* report) {
-    return checked(*call, call->sequences, *launch, report, [&](auto& launcher) {
-      const GridSize grid = {{call->heads + 2 * call->kv_heads, call->sequences, 1}, 0};
-      return launcher.template launch<RotateAppend>(grid, *call);
-    });
-  }
   static bool attend_cached(const CachedAttentionCall* call, const Launch* launch, Report* report) {
-    return checked(*call, call->sequences, *launch, report, [&](auto& launcher) {
-      return attention_heads(call->repeats) == 1 ? dispatch_cached_attention<1>(*call, launcher)
-                                                 : dispatch_cached_attention<4>(*call, launcher);
-    });
+    return checked(*call, call->sequences, *launch, report,
+                   [&](auto& launcher) { return dispatch_cached_attention(*call, launcher); });
   }
   static bool multiply_together(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report) {
     *report = Report{};
@@ -83,6 +74,13 @@ struct CheckedStep {
     if (products[0].tokens == 0) return true;
     auto launcher = Launchers::make(*launch, report);
     return dispatch_together(products, count, launcher);
+  }
+  static bool multiply_gated(const GatedCall* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (const char* obstacle = gated_obstacle(*call)) return refuse(report, obstacle);
+    if (call->gate.tokens == 0) return true;
+    auto launcher = Launchers::make(*launch, report);
+    return dispatch_gated(*call, launcher);
   }
 
  private:

@@ -26,44 +26,79 @@ struct Heads {
   [[nodiscard]] int rows() const { return sequences * kv_heads; }
 };
 
-// Keys and values [rows][capacity][channels] of which `tokens` are there.
+// Cosines and sines [capacity][channels]: none that turn, or random ones.
+struct Angles {
+  Numbers<float> cos;
+  Numbers<float> sin;
+  Angles(const Heads& heads, int capacity, bool turns)
+      : cos(count_of(capacity, heads.channels), "cos"), sin(count_of(capacity, heads.channels), "sin") {
+    if (turns) return;
+    std::fill_n(cos.data(), count_of(capacity, heads.channels), 1.0F);
+    std::fill_n(sin.data(), count_of(capacity, heads.channels), 0.0F);
+  }
+};
+
+// Keys and values [rows][capacity][channels] of which `tokens` are there, the last one once attention has put it there.
 struct Caches {
   Heads heads;
   int capacity;
+  std::size_t tokens;
   Numbers<> keys;
   Numbers<> values;
-  Caches(const Heads& of, int tokens, int room)
+  Numbers<> new_keys;
+  Numbers<> new_values;
+  Caches(const Heads& of, int seen, int room)
       : heads(of),
         capacity(room),
+        tokens(static_cast<std::size_t>(seen)),
         keys(count_of(of.rows(), room, of.channels)),
-        values(count_of(of.rows(), room, of.channels)) {
-    const auto width = count_of(tokens, of.channels);
-    Numbers<> drawn_keys(count_of(of.rows(), tokens, of.channels), "keys");
-    Numbers<> drawn_values(count_of(of.rows(), tokens, of.channels), "values");
+        values(count_of(of.rows(), room, of.channels)),
+        new_keys(count_of(of.rows(), of.channels)),
+        new_values(count_of(of.rows(), of.channels)) {
+    const auto width = static_cast<std::size_t>(of.channels);
+    Numbers<> drawn_keys(count_of(of.rows(), seen, of.channels), "keys");
+    Numbers<> drawn_values(count_of(of.rows(), seen, of.channels), "values");
     for (std::size_t row = 0; row < static_cast<std::size_t>(of.rows()); ++row) {
-      const std::size_t to = row * count_of(room, of.channels);
-      std::copy_n(drawn_keys.data() + row * width, width, keys.data() + to);
-      std::copy_n(drawn_values.data() + row * width, width, values.data() + to);
+      const std::size_t from = row * tokens * width;
+      const std::size_t newest = from + (tokens - 1) * width;
+      std::copy_n(drawn_keys.data() + from, (tokens - 1) * width, keys.data() + at(row, 0));
+      std::copy_n(drawn_values.data() + from, (tokens - 1) * width, values.data() + at(row, 0));
+      std::copy_n(drawn_keys.data() + newest, width, new_keys.data() + row * width);
+      std::copy_n(drawn_values.data() + newest, width, new_values.data() + row * width);
     }
   }
-  std::vector<std::uint16_t> attend(Numbers<>& queries, int position, std::uint64_t seed, int sequences) {
+  [[nodiscard]] std::size_t at(std::size_t row, std::size_t token) const {
+    return (row * static_cast<std::size_t>(capacity) + token) * static_cast<std::size_t>(heads.channels);
+  }
+  std::vector<std::uint16_t> attend(Numbers<>& queries, std::uint64_t seed, int sequences, bool turns = false) {
     Numbers<> output(count_of(sequences * heads.kv_heads, heads.repeats, heads.channels));
+    Angles angles(heads, capacity, turns);
     Numbers<std::int32_t> place(1);
-    place.data()[0] = position;
-    CachedAttentionCall call = {queries.data(), keys.data(),    values.data(), output.data(),  place.data(),
-                                sequences,      heads.kv_heads, heads.repeats, heads.channels, capacity,
-                                heads.window,   0.125F,         nullptr,       nullptr};
+    place.data()[0] = static_cast<std::int32_t>(tokens) - 1;
+    CachedAttentionCall call{};
+    call.queries = queries.data();
+    call.new_keys = new_keys.data();
+    call.new_values = new_values.data();
+    call.keys = keys.data();
+    call.values = values.data();
+    call.output = output.data();
+    call.cos = angles.cos.data();
+    call.sin = angles.sin.data();
+    call.position = place.data();
+    call.sequences = sequences;
+    call.kv_heads = heads.kv_heads;
+    call.repeats = heads.repeats;
+    call.channels = heads.channels;
+    call.capacity = capacity;
+    call.window = heads.window;
+    call.scale = 0.125F;
     const AttentionSpace space(call);
     Numbers<float> partials(static_cast<std::size_t>(space.partials) + 1);
     std::vector<std::uint32_t> arrivals(static_cast<std::size_t>(space.arrivals), 0);
     call.partials = partials.data();
     call.arrivals = arrivals.data();
     Seeded launcher{seed};
-    if (attention_heads(heads.repeats) == 1) {
-      dispatch_cached_attention<1>(call, launcher);
-    } else {
-      dispatch_cached_attention<4>(call, launcher);
-    }
+    dispatch_cached_attention(call, launcher);
     EXPECT_EQ(arrivals, std::vector<std::uint32_t>(arrivals.size(), 0));
     return output.copy();
   }
@@ -116,9 +151,9 @@ TEST(CudaCachedAttention, EqualsFloat64WithinItsRoundings) {
     Numbers<> queries(count_of(heads.rows(), heads.repeats, heads.channels), "queries", 2);
     for (const int position : {0, 5, 63, 64, 150}) {
       Caches caches(heads, position + 1, 160);
-      const auto found = caches.attend(queries, position, 1, heads.sequences);
+      const auto found = caches.attend(queries, 1, heads.sequences);
       expect_attention(caches, queries, found, position);
-      EXPECT_EQ(caches.attend(queries, position, 12, heads.sequences), found);
+      EXPECT_EQ(caches.attend(queries, 12, heads.sequences), found);
     }
   }
 }
@@ -129,29 +164,87 @@ TEST(CudaCachedAttention, HasTheSameBitsInAnyBatchAndCapacity) {
   Numbers<> queries(count_of(heads.rows(), heads.repeats, heads.channels), "queries", 2);
   Caches small(heads, 101, 101);
   Caches large(heads, 101, 1000);
-  const auto found = small.attend(queries, 100, 1, 3);
-  EXPECT_EQ(large.attend(queries, 100, 2, 3), found);
-  auto first = small.attend(queries, 100, 3, 1);
+  const auto found = small.attend(queries, 1, 3);
+  EXPECT_EQ(large.attend(queries, 2, 3), found);
+  auto first = small.attend(queries, 3, 1);
   EXPECT_TRUE(std::equal(first.begin(), first.end(), found.begin()));
 }
 
+TEST(CudaCachedAttention, AppendsTheNewestKeyTurnedByItsPositionAndItsValue) {
+  for (const Heads& heads : {Heads{2, 2, 1, 8}, Heads{1, 2, 5, 24}, Heads{1, 1, 1, 64, 3}, Heads{1, 1, 1, 256}}) {
+    constexpr int kPosition = 67;
+    constexpr int kRoom = 69;
+    Numbers<> queries(count_of(heads.rows(), heads.repeats, heads.channels), "queries", 2);
+    Caches before(heads, kPosition + 1, kRoom);
+    Caches caches(heads, kPosition + 1, kRoom);
+    (void)caches.attend(queries, 1, heads.sequences, true);
+    Angles angles(heads, kRoom, true);
+    const auto width = static_cast<std::size_t>(heads.channels);
+    for (std::size_t row = 0; row < static_cast<std::size_t>(heads.rows()); ++row) {
+      const std::size_t newest = caches.at(row, kPosition);
+      for (std::size_t i = 0; i < width; ++i) {
+        const bool upper = i >= width / 2;
+        const double other = before.new_keys.at(row * width + (upper ? i - width / 2 : i + width / 2));
+        const double a = before.new_keys.at(row * width + i) * angles.cos.at(kPosition * width + i);
+        const double b = other * (upper ? 1 : -1) * angles.sin.at(kPosition * width + i);
+        ASSERT_NEAR(caches.keys.at(newest + i), a + b,
+                    std::fabs(a + b) * kRounding + (std::fabs(a) + std::fabs(b)) * 0x1p-22);
+      }
+      std::copy_n(caches.keys.data() + newest, width, before.keys.data() + newest);
+      std::copy_n(caches.new_values.data() + row * width, width, before.values.data() + newest);
+    }
+    // Nothing else was written.
+    EXPECT_EQ(caches.keys.copy(), before.keys.copy());
+    EXPECT_EQ(caches.values.copy(), before.values.copy());
+  }
+}
+
+// Queries are turned as keys are: what the cache gets of them as keys, unturned queries, has their bits.
+TEST(CudaCachedAttention, TurnsQueriesAsItTurnsKeys) {
+  const Heads heads{2, 2, 1, 48};
+  constexpr int kTokens = 70;
+  Numbers<> queries(count_of(heads.rows(), heads.channels), "queries", 2);
+  Caches as_keys(heads, kTokens, kTokens);
+  as_keys.new_keys.assign(queries.data());
+  (void)as_keys.attend(queries, 1, heads.sequences, true);
+  Numbers<> turned(count_of(heads.rows(), heads.channels));
+  Caches caches(heads, kTokens, kTokens);
+  const auto width = static_cast<std::size_t>(heads.channels);
+  const auto found = caches.attend(queries, 1, heads.sequences, true);
+  for (std::size_t row = 0; row < static_cast<std::size_t>(heads.rows()); ++row) {
+    const std::size_t newest = caches.at(row, kTokens - 1);
+    std::copy_n(as_keys.keys.data() + newest, width, turned.data() + row * width);
+    std::copy_n(caches.keys.data() + newest, width, caches.new_keys.data() + row * width);
+  }
+  EXPECT_NE(turned.copy(), queries.copy());
+  EXPECT_EQ(caches.attend(turned, 1, heads.sequences, false), found);
+}
+
 TEST(CudaCachedAttention, DealsLongCachesToLargerParts) {
-  for (const int tokens : {1, 64, 65, 4096, 4097, 8192, 8193, 131072}) {
-    for (const int window : {0, 1, 64, 5000}) {
-      const AttentionParts parts(tokens, window);
-      const int seen = window > 0 ? std::min(window, tokens) : tokens;
-      EXPECT_EQ(parts.length - parts.first, seen);
-      EXPECT_GE(parts.each * parts.count, seen);
-      EXPECT_LT(parts.each * (parts.count - 1), seen);
-      EXPECT_EQ(parts.each % AttentionParts::kTokens, 0);
-      EXPECT_LE(parts.count, AttentionParts::most(tokens, window));
-      EXPECT_LE(parts.count, AttentionParts::most(tokens + 100, window));
+  for (const int repeats : {1, 4}) {
+    for (const int tokens : {1, 64, 65, 4096, 4097, 8192, 8193, 131072}) {
+      for (const int window : {0, 1, 64, 5000}) {
+        const int most = AttentionParts::most_of(attention_heads(repeats));
+        const AttentionParts parts(tokens, window, most);
+        const int seen = window > 0 ? std::min(window, tokens) : tokens;
+        EXPECT_EQ(parts.length - parts.first, seen);
+        EXPECT_GE(parts.each * parts.count, seen);
+        EXPECT_LT(parts.each * (parts.count - 1), seen);
+        EXPECT_EQ(parts.each % AttentionParts::kTokens, 0);
+        EXPECT_LE(parts.count, most);
+        CachedAttentionCall call{};
+        call.repeats = repeats;
+        call.window = window;
+        for (call.capacity = tokens; call.capacity <= tokens + 100; call.capacity += 100) {
+          EXPECT_LE(parts.count, AttentionParts::most(call));
+        }
+      }
     }
   }
   const Heads heads{1, 1, 1, 8};
   Numbers<> queries(8, "queries", 2);
   Caches caches(heads, 4200, 4200);
-  expect_attention(caches, queries, caches.attend(queries, 4199, 1, 1), 4199);
+  expect_attention(caches, queries, caches.attend(queries, 1, 1), 4199);
 }
 
 }  // namespace

@@ -121,17 +121,20 @@ TEST(CudaSchedule, SplitsByMatrixAndGpuAlone) {
 }
 
 // Of 132 multiprocessors, each of which holds six blocks.
-TEST(CudaSchedule, FillsTheLastWave) {
-  Matrix weight{};
-  weight.steps = 128;
-  const auto splits = [&](int rows) {
-    weight.rows = rows;
-    return choose_splits(weight, 132);
+TEST(CudaSchedule, SplitsWhereBlocksAreFewAndChunksMany) {
+  const auto splits = [](int rows, int columns) {
+    return choose_splits(rows / kTileRows, columns / (kChunkSteps * kStepColumns), 132);
   };
-  EXPECT_EQ(splits(792 * kTileRows), 1);  // one wave
-  EXPECT_EQ(splits(11008), 1);            // 688 blocks: no splits fill the wave better
-  EXPECT_EQ(splits(4096), 3);             // 768 blocks of 792
-  EXPECT_EQ(splits(793 * kTileRows), 7);  // 8 waves of a seventh in place of two
+  EXPECT_EQ(splits(792 * kTileRows, 4096), 1);  // one wave
+  EXPECT_EQ(splits(11008, 4096), 1);            // 688 blocks: no splits fill the wave better
+  EXPECT_EQ(splits(14336, 4096), 1);            // 896 blocks: more waves of short blocks take longer than two
+  EXPECT_EQ(splits(4096, 4096), 3);             // 768 blocks of 792
+  EXPECT_EQ(splits(4096, 11008), 3);
+  EXPECT_EQ(splits(4096, 14336), 3);
+  EXPECT_EQ(splits(3 * 4096, 4096), 1);  // queries, keys and values together
+  EXPECT_EQ(splits(4096 + 2 * 1024, 4096), 2);
+  EXPECT_EQ(splits(2 * 11008, 4096), 1);
+  EXPECT_EQ(splits(2 * 14336, 4096), 1);
 }
 
 TEST(CudaSchedule, UsesEveryTokenTileThatIsCompiled) {

@@ -60,59 +60,22 @@ TEST(CudaGateRows, EqualsFloat64WithinItsRoundings) {
   }
 }
 
-TEST(CudaRotateAppend, TurnsByThePositionAndAppends) {
-  constexpr int kSequences = 2;
-  constexpr int kHeads = 3;
-  constexpr int kCapacity = 5;
-  for (const int channels : {2, 10, 64, 256}) {
-    Numbers<> before(count_of(kSequences, kHeads, channels), "queries");
-    Numbers<> queries(count_of(kSequences, kHeads, channels), "queries");
-    Numbers<> keys(count_of(kSequences, channels), "keys");
-    Numbers<> values(count_of(kSequences, channels), "values");
-    Numbers<> key_cache(count_of(kSequences, kCapacity, channels));
-    Numbers<> value_cache(count_of(kSequences, kCapacity, channels));
-    Numbers<float> cos(count_of(kCapacity, channels), "cos");
-    Numbers<float> sin(count_of(kCapacity, channels), "sin");
-    Numbers<std::int32_t> position(1);
-    for (position.data()[0] = 3; position.data()[0] < kCapacity; ++position.data()[0]) {
-      queries.assign(before.data());
-      const RotateCall call = {queries.data(),
-                               keys.data(),
-                               values.data(),
-                               key_cache.data(),
-                               value_cache.data(),
-                               cos.data(),
-                               sin.data(),
-                               position.data(),
-                               kSequences,
-                               kHeads,
-                               1,
-                               channels,
-                               kCapacity};
-      Seeded launcher;
-      launcher.launch<RotateAppend>({{kHeads + 2, kSequences, 1}, 0}, call);
-      const auto place = static_cast<std::size_t>(position.data()[0]);
-      const auto width = static_cast<std::size_t>(channels);
-      const auto expect_turned = [&](Numbers<>& from, std::size_t row, Numbers<>& to, std::size_t target) {
-        for (std::size_t i = 0; i < width; ++i) {
-          const bool upper = i >= width / 2;
-          const double other = from.at(row * width + (upper ? i - width / 2 : i + width / 2)) * (upper ? 1 : -1);
-          const double a = from.at(row * width + i) * cos.at(place * width + i);
-          const double b = other * sin.at(place * width + i);
-          ASSERT_NEAR(to.at(target * width + i), a + b,
-                      std::fabs(a + b) * kRounding + (std::fabs(a) + std::fabs(b)) * 0x1p-22);
-        }
-      };
-      for (std::size_t row = 0; row < kSequences * kHeads; ++row) expect_turned(before, row, queries, row);
-      for (std::size_t s = 0; s < kSequences; ++s) {
-        expect_turned(keys, s, key_cache, s * kCapacity + place);
-        EXPECT_TRUE(std::equal(values.data() + s * width, values.data() + (s + 1) * width,
-                               value_cache.data() + (s * kCapacity + place) * width));
-      }
-    }
-    // Positions 0 to 2 were not written.
-    for (std::size_t i = 0; i < 3 * static_cast<std::size_t>(channels); ++i) EXPECT_EQ(key_cache.data()[i], 0xFFFF);
+Packed random_weight(std::int64_t rows, std::int64_t columns, const std::string& name) {
+  UnpackedWeight weight;
+  weight.shape.rows = rows;
+  weight.shape.columns = columns;
+  weight.shape.groups = (columns + 127) / 128;
+  weight.shape.bits = 4;
+  weight.shape.group = 128;
+  weight.shape.scale_storage = ScaleStorage::kFloat16;
+  const Random random(6, name);
+  for (std::int64_t i = 0; i < rows * columns; ++i) {
+    weight.codes.push_back(static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(i), 16)));
   }
+  const auto groups = static_cast<std::size_t>(rows * weight.shape.groups);
+  weight.scales.assign(groups, 0.25F);
+  weight.zeros.assign(groups, 7.0F);
+  return pack(PackedWeight::pack(weight.view()));
 }
 
 // Rows and groups of every product, and splits of one of them.
@@ -125,20 +88,8 @@ TEST(CudaTogether, HasTheBitsOfEachProductAlone) {
   constexpr Shape kShapes[] = {{40, 1}, {7, 2}, {33, 1}};
   std::vector<std::unique_ptr<testing::OnDevice>> weights;
   for (const Shape& shape : kShapes) {
-    UnpackedWeight weight;
-    weight.shape.rows = shape.rows;
-    weight.shape.columns = kColumns;
-    weight.shape.groups = 9;
-    weight.shape.bits = 4;
-    weight.shape.group = 128;
-    weight.shape.scale_storage = ScaleStorage::kFloat16;
-    const Random random(6, std::to_string(shape.rows));
-    for (std::int64_t i = 0; i < shape.rows * kColumns; ++i) {
-      weight.codes.push_back(static_cast<std::uint8_t>(random.below(static_cast<std::uint64_t>(i), 16)));
-    }
-    weight.scales.assign(static_cast<std::size_t>(shape.rows * 9), 0.25F);
-    weight.zeros.assign(static_cast<std::size_t>(shape.rows * 9), 7.0F);
-    weights.push_back(std::make_unique<testing::OnDevice>(pack(PackedWeight::pack(weight.view()))));
+    weights.push_back(
+        std::make_unique<testing::OnDevice>(random_weight(shape.rows, kColumns, std::to_string(shape.rows))));
   }
   for (const int tokens : {1, 9, 20, 40}) {
     Numbers<> input(count_of(tokens, kColumns), "input");
@@ -173,6 +124,49 @@ TEST(CudaTogether, HasTheBitsOfEachProductAlone) {
   }
 }
 
+// silu(gate) times up of what the products give alone, with biases, by any number of tokens.
+TEST(CudaGated, GatesTheSumsOfEachProductAlone) {
+  constexpr int kColumns = 1056;
+  constexpr std::int32_t kRows = 40;
+  const testing::OnDevice gate(random_weight(kRows, kColumns, "gate"));
+  const testing::OnDevice up(random_weight(kRows, kColumns, "up"));
+  Numbers<float> biases[2] = {Numbers<float>(kRows, "gate"), Numbers<float>(kRows, "up")};
+  for (const bool biased : {false, true}) {
+    for (const int tokens : {1, 9, 20, 40}) {
+      Numbers<> input(count_of(40, kColumns), "input");
+      std::vector<float> alone[2];
+      HalfProduct products[2];
+      for (std::size_t i = 0; i < 2; ++i) {
+        alone[i].resize(count_of(tokens, kRows));
+        const float* bias = biased ? biases[i].data() : nullptr;
+        products[i] = {(i == 0 ? gate : up).matrix(),
+                       input.data(),
+                       kColumns,
+                       kColumns,
+                       tokens,
+                       true,
+                       {alone[i].data(), kRows, NumberKind::kFloat32, bias, nullptr, 0},
+                       1,
+                       nullptr,
+                       nullptr};
+        Seeded launcher;
+        dispatch_skinny<BFloat16, 4>(products[i], launcher);
+      }
+      Numbers<> output(count_of(tokens, kRows));
+      GatedCall call = {products[0], products[1]};
+      call.gate.output.data = output.data();
+      call.gate.output.kind = NumberKind::kBFloat16;
+      call.up.output.data = nullptr;
+      ASSERT_EQ(gated_obstacle(call), nullptr);
+      Seeded launcher{tokens + 1U};
+      dispatch_gated(call, launcher);
+      for (std::size_t i = 0; i < alone[0].size(); ++i) {
+        EXPECT_EQ(output.data()[i], as_bfloat16(GateRows::gated(alone[0][i], alone[1][i]))) << tokens << ", " << i;
+      }
+    }
+  }
+}
+
 struct NoLaunchers {
   struct Launcher {
     template <typename Kernel, typename Call>
@@ -195,12 +189,6 @@ TEST(CudaStep, SaysWhatACallLacks) {
   NormCall norm{};
   norm.width = 12;
   EXPECT_EQ(fault(Functions::norm_rows(&norm, &launch, &report)), "the width of a norm is no multiple of 8");
-  RotateCall rotate{};
-  rotate.channels = 7;
-  EXPECT_EQ(fault(Functions::rotate_append(&rotate, &launch, &report)),
-            "heads that are turned have an even number of channels up to 256");
-  rotate.channels = 8;
-  EXPECT_EQ(fault(Functions::rotate_append(&rotate, &launch, &report)), "a cache has no heads or no tokens");
   CachedAttentionCall attention{};
   attention.channels = 264;
   EXPECT_EQ(fault(Functions::attend_cached(&attention, &launch, &report)), "heads have 8 to 256 channels, by eights");
@@ -220,6 +208,23 @@ TEST(CudaStep, SaysWhatACallLacks) {
   products[0].splits = 2;
   EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch, &report)),
             "a product in splits has no memory for their sums");
+  const auto gated_fault = [&] {
+    const GatedCall gated = {products[0], products[1]};
+    return fault(Functions::multiply_gated(&gated, &launch, &report));
+  };
+  products[1].tokens = 0;
+  EXPECT_EQ(gated_fault(), "a product in splits has no memory for their sums");
+  float partials[1];
+  std::uint32_t arrivals[1];
+  products[0].partials = partials;
+  products[0].arrivals = arrivals;
+  EXPECT_EQ(gated_fault(), "products that are gated have one split");
+  products[0].splits = 1;
+  products[1].weight.rows = 1;
+  EXPECT_EQ(gated_fault(), "products that are gated have matrices of one shape");
+  products[1].weight.rows = 0;
+  products[0].output.residual = partials;
+  EXPECT_EQ(gated_fault(), "nothing is added to what is gated");
   products[0].splits = 0;
   EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch, &report)), "a product has no splits");
 }
