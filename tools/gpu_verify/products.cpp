@@ -38,13 +38,15 @@ Weights::Weights(const Gpu& gpu, const cuda::Packed& packed, int copies) : packe
 }
 
 HalfRunner::HalfRunner(const Gpu& gpu, const Weights& weights, cuda::NumberKind number,
-                       const std::vector<std::uint16_t>& input, int tokens, cuda::HalfKernel kernel)
+                       const std::vector<std::uint16_t>& input, int tokens, cuda::HalfKernel kernel,
+                       cuda::NumberKind output_kind)
     : gpu_(gpu),
       weights_(weights),
       number_(number),
       tokens_(tokens),
       places_(weights.sources(0) == nullptr ? weights.shape().columns : weights.shape().steps * kernels::kStepColumns),
       kernel_(kernel),
+      output_kind_(output_kind),
       input_(gpu, input),
       arranged_(gpu, arranged_numbers(weights, tokens, places_, kernel)),
       output_(gpu, area(tokens, weights.shape().rows)) {
@@ -116,7 +118,7 @@ void HalfRunner::run(int copy, bool dependent) const {
                                   places_,
                                   tokens_,
                                   places_ % 8 == 0,
-                                  {output_.data(), shape.rows, cuda::NumberKind::kFloat32, nullptr, nullptr, 0},
+                                  {output_.data(), shape.rows, output_kind_, nullptr, nullptr, 0},
                                   splits_,
                                   partials_->data(),
                                   arrivals_->data(),

@@ -24,11 +24,11 @@ class Weights {
   std::vector<std::unique_ptr<cuda::DeviceMemory>> memory_;
 };
 
-/// 16-bit activations times a packed matrix into float32 by one kernel, with the memory that it needs.
+/// 16-bit activations times a packed matrix by one kernel, with the memory that it needs. `output` is of float32.
 class HalfRunner {
  public:
   HalfRunner(const Gpu& gpu, const Weights& weights, cuda::NumberKind number, const std::vector<std::uint16_t>& input,
-             int tokens, cuda::HalfKernel kernel);
+             int tokens, cuda::HalfKernel kernel, cuda::NumberKind output_kind = cuda::NumberKind::kFloat32);
   void run(int copy, bool dependent = false) const;
   /// Overrules the schedule, for tests of joining; of Hopper's kernels the number of workers.
   void force_splits(int splits);
@@ -45,6 +45,7 @@ class HalfRunner {
   int tokens_;
   int places_;  ///< of the input as the kernel sees it
   cuda::HalfKernel kernel_;
+  cuda::NumberKind output_kind_;
   int splits_ = 1;
   cuda::Stream stream_ = {};
   Buffer<std::uint16_t> input_;

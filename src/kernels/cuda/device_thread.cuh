@@ -88,11 +88,15 @@ class DeviceThread {
     return r;
   }
   __device__ std::uint32_t atomic_add(std::uint32_t* target, std::uint32_t value) { return atomicAdd(target, value); }
-  // What this thread's warp wrote before it met is seen by those whose later addition comes behind this one.
-  __device__ std::uint32_t atomic_add_in_order(std::uint32_t* target, std::uint32_t value) {
-    std::uint32_t before;
-    asm volatile("atom.global.gpu.acq_rel.add.u32 %0, [%1], %2;" : "=r"(before) : "l"(target), "r"(value) : "memory");
-    return before;
+  // Adds one to a counter in memory; who waits for it sees what this thread's warp wrote before it met.
+  __device__ void signal(std::uint32_t* counter) {
+    asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+  }
+  __device__ void wait_for_signals(const std::uint32_t* counter, std::uint32_t count) {
+    std::uint32_t found;
+    do {
+      asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(found) : "l"(counter) : "memory");
+    } while (found != count);
   }
   __device__ void fence() { __threadfence(); }
   __device__ void sync() { __syncthreads(); }

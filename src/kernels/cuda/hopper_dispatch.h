@@ -37,16 +37,13 @@ struct HopperSchedule {
   std::int64_t sums;
   std::int64_t arrivals;
 
-  /// As many workers as the GPU holds, unless each would have fewer chunks than pay for joining; or as many as are
-  /// asked for.
+  /// As many workers as the GPU holds, or as are asked for; none without work, and none with a share too small
+  /// to pay, unless they are asked for.
   template <typename Kernel>
   static HopperSchedule of(const Matrix& weight, int tokens, int multiprocessors, int wanted = 0) {
-    constexpr std::int64_t kLeastChunks = 6;
-    const int most = std::max(multiprocessors / Kernel::kClusterBlocks, 1);
-    const Stream one = Kernel::stream_of(weight, tokens, 1);
-    const std::int64_t paying = std::max<std::int64_t>(std::int64_t{one.tiles()} * one.chunks / kLeastChunks, one.tiles());
-    const int workers = wanted > 0 ? wanted : static_cast<int>(std::min<std::int64_t>(most, paying));
-    const Stream stream = Kernel::stream_of(weight, tokens, workers);
+    Stream stream = wanted > 0 ? Kernel::stream_of(weight, tokens, wanted, 1)
+                               : Kernel::stream_of(weight, tokens, std::max(multiprocessors / Kernel::kClusterBlocks, 1));
+    if (stream.whole == 0) stream.workers = stream.sharers;
     return {Kernel::kTokens, stream, Kernel::shared_sums(stream), Kernel::arrivals(stream)};
   }
   static HopperSchedule exact(const Matrix& weight, int tokens, int multiprocessors, int wanted = 0) {

@@ -28,14 +28,17 @@ class RingFeed {
     if (left_ == 0) {
       const Segment segment = share_.segment(segment_++);
       left_ = thread.uniform(segment.count);
+      if (left_ == 0) left_ = kEnded;
       if (left_ > 0) ring_.move_to(segment.row * tiles_of_row_ + tile_, segment.first);
     }
     ring_.start(thread, left_ > 0);
-    if (left_ > 0) --left_;
+    --left_;
   }
   [[nodiscard]] LOWBIT_HOST_DEVICE Ring& ring() { return ring_; }
 
  private:
+  /// Not to be counted down to nothing.
+  static constexpr int kEnded = -1;
   Ring& ring_;
   const Share& share_;
   int tiles_of_row_;
@@ -61,6 +64,9 @@ class HopperStream {
   static constexpr int kConsumerRegisters = 240;
   static constexpr int kResidentBlocks = 1;
   static constexpr int kClusterBlocks = Maker::kClusterBlocks;
+  static constexpr bool kWaitsForLaterBlocks = true;
+  /// A share has no fewer chunks than pay for what it takes to leave its sums and to add them.
+  static constexpr int kLeastChunks = 4 + Maker::kTokenTiles / 4;
   static constexpr int kTokens = Maker::kTokenTiles * kTileTokens;
   using Weights = LaneRing<Maker::kBits, Maker::kChunksAhead, Maker::kParameters>;
   using Input = OperandRing<kConsumerWarps * Weights::kWords, Maker::kStages, Maker::kStageWords, kConsumerWarps,
@@ -69,16 +75,20 @@ class HopperStream {
   static constexpr int kSharedWords = Input::kEnd + kConsumerWarps * kWarpWords;
   static_assert(kSharedWords * 4 <= 227 * 1024 && Input::kEnd % 4 == 0 && kWarpWords % 4 == 0);
 
-  static constexpr Stream stream_of(const Matrix& weight, int tokens, int workers) {
+  static constexpr Stream stream_of(const Matrix& weight, int tokens, int workers, int least_chunks = kLeastChunks) {
     constexpr int kTiles = kConsumerWarps * kClusterBlocks;
     return Stream::of((tiles_of(weight) + kTiles - 1) / kTiles, (tokens + kTokens - 1) / kTokens, chunks_of(weight),
-                      workers);
+                      workers, least_chunks);
   }
   static constexpr std::int64_t shared_sums(const Stream& stream) {
-    return stream.shared_tiles() == 0 ? 0 : std::int64_t{stream.slots()} * kClusterBlocks * kBlockRows * kTokens;
+    return stream.sharers == stream.shared_tiles()
+               ? 0
+               : std::int64_t{stream.sharers} * kClusterBlocks * kBlockRows * kTokens;
   }
   static constexpr std::int64_t arrivals(const Stream& stream) {
-    return std::int64_t{stream.shared_tiles()} * kClusterBlocks * kConsumerWarps;
+    return stream.sharers == stream.shared_tiles()
+               ? 0
+               : std::int64_t{stream.shared_tiles()} * kClusterBlocks * kConsumerWarps;
   }
 
   template <typename Thread>
@@ -161,8 +171,9 @@ struct StageOperand {
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE StageOperand(Thread& thread, int stage)
-      : low(thread.shared_address(Input::stage_at(stage)) / 16 + static_cast<std::uint32_t>(kShape)) {}
-  /// Addresses stay below 256 KB, so that nothing is carried into what lies above them.
+      : low(static_cast<std::uint32_t>(
+            operand_descriptor(thread.shared_address(Input::stage_at(stage)), kTokens / 8 * kTokenBytes, 0))) {}
+  /// Addresses stay below 256 KB in a block's memory, so that nothing is carried into what lies above them.
   LOWBIT_HOST_DEVICE std::uint64_t behind(int units) const {
     return (kShape >> 32 << 32) | (low + static_cast<std::uint32_t>(units));
   }

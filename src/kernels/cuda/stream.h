@@ -5,8 +5,9 @@
 #include "kernels/cuda/host_device.h"
 
 // How a product is dealt to workers (clusters of blocks) that stay on the GPU to its end: first whole tiles, as many to
-// each, and then what is left, one or two tiles for each, in equal shares of their chunks of columns. So no worker waits
-// for the last wave of tiles. Shares that end within a tile leave sums, which whoever comes last adds up in order.
+// each, and then the few that are left, whose chunks of columns are dealt in equal shares. So no worker waits for a last
+// wave of tiles. Who has the first chunks of a shared tile, which come at the end of a share, adds the sums of those who
+// have the others, which stand at the beginning of theirs and are there long before.
 namespace lowbit::kernels::cuda {
 
 struct Stream {
@@ -14,7 +15,8 @@ struct Stream {
   std::int32_t token_tiles;
   std::int32_t chunks;  ///< of a tile
   std::int32_t workers;
-  std::int32_t whole;  ///< tiles that each worker makes by itself
+  std::int32_t whole;    ///< tiles that each worker makes by itself
+  std::int32_t sharers;  ///< workers, the first ones, that have a share of the other tiles
 
   /// The segments of a tile are those of so many workers side by side.
   struct Parts {
@@ -22,18 +24,22 @@ struct Stream {
     std::int32_t count;
   };
 
-  static constexpr Stream of(int row_tiles, int token_tiles, int chunks, int workers) {
-    const int each = row_tiles * token_tiles / workers;
-    const bool even = row_tiles * token_tiles % workers == 0;
-    return {row_tiles, token_tiles, chunks, workers, even ? each : each > 0 ? each - 1 : 0};
+  /// Shares have `least_chunks` and more, where that leaves as many sharers as there are tiles to share.
+  static constexpr Stream of(int row_tiles, int token_tiles, int chunks, int workers, int least_chunks = 1) {
+    const int tiles = row_tiles * token_tiles;
+    const int shared = tiles % workers;
+    const int paying = shared * chunks / least_chunks;
+    const int sharers = paying > workers ? workers : paying > shared ? paying : shared;
+    return {row_tiles, token_tiles, chunks, workers, tiles / workers, sharers};
   }
   LOWBIT_HOST_DEVICE constexpr int tiles() const { return row_tiles * token_tiles; }
-  /// Tiles whose chunks are shared; they come behind the others.
+  /// Tiles whose chunks are shared, fewer than there are workers; they come behind the others.
   LOWBIT_HOST_DEVICE constexpr int shared_tiles() const { return tiles() - whole * workers; }
   LOWBIT_HOST_DEVICE constexpr int shared_tile(int tile) const { return tile - whole * workers; }
-  /// Of all shared chunks, the first one of a worker's share. There are fewer than two tiles for each worker.
+  /// Of all shared chunks, the first one of a worker's share.
   LOWBIT_HOST_DEVICE constexpr int share(int worker) const {
-    return static_cast<int>(shared_chunks() * static_cast<std::uint32_t>(worker) / static_cast<std::uint32_t>(workers));
+    if (worker >= sharers) return static_cast<int>(shared_chunks());
+    return static_cast<int>(shared_chunks() * static_cast<std::uint32_t>(worker) / static_cast<std::uint32_t>(sharers));
   }
   LOWBIT_HOST_DEVICE constexpr Parts parts(int tile) const {
     if (shared_tile(tile) < 0) return {0, 1};
@@ -41,11 +47,6 @@ struct Stream {
     const int first = worker_of(begin);
     return {first, worker_of(begin + chunks - 1) - first + 1};
   }
-  /// Where a worker's sums of a tile that it shares wait: the share's first tile, or its last one.
-  LOWBIT_HOST_DEVICE constexpr int slot(int worker, int tile) const {
-    return 2 * worker + (share(worker) >= shared_tile(tile) * chunks ? 0 : 1);
-  }
-  LOWBIT_HOST_DEVICE constexpr int slots() const { return 2 * workers; }
 
  private:
   LOWBIT_HOST_DEVICE constexpr std::uint32_t shared_chunks() const {
@@ -53,7 +54,7 @@ struct Stream {
   }
   LOWBIT_HOST_DEVICE constexpr int worker_of(int chunk) const {
     const auto next = static_cast<std::uint32_t>(chunk + 1);
-    return static_cast<int>((next * static_cast<std::uint32_t>(workers) - 1U) / shared_chunks());
+    return static_cast<int>((next * static_cast<std::uint32_t>(sharers) - 1U) / shared_chunks());
   }
 };
 

@@ -96,15 +96,16 @@ LOWBIT_HOST_DEVICE inline void store_sums(Thread& thread, const HalfProduct& cal
   });
 }
 
-/// Where the sums of shared tiles wait: as registers hold them, four of a lane side by side.
+/// Where the sums of shared tiles wait for those who add them: as registers hold them, four of a lane side by side.
 template <typename T>
 struct SharedTiles {
-  T* sums;                  ///< [slots][blocks of a worker][warps][tiles of tokens][lanes][4]
+  T* sums;                  ///< [workers][blocks of a worker][warps][tiles of tokens][lanes][4]
   std::uint32_t* arrivals;  ///< [shared tiles][blocks of a worker][warps], zero before and after
 };
 
-/// Leaves a warp's sums of a tile that workers share. Whether it is the last one that does so: its sums then are all
-/// workers', added in their order. A tile of one worker has no others.
+/// What a warp does with its sums of a tile that workers share: the one that has its first chunks adds those of the
+/// others to its own, in their order, when they are there; the others leave theirs. Whether the sums are now the tile's.
+/// Who adds waits for workers behind its own: as many as there are must be on the GPU, if not at once, then in order.
 template <int kBlocks, int kWarps, typename Thread, typename T, int kTokenTiles>
 LOWBIT_HOST_DEVICE inline bool join_tile(Thread& thread, const Stream& stream, const SharedTiles<T>& shared, int worker,
                                          int block, int tile, T (&sums)[kTokenTiles][4]) {
@@ -113,22 +114,28 @@ LOWBIT_HOST_DEVICE inline bool join_tile(Thread& thread, const Stream& stream, c
   const int lane = thread.index() % kLanes;
   const int warp = block * kWarps + thread.index() / kLanes;
   const auto at = [&](int of_worker) {
-    const std::int64_t warps = std::int64_t{stream.slot(of_worker, tile)} * kBlocks * kWarps + warp;
+    const std::int64_t warps = std::int64_t{of_worker} * kBlocks * kWarps + warp;
     return shared.sums + (warps * kTokenTiles * kLanes + lane) * 4;
   };
-  T* own = at(worker);
-  LOWBIT_UNROLL
-  for (int n = 0; n < kTokenTiles; ++n) {
-    *reinterpret_cast<Word4*>(own + n * kLanes * 4) = words_of(sums[n]);
+  std::uint32_t* counter = shared.arrivals + std::int64_t{stream.shared_tile(tile)} * kBlocks * kWarps + warp;
+  if (worker != parts.first_worker) {
+    T* own = at(worker);
+    LOWBIT_UNROLL
+    for (int n = 0; n < kTokenTiles; ++n) {
+      *reinterpret_cast<Word4*>(own + n * kLanes * 4) = words_of(sums[n]);
+    }
+    thread.sync_warp();
+    if (lane == 0) thread.signal(counter);
+    return false;
+  }
+  if (lane == 0) {
+    thread.wait_for_signals(counter, static_cast<std::uint32_t>(parts.count - 1));
+    *counter = 0;
   }
   thread.sync_warp();
-  std::uint32_t* counter = shared.arrivals + std::int64_t{stream.shared_tile(tile)} * kBlocks * kWarps + warp;
-  int before = lane == 0 ? static_cast<int>(thread.atomic_add_in_order(counter, 1U)) : 0;
-  for (int mask = 1; mask < kLanes; mask *= 2) before |= thread.shuffle_xor(before, mask);
-  if (thread.uniform(before) + 1 != parts.count) return false;
   LOWBIT_NO_UNROLL
-  for (int p = 0; p < parts.count; ++p) {
-    const T* from = at(parts.first_worker + p);
+  for (int p = 1; p < parts.count; ++p) {
+    const T* from = at(worker + p);
     constexpr int kAtOnce = kTokenTiles < 8 ? kTokenTiles : 8;
     LOWBIT_UNROLL
     for (int first = 0; first < kTokenTiles; first += kAtOnce) {
@@ -136,14 +143,9 @@ LOWBIT_HOST_DEVICE inline bool join_tile(Thread& thread, const Stream& stream, c
       LOWBIT_UNROLL
       for (int n = 0; n < kAtOnce; ++n) part[n] = thread.read16_shared_by_blocks(from + (first + n) * kLanes * 4);
       LOWBIT_UNROLL
-      for (int e = 0; e < 4 * kAtOnce; ++e) {
-        const T number = of_word<T>(part[e / 4].x[e % 4]);
-        T& sum = sums[first + e / 4][e % 4];
-        sum = p == 0 ? number : sum + number;
-      }
+      for (int e = 0; e < 4 * kAtOnce; ++e) sums[first + e / 4][e % 4] += of_word<T>(part[e / 4].x[e % 4]);
     }
   }
-  if (lane == 0) *counter = 0;
   return true;
 }
 

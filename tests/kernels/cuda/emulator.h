@@ -20,6 +20,7 @@ struct Grid {
   int threads = 32;
   std::size_t shared_bytes = 0;
   int cluster = 1;  ///< blocks side by side in the first dimension that run together
+  bool last_first = false;  ///< for blocks that wait for later ones; else they run in random order
 };
 
 // Threads that wait for each other: the last one wakes the others.
@@ -86,7 +87,11 @@ class EmulatedThread {
     *target += value;
     return before;
   }
-  std::uint32_t atomic_add_in_order(std::uint32_t* target, std::uint32_t value) { return atomic_add(target, value); }
+  void signal(std::uint32_t* counter) { ++*counter; }
+  // Whoever is waited for has run: Grid::last_first.
+  void wait_for_signals(const std::uint32_t* counter, std::uint32_t count) {
+    if (*counter != count) throw std::runtime_error("a thread waits for blocks that have not signalled");
+  }
 
   void sync() {
     meet(block_.all, block_.grid.threads, nullptr, [] {});
@@ -300,6 +305,7 @@ void launch(const Grid& grid, std::uint64_t seed, const Kernel& kernel) {
   std::iota(order.begin(), order.end(), 0);
   std::mt19937_64 engine(seed);
   std::shuffle(order.begin(), order.end(), engine);
+  if (grid.last_first) std::ranges::sort(order, std::greater());
   for (const int number : order) {
     Cluster cluster(engine());
     std::vector<std::unique_ptr<typename Thread::BlockType>> blocks;

@@ -221,19 +221,20 @@ TEST(CudaHopperSchedule, FillsTheGpuUnlessSharesAreTooSmall) {
     EXPECT_EQ(schedule.stream.workers, 132);
     EXPECT_EQ(schedule.stream.whole, 0);
     EXPECT_EQ(schedule.stream.shared_tiles(), 86);
-    EXPECT_EQ(schedule.sums, 2 * 132 * 128 * schedule.block_tokens);
+    EXPECT_EQ(schedule.sums, 132 * 128 * schedule.block_tokens);
     EXPECT_EQ(schedule.arrivals, 86 * 8);
   }
-  // Pairs of blocks: 43 tiles of rows, 4 of tokens; 106 tiles are left when each of 66 workers has made one.
+  // Pairs of blocks: 43 tiles of rows, 4 of tokens; 40 tiles are left when each of 66 workers has made two.
   const HopperSchedule many = HopperSchedule::rounded(weight, 1024, 132);
   EXPECT_EQ(many.block_tokens, 256);
   EXPECT_EQ(many.stream.workers, 66);
-  EXPECT_EQ(many.stream.whole, 1);
-  EXPECT_EQ(many.stream.shared_tiles(), 106);
+  EXPECT_EQ(many.stream.whole, 2);
+  EXPECT_EQ(many.stream.shared_tiles(), 40);
+  EXPECT_EQ(many.stream.sharers, 66);
   EXPECT_EQ(HopperSchedule::bytes(weight, 1024, 132).stream.workers, 66);
   EXPECT_EQ(HopperSchedule::bytes(weight, 64, 132).stream.workers, 132);
   weight.rows = 512;  // 4 tiles of 32 chunks
-  EXPECT_EQ(HopperSchedule::exact(weight, 16, 132).stream.workers, 21);
+  EXPECT_EQ(HopperSchedule::exact(weight, 16, 132).stream.workers, 32);
   weight.steps = 8;  // of 2 chunks
   const HopperSchedule small = HopperSchedule::exact(weight, 16, 132);
   EXPECT_EQ(small.stream.workers, 4);

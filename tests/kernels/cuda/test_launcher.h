@@ -13,6 +13,7 @@ struct TestLauncher {
   bool launch(const GridSize& size, const Call& call) const {
     Grid grid = {{size.blocks[0], size.blocks[1], size.blocks[2]}, Kernel::kThreads, size.shared_bytes};
     if constexpr (requires { Kernel::kClusterBlocks; }) grid.cluster = Kernel::kClusterBlocks;
+    if constexpr (requires { Kernel::kWaitsForLaterBlocks; }) grid.last_first = true;
     testing::launch<Thread>(grid, seed, [&](Thread& thread) { Kernel::run(thread, call); });
     return true;
   }
