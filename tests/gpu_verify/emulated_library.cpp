@@ -93,10 +93,6 @@ struct EmulatedWidths {
     EmulatedLauncher<testing::GroupThread> launcher;
     return dispatch_hopper_bytes<8>(call, launcher);
   }
-  static bool arrange_bytes(const ByteOperandCall& call, const Launch&, Report*) {
-    EmulatedLauncher launcher;
-    return dispatch_arrange_bytes(call, launcher);
-  }
   static bool arrange_operands(const OperandCall& call, const Launch&, Report*) {
     EmulatedLauncher launcher;
     return dispatch_arrange_operands(call, launcher);
@@ -190,7 +186,6 @@ const Table& table() {
     t.attend_cached = CheckedStep<EmulatedLaunchers>::attend_cached;
     t.multiply_together = CheckedStep<EmulatedLaunchers>::multiply_together;
     t.multiply_gated = CheckedStep<EmulatedLaunchers>::multiply_gated;
-    t.arrange_bytes = Checked<EmulatedWidths>::arrange_bytes;
     t.hopper_bytes = Checked<EmulatedWidths>::hopper_bytes;
     return t;
   }();

@@ -21,7 +21,8 @@ struct HalfParts {
   HalfParts(const Gpu& gpu, const cuda::Packed& packed, int copies, const std::vector<float>& input, int tokens,
             cuda::HalfKernel kernel)
       : weights(gpu, packed, copies),
-        runner(gpu, weights, cuda::NumberKind::kFloat16, to_16_bits(input, false), tokens, kernel) {}
+        runner(gpu, weights, cuda::NumberKind::kFloat16, to_16_bits(input, false), tokens, kernel,
+               cuda::NumberKind::kFloat16) {}
 };
 
 struct IntegerParts {

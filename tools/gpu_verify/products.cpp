@@ -137,13 +137,13 @@ IntegerRunner::IntegerRunner(const Gpu& gpu, const Weights& weights, int planes,
       tokens_(tokens),
       kernel_(kernel),
       input_(gpu, input),
-      bytes_(gpu, area(planes, tokens) * area(weights.shape().steps, kernels::kStepColumns)),
       schedule_(kernel == IntegerKernel::kHopper
                     ? cuda::HopperSchedule::bytes(weights.shape(), tokens, gpu.facts().multiprocessors)
                     : cuda::HopperSchedule{}),
-      arranged_(gpu, kernel == IntegerKernel::kHopper ? static_cast<std::size_t>(cuda::laid_out_size(
-                                                            weights.shape(), tokens, schedule_.block_tokens))
-                                                      : 0),
+      block_tokens_(schedule_.block_tokens),
+      bytes_(gpu, kernel == IntegerKernel::kHopper
+                      ? static_cast<std::size_t>(cuda::laid_out_size(weights.shape(), tokens, block_tokens_))
+                      : area(planes, tokens) * area(weights.shape().steps, kernels::kStepColumns)),
       totals_(gpu, static_cast<std::size_t>(tokens)),
       partials_(gpu, static_cast<std::size_t>(schedule_.sums)),
       arrivals_(gpu, std::vector<std::uint32_t>(static_cast<std::size_t>(schedule_.arrivals), 0)),
@@ -162,26 +162,17 @@ void IntegerRunner::quantize(int copy, bool dependent) const {
                                    shape.columns,     weights_.sources(copy),
                                    shape.steps,       shape.groups,
                                    shape.group_steps, bytes_.data(),
-                                   scales_.data(),    sums_.data()};
+                                   scales_.data(),    sums_.data(),
+                                   block_tokens_,     totals_.data()};
   const cuda::Launch launch = gpu_.launch(dependent);
   cuda::Library::call("rounding activations", gpu_.table().quantize, planes_, &call, &launch);
-  if (kernel_ != IntegerKernel::kHopper) return;
-  const cuda::ByteOperandCall arrange = {bytes_.data(),
-                                         tokens_,
-                                         shape.steps,
-                                         schedule_.block_tokens,
-                                         arranged_.data(),
-                                         sums_.data(),
-                                         static_cast<std::int32_t>(runs()),
-                                         totals_.data()};
-  cuda::Library::call("arranging integers", gpu_.table().arrange_bytes, &arrange, &launch);
 }
 
 void IntegerRunner::multiply(int copy, bool dependent) const {
   const bool for_hopper = kernel_ == IntegerKernel::kHopper;
   const cuda::IntegerProduct call = {
       weights_.matrix(copy),
-      for_hopper ? arranged_.data() : bytes_.data(),
+      bytes_.data(),
       scales_.data(),
       for_hopper ? totals_.data() : sums_.data(),
       tokens_,

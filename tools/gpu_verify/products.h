@@ -62,7 +62,6 @@ class IntegerRunner {
  public:
   IntegerRunner(const Gpu& gpu, const Weights& weights, int planes, const std::vector<float>& input, int tokens,
                 IntegerKernel kernel = IntegerKernel::kPlain);
-  /// Rounds, and lays out what the kernel takes in another order.
   void quantize(int copy, bool dependent = false) const;
   void multiply(int copy, bool dependent = false) const;
   void poison() const;
@@ -76,9 +75,9 @@ class IntegerRunner {
   int tokens_;
   IntegerKernel kernel_;
   Buffer<float> input_;
-  Buffer<std::int8_t> bytes_;
   cuda::HopperSchedule schedule_;
-  Buffer<std::int8_t> arranged_;
+  int block_tokens_;  ///< zero but for Hopper
+  Buffer<std::int8_t> bytes_;
   Buffer<std::int32_t> totals_;
   Buffer<std::int32_t> partials_;
   Buffer<std::uint32_t> arrivals_;

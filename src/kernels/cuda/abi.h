@@ -6,7 +6,6 @@
 #include "kernels/cuda/expand_codes.h"
 #include "kernels/cuda/gated.h"
 #include "kernels/cuda/half_sums.h"
-#include "kernels/cuda/hopper_bytes_input.h"
 #include "kernels/cuda/hopper_input.h"
 #include "kernels/cuda/integer.h"
 #include "kernels/cuda/kv_round.h"
@@ -19,7 +18,7 @@
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 9;
+inline constexpr std::uint32_t kInterface = 10;
 
 struct Device {
   char name[256];
@@ -82,9 +81,8 @@ struct Table {
   bool (*multiply_together)(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report);
   /// silu(gate) times up of two such products of one split, with matrices of one shape.
   bool (*multiply_gated)(const GatedCall* call, const Launch* launch, Report* report);
-  /// What `quantize` made with one plane, for `hopper_bytes`.
-  bool (*arrange_bytes)(const ByteOperandCall* call, const Launch* launch, Report* report);
-  /// As `integer_product` with one plane, of 8 bits and one group a row; `bytes` are those of `arrange_bytes`.
+  /// As `integer_product` with one plane, of 8 bits and one group a row; `bytes` and `sums` are what `quantize` lays
+  /// out for blocks of `hopper_byte_tokens`, and its totals.
   bool (*hopper_bytes)(const IntegerProduct* call, const Launch* launch, Report* report);
 };
 

@@ -81,6 +81,12 @@ struct Checked {
     *report = Report{};
     if (planes != 1 && planes != 2) return refuse(report, "activations have one plane or two");
     if (call->tokens == 0) return true;
+    if (call->block_tokens != 0 && (planes != 1 || call->totals == nullptr)) {
+      return refuse(report, "integers are laid out for a product of one plane, with the totals of tokens");
+    }
+    if (call->block_tokens != 0 && call->block_tokens != hopper_byte_tokens(call->tokens)) {
+      return refuse(report, "integers are laid out for blocks of another number of tokens");
+    }
     return Widths::quantize(planes, *call, *launch, report);
   }
 
@@ -95,14 +101,6 @@ struct Checked {
       return refuse(report, "activations are laid out for blocks of another number of tokens");
     }
     return call->tokens == 0 || Widths::arrange_operands(*call, *launch, report);
-  }
-
-  static bool arrange_bytes(const ByteOperandCall* call, const Launch* launch, Report* report) {
-    *report = Report{};
-    if (call->block_tokens != hopper_byte_tokens(call->tokens)) {
-      return refuse(report, "integers are laid out for blocks of another number of tokens");
-    }
-    return call->tokens == 0 || Widths::arrange_bytes(*call, *launch, report);
   }
 
   static bool hopper_bytes(const IntegerProduct* call, const Launch* launch, Report* report) {

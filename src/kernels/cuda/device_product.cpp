@@ -12,14 +12,21 @@ namespace lowbit::kernels::cuda {
 
 namespace {
 
-struct IntegerSpace {
+/// Where rounded activations go, and how `HopperBytes` has them.
+struct Rounded {
   std::int8_t* bytes;
   float* scales;
   std::int32_t* sums;
+};
+struct LaidOut {
+  std::int32_t block_tokens = 0;
+  std::int32_t* totals = nullptr;
+};
+
+struct IntegerSpace : Rounded {
   IntegerSpace(Parts& parts, int planes, std::int64_t tokens, std::int64_t places, std::int64_t runs)
-      : bytes(parts.take<std::int8_t>(planes * tokens * places)),
-        scales(parts.take<float>(planes == 1 ? tokens : tokens * runs)),
-        sums(parts.take<std::int32_t>(tokens * runs)) {}
+      : Rounded{parts.take<std::int8_t>(planes * tokens * places),
+                parts.take<float>(planes == 1 ? tokens : tokens * runs), parts.take<std::int32_t>(tokens * runs)} {}
 };
 
 /// What Hopper's kernels need: activations laid out, and where the sums of shared tiles wait.
@@ -34,15 +41,13 @@ struct HopperSpace {
         arrivals(parts.take<std::uint32_t>(schedule.arrivals)) {}
 };
 
-struct HopperBytesSpace {
-  IntegerSpace rounded;
+struct HopperBytesSpace : HopperSpace<std::int8_t, std::int32_t> {
+  float* scales;
   std::int32_t* totals;
-  HopperSpace<std::int8_t, std::int32_t> product;
-  HopperBytesSpace(Parts& parts, const Matrix& shape, std::int32_t tokens, std::int64_t places, std::int64_t runs,
-                   const HopperSchedule& schedule)
-      : rounded(parts, 1, tokens, places, runs),
-        totals(parts.take<std::int32_t>(tokens)),
-        product(parts, shape, tokens, schedule) {}
+  HopperBytesSpace(Parts& parts, const Matrix& shape, std::int32_t tokens, const HopperSchedule& schedule)
+      : HopperSpace(parts, shape, tokens, schedule),
+        scales(parts.take<float>(tokens)),
+        totals(parts.take<std::int32_t>(tokens)) {}
 };
 
 SkinnySpace take_skinny(Parts& parts, const SkinnySizes& sizes) {
@@ -63,12 +68,23 @@ void clear_arrivals(const Table& table, std::uint32_t* arrivals, std::int64_t co
                 stream);
 }
 
-void round_activations(const Table& table, const Packed& layout, int planes, const DeviceCall& call,
-                       const IntegerSpace& space) {
+void round_activations(const Table& table, const Packed& layout, int planes, const DeviceCall& call, const Rounded& to,
+                       const LaidOut& laid_out = {}) {
   const Matrix& shape = layout.shape;
-  const QuantizeCall quantize = {
-      call.input,  call.input_kind, shape.columns,     call.tokens, shape.columns, layout.sources_at(call.weight),
-      shape.steps, shape.groups,    shape.group_steps, space.bytes, space.scales,  space.sums};
+  const QuantizeCall quantize = {call.input,
+                                 call.input_kind,
+                                 shape.columns,
+                                 call.tokens,
+                                 shape.columns,
+                                 layout.sources_at(call.weight),
+                                 shape.steps,
+                                 shape.groups,
+                                 shape.group_steps,
+                                 to.bytes,
+                                 to.scales,
+                                 to.sums,
+                                 laid_out.block_tokens,
+                                 laid_out.totals};
   const Launch launch = {call.stream, 0};
   Library::call("rounding activations", table.quantize, planes, &quantize, &launch);
 }
@@ -114,7 +130,7 @@ std::int64_t DeviceProduct::workspace_bytes(Route route, DeviceArithmetic arithm
   } else if (route == Route::kHopper || route == Route::kHopperRounded) {
     (void)HopperSpace<std::uint16_t, float>(parts, layout_.shape, tokens, hopper_schedule(route, tokens));
   } else if (route == Route::kHopperBytes) {
-    (void)HopperBytesSpace(parts, layout_.shape, tokens, places(), runs(), hopper_schedule(route, tokens));
+    (void)HopperBytesSpace(parts, layout_.shape, tokens, hopper_schedule(route, tokens));
   } else if (route == Route::kIntegers) {
     (void)IntegerSpace(parts, arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, tokens, places(), runs());
   }
@@ -158,29 +174,16 @@ void DeviceProduct::multiply_hopper_bytes(const DeviceCall& call) const {
   const Matrix matrix = layout_.at(call.weight);
   Parts parts(call.workspace);
   const HopperSchedule schedule = hopper_schedule(Route::kHopperBytes, call.tokens);
-  const HopperBytesSpace space(parts, matrix, call.tokens, places(), runs(), schedule);
+  const HopperBytesSpace space(parts, matrix, call.tokens, schedule);
   const Table& table = this->table();
-  clear_arrivals(table, space.product.arrivals, schedule.arrivals, call.stream);
-  round_activations(table, layout_, 1, call, space.rounded);
-  const ByteOperandCall arrange = {space.rounded.bytes,
-                                   call.tokens,
-                                   matrix.steps,
-                                   schedule.block_tokens,
-                                   space.product.operands,
-                                   space.rounded.sums,
-                                   static_cast<std::int32_t>(runs()),
-                                   space.totals};
+  clear_arrivals(table, space.arrivals, schedule.arrivals, call.stream);
+  round_activations(table, layout_, 1, call, {space.operands, space.scales, nullptr},
+                    {schedule.block_tokens, space.totals});
+  const IntegerProduct product = {
+      matrix,          space.operands, space.scales,
+      space.totals,    call.tokens,    {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
+      schedule.stream, space.sums,     space.arrivals};
   const Launch launch = {call.stream, 0};
-  Library::call("arranging integers", table.arrange_bytes, &arrange, &launch);
-  const IntegerProduct product = {matrix,
-                                  space.product.operands,
-                                  space.rounded.scales,
-                                  space.totals,
-                                  call.tokens,
-                                  {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
-                                  schedule.stream,
-                                  space.product.sums,
-                                  space.product.arrivals};
   Library::call("multiplying integers", table.hopper_bytes, &product, &launch);
 }
 

@@ -11,9 +11,4 @@ bool hopper_bytes_product(const IntegerProduct& call, const Launch& launch, Repo
   return dispatch_hopper_bytes<8>(call, launcher);
 }
 
-bool arrange_bytes(const ByteOperandCall& call, const Launch& launch, Report* report) {
-  Launcher launcher(launch, report);
-  return dispatch_arrange_bytes(call, launcher);
-}
-
 }  // namespace lowbit::kernels::cuda

@@ -41,8 +41,9 @@ struct HopperSchedule {
   /// to pay, unless they are asked for.
   template <typename Kernel>
   static HopperSchedule of(const Matrix& weight, int tokens, int multiprocessors, int wanted = 0) {
-    Stream stream = wanted > 0 ? Kernel::stream_of(weight, tokens, wanted, 1)
-                               : Kernel::stream_of(weight, tokens, std::max(multiprocessors / Kernel::kClusterBlocks, 1));
+    Stream stream = wanted > 0
+                        ? Kernel::stream_of(weight, tokens, wanted, 1)
+                        : Kernel::stream_of(weight, tokens, std::max(multiprocessors / Kernel::kClusterBlocks, 1));
     if (stream.whole == 0) stream.workers = stream.sharers;
     return {Kernel::kTokens, stream, Kernel::shared_sums(stream), Kernel::arrivals(stream)};
   }
@@ -54,8 +55,8 @@ struct HopperSchedule {
     return of<HopperStream<HopperRounded<4, Float16>>>(weight, tokens, multiprocessors, wanted);
   }
   static HopperSchedule bytes(const Matrix& weight, int tokens, int multiprocessors, int wanted = 0) {
-    return with_hopper_bytes<8>(
-        tokens, [&]<typename Kernel>() { return of<Kernel>(weight, tokens, multiprocessors, wanted); });
+    return with_hopper_bytes<8>(tokens,
+                                [&]<typename Kernel>() { return of<Kernel>(weight, tokens, multiprocessors, wanted); });
   }
 };
 
@@ -82,8 +83,8 @@ bool dispatch_hopper_rounded(const HalfProduct& call, Launcher& launcher) {
 
 template <int kBits, typename Launcher>
 bool dispatch_hopper_bytes(const IntegerProduct& call, Launcher& launcher) {
-  return with_hopper_bytes<kBits>(
-      call.tokens, [&]<typename Kernel>() { return detail::launch_hopper<Kernel>(call, launcher); });
+  return with_hopper_bytes<kBits>(call.tokens,
+                                  [&]<typename Kernel>() { return detail::launch_hopper<Kernel>(call, launcher); });
 }
 
 template <typename Launcher>
@@ -91,14 +92,6 @@ bool dispatch_arrange_operands(const OperandCall& call, Launcher& launcher) {
   const int chunks = blocks_for(call.steps, kChunkSteps);
   const int steps_at_once = ArrangeOperands::kThreads / call.block_tokens;
   return launcher.template launch<ArrangeOperands>(
-      {{blocks_for(call.tokens, call.block_tokens), blocks_for(chunks * kChunkSteps, steps_at_once), 1}, 0}, call);
-}
-
-template <typename Launcher>
-bool dispatch_arrange_bytes(const ByteOperandCall& call, Launcher& launcher) {
-  const int chunks = blocks_for(call.steps, kChunkSteps);
-  const int steps_at_once = ArrangeBytes::kThreads / call.block_tokens;
-  return launcher.template launch<ArrangeBytes>(
       {{blocks_for(call.tokens, call.block_tokens), blocks_for(chunks * kChunkSteps, steps_at_once), 1}, 0}, call);
 }
 

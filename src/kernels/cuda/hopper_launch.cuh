@@ -1,7 +1,6 @@
 #pragma once
 
 #include "kernels/cuda/half_sums.h"
-#include "kernels/cuda/hopper_bytes_input.h"
 #include "kernels/cuda/hopper_input.h"
 #include "kernels/cuda/integer.h"
 #include "kernels/cuda/report.h"
@@ -13,7 +12,6 @@ bool hopper_product(NumberKind number, const HalfProduct& call, const Launch& la
 bool hopper_rounded_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
 bool hopper_bytes_product(const IntegerProduct& call, const Launch& launch, Report* report);
 bool arrange_operands(const OperandCall& call, const Launch& launch, Report* report);
-bool arrange_bytes(const ByteOperandCall& call, const Launch& launch, Report* report);
 bool has_hopper(std::int32_t* result, Report* report);
 
 }  // namespace lowbit::kernels::cuda

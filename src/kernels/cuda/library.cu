@@ -33,9 +33,6 @@ struct Widths : DeviceWidths {
   static bool hopper_bytes(const IntegerProduct& call, const Launch& launch, Report* report) {
     return hopper_bytes_product(call, launch, report);
   }
-  static bool arrange_bytes(const ByteOperandCall& call, const Launch& launch, Report* report) {
-    return cuda::arrange_bytes(call, launch, report);
-  }
   static bool arrange_operands(const OperandCall& call, const Launch& launch, Report* report) {
     return cuda::arrange_operands(call, launch, report);
   }
@@ -219,7 +216,6 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                attend_cached,
                                multiply_together,
                                multiply_gated,
-                               Functions::arrange_bytes,
                                Functions::hopper_bytes};
   return &kTable;
 }

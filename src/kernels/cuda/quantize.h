@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/cuda/hopper_bytes_input.h"
 #include "kernels/cuda/load_eight.h"
 #include "kernels/cuda/output.h"
 #include "kernels/cuda/runs.h"
@@ -21,6 +22,11 @@ struct QuantizeCall {
   std::int8_t* bytes;  ///< [planes][tokens][steps * 32]: the integer, or its high and low part
   float* scales;       ///< one plane: [tokens]; two: [tokens][runs]
   std::int32_t* sums;  ///< of the integers: [tokens][runs]
+  /// Of one plane for `HopperBytes`: bytes are [blocks of so many tokens][chunks][operands] as hopper_bytes_input.h
+  /// lays them out, zero in the steps that the last chunk lacks and as they were for tokens that there are not; 0: as
+  /// above.
+  std::int32_t block_tokens = 0;
+  std::int32_t* totals = nullptr;  ///< sums of a token's integers: [tokens]; with `block_tokens`
 };
 
 inline constexpr int kQuantizeThreads = 256;
@@ -48,6 +54,9 @@ class Quantize {
     thread.sync();
     own.store_integers(thread, call, kept);
     thread.sync();
+    if constexpr (kPlanes == 1) {
+      if (call.block_tokens > 0) return own.complete_layout(thread, call);
+    }
     own.store_runs(thread, call);
   }
 
@@ -194,6 +203,12 @@ class Quantize {
       high[i / 4] |= static_cast<std::uint32_t>(rest) << (8 * byte_of_column(i % 4));
     }
     if (!stores) return sum;
+    if constexpr (kPlanes == 1) {
+      if (call.block_tokens > 0) {
+        lay_out(call, eight, low);
+        return sum;
+      }
+    }
     const std::int64_t width = std::int64_t{call.steps} * kStepColumns;
     std::int8_t* to = call.bytes + token_ * width + eight * 8;
     if constexpr (kPlanes == 2) {
@@ -202,6 +217,35 @@ class Quantize {
     }
     *reinterpret_cast<std::uint64_t*>(to) = low[0] | std::uint64_t{low[1]} << 32;
     return sum;
+  }
+
+  // Each four of the eight places, which are side by side in the operand too.
+  LOWBIT_HOST_DEVICE void lay_out(const QuantizeCall& call, int eight, const std::uint32_t (&fours)[2]) const {
+    const int step = eight / 4;
+    const int chunks = (call.steps + kChunkSteps - 1) / kChunkSteps;
+    const std::int64_t block = std::int64_t{token_ / call.block_tokens} * chunks + step / kChunkSteps;
+    std::int8_t* operands = call.bytes + block * call.block_tokens * (kChunkSteps * kByteDepth);
+    LOWBIT_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const int depth = byte_depth_of_place(step % kChunkSteps * kStepColumns + eight % 4 * 8 + i * 4);
+      const std::int64_t at = byte_operand_offset(call.block_tokens, token_ % call.block_tokens, depth);
+      *reinterpret_cast<std::uint32_t*>(operands + at) = fours[i];
+    }
+  }
+
+  // What a product of whole chunks needs beside its numbers: zeros behind the last step, and the token's sum.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void complete_layout(Thread& thread, const QuantizeCall& call) const {
+    const int end = (call.steps + kChunkSteps - 1) / kChunkSteps * kChunkSteps * (kStepColumns / 8);
+    for (int eight = eights(call) + within_; present_ && eight < end; eight += kTokenThreads)
+      lay_out(call, eight, {0, 0});
+    if (within_ >= kLanes) return;
+    const auto sums = thread.template shared<std::int32_t>();
+    std::int32_t total = 0;
+    for (int s = within_; s < call.steps; s += kLanes) total += sums.load(sums_at_ + s);
+    LOWBIT_UNROLL
+    for (int mask = kLanes / 2; mask > 0; mask /= 2) total += thread.shuffle_xor(total, mask);
+    if (within_ == 0 && present_) call.totals[token_] = total;
   }
 
   template <typename Thread>

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "../guarded.h"
 #include "../kernel_cases.h"
 #include "golden_operands.h"
@@ -41,49 +43,61 @@ TEST(CudaGroupBytes, MeetTheColumnsOfPackedCodes) {
   }
 }
 
-struct Arranged {
+// Rows of integers by themselves, and laid out for blocks of tokens.
+struct Rounding {
   std::vector<std::int8_t> bytes;
-  std::vector<std::int32_t> totals;
+  std::vector<float> scales;
+  std::vector<std::int32_t> sums;
 };
 
-Arranged arrange(const Matrix& weight, const std::vector<std::int8_t>& bytes, const std::vector<std::int32_t>& sums,
-                 int tokens) {
-  const int block = hopper_byte_tokens(tokens);
-  Arranged result = {std::vector<std::int8_t>(static_cast<std::size_t>(laid_out_size(weight, tokens, block)), 77),
-                     std::vector<std::int32_t>(static_cast<std::size_t>(tokens), -1)};
-  Guarded<std::int8_t> from(bytes.size(), Guarded<std::int8_t>::Side::kEnd);
-  from.assign(bytes.data());
-  const ByteOperandCall call = {from.data(),         tokens,      weight.steps,
-                                block,               result.bytes.data(), sums.data(),
-                                static_cast<std::int32_t>(sums.size()) / tokens, result.totals.data()};
-  TestLauncher<EmulatedThread> launcher{7};
-  EXPECT_TRUE(dispatch_arrange_bytes(call, launcher));
+Rounding round(const Matrix& weight, const std::vector<float>& input, int tokens, bool laid_out, std::uint64_t seed) {
+  const int block = laid_out ? hopper_byte_tokens(tokens) : 0;
+  const auto many = static_cast<std::size_t>(tokens);
+  const auto size = laid_out ? static_cast<std::size_t>(laid_out_size(weight, tokens, block))
+                             : many * static_cast<std::size_t>(weight.steps) * kStepColumns;
+  const auto runs = static_cast<std::size_t>(runs_of(weight.groups, weight.group_steps));
+  Rounding result = {std::vector<std::int8_t>(size, 77), std::vector<float>(many),
+                     std::vector<std::int32_t>(laid_out ? many : many * runs)};
+  QuantizeCall call = {input.data(),         NumberKind::kFloat32,
+                       weight.columns,       tokens,
+                       weight.columns,       nullptr,
+                       weight.steps,         weight.groups,
+                       weight.group_steps,   result.bytes.data(),
+                       result.scales.data(), result.sums.data()};
+  if (laid_out) {
+    call.sums = nullptr;
+    call.block_tokens = block;
+    call.totals = result.sums.data();
+  }
+  TestLauncher<EmulatedThread> launcher{seed};
+  EXPECT_TRUE(dispatch_quantize<1>(call, launcher));
   return result;
 }
 
-TEST(CudaByteArrangement, PutsEveryNumberAtItsPlace) {
+TEST(CudaByteLayout, PutsEveryIntegerAtItsPlace) {
+  for (int place = 0; place < 128; ++place) EXPECT_EQ(place_of_byte_depth(byte_depth_of_place(place)), place);
   Matrix weight{};
+  weight.columns = 270;
   weight.steps = 9;  // three are lacking of the last chunk
+  weight.groups = 1;
+  weight.group_steps = 12;
+  const int width = weight.steps * kStepColumns;
   for (const int tokens : {3, 70, 130, 257}) {
-    const int width = weight.steps * kStepColumns;
-    std::vector<std::int8_t> input(static_cast<std::size_t>(tokens * width));
-    for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<std::int8_t>(i % 251 - 125);
-    std::vector<std::int32_t> sums;
-    for (int i = 0; i < 3 * tokens; ++i) sums.push_back(i % 7 - 1000 * i);
-    const auto [found, totals] = arrange(weight, input, sums, tokens);
-    for (int token = 0; token < tokens; ++token) {
-      const auto at = sums.begin() + 3 * token;
-      EXPECT_EQ(totals[static_cast<std::size_t>(token)], at[0] + at[1] + at[2]);
-    }
+    const std::vector<float> input = make_input(tokens, weight.columns);
+    const Rounding plain = round(weight, input, tokens, false, 3);
+    const Rounding found = round(weight, input, tokens, true, 4);
+    EXPECT_EQ(found.scales, plain.scales);
     const int block = hopper_byte_tokens(tokens);
-    for (int token = 0; token < (tokens + block - 1) / block * block; ++token) {
+    const int runs = runs_of(weight.groups, weight.group_steps);
+    for (int token = 0; token < tokens; ++token) {
+      const auto sums = plain.sums.begin() + runs * token;
+      EXPECT_EQ(found.sums[static_cast<std::size_t>(token)], std::accumulate(sums, sums + runs, 0));
       for (int depth = 0; depth < chunks_of(weight) * 128; ++depth) {
         const auto at = std::int64_t{token / block * chunks_of(weight) + depth / 128} * block * 128 +
                         byte_operand_offset(block, token % block, depth % 128);
         const int place = depth / 128 * 128 + place_of_byte_depth(depth % 128);
-        const bool present = token < tokens && place < width;
-        ASSERT_EQ(found[static_cast<std::size_t>(at)],
-                  present ? input[static_cast<std::size_t>(token * width + place)] : 0)
+        ASSERT_EQ(found.bytes[static_cast<std::size_t>(at)],
+                  place < width ? plain.bytes[static_cast<std::size_t>(token * width + place)] : 0)
             << "token " << token << ", depth " << depth;
       }
     }
@@ -99,28 +113,18 @@ struct Product {
 std::vector<float> run(const Packed& packed, const std::vector<float>& input, int tokens, const Product& settings) {
   const OnDevice device(packed);
   const Matrix& matrix = device.matrix();
-  const auto many = static_cast<std::size_t>(tokens);
-  const auto runs = static_cast<std::size_t>(runs_of(matrix.groups, matrix.group_steps));
-  std::vector<std::int8_t> bytes(many * static_cast<std::size_t>(matrix.steps) * kStepColumns);
-  std::vector<float> scales(many);
-  std::vector<std::int32_t> sums(many * runs);
-  const QuantizeCall quantize = {
-      input.data(), NumberKind::kFloat32, matrix.columns,     tokens,       matrix.columns, nullptr,
-      matrix.steps, matrix.groups,        matrix.group_steps, bytes.data(), scales.data(),  sums.data()};
-  TestLauncher<EmulatedThread> rounding{settings.seed};
-  EXPECT_TRUE(dispatch_quantize<1>(quantize, rounding));
-  const auto [arranged, totals] = arrange(matrix, bytes, sums, tokens);
-  Guarded<std::int8_t> x(arranged.size(), Guarded<std::int8_t>::Side::kEnd);
-  x.assign(arranged.data());
+  const Rounding rounding = round(matrix, input, tokens, true, settings.seed);
+  Guarded<std::int8_t> x(rounding.bytes.size(), Guarded<std::int8_t>::Side::kEnd);
+  x.assign(rounding.bytes.data());
   const HopperSchedule schedule = HopperSchedule::bytes(matrix, tokens, 132, settings.workers);
   std::vector<std::int32_t> partials(static_cast<std::size_t>(schedule.sums), -7);
   std::vector<std::uint32_t> arrivals(static_cast<std::size_t>(schedule.arrivals), 0);
-  std::vector<float> y(many * static_cast<std::size_t>(matrix.rows), std::nanf(""));
+  std::vector<float> y(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(matrix.rows), std::nanf(""));
   const float* bias = settings.bias.empty() ? nullptr : settings.bias.data();
   const IntegerProduct call = {matrix,
                                x.data(),
-                               scales.data(),
-                               totals.data(),
+                               rounding.scales.data(),
+                               rounding.sums.data(),
                                tokens,
                                {y.data(), matrix.rows, NumberKind::kFloat32, bias, nullptr, 0},
                                schedule.stream,
@@ -173,7 +177,7 @@ TEST(CudaHopperBytes, AddsABias) {
 }
 
 struct AnyWidths {
-  static bool arrange_bytes(const ByteOperandCall&, const Launch&, Report*) { return true; }
+  static bool quantize(int, const QuantizeCall&, const Launch&, Report*) { return true; }
   static bool hopper_bytes(const IntegerProduct&, const Launch&, Report*) { return true; }
 };
 
@@ -205,10 +209,19 @@ TEST(CudaHopperBytes, SaysWhatItLacks) {
   other = call;
   other.stream.workers = 0;
   EXPECT_EQ(refusal_of(other), "a product for Hopper has no workers");
-  const ByteOperandCall arrange = {nullptr, 65, 1, 64, nullptr, nullptr, 0, nullptr};
-  Report report{};
-  EXPECT_FALSE(Functions::arrange_bytes(&arrange, &launch, &report));
-  EXPECT_STREQ(report.text, "integers are laid out for blocks of another number of tokens");
+  QuantizeCall rounding{};
+  rounding.tokens = 65;
+  rounding.block_tokens = 64;
+  const auto refusal_to_round = [&](int planes) {
+    Report report{};
+    EXPECT_FALSE(Functions::quantize(planes, &rounding, &launch, &report));
+    return std::string(report.text);
+  };
+  EXPECT_EQ(refusal_to_round(1), "integers are laid out for a product of one plane, with the totals of tokens");
+  std::int32_t total = 0;
+  rounding.totals = &total;
+  EXPECT_EQ(refusal_to_round(2), "integers are laid out for a product of one plane, with the totals of tokens");
+  EXPECT_EQ(refusal_to_round(1), "integers are laid out for blocks of another number of tokens");
 }
 
 }  // namespace
