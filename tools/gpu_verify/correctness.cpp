@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -15,8 +16,7 @@ using kernels::Arithmetic;
 using kernels::PackedWeight;
 
 enum class Kind { kSkinny, kTiled, kHopper, kHopperRounded, kInt8, kInt16, kHopperBytes };
-constexpr const char* kKindNames[] = {"skinny", "tiled", "hopper",      "hopper_rounded",
-                                      "int8",   "int16", "hopper_bytes"};
+constexpr const char* kKindNames[] = {"skinny", "tiled", "hopper", "hopper_rounded", "int8", "int16", "hopper_bytes"};
 
 bool is_for_hopper(Kind kind) {
   return kind == Kind::kHopper || kind == Kind::kHopperRounded || kind == Kind::kHopperBytes;
@@ -55,13 +55,17 @@ double rounded_to_16_bits(float value, bool bfloat16) {
   return static_cast<double>(bfloat16 ? bfloat16_to_float(bits) : half_to_float(bits));
 }
 
-// The worst error in units of its bound; infinite when an output is NaN.
-double worst_error(const std::vector<float>& found, const UnpackedWeight& weight,
-                   const std::vector<std::uint16_t>& input, const Case& c) {
-  const std::int64_t columns = c.weight.columns;
-  std::vector<double> decoded(static_cast<std::size_t>(columns));
-  double worst = 0.0;
-  for (std::int64_t r = 0; r < c.weight.rows; ++r) {
+/// What a product is held to, row by row.
+struct Reference {
+  const std::vector<float>& found;
+  const UnpackedWeight& weight;
+  const std::vector<std::uint16_t>& input;
+  const Case& c;
+
+  // A row's worst error in units of its bound; infinite when an output is NaN.
+  [[nodiscard]] double worst_error(std::int64_t r) const {
+    const std::int64_t columns = c.weight.columns;
+    std::vector<double> decoded(static_cast<std::size_t>(columns));
     for (std::int64_t k = 0; k < columns; ++k) {
       const std::int64_t group = c.weight.moved ? k % weight.shape.groups : k / c.weight.group;
       const auto at = static_cast<std::size_t>(r * weight.shape.groups + group);
@@ -72,6 +76,7 @@ double worst_error(const std::vector<float>& found, const UnpackedWeight& weight
       value = static_cast<double>(weight.scales[at]) * number;
       if (c.kind == Kind::kHopperRounded) value = rounded_to_16_bits(static_cast<float>(value), c.bfloat16);
     }
+    double worst = 0.0;
     for (int t = 0; t < c.tokens; ++t) {
       double sum = 0.0;
       double magnitude = 0.0;
@@ -85,9 +90,24 @@ double worst_error(const std::vector<float>& found, const UnpackedWeight& weight
       const double error = std::fabs(value - sum) / bound(c.weight, magnitude);
       worst = std::isnan(error) ? HUGE_VAL : std::max(worst, error);
     }
+    return worst;
   }
-  return worst;
-}
+
+  [[nodiscard]] double worst_error() const {
+    std::vector<double> of_rows(static_cast<std::size_t>(c.weight.rows));
+    const auto check = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t r = begin; r < end; ++r) of_rows[static_cast<std::size_t>(r)] = worst_error(r);
+    };
+    const kernels::Executor threads = all_threads();
+    threads.parallel_for(
+        threads.context, c.weight.rows,
+        [](void* state, std::int64_t begin, std::int64_t end) {
+          (*static_cast<const decltype(check)*>(state))(begin, end);
+        },
+        const_cast<void*>(static_cast<const void*>(&check)));
+    return *std::ranges::max_element(of_rows);
+  }
+};
 
 bool check_half(const Gpu& gpu, const Case& c, const UnpackedWeight& weight, const Weights& device, Record& record) {
   const auto input = to_16_bits(make_input(c.tokens * c.weight.columns, 5), c.bfloat16);
@@ -98,7 +118,7 @@ bool check_half(const Gpu& gpu, const Case& c, const UnpackedWeight& weight, con
   runner.run(0);
   gpu.wait();
   const std::vector<float> found = runner.output();
-  const double worst = worst_error(found, weight, input, c);
+  const double worst = Reference{found, weight, input, c}.worst_error();
   // Again, by dependent launches: the same bits.
   runner.poison();
   runner.run(0, true);
