@@ -25,6 +25,7 @@ constexpr double kUnit = 0x1p-24;      // half the distance of 1 to the next flo
 constexpr double kLeast = 0x1p-149;    // the least float: what is below its half is lost
 constexpr double kUnit16 = 0x1p-8;     // as kUnit, of bfloat16
 constexpr double kLeast16 = 0x1p-133;  // as kLeast
+constexpr double kNormal = 0x1p-126;   // what is below it, units of bfloat16 may take for zero
 
 // Rows begin .. end - 1 as they decode, without the outliers.
 at::Tensor decoded_rows(const QuantizedWeight& weight, std::int64_t begin, std::int64_t end) {
@@ -48,6 +49,7 @@ struct RowSums {
   std::vector<double> product;
   std::vector<double> magnitude;  // the same of magnitudes
   std::vector<double> rounding;   // |x - rounded x| |w|
+  double largest_weight = 0;      // |w|
 };
 
 // What a way to multiply gave.
@@ -159,6 +161,7 @@ class Comparison {
     std::vector<float> numbers(decoded, decoded + weight_.columns());
     for (float& number : numbers) {
       if (rounds_weight) number = bfloat16_to_float(float_to_bfloat16(number));
+      sums.largest_weight = std::max(sums.largest_weight, static_cast<double>(std::abs(number)));
     }
     const auto places = outliers(row);
     for (const auto& [column, value] : places) numbers[static_cast<std::size_t>(column)] = 0;
@@ -226,7 +229,9 @@ class Comparison {
     // What is added up are rounded inputs: no more than the inputs and what rounding took off.
     const double magnitude = sums.magnitude[t] + sums.rounding[t];
     const double bound = roundings * kUnit / (1 - roundings * kUnit) * magnitude + sums.rounding[t] + lost;
-    return rounds_result ? bound + kUnit16 * (std::abs(sums.product[t]) + bound) + kLeast16 : bound;
+    if (!rounds_result) return bound;
+    const double flushed = roundings * kNormal * std::max(1.0, sums.largest_weight);
+    return bound + flushed + kUnit16 * (std::abs(sums.product[t]) + bound) + kLeast16;
   }
 
   const QuantizedWeight& weight_;

@@ -66,7 +66,11 @@ TEST(ScoreOnOtherDevice, GivesTheCpusDivergence) {
   for (const TokenId id : random_tokens(700, 3)) text += static_cast<char>('a' + id % 26);
   write_file_atomically(folder / "tale.txt", text);
   const DatasetCatalog catalog({}, {});
-  const Perplexity perplexity({.dataset = (folder / "tale.txt").string(), .split = "test", .protocol = "gptq-32"});
+  PerplexityOptions options;
+  options.dataset = (folder / "tale.txt").string();
+  options.split = "test";
+  options.protocol = "gptq-32";
+  const Perplexity perplexity(options);
   const auto run = [&](bool there) {
     const auto progress = silent_progress();
     const Cancellation cancellation;

@@ -34,7 +34,7 @@ std::string route_name(Route route, DeviceArithmetic arithmetic) {
     case Route::kIntegers: return arithmetic == DeviceArithmetic::kInt16 ? "integers, two planes" : "integers";
     case Route::kSkinny: return "skinny";
     case Route::kHopper: return "hopper";
-    case Route::kHopperRounded: return "hopper, rounded weights";
+    case Route::kHopperRounded: return "hopper (rounded weights)";
     case Route::kHopperBytes: return "hopper, bytes";
     case Route::kExpandedHalves: return "expand + cuBLAS";
     case Route::kExpandedBytes: break;
