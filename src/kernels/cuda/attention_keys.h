@@ -145,7 +145,6 @@ class AttentionKeys {
     int to_next = AttentionWarp::kOperandWords + ((t / 2 ^ step) % 2 == 0 ? 16 : -16);
     int codes = at + warp_.own * tiles_.stride() + step * Place::kStepWords + Place::word(t);
     float offset = 0.0F;
-    LOWBIT_NO_UNROLL
     for (; step < end; ++step) {
       const Word2 b = shared.load8(operand);
       LOWBIT_UNROLL

@@ -32,19 +32,24 @@ class AttentionValues {
       const Word4 b = thread.template shared<std::uint32_t>().load16(warp_.tokens + warp_.own * 16 + 4 * warp_.quarter);
       thread.sync_warp();
       const int group_end = step + of_scale < warp_.steps ? step + of_scale : warp_.steps;
-      LOWBIT_NO_UNROLL
-      for (; step < group_end; ++step) {
-        float sums[4] = {};
-        multiply(thread, codes, b, sums);
-        keep(thread, form, channel, kept, unit, shift, sums);
-        codes += place_.step_words;
-        channel += kStepChannels;
+      if (form == TileForm::kOfTokens) {
+        add_steps<true>(thread, group_end - step, codes, channel, b, {kept, unit, shift});
+      } else {
+        add_steps<false>(thread, group_end - step, codes, channel, b, {kept, unit, shift});
       }
+      step = group_end;
     }
   }
 
  private:
   static constexpr int kHeads = kAttentionHeads;
+
+  // Of head t: what remains of sums, what makes sums of products true, and what minima give.
+  struct Factors {
+    float kept;
+    float unit;
+    float shift;
+  };
 
   // The weights of a group of channels, with their scales where they are of tokens, as operands: words of two tokens
   // for each head and term, in the order in which lanes take them. Returns what their minima give to all channels.
@@ -75,6 +80,53 @@ class AttentionValues {
     return sum_of_rows(thread, shift);
   }
 
+  template <bool kOfTokens, typename Thread>
+  LOWBIT_HOST_DEVICE void add_steps(Thread& thread, int count, int& codes, int& channel, const Word4& b,
+                                    const Factors& factors) const {
+    LOWBIT_NO_UNROLL
+    for (; count > 1; count -= 2) add_together<kOfTokens, 2>(thread, codes, channel, b, factors);
+    if (count > 0) add_together<kOfTokens, 1>(thread, codes, channel, b, factors);
+  }
+
+  // Nothing is stored before the last load, so that steps do not wait for each other.
+  template <bool kOfTokens, int kSteps, typename Thread>
+  LOWBIT_HOST_DEVICE void add_together(Thread& thread, int& codes, int& channel, const Word4& b,
+                                       const Factors& factors) const {
+    auto shared = thread.template shared<float>();
+    float sums[kSteps][4] = {};
+    float before[kSteps][2];
+    LOWBIT_UNROLL
+    for (int s = 0; s < kSteps; ++s) {
+      multiply(thread, codes, b, sums[s]);
+      codes += place_.step_words;
+    }
+    const int at = warp_.sums + channel * kHeads + warp_.quarter;
+    const int half = place_.half * kHeads;
+    LOWBIT_UNROLL
+    for (int s = 0; s < kSteps; ++s) {
+      LOWBIT_UNROLL
+      for (int r = 0; r < 2; ++r) before[s][r] = shared.load(at + s * kStepChannels * kHeads + r * half);
+    }
+    LOWBIT_UNROLL
+    for (int s = 0; s < kSteps; ++s) {
+      LOWBIT_UNROLL
+      for (int r = 0; r < 2; ++r) {
+        Affine affine = {1.0F, 1.0F};
+        if constexpr (kOfTokens) {
+          affine = tiles_.affine(thread, warp_.affine, channel + s * kStepChannels + r * place_.half);
+        }
+        const float sum = (sums[s][2 * r] + sums[s][2 * r + 1]) * factors.unit;
+        before[s][r] = fused(sum, affine.scale, fused(factors.shift, affine.minimum, before[s][r] * factors.kept));
+      }
+    }
+    LOWBIT_UNROLL
+    for (int s = 0; s < kSteps; ++s) {
+      LOWBIT_UNROLL
+      for (int r = 0; r < 2; ++r) shared.store(at + s * kStepChannels * kHeads + r * half, before[s][r]);
+    }
+    channel += kSteps * kStepChannels;
+  }
+
   // Lane 4 g + t takes tokens t, t + 8, t + 4, t + 12 of each half of the tile, as the weights' words follow.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void multiply(Thread& thread, int codes, const Word4& b, float (&sums)[4]) const {
@@ -91,24 +143,6 @@ class AttentionValues {
         a[2 * k + 1] = permute_bytes(first, second, place_.high) & place_.mask;
       }
       thread.multiply_add(Float16{}, sums, a, b.x[2 * half], b.x[2 * half + 1]);
-    }
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE void keep(Thread& thread, TileForm form, int channel, float kept, float unit, float shift,
-                               const float (&sums)[4]) const {
-    auto shared = thread.template shared<float>();
-    Affine affine[2] = {{1.0F, 1.0F}, {1.0F, 1.0F}};
-    if (form == TileForm::kOfTokens) {
-      affine[0] = tiles_.affine(thread, warp_.affine, channel);
-      affine[1] = tiles_.affine(thread, warp_.affine, channel + place_.half);
-    }
-    const int at = warp_.sums + channel * kHeads + warp_.quarter;
-    LOWBIT_UNROLL
-    for (int r = 0; r < 2; ++r) {
-      const int place = at + r * place_.half * kHeads;
-      const float sum = (sums[2 * r] + sums[2 * r + 1]) * unit;
-      shared.store(place, fused(sum, affine[r].scale, fused(shift, affine[r].minimum, shared.load(place) * kept)));
     }
   }
 

@@ -46,6 +46,7 @@ class KvTiles {
     const bool wide = store.scale_kind == ScaleKind::kFloat32;
     odd_ = wide ? 0 : static_cast<int>(first % 2);
     from_ = (first - odd_) * (wide ? 4 : 2);
+    scale_words_ = scale_words(store);
     const bool words =
         (reinterpret_cast<std::uintptr_t>(store.scales) | reinterpret_cast<std::uintptr_t>(store.minima)) % 4 == 0;
     form_ = !words || !fits(store) ? TileForm::kAny
@@ -152,7 +153,7 @@ class KvTiles {
     return kCacheTileTokens / 2 * store.channel_groups() * (store.scale_kind == ScaleKind::kFloat32 ? 2 : 1) + 4;
   }
   LOWBIT_HOST_DEVICE int scales_at(int at) const { return at + kCacheTileTokens * stride_; }
-  LOWBIT_HOST_DEVICE int minima_at(int at) const { return scales_at(at) + scale_words(store_); }
+  LOWBIT_HOST_DEVICE int minima_at(int at) const { return scales_at(at) + scale_words_; }
   // Without minima: what the lowest code stands for, in steps.
   LOWBIT_HOST_DEVICE float lowest_code() const { return -static_cast<float>(1 << (store_.bits - 1)); }
 
@@ -166,6 +167,15 @@ class KvTiles {
     const int to_next = tokens_each_ * stride_ + parts_each_ * unit;
     const auto copy_all = [&](const auto& copy) {
       int to = at + first_token_ * stride_ + part * unit;
+      if (parts_each_ == 0) {  // a lane's parts stand below each other
+        LOWBIT_NO_UNROLL
+        for (int token = first_token_; token < tokens; token += tokens_each_) {
+          copy(to, from);
+          from += kLanes * unit;
+          to += to_next;
+        }
+        return;
+      }
       LOWBIT_NO_UNROLL
       for (int token = first_token_; token < tokens; token += tokens_each_) {
         copy(to, from);
@@ -209,6 +219,7 @@ class KvTiles {
   int first_token_, first_part_;
   int tokens_each_, parts_each_;  // from a lane's part to its next
   int numbers_;                   // scales of a tile's channels, or of a token
+  int scale_words_;               // that a tile's scales take
   int odd_;                       // whether the head's scales begin in the middle of a word
   std::int64_t from_;             // bytes to that word
   TileForm form_;
