@@ -8,11 +8,12 @@
 namespace lowbit::kernels::cuda {
 
 /// A block reads a part of the tokens for up to four query heads of one KV head. A warp takes tiles of 32 tokens, by
-/// itself, and copies the next keys while it adds values, the next values while it scores keys. Codes are operands of the tensor cores as they stand; queries
-/// and weights, which scales are multiplied into, are two terms of float16 each, so that four heads fill the eight
-/// columns of an instruction. Lane 4 g + t has the scores of head t and tokens g, g + 8, g + 16, g + 24 of a tile. A
-/// warp keeps for each head the largest score m, the sum of exp(score - m), and the values' sums with these weights.
-/// Warps and then parts are joined in order, so that the bits depend on the numbers of tokens and parts alone.
+/// itself, and copies the next keys while it adds values, the next values while it scores keys. Codes are operands of
+/// the tensor cores as they stand; queries and weights, which scales are multiplied into, are two terms of float16
+/// each, so that four heads fill the eight columns of an instruction. Lane 4 g + t has the scores of head t and tokens
+/// g, g + 8, g + 16, g + 24 of a tile. A warp keeps for each head the largest score m, the sum of exp(score - m), and
+/// the values' sums with these weights. Warps and then parts are joined in order, so that the bits depend on the
+/// numbers of tokens and parts alone.
 template <int kKeyBits>
 class DecodeAttention {
  public:

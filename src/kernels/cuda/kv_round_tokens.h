@@ -272,11 +272,11 @@ class KvRoundTokens {
 
   int lane_;
   Lanes lanes_;
-  int group_;   // tokens
-  int data_;    // the warp's words of shared memory: of tokens, and
-  int ranges_;  // of what their channels are rounded with
-  int units_;   // of 16 bytes, of a token
-  int most_;    // tokens that have room
+  int group_;                 // tokens
+  int data_;                  // the warp's words of shared memory: of tokens, and
+  int ranges_;                // of what their channels are rounded with
+  int units_;                 // of 16 bytes, of a token
+  int most_;                  // tokens that have room
   const std::uint8_t* from_;  // the group's
   std::int64_t scales_;
   std::uint8_t* codes_;
