@@ -34,7 +34,10 @@ class KvTiles {
         row_(row),
         lane_(lane),
         stride_(stride_of(store)),
+        row_words_(store.row_words()),
         codes_(store.words + row * store.capacity * store.row_words()) {
+    while (group_shift_ < 30 && 1 << (group_shift_ + 1) <= store.group) ++group_shift_;
+    if (1 << group_shift_ != store.group) group_shift_ = -1;
     whole_ = store.row_words() % 4 == 0 && reinterpret_cast<std::uintptr_t>(codes_) % 16 == 0;
     parts_ = whole_ ? store.row_words() / 4 : store.row_words();
     first_token_ = lane / parts_;
@@ -71,8 +74,8 @@ class KvTiles {
     copy_codes(thread, tile, end - tile, at);
     const bool wide = store_.scale_kind == ScaleKind::kFloat32;
     const int tokens = store_.of_tokens != 0 ? 1 : end - tile;
-    const std::int64_t number = std::int64_t{store_.of_tokens != 0 ? tile / store_.group : tile} * numbers_;
-    const std::int64_t from = from_ + number * (wide ? 4 : 2);
+    const auto number = static_cast<std::uint32_t>((store_.of_tokens != 0 ? group_of(tile) : tile) * numbers_);
+    const std::int64_t from = from_ + number * (wide ? 4U : 2U);
     const int count = wide ? tokens * numbers_ : (tokens * numbers_ + odd_ + 1) / 2;
     copy_words(thread, static_cast<const std::uint8_t*>(store_.scales) + from, count, scales_at(at));
     if (store_.minima == nullptr) return;
@@ -157,12 +160,17 @@ class KvTiles {
   // Without minima: what the lowest code stands for, in steps.
   LOWBIT_HOST_DEVICE float lowest_code() const { return -static_cast<float>(1 << (store_.bits - 1)); }
 
-  // The words of a tile follow each other in the cache.
+  // Divided by nothing where groups are a power of two.
+  LOWBIT_HOST_DEVICE int group_of(int token) const {
+    return group_shift_ >= 0 ? token >> group_shift_ : token / store_.group;
+  }
+
+  // The words of a tile follow each other in the cache; those of a head are less than 2^32.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void copy_codes(Thread& thread, int tile, int tokens, int at) const {
     auto shared = thread.template shared<std::uint32_t>();
     const int unit = whole_ ? 4 : 1;
-    const std::uint32_t* from = codes_ + std::int64_t{tile} * store_.row_words() + lane_ * unit;
+    const std::uint32_t* from = codes_ + static_cast<std::uint32_t>(tile * row_words_ + lane_ * unit);
     int part = first_part_;
     const int to_next = tokens_each_ * stride_ + parts_each_ * unit;
     const auto copy_all = [&](const auto& copy) {
@@ -213,6 +221,8 @@ class KvTiles {
   std::int64_t row_;
   int lane_;
   int stride_;                  // words from token to token in shared memory
+  int row_words_;
+  int group_shift_ = 0;         // the group's logarithm, or negative
   const std::uint32_t* codes_;  // of the head
   bool whole_;                  // codes are copied by 16 bytes
   int parts_;                   // of a token, that are copied one by one
