@@ -220,7 +220,7 @@ class KvTiles {
   const KvStore& store_;
   std::int64_t row_;
   int lane_;
-  int stride_;                  // words from token to token in shared memory
+  int stride_;  // words from token to token in shared memory
   int row_words_;
   int group_shift_ = 0;         // the group's logarithm, or negative
   const std::uint32_t* codes_;  // of the head
