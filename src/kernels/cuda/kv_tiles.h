@@ -87,31 +87,10 @@ class KvTiles {
   /// Makes float32 scales and minima at word `to` of what was copied to `at`.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void convert(Thread& thread, int at, int to) const {
-    auto shared = thread.template shared<std::uint32_t>();
-    const bool wide = store_.scale_kind == ScaleKind::kFloat32;
-    const bool half = store_.scale_kind == ScaleKind::kFloat16;
-    const int numbers = (store_.of_tokens != 0 ? 1 : kCacheTileTokens) * numbers_ + odd_;
-    LOWBIT_NO_UNROLL
-    for (int e = lane_; 2 * e < numbers; e += kLanes) {
-      float x[4];
-      LOWBIT_UNROLL
-      for (int k = 0; k < 2; ++k) {
-        const int from = k == 0 ? scales_at(at) : minima_at(at);
-        if (wide) {
-          x[k] = float_from_bits(shared.load(from + 2 * e));
-          x[2 + k] = float_from_bits(shared.load(from + 2 * e + 1));
-        } else {
-          const std::uint32_t word = shared.load(from + e);
-          x[k] = half ? half_as_float(word & 0xFFFFU) : bfloat16_as_float(word);
-          x[2 + k] = half ? half_as_float(word >> 16) : float_from_bits(word & 0xFFFF0000U);
-        }
-      }
-      if (store_.minima == nullptr) {
-        x[1] = x[0] * lowest_code();
-        x[3] = x[2] * lowest_code();
-      }
-      shared.store16(to + 4 * e,
-                     {{bits_of_float(x[0]), bits_of_float(x[1]), bits_of_float(x[2]), bits_of_float(x[3])}});
+    switch (store_.scale_kind) {
+      case ScaleKind::kFloat16: return convert_kind<ScaleKind::kFloat16>(thread, at, to);
+      case ScaleKind::kBFloat16: return convert_kind<ScaleKind::kBFloat16>(thread, at, to);
+      case ScaleKind::kFloat32: return convert_kind<ScaleKind::kFloat32>(thread, at, to);
     }
   }
 
@@ -141,6 +120,35 @@ class KvTiles {
   }
 
  private:
+  template <ScaleKind kKind, typename Thread>
+  LOWBIT_HOST_DEVICE void convert_kind(Thread& thread, int at, int to) const {
+    auto shared = thread.template shared<std::uint32_t>();
+    const int numbers = (store_.of_tokens != 0 ? 1 : kCacheTileTokens) * numbers_ + odd_;
+    LOWBIT_NO_UNROLL
+    for (int e = lane_; 2 * e < numbers; e += kLanes) {
+      float x[4];
+      LOWBIT_UNROLL
+      for (int k = 0; k < 2; ++k) {
+        const int from = k == 0 ? scales_at(at) : minima_at(at);
+        if constexpr (kKind == ScaleKind::kFloat32) {
+          x[k] = float_from_bits(shared.load(from + 2 * e));
+          x[2 + k] = float_from_bits(shared.load(from + 2 * e + 1));
+        } else {
+          const std::uint32_t word = shared.load(from + e);
+          constexpr bool kHalf = kKind == ScaleKind::kFloat16;
+          x[k] = kHalf ? half_as_float(word & 0xFFFFU) : bfloat16_as_float(word);
+          x[2 + k] = kHalf ? half_as_float(word >> 16) : float_from_bits(word & 0xFFFF0000U);
+        }
+      }
+      if (store_.minima == nullptr) {
+        x[1] = x[0] * lowest_code();
+        x[3] = x[2] * lowest_code();
+      }
+      shared.store16(to + 4 * e,
+                     {{bits_of_float(x[0]), bits_of_float(x[1]), bits_of_float(x[2]), bits_of_float(x[3])}});
+    }
+  }
+
   LOWBIT_HOST_DEVICE static int stride_of(const KvStore& store) { return ((store.row_words() + 3) / 4 | 1) * 4; }
   // Whether scales are shared as tiles and steps want it, and leave room for codes.
   LOWBIT_HOST_DEVICE static bool fits(const KvStore& store) {
