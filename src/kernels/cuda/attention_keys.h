@@ -48,10 +48,9 @@ class AttentionKeys {
       float offset = 0.0F;
       float largest = 0.0F;
       if (step < warp_.steps) {
+        const int queries = warp_.query(warp_.quarter, step * kStepChannels);
         LOWBIT_UNROLL
-        for (int i = 0; i < kStepChannels; i += 4) {
-          load_four(shared, warp_.query(warp_.quarter, step * kStepChannels + i), x + i);
-        }
+        for (int i = 0; i < kStepChannels; i += 4) load_four(shared, queries + i, x + i);
         fold(thread, form, step, x, offset);
         LOWBIT_UNROLL
         for (const float number : x) largest = larger(magnitude(number), largest);
