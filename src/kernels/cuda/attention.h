@@ -8,17 +8,18 @@
 namespace lowbit::kernels::cuda {
 
 /// A block reads a part of the tokens for up to four query heads of one KV head. A warp takes tiles of 32 tokens, by
-/// itself, and copies the next one while it computes. Codes are operands of the tensor cores as they stand; queries
-/// and weights, which scales are multiplied into, are two terms of float16 each, so that four heads fill the eight
-/// columns of an instruction. Lane 4 g + t has the scores of head t and tokens g, g + 8, g + 16, g + 24 of a tile. A
-/// warp keeps for each head the largest score m, the sum of exp(score - m), and the values' sums with these weights.
-/// Warps and then parts are joined in order, so that the bits depend on the numbers of tokens and parts alone.
+/// itself, and copies the next keys while it adds values, the next values while it scores keys. Codes are operands of
+/// the tensor cores as they stand; queries and weights, which scales are multiplied into, are two terms of float16
+/// each, so that four heads fill the eight columns of an instruction. Lane 4 g + t has the scores of head t and tokens
+/// g, g + 8, g + 16, g + 24 of a tile. A warp keeps for each head the largest score m, the sum of exp(score - m), and
+/// the values' sums with these weights. Warps and then parts are joined in order, so that the bits depend on the
+/// numbers of tokens and parts alone.
 template <int kKeyBits>
 class DecodeAttention {
  public:
   static constexpr int kWarps = 4;
   static constexpr int kThreads = kWarps * kLanes;
-  static constexpr int kResidentBlocks = 3;  // whose shared memory fits, of 4 bits and 128 channels
+  static constexpr int kResidentBlocks = 4;  // whose shared memory fits, of 4 bits and 128 channels
 
   /// Words of shared memory.
   LOWBIT_HOST_DEVICE static int shared_words(const AttentionCall& call) {
@@ -43,7 +44,6 @@ class DecodeAttention {
   static constexpr int kHeads = kAttentionHeads;
   static constexpr int kTile = kCacheTileTokens;
   static constexpr int kNext = kWarps * kTile;  // from a warp's tile to its next
-  static constexpr int kTiles = 2;              // that have room: one is read, one is on its way
   // Shared memory: a flag and the warps' states; then queries and what belongs to warps, or states of splits.
   static constexpr int kJoinAt = 4;
   using Join = AttentionJoin<kHeads, kThreads, kWarps, kJoinAt>;
@@ -65,7 +65,7 @@ class DecodeAttention {
       affine = of_keys > of_values ? of_keys : of_values;
       keys = KvTiles::words(call.keys);
       tile = keys + KvTiles::words(call.values);
-      warp = AttentionWarp::words(steps, affine) + kTiles * tile;
+      warp = AttentionWarp::words(steps, affine) + tile;
       warps_at = kQueriesAt + steps * AttentionWarp::kQueryWords;
     }
   };
@@ -115,31 +115,35 @@ class DecodeAttention {
     thread.sync();
   }
 
-  // Copies a tile, then works on one that was copied before, so that the code of either stands here once.
+  // Keys and values have room for one tile each, and are on their way in turn: what follows a tile is copied as soon
+  // as it was read. The first turn copies alone, so that the code stands here once.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void read_tokens(Thread& thread, const AttentionCall& call) {
     const int begin = begin_ + number_ * kTile;
-    int at = warp_.tiles;
-    int other = at + sizes_.tile;
+    const int keys_at = warp_.tiles;
+    const int values_at = keys_at + sizes_.keys;
     LOWBIT_NO_UNROLL
-    for (int tile = begin - kTiles * kNext; tile < end_; tile += kNext) {
-      if (tile >= begin) {
-        thread.template wait_copies<kTiles - 1>();
+    for (int tile = begin - kNext; tile < end_; tile += kNext) {
+      const bool first = tile < begin;
+      const int end = tile_end(tile);
+      const int later = tile + kNext;
+      TileScores scores = {};
+      if (!first) {
+        thread.template wait_copies<1>();
         thread.sync_warp();
-        const int end = tile_end(tile);
-        TileScores scores = {};
-        keys_.score(thread, tile, first_, end, at, scores);
+        keys_.score(thread, tile, first_, end, keys_at, scores);
+      }
+      keys_.tiles().start(thread, later, tile_end(later), keys_at);
+      thread.commit_copies();
+      if (!first) {
         const float kept = weigh(thread, tile, call.scale, scores);
-        values_.add(thread, tile, first_, end, at + sizes_.keys, kept, scores);
+        thread.template wait_copies<1>();
+        thread.sync_warp();
+        values_.add(thread, tile, first_, end, values_at, kept, scores);
         thread.sync_warp();
       }
-      const int later = tile + kTiles * kNext;
-      keys_.tiles().start(thread, later, tile_end(later), at);
-      values_.tiles().start(thread, later, tile_end(later), at + sizes_.keys);
+      values_.tiles().start(thread, later, tile_end(later), values_at);
       thread.commit_copies();
-      const int next = other;
-      other = at;
-      at = next;
     }
     thread.template wait_copies<0>();
   }

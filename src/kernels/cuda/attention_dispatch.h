@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/kv_round_eights.h"
+#include "kernels/cuda/kv_round_tokens.h"
 #include "kernels/cuda/report.h"
 
 // From a call to the kernels of attention and the sizes of their grids, and what a call must be; the same on a GPU and
@@ -27,17 +28,36 @@ inline const char* fault_of(const KvStore& store) {
   return nullptr;
 }
 
+template <NumberKind kKind, int kBits, typename Launcher>
+bool launch_kv_round_tokens(const KvRoundCall& call, Launcher& launcher) {
+  using Kernel = KvRoundTokens<kKind, kBits>;
+  const auto words = static_cast<std::size_t>(Kernel::shared_words(call.store));
+  return launcher.template launch<Kernel>(AttentionGrid{{Kernel::blocks(call), 1, 1}, words * 4}, call);
+}
+
+template <NumberKind kKind, typename Launcher>
+bool dispatch_kv_round_tokens(const KvRoundCall& call, Launcher& launcher) {
+  if (call.store.bits == 2) return launch_kv_round_tokens<kKind, 2>(call, launcher);
+  if (call.store.bits == 4) return launch_kv_round_tokens<kKind, 4>(call, launcher);
+  return launch_kv_round_tokens<kKind, 8>(call, launcher);
+}
+
 template <typename Launcher>
 bool dispatch_kv_round(const KvRoundCall& call, Launcher& launcher) {
-  const int run = call.store.of_tokens != 0 ? call.store.group : 1;
-  if (rounds_by_eights(call)) {
-    return call.store.of_tokens == 0
-               ? launcher.template launch<KvRoundChannels>(AttentionGrid{{KvRoundChannels::blocks(call), 1, 1}, 0},
-                                                           call)
-               : launcher.template launch<KvRoundTokens>(AttentionGrid{{KvRoundTokens::blocks(call), 1, 1}, 0}, call);
+  if (!rounds_by_eights(call)) {
+    const int run = call.store.of_tokens != 0 ? call.store.group : 1;
+    return launcher.template launch<KvRound>(
+        AttentionGrid{{call.sequences * call.store.heads, call.tokens / run, 1}, KvRound::kSharedWords * 4}, call);
   }
-  return launcher.template launch<KvRound>(
-      AttentionGrid{{call.sequences * call.store.heads, call.tokens / run, 1}, KvRound::kSharedWords * 4}, call);
+  if (call.store.of_tokens == 0) {
+    return launcher.template launch<KvRoundChannels>(AttentionGrid{{KvRoundChannels::blocks(call), 1, 1}, 0}, call);
+  }
+  switch (call.kind) {
+    case NumberKind::kFloat16: return dispatch_kv_round_tokens<NumberKind::kFloat16>(call, launcher);
+    case NumberKind::kBFloat16: return dispatch_kv_round_tokens<NumberKind::kBFloat16>(call, launcher);
+    case NumberKind::kFloat32: break;
+  }
+  return dispatch_kv_round_tokens<NumberKind::kFloat32>(call, launcher);
 }
 
 template <int kKeyBits, typename Launcher>

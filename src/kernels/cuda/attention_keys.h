@@ -48,10 +48,9 @@ class AttentionKeys {
       float offset = 0.0F;
       float largest = 0.0F;
       if (step < warp_.steps) {
+        const int queries = warp_.query(warp_.quarter, step * kStepChannels);
         LOWBIT_UNROLL
-        for (int i = 0; i < kStepChannels; i += 4) {
-          load_four(shared, warp_.query(warp_.quarter, step * kStepChannels + i), x + i);
-        }
+        for (int i = 0; i < kStepChannels; i += 4) load_four(shared, queries + i, x + i);
         fold(thread, form, step, x, offset);
         LOWBIT_UNROLL
         for (const float number : x) largest = larger(magnitude(number), largest);
@@ -145,7 +144,6 @@ class AttentionKeys {
     int to_next = AttentionWarp::kOperandWords + ((t / 2 ^ step) % 2 == 0 ? 16 : -16);
     int codes = at + warp_.own * tiles_.stride() + step * Place::kStepWords + Place::word(t);
     float offset = 0.0F;
-    LOWBIT_NO_UNROLL
     for (; step < end; ++step) {
       const Word2 b = shared.load8(operand);
       LOWBIT_UNROLL

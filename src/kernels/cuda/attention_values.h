@@ -20,42 +20,50 @@ class AttentionValues {
     if (form == TileForm::kAny) return add_any(thread, tile, first, end, kept, weights);
     tiles_.convert(thread, at, warp_.affine);
     thread.sync_warp();
-    const int of_scale = tiles_.steps_of_scale(form, warp_.steps);
-    int codes = at + warp_.quarter * tiles_.stride() + place_.word;
-    int channel = place_.channel;
-    LOWBIT_NO_UNROLL
-    for (int step = 0, group = 0; step < warp_.steps; ++group) {
-      float unit = 0.0F;
-      const float shift = split_weights(thread, form, group, weights, unit);
-      thread.sync_warp();
-      // Column n is term n % 2 of head n / 2.
-      const Word4 b = thread.template shared<std::uint32_t>().load16(warp_.tokens + warp_.own * 16 + 4 * warp_.quarter);
-      thread.sync_warp();
-      const int group_end = step + of_scale < warp_.steps ? step + of_scale : warp_.steps;
-      LOWBIT_NO_UNROLL
-      for (; step < group_end; ++step) {
-        float sums[4] = {};
-        multiply(thread, codes, b, sums);
-        keep(thread, form, channel, kept, unit, shift, sums);
-        codes += place_.step_words;
-        channel += kStepChannels;
-      }
+    if (form == TileForm::kOfTokens) {
+      add_codes<TileForm::kOfTokens>(thread, at, kept, weights);
+    } else {
+      add_codes<TileForm::kOfChannels>(thread, at, kept, weights);
     }
   }
 
  private:
   static constexpr int kHeads = kAttentionHeads;
 
+  // Of head t: what remains of sums, what makes sums of products true, and what minima give.
+  struct Factors {
+    float kept;
+    float unit;
+    float shift;
+  };
+
+  template <TileForm kForm, typename Thread>
+  LOWBIT_HOST_DEVICE void add_codes(Thread& thread, int at, float kept, const TileScores& weights) const {
+    const int of_scale = tiles_.steps_of_scale(kForm, warp_.steps);
+    int codes = at + warp_.quarter * tiles_.stride() + place_.word;
+    int channel = place_.channel;
+    LOWBIT_NO_UNROLL
+    for (int step = 0, group = 0; step < warp_.steps; ++group) {
+      const Factors factors = split_weights<kForm>(thread, group, kept, weights);
+      thread.sync_warp();
+      // Column n is term n % 2 of head n / 2.
+      const Word4 b = thread.template shared<std::uint32_t>().load16(warp_.tokens + warp_.own * 16 + 4 * warp_.quarter);
+      thread.sync_warp();
+      const int group_end = step + of_scale < warp_.steps ? step + of_scale : warp_.steps;
+      add_steps<kForm>(thread, group_end - step, codes, channel, b, factors);
+      step = group_end;
+    }
+  }
+
   // The weights of a group of channels, with their scales where they are of tokens, as operands: words of two tokens
-  // for each head and term, in the order in which lanes take them. Returns what their minima give to all channels.
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE float split_weights(Thread& thread, TileForm form, int group, const TileScores& weights,
-                                         float& unit) const {
+  // for each head and term, in the order in which lanes take them.
+  template <TileForm kForm, typename Thread>
+  LOWBIT_HOST_DEVICE Factors split_weights(Thread& thread, int group, float kept, const TileScores& weights) const {
     TileScores x;
     float shift = 0.0F;
     float largest = 0.0F;
     Affine affine[4];
-    tiles_.affine_of_tokens(thread, form, warp_.affine, warp_.own, group, affine);
+    tiles_.affine_of_tokens(thread, kForm, warp_.affine, warp_.own, group, affine);
     LOWBIT_UNROLL
     for (int i = 0; i < 4; ++i) {
       shift = fused(weights[i], affine[i].minimum, shift);
@@ -63,7 +71,6 @@ class AttentionValues {
       largest = larger(magnitude(x[i]), largest);
     }
     const Normal normal(largest_of_rows(thread, largest));
-    unit = place_.unit * normal.inverse;
     auto shared = thread.template shared<std::uint32_t>();
     LOWBIT_UNROLL
     for (int pair = 0; pair < 2; ++pair) {
@@ -72,7 +79,57 @@ class AttentionValues {
       shared.store(at, terms.high);
       shared.store(at + 16, terms.low);
     }
-    return sum_of_rows(thread, shift);
+    return {kept, place_.unit * normal.inverse, sum_of_rows(thread, shift)};
+  }
+
+  template <TileForm kForm, typename Thread>
+  LOWBIT_HOST_DEVICE void add_steps(Thread& thread, int count, int& codes, int& channel, const Word4& b,
+                                    const Factors& factors) const {
+    LOWBIT_NO_UNROLL
+    for (; count > 1; count -= 2) add_together<kForm, 2>(thread, codes, channel, b, factors);
+    if (count > 0) add_together<kForm, 1>(thread, codes, channel, b, factors);
+  }
+
+  // Nothing is stored before the last load, so that steps do not wait for each other.
+  template <TileForm kForm, int kSteps, typename Thread>
+  LOWBIT_HOST_DEVICE void add_together(Thread& thread, int& codes, int& channel, const Word4& b,
+                                       const Factors& factors) const {
+    auto shared = thread.template shared<float>();
+    float sums[kSteps][4] = {};
+    float before[kSteps][2];
+    LOWBIT_UNROLL
+    for (int s = 0; s < kSteps; ++s) {
+      multiply(thread, codes, b, sums[s]);
+      codes += place_.step_words;
+    }
+    const int at = warp_.sums + channel * kHeads + warp_.quarter;
+    const int half = place_.half * kHeads;
+    LOWBIT_UNROLL
+    for (int s = 0; s < kSteps; ++s) {
+      LOWBIT_UNROLL
+      for (int r = 0; r < 2; ++r) before[s][r] = shared.load(at + s * kStepChannels * kHeads + r * half);
+    }
+    LOWBIT_UNROLL
+    for (int s = 0; s < kSteps; ++s) {
+      LOWBIT_UNROLL
+      for (int r = 0; r < 2; ++r) {
+        const float sum = sums[s][2 * r] + sums[s][2 * r + 1];
+        if constexpr (kForm == TileForm::kOfTokens) {
+          const int own = channel + s * kStepChannels + r * place_.half;
+          const Affine affine = tiles_.affine(thread, warp_.affine, own);
+          const float rest = fused(factors.shift, affine.minimum, before[s][r] * factors.kept);
+          before[s][r] = fused(sum * factors.unit, affine.scale, rest);
+        } else {
+          before[s][r] = fused(sum, factors.unit, fused(before[s][r], factors.kept, factors.shift));
+        }
+      }
+    }
+    LOWBIT_UNROLL
+    for (int s = 0; s < kSteps; ++s) {
+      LOWBIT_UNROLL
+      for (int r = 0; r < 2; ++r) shared.store(at + s * kStepChannels * kHeads + r * half, before[s][r]);
+    }
+    channel += kSteps * kStepChannels;
   }
 
   // Lane 4 g + t takes tokens t, t + 8, t + 4, t + 12 of each half of the tile, as the weights' words follow.
@@ -91,24 +148,6 @@ class AttentionValues {
         a[2 * k + 1] = permute_bytes(first, second, place_.high) & place_.mask;
       }
       thread.multiply_add(Float16{}, sums, a, b.x[2 * half], b.x[2 * half + 1]);
-    }
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE void keep(Thread& thread, TileForm form, int channel, float kept, float unit, float shift,
-                               const float (&sums)[4]) const {
-    auto shared = thread.template shared<float>();
-    Affine affine[2] = {{1.0F, 1.0F}, {1.0F, 1.0F}};
-    if (form == TileForm::kOfTokens) {
-      affine[0] = tiles_.affine(thread, warp_.affine, channel);
-      affine[1] = tiles_.affine(thread, warp_.affine, channel + place_.half);
-    }
-    const int at = warp_.sums + channel * kHeads + warp_.quarter;
-    LOWBIT_UNROLL
-    for (int r = 0; r < 2; ++r) {
-      const int place = at + r * place_.half * kHeads;
-      const float sum = (sums[2 * r] + sums[2 * r + 1]) * unit;
-      shared.store(place, fused(sum, affine[r].scale, fused(shift, affine[r].minimum, shared.load(place) * kept)));
     }
   }
 

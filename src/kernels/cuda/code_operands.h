@@ -37,9 +37,16 @@ struct Normal {
   }
 };
 
-LOWBIT_HOST_DEVICE inline float magnitude(float x) { return float_from_bits(bits_of_float(x) & 0x7FFFFFFFU); }
+LOWBIT_HOST_DEVICE inline float magnitude(float x) { return std::fabs(x); }
 
-LOWBIT_HOST_DEVICE inline float larger(float a, float b) { return a > b ? a : b; }
+/// b where a is no number.
+LOWBIT_HOST_DEVICE inline float larger(float a, float b) {
+#ifdef __CUDA_ARCH__
+  return fmaxf(a, b);  // one instruction, that takes magnitudes too
+#else
+  return a > b ? a : b;
+#endif
+}
 
 /// Keys: tokens are rows of the left operand, a step's channels its columns, of which lane 4 g + t holds four: two
 /// pairs, each in the two halves of a word.

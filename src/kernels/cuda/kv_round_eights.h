@@ -4,8 +4,8 @@
 #include "kernels/cuda/layout.h"
 #include "kernels/cuda/load_eight.h"
 
-// Tokens rounded into a KvStore where a lane's eight channels side by side belong to one group of channels, or groups
-// are of tokens: `KvRound`'s bits, by loads of 16 bytes.
+// Tokens rounded into a KvStore where a lane's eight channels side by side belong to one group of channels: `KvRound`'s
+// bits, by loads of 16 bytes.
 namespace lowbit::kernels::cuda {
 
 /// Whether eights begin where loads of 16 bytes do, and groups where eights do.
@@ -40,16 +40,15 @@ LOWBIT_HOST_DEVICE inline void store_codes(const KvStore& store, std::int64_t ro
   if (store.bits == 8) to[1] = words[1];
 }
 
-/// Eight codes, of ranges `range_of(i)`: all by products, or else all by quotients.
-template <typename RangeOf>
-LOWBIT_HOST_DEVICE inline void round_eight(const KvStore& store, const Eight& numbers, const RangeOf& range_of,
+/// Eight codes: all by products, or else all by quotients.
+LOWBIT_HOST_DEVICE inline void round_eight(const KvStore& store, const Eight& numbers, const KvRange& range,
                                            std::uint32_t (&codes)[8]) {
   bool sure = true;
   LOWBIT_UNROLL
-  for (int i = 0; i < 8; ++i) codes[i] = range_of(i).near_code(store, numbers.x[i], sure);
+  for (int i = 0; i < 8; ++i) codes[i] = range.near_code(store, numbers.x[i], sure);
   if (sure) return;
   LOWBIT_UNROLL
-  for (int i = 0; i < 8; ++i) codes[i] = range_of(i).exact_code(store, numbers.x[i]);
+  for (int i = 0; i < 8; ++i) codes[i] = range.exact_code(store, numbers.x[i]);
 }
 
 /// Groups of channels: as many lanes as a group has eights take it together.
@@ -106,110 +105,9 @@ struct KvRoundChannels {
     const KvRange range = KvRange::of(store, least, largest);
     if (channel % store.group == 0) range.keep(store, store.scale_at(row, call.first + token, channel));
     std::uint32_t codes[8];
-    round_eight(
-        store, numbers, [&](int) -> const KvRange& { return range; }, codes);
+    round_eight(store, numbers, range, codes);
     store_codes(store, row, call.first + token, channel, codes);
   }
-};
-
-/// Groups of tokens: a warp takes a group of one head, each lane eight channels of some of its tokens. It reads them
-/// twice, the second time from the cache.
-struct KvRoundTokens {
-  static constexpr int kWarps = 4;
-  static constexpr int kThreads = kWarps * kLanes;
-  static constexpr int kResidentBlocks = 4;
-  static constexpr int kAtOnce = 4;  ///< tokens of a lane
-
-  static int blocks(const KvRoundCall& call) {
-    const std::int64_t groups = std::int64_t{call.sequences} * call.store.heads * (call.tokens / call.store.group);
-    return static_cast<int>((groups + kWarps - 1) / kWarps);
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static void run(Thread& thread, const KvRoundCall& call) {
-    thread.allow_next_grid();
-    thread.wait_for_previous_grid();
-    const int groups = call.tokens / call.store.group;
-    const int number = thread.block(0) * kWarps + thread.index() / kLanes;
-    if (number >= call.sequences * call.store.heads * groups) return;
-    KvRoundTokens own(thread, call, number / groups, number % groups * call.store.group);
-    own.round(thread, call);
-  }
-
- private:
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE KvRoundTokens(Thread& thread, const KvRoundCall& call, int row, int token)
-      : row_(row), token_(token), lanes_(1) {
-    while (lanes_ * 8 < call.store.channels) lanes_ *= 2;
-    slots_ = kLanes / lanes_;
-    slot_ = thread.index() % kLanes / lanes_;
-    channel_ = thread.index() % lanes_ * 8;
-  }
-
-  // `use(token of the group, its eight numbers)`, for the tokens of this lane.
-  template <typename Thread, typename Use>
-  LOWBIT_HOST_DEVICE void read_group(Thread& thread, const KvRoundCall& call, const Use& use) const {
-    if (channel_ >= call.store.channels) return;
-    for (int base = slot_; base < call.store.group; base += kAtOnce * slots_) {
-      Eight numbers[kAtOnce] = {};
-      LOWBIT_UNROLL
-      for (int k = 0; k < kAtOnce; ++k) {
-        const int token = token_ + base + k * slots_;
-        if (base + k * slots_ >= call.store.group) break;
-        numbers[k] = load_eight(thread, call.kind, call.input,
-                                (std::int64_t{row_} * call.tokens + token) * call.store.channels + channel_);
-      }
-      LOWBIT_UNROLL
-      for (int k = 0; k < kAtOnce; ++k) {
-        if (base + k * slots_ < call.store.group) use(base + k * slots_, numbers[k]);
-      }
-    }
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE void round(Thread& thread, const KvRoundCall& call) const {
-    Eight least;
-    Eight largest;
-    LOWBIT_UNROLL
-    for (int i = 0; i < 8; ++i) {
-      least.x[i] = float_from_bits(0x7F800000U);
-      largest.x[i] = float_from_bits(0xFF800000U);
-    }
-    read_group(thread, call, [&](int, const Eight& numbers) {
-      LOWBIT_UNROLL
-      for (int i = 0; i < 8; ++i) {
-        least.x[i] = numbers.x[i] < least.x[i] ? numbers.x[i] : least.x[i];
-        largest.x[i] = numbers.x[i] > largest.x[i] ? numbers.x[i] : largest.x[i];
-      }
-    });
-    KvRange ranges[8];
-    LOWBIT_UNROLL
-    for (int i = 0; i < 8; ++i) {
-      for (int mask = lanes_; mask < kLanes; mask *= 2) {
-        const float other_least = thread.shuffle_xor(least.x[i], mask);
-        const float other_largest = thread.shuffle_xor(largest.x[i], mask);
-        least.x[i] = other_least < least.x[i] ? other_least : least.x[i];
-        largest.x[i] = other_largest > largest.x[i] ? other_largest : largest.x[i];
-      }
-      ranges[i] = KvRange::of(call.store, least.x[i], largest.x[i]);
-      if (slot_ == 0 && channel_ < call.store.channels) {
-        ranges[i].keep(call.store, call.store.scale_at(row_, call.first + token_, channel_ + i));
-      }
-    }
-    read_group(thread, call, [&](int token, const Eight& numbers) {
-      std::uint32_t codes[8];
-      round_eight(
-          call.store, numbers, [&](int i) -> const KvRange& { return ranges[i]; }, codes);
-      store_codes(call.store, row_, call.first + token_ + token, channel_, codes);
-    });
-  }
-
-  int row_;
-  int token_;  // the group's first
-  int lanes_;  // that read a token
-  int slots_;
-  int slot_;
-  int channel_;
 };
 
 }  // namespace lowbit::kernels::cuda

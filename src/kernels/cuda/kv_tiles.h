@@ -34,7 +34,10 @@ class KvTiles {
         row_(row),
         lane_(lane),
         stride_(stride_of(store)),
+        row_words_(store.row_words()),
         codes_(store.words + row * store.capacity * store.row_words()) {
+    while (group_shift_ < 30 && 1 << (group_shift_ + 1) <= store.group) ++group_shift_;
+    if (1 << group_shift_ != store.group) group_shift_ = -1;
     whole_ = store.row_words() % 4 == 0 && reinterpret_cast<std::uintptr_t>(codes_) % 16 == 0;
     parts_ = whole_ ? store.row_words() / 4 : store.row_words();
     first_token_ = lane / parts_;
@@ -46,6 +49,7 @@ class KvTiles {
     const bool wide = store.scale_kind == ScaleKind::kFloat32;
     odd_ = wide ? 0 : static_cast<int>(first % 2);
     from_ = (first - odd_) * (wide ? 4 : 2);
+    scale_words_ = scale_words(store);
     const bool words =
         (reinterpret_cast<std::uintptr_t>(store.scales) | reinterpret_cast<std::uintptr_t>(store.minima)) % 4 == 0;
     form_ = !words || !fits(store) ? TileForm::kAny
@@ -70,8 +74,8 @@ class KvTiles {
     copy_codes(thread, tile, end - tile, at);
     const bool wide = store_.scale_kind == ScaleKind::kFloat32;
     const int tokens = store_.of_tokens != 0 ? 1 : end - tile;
-    const std::int64_t number = std::int64_t{store_.of_tokens != 0 ? tile / store_.group : tile} * numbers_;
-    const std::int64_t from = from_ + number * (wide ? 4 : 2);
+    const auto number = static_cast<std::uint32_t>((store_.of_tokens != 0 ? group_of(tile) : tile) * numbers_);
+    const std::int64_t from = from_ + number * (wide ? 4U : 2U);
     const int count = wide ? tokens * numbers_ : (tokens * numbers_ + odd_ + 1) / 2;
     copy_words(thread, static_cast<const std::uint8_t*>(store_.scales) + from, count, scales_at(at));
     if (store_.minima == nullptr) return;
@@ -83,31 +87,10 @@ class KvTiles {
   /// Makes float32 scales and minima at word `to` of what was copied to `at`.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void convert(Thread& thread, int at, int to) const {
-    auto shared = thread.template shared<std::uint32_t>();
-    const bool wide = store_.scale_kind == ScaleKind::kFloat32;
-    const bool half = store_.scale_kind == ScaleKind::kFloat16;
-    const int numbers = (store_.of_tokens != 0 ? 1 : kCacheTileTokens) * numbers_ + odd_;
-    LOWBIT_NO_UNROLL
-    for (int e = lane_; 2 * e < numbers; e += kLanes) {
-      float x[4];
-      LOWBIT_UNROLL
-      for (int k = 0; k < 2; ++k) {
-        const int from = k == 0 ? scales_at(at) : minima_at(at);
-        if (wide) {
-          x[k] = float_from_bits(shared.load(from + 2 * e));
-          x[2 + k] = float_from_bits(shared.load(from + 2 * e + 1));
-        } else {
-          const std::uint32_t word = shared.load(from + e);
-          x[k] = half ? half_as_float(word & 0xFFFFU) : bfloat16_as_float(word);
-          x[2 + k] = half ? half_as_float(word >> 16) : float_from_bits(word & 0xFFFF0000U);
-        }
-      }
-      if (store_.minima == nullptr) {
-        x[1] = x[0] * lowest_code();
-        x[3] = x[2] * lowest_code();
-      }
-      shared.store16(to + 4 * e,
-                     {{bits_of_float(x[0]), bits_of_float(x[1]), bits_of_float(x[2]), bits_of_float(x[3])}});
+    switch (store_.scale_kind) {
+      case ScaleKind::kFloat16: return convert_kind<ScaleKind::kFloat16>(thread, at, to);
+      case ScaleKind::kBFloat16: return convert_kind<ScaleKind::kBFloat16>(thread, at, to);
+      case ScaleKind::kFloat32: return convert_kind<ScaleKind::kFloat32>(thread, at, to);
     }
   }
 
@@ -137,6 +120,35 @@ class KvTiles {
   }
 
  private:
+  template <ScaleKind kKind, typename Thread>
+  LOWBIT_HOST_DEVICE void convert_kind(Thread& thread, int at, int to) const {
+    auto shared = thread.template shared<std::uint32_t>();
+    const int numbers = (store_.of_tokens != 0 ? 1 : kCacheTileTokens) * numbers_ + odd_;
+    LOWBIT_NO_UNROLL
+    for (int e = lane_; 2 * e < numbers; e += kLanes) {
+      float x[4];
+      LOWBIT_UNROLL
+      for (int k = 0; k < 2; ++k) {
+        const int from = k == 0 ? scales_at(at) : minima_at(at);
+        if constexpr (kKind == ScaleKind::kFloat32) {
+          x[k] = float_from_bits(shared.load(from + 2 * e));
+          x[2 + k] = float_from_bits(shared.load(from + 2 * e + 1));
+        } else {
+          const std::uint32_t word = shared.load(from + e);
+          constexpr bool kHalf = kKind == ScaleKind::kFloat16;
+          x[k] = kHalf ? half_as_float(word & 0xFFFFU) : bfloat16_as_float(word);
+          x[2 + k] = kHalf ? half_as_float(word >> 16) : float_from_bits(word & 0xFFFF0000U);
+        }
+      }
+      if (store_.minima == nullptr) {
+        x[1] = x[0] * lowest_code();
+        x[3] = x[2] * lowest_code();
+      }
+      shared.store16(to + 4 * e,
+                     {{bits_of_float(x[0]), bits_of_float(x[1]), bits_of_float(x[2]), bits_of_float(x[3])}});
+    }
+  }
+
   LOWBIT_HOST_DEVICE static int stride_of(const KvStore& store) { return ((store.row_words() + 3) / 4 | 1) * 4; }
   // Whether scales are shared as tiles and steps want it, and leave room for codes.
   LOWBIT_HOST_DEVICE static bool fits(const KvStore& store) {
@@ -152,20 +164,34 @@ class KvTiles {
     return kCacheTileTokens / 2 * store.channel_groups() * (store.scale_kind == ScaleKind::kFloat32 ? 2 : 1) + 4;
   }
   LOWBIT_HOST_DEVICE int scales_at(int at) const { return at + kCacheTileTokens * stride_; }
-  LOWBIT_HOST_DEVICE int minima_at(int at) const { return scales_at(at) + scale_words(store_); }
+  LOWBIT_HOST_DEVICE int minima_at(int at) const { return scales_at(at) + scale_words_; }
   // Without minima: what the lowest code stands for, in steps.
   LOWBIT_HOST_DEVICE float lowest_code() const { return -static_cast<float>(1 << (store_.bits - 1)); }
 
-  // The words of a tile follow each other in the cache.
+  // Divided by nothing where groups are a power of two.
+  LOWBIT_HOST_DEVICE int group_of(int token) const {
+    return group_shift_ >= 0 ? token >> group_shift_ : token / store_.group;
+  }
+
+  // The words of a tile follow each other in the cache; those of a head are less than 2^32.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void copy_codes(Thread& thread, int tile, int tokens, int at) const {
     auto shared = thread.template shared<std::uint32_t>();
     const int unit = whole_ ? 4 : 1;
-    const std::uint32_t* from = codes_ + std::int64_t{tile} * store_.row_words() + lane_ * unit;
+    const std::uint32_t* from = codes_ + static_cast<std::uint32_t>(tile * row_words_ + lane_ * unit);
     int part = first_part_;
     const int to_next = tokens_each_ * stride_ + parts_each_ * unit;
     const auto copy_all = [&](const auto& copy) {
       int to = at + first_token_ * stride_ + part * unit;
+      if (parts_each_ == 0) {  // a lane's parts stand below each other
+        LOWBIT_NO_UNROLL
+        for (int token = first_token_; token < tokens; token += tokens_each_) {
+          copy(to, from);
+          from += kLanes * unit;
+          to += to_next;
+        }
+        return;
+      }
       LOWBIT_NO_UNROLL
       for (int token = first_token_; token < tokens; token += tokens_each_) {
         copy(to, from);
@@ -202,13 +228,16 @@ class KvTiles {
   const KvStore& store_;
   std::int64_t row_;
   int lane_;
-  int stride_;                  // words from token to token in shared memory
+  int stride_;  // words from token to token in shared memory
+  int row_words_;
+  int group_shift_ = 0;         // the group's logarithm, or negative
   const std::uint32_t* codes_;  // of the head
   bool whole_;                  // codes are copied by 16 bytes
   int parts_;                   // of a token, that are copied one by one
   int first_token_, first_part_;
   int tokens_each_, parts_each_;  // from a lane's part to its next
   int numbers_;                   // scales of a tile's channels, or of a token
+  int scale_words_;               // that a tile's scales take
   int odd_;                       // whether the head's scales begin in the middle of a word
   std::int64_t from_;             // bytes to that word
   TileForm form_;
