@@ -146,7 +146,7 @@ TEST_F(PackedOnOtherDevice, RunsAWholeModel) {
   run.quantize("[{head: {bits: 8}}, {rtn: {bits: 4, group: 16}}]", "int16");
   run.quantize("[{rtn: {bits: 8, group: -1}}, {activations: {bits: 8}}]", "int8");
   for (const auto& [artifact, kernel] : {std::pair("int16", "cuda: integers, two planes"),
-                                         std::pair("int8", "cuda: integers up to 64 tokens, expand + cuBLASLt")}) {
+                                         std::pair("int8", "cuda: integers up to 8 tokens, hopper (bytes)")}) {
     const auto model = open(run, artifact, Execution::kPacked, true);
     const at::Tensor expected = logits(*open(run, artifact, Execution::kPacked, false));
     // What is not a product is computed by other operators: float32 rounding, and an input that falls to the other
@@ -174,16 +174,18 @@ std::vector<std::string> kernels_at(const DeviceWeight& weight, DeviceArithmetic
 TEST_F(PackedOnOtherDevice, ChoosesKernelsByTokens) {
   const DeviceWeight narrow(pack_weight(quantized(32, 96, 4, 32)), stand_in());
   EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kBFloat16),
-            "cuda: skinny up to 16 tokens, hopper up to 128, expand + cuBLAS");
+            "cuda: skinny up to 16 tokens, hopper up to 128, hopper (rounded weights) up to 1536, expand + cuBLAS");
   EXPECT_THAT(
-      kernels_at(narrow, DeviceArithmetic::kFloat8, {1, 16, 17, 128, 129}),
-      ::testing::ElementsAre("cuda: skinny", "cuda: skinny", "cuda: hopper", "cuda: hopper", "cuda: expand + cuBLAS"));
+      kernels_at(narrow, DeviceArithmetic::kFloat8, {1, 16, 17, 128, 129, 1536, 1537}),
+      ::testing::ElementsAre("cuda: skinny", "cuda: skinny", "cuda: hopper", "cuda: hopper",
+                             "cuda: hopper (rounded weights)", "cuda: hopper (rounded weights)",
+                             "cuda: expand + cuBLAS"));
   // Groups are summed up one by one, and floats as integers of 16 bits have no library.
   EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kInt8), "cuda: integers");
   EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kInt16), "cuda: integers, two planes");
   const DeviceWeight wide(pack_weight(quantized(32, 96, 8, -1)), stand_in());
-  EXPECT_THAT(kernels_at(wide, DeviceArithmetic::kInt8, {64, 65}),
-              ::testing::ElementsAre("cuda: integers", "cuda: expand + cuBLASLt"));
+  EXPECT_THAT(kernels_at(wide, DeviceArithmetic::kInt8, {8, 9}),
+              ::testing::ElementsAre("cuda: integers", "cuda: hopper (bytes)"));
   EXPECT_EQ(wide.kernel_names(DeviceArithmetic::kBFloat16), "cuda: skinny up to 64 tokens, expand + cuBLAS");
 }
 

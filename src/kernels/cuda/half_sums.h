@@ -19,9 +19,9 @@ struct HalfProduct {
   bool aligned;  ///< every eight places begin on 16 bytes
   Target output;
   std::int32_t splits;
-  float* partials;           ///< [splits][tokens][rows], for more than one split
-  std::uint32_t* arrivals;   ///< [blocks of rows and tokens], zero before and after
-  Stream stream = {};        ///< of Hopper's kernels, whose partials and arrivals are those of `SharedTiles`
+  float* partials;          ///< [splits][tokens][rows], for more than one split
+  std::uint32_t* arrivals;  ///< [blocks of rows and tokens], zero before and after
+  Stream stream = {};       ///< of Hopper's kernels, whose partials and arrivals are those of `SharedTiles`
 };
 
 /// A step of a tile, its four registers decoded, times eight places of a token, of the type `Operand`.

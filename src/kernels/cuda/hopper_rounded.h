@@ -3,12 +3,12 @@
 #include "kernels/cuda/group_step.h"
 #include "kernels/cuda/hopper_stream.h"
 
-// Products of many 16-bit activations on Hopper, whose weights are rounded to 16 bits as `Expand` rounds them: sums then
-// need no room beside those of groups, so that a block makes 256 tokens and decodes a weight half as often.
+// Products of many 16-bit activations on Hopper, whose weights are rounded to 16 bits as `Expand` rounds them: sums
+// then need no room beside those of groups, so that a block makes 256 tokens and decodes a weight half as often.
 namespace lowbit::kernels::cuda {
 
-/// An output's sum: of x w over all columns in order, in float32, w being scale (code - zero) rounded once; shares of the
-/// columns are added in order.
+/// An output's sum: of x w over all columns in order, in float32, w being scale (code - zero) rounded once; shares of
+/// the columns are added in order.
 template <int kTheBits, typename Number>
 class HopperRounded {
  public:

@@ -69,8 +69,8 @@ class HopperStream {
   static constexpr int kLeastChunks = 4 + Maker::kTokenTiles / 4;
   static constexpr int kTokens = Maker::kTokenTiles * kTileTokens;
   using Weights = LaneRing<Maker::kBits, Maker::kChunksAhead, Maker::kParameters>;
-  using Input = OperandRing<kConsumerWarps * Weights::kWords, Maker::kStages, Maker::kStageWords, kConsumerWarps,
-                            kClusterBlocks>;
+  using Input =
+      OperandRing<kConsumerWarps * Weights::kWords, Maker::kStages, Maker::kStageWords, kConsumerWarps, kClusterBlocks>;
   static constexpr int kWarpWords = kTurnedWords + Maker::kExtraWords;
   static constexpr int kSharedWords = Input::kEnd + kConsumerWarps * kWarpWords;
   static_assert(kSharedWords * 4 <= 227 * 1024 && Input::kEnd % 4 == 0 && kWarpWords % 4 == 0);

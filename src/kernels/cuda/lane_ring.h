@@ -165,10 +165,10 @@ class LaneRing {
   ChunkGroup group_of_;
   int lane_;
   int at_;
-  int to_;               ///< the slot of the next chunk that is started
-  int from_;             ///< of the chunk that is read
-  bool present_ = false;  ///< the tile
-  int chunk_ = 0;         ///< the next one of the tile
+  int to_;                   ///< the slot of the next chunk that is started
+  int from_;                 ///< of the chunk that is read
+  bool present_ = false;     ///< the tile
+  int chunk_ = 0;            ///< the next one of the tile
   std::uint32_t codes_ = 0;  ///< where its codes lie
   std::uint32_t rows_ = 0;   ///< the lane's rows in the tile's first group
 };

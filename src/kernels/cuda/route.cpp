@@ -10,7 +10,7 @@ std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithme
     case DeviceArithmetic::kInt8:
       if (layout.shape.groups != 1) return {{Route::kIntegers, 1}};
       if (hopper && layout.shape.bits == 8) {
-        return {{Route::kIntegers, 1}, {Route::kHopperBytes, kExpandedFromIntegers}};
+        return {{Route::kIntegers, 1}, {Route::kHopperBytes, kHopperBytesFrom}};
       }
       return {{Route::kIntegers, 1}, {Route::kExpandedBytes, kExpandedFromIntegers}};
     case DeviceArithmetic::kHalf: break;
@@ -18,7 +18,10 @@ std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithme
   if (!hopper || layout.shape.bits != 4 || layout.has_table) {
     return {{Route::kSkinny, 1}, {Route::kExpandedHalves, kExpandedFromSkinny}};
   }
-  return {{Route::kSkinny, 1}, {Route::kHopper, kHopperFrom}, {Route::kHopperRounded, kHopperRoundedFrom}};
+  return {{Route::kSkinny, 1},
+          {Route::kHopper, kHopperFrom},
+          {Route::kHopperRounded, kHopperRoundedFrom},
+          {Route::kExpandedHalves, kExpandedFromHopper}};
 }
 
 Route route_for(std::span<const RouteStart> routes, std::int64_t tokens) {
@@ -35,7 +38,7 @@ std::string route_name(Route route, DeviceArithmetic arithmetic) {
     case Route::kSkinny: return "skinny";
     case Route::kHopper: return "hopper";
     case Route::kHopperRounded: return "hopper (rounded weights)";
-    case Route::kHopperBytes: return "hopper, bytes";
+    case Route::kHopperBytes: return "hopper (bytes)";
     case Route::kExpandedHalves: return "expand + cuBLAS";
     case Route::kExpandedBytes: break;
   }

@@ -5,9 +5,9 @@
 #include "kernels/cuda/host_device.h"
 
 // How a product is dealt to workers (clusters of blocks) that stay on the GPU to its end: first whole tiles, as many to
-// each, and then the few that are left, whose chunks of columns are dealt in equal shares. So no worker waits for a last
-// wave of tiles. Who has the first chunks of a shared tile, which come at the end of a share, adds the sums of those who
-// have the others, which stand at the beginning of theirs and are there long before.
+// each, and then the few that are left, whose chunks of columns are dealt in equal shares. So no worker waits for a
+// last wave of tiles. Who has the first chunks of a shared tile, which come at the end of a share, adds the sums of
+// those who have the others, which stand at the beginning of theirs and are there long before.
 namespace lowbit::kernels::cuda {
 
 struct Stream {

@@ -104,8 +104,9 @@ struct SharedTiles {
 };
 
 /// What a warp does with its sums of a tile that workers share: the one that has its first chunks adds those of the
-/// others to its own, in their order, when they are there; the others leave theirs. Whether the sums are now the tile's.
-/// Who adds waits for workers behind its own: as many as there are must be on the GPU, if not at once, then in order.
+/// others to its own, in their order, when they are there; the others leave theirs. Whether the sums are now the
+/// tile's. Who adds waits for workers behind its own: as many as there are must be on the GPU, if not at once, then in
+/// order.
 template <int kBlocks, int kWarps, typename Thread, typename T, int kTokenTiles>
 LOWBIT_HOST_DEVICE inline bool join_tile(Thread& thread, const Stream& stream, const SharedTiles<T>& shared, int worker,
                                          int block, int tile, T (&sums)[kTokenTiles][4]) {

@@ -19,7 +19,7 @@ struct Grid {
   std::array<int, 3> blocks{1, 1, 1};
   int threads = 32;
   std::size_t shared_bytes = 0;
-  int cluster = 1;  ///< blocks side by side in the first dimension that run together
+  int cluster = 1;          ///< blocks side by side in the first dimension that run together
   bool last_first = false;  ///< for blocks that wait for later ones; else they run in random order
 };
 

@@ -41,7 +41,8 @@ std::vector<std::uint16_t> arrange(const Matrix& weight, const std::vector<std::
   std::vector<std::uint16_t> result(static_cast<std::size_t>(laid_out_size(weight, tokens, block)), 0xFFFFU);
   Guarded<std::uint16_t> x(input.size(), Guarded<std::uint16_t>::Side::kEnd);
   x.assign(input.data());
-  const OperandCall call = {x.data(), weight.columns, tokens, weight.columns, sources, weight.steps, block, result.data()};
+  const OperandCall call = {x.data(), weight.columns, tokens, weight.columns,
+                            sources,  weight.steps,   block,  result.data()};
   TestLauncher<EmulatedThread> launcher{7};
   EXPECT_TRUE(dispatch_arrange_operands(call, launcher));
   return result;
@@ -173,8 +174,8 @@ TYPED_TEST(CudaHopperProduct, SharesActivationsBetweenBlocks) {
   expect_product<TypeParam, BFloat16>({300, 640, 64, 4}, 70);
 }
 
-// Shares that end within tiles, a worker's first tile and last one, tiles of more workers than two, and workers that make
-// whole tiles before they share the rest.
+// Shares that end within tiles, a worker's first tile and last one, tiles of more workers than two, and workers that
+// make whole tiles before they share the rest.
 TYPED_TEST(CudaHopperProduct, AddsSharesInOrder) {
   const WeightCase c = {300, 1184, 128, 4};  // 10 chunks
   for (const int workers : {2, 5, 7, 20}) expect_product<TypeParam, Float16>(c, 33, workers);
