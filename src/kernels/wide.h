@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "kernels/kernel.h"
+
+#define LOWBIT_INLINE __attribute__((always_inline))
 
 // Kernels on vectors of 64 bytes: a quad of a block's sixteen rows, or sixteen numbers of 32 bits. `Simd` has the
 // operations: the processor's (avx512_simd.h), or a plain model of them (tests/kernels/simd_model.h), so that this
@@ -18,6 +21,8 @@ class Wide {
   template <int kPlanes>
   static constexpr int kTile = 12 / kPlanes;  // enough sums to hide the latency of a product
   static constexpr int kDirectTokens = 4;
+  /// How far ahead a product of few tokens asks for codes: the processor's own prefetching ends with a page.
+  static constexpr int kAheadBytes = 4096;
 
   template <int kPlanes>
   static void direct(const Call& call) {
@@ -43,28 +48,40 @@ class Wide {
         const int tokens = static_cast<int>(left < kTile<kPlanes> ? left : kTile<kPlanes>);
         const auto* words = static_cast<const std::int32_t*>(call.values) + token * token_words +
                             std::int64_t{run.first_step} * kStepQuads * kPlanes * tokens;
-        for (std::int64_t b = 0; b < call.block_count; ++b) {
+        // Blocks in pairs: a factor is loaded once for both, and the units of products are what is waited for.
+        for (std::int64_t b = 0; b < call.block_count; b += 2) {
           const Place place{&call, r, token, b, totals + token * kCallRows + b * kBlockRows};
-          multiply_codes<kPlanes, kTile<kPlanes>>(place, codes[b], words, tokens);
+          if (b + 1 < call.block_count) {
+            multiply_codes<kPlanes, kTile<kPlanes>, 2>(place, codes[b], words, tokens);
+          } else {
+            multiply_codes<kPlanes, kTile<kPlanes>, 1>(place, codes[b], words, tokens);
+          }
         }
       }
     }
   }
 
   static void float_panels(const Call& call) {
-    alignas(64) float weights[kRunColumns * kBlockRows];
+    alignas(64) float weights[2][kRunColumns * kBlockRows];
     const std::int64_t token_words = places(*call.blocks);
-    for (std::int64_t b = 0; b < call.block_count; ++b) {
+    for (std::int64_t b = 0; b < call.block_count; b += 2) {
+      const bool two = b + 1 < call.block_count;
       for (std::int64_t r = 0; r < call.blocks->run_count; ++r) {
         const Run& run = call.blocks->runs[r];
-        decode_weights(*call.blocks, call.first_block + b, run, weights);
+        for (int i = 0; i < (two ? 2 : 1); ++i) {
+          decode_weights(*call.blocks, call.first_block + b + i, run, weights[i]);
+        }
         for (std::int64_t token = 0; token < call.tokens; token += kTile<1>) {
           const std::int64_t left = call.tokens - token;
           const int tokens = static_cast<int>(left < kTile<1> ? left : kTile<1>);
           const auto* values = static_cast<const float*>(call.values) + token * token_words +
                                std::int64_t{run.first_step} * kStepColumns * tokens;
           float* sums = call.sums + token * kCallRows + b * kBlockRows;
-          multiply_weights<kTile<1>>(run, weights, values, tokens, sums);
+          if (two) {
+            multiply_weights<kTile<1>, 2>(run, weights[0], values, tokens, sums);
+          } else {
+            multiply_weights<kTile<1>, 1>(run, weights[0], values, tokens, sums);
+          }
         }
       }
     }
@@ -89,32 +106,51 @@ class Wide {
     std::int32_t* totals;  ///< [token][kCallRows]: a group's whole numbers between its runs
   };
 
+  /// What a run's group has of a block.
+  struct Group {
+    V zeros;
+    F scales;
+  };
+  static Group group_of(const Place& place) {
+    const Blocks& blocks = *place.call->blocks;
+    const std::int64_t group = blocks.runs[place.run].group;
+    const std::int64_t block = place.call->first_block + place.block;
+    return {load_zeros(blocks, block, group), load_scales(blocks, block, group)};
+  }
+
   /// Takes the zero points off a run's sum of codes times activations (for two planes: 256 high + low), and adds it to
   /// f.
   template <bool kPerRun>
-  static void add_run(const Place& place, int t, V total) {
+  static void add_run(const Place& place, const Group& group, int t, V total) {
     const Call& call = *place.call;
     const Blocks& blocks = *call.blocks;
     const Run& run = blocks.runs[place.run];
     const std::int64_t parameter = (place.token + t) * blocks.run_count + place.run;
-    const V zeros = load_zeros(blocks, call.first_block + place.block, run.group);
-    total = Simd::subtract(total, Simd::multiply(zeros, Simd::broadcast(call.run_sums[parameter])));
+    total = Simd::subtract(total, Simd::multiply(group.zeros, Simd::broadcast(call.run_sums[parameter])));
     std::int32_t* carried = place.totals + t * kCallRows;
     if (!kPerRun && !run.opens) total = Simd::add(total, Simd::load(carried));
     if (!kPerRun && !run.closes) return Simd::store(carried, total);
-    const F scales = load_scales(blocks, call.first_block + place.block, run.group);
     float* sums = call.sums + (place.token + t) * kCallRows + place.block * kBlockRows;
     const F sum = Simd::to_floats(total);
     const F f = Simd::load_floats(sums);
     if constexpr (kPerRun) {
       const F scale = Simd::broadcast_float(call.run_scales[parameter]);
-      Simd::store_floats(sums, Simd::fma(Simd::multiply_floats(sum, scales), scale, f));
+      Simd::store_floats(sums, Simd::fma(Simd::multiply_floats(sum, group.scales), scale, f));
     } else {
-      Simd::store_floats(sums, Simd::fma(sum, scales, f));
+      Simd::store_floats(sums, Simd::fma(sum, group.scales, f));
     }
   }
 
  private:
+  // use(0), use(1) ... as constants: an array that loops index stays in memory, though they are unrolled.
+  template <int kCount, typename Use>
+  [[gnu::always_inline]] static void for_each(Use&& use) {
+    [&]<int... kNumbers>(std::integer_sequence<int, kNumbers...>) LOWBIT_INLINE {
+      (use(std::integral_constant<int, kNumbers>{}), ...);
+    }
+    (std::make_integer_sequence<int, kCount>{});
+  }
+
   template <int kBits>
   [[gnu::always_inline]] static V load_quad(const std::uint8_t* step, int quad) {
     if constexpr (kBits == 8) return Simd::load(step + 64 * quad);
@@ -190,31 +226,33 @@ class Wide {
     const std::uint8_t* step = block_data(blocks, call.first_block + b) + blocks.code_offset;
     const auto* words = static_cast<const std::int32_t*>(call.values);
     for (std::int64_t r = 0; r < blocks.run_count; ++r) {
-      V sums[kSums][kSplit];
-      for (int i = 0; i < kSums * kSplit; ++i) sums[i / kSplit][i % kSplit] = Simd::broadcast(0);
+      V sums[kSums * kSplit];
+      for_each<kSums * kSplit>([&](auto i) LOWBIT_INLINE { sums[i] = Simd::broadcast(0); });
       for (std::int32_t s = 0; s < blocks.runs[r].steps; ++s) {
-#pragma GCC unroll 8
-        for (int quad = 0; quad < kStepQuads; ++quad) {
+        for_each<kBlockRows * kStepColumns * kBits / 512>(
+            [&](auto line) LOWBIT_INLINE { Simd::prefetch(step + kAheadBytes + 64 * line); });
+        for_each<kStepQuads>([&](auto quad) LOWBIT_INLINE {
           const V codes = load_quad<kBits>(step, quad);
-#pragma GCC unroll 8
-          for (int i = 0; i < kSums; ++i) {
-            V& sum = sums[i][quad % kSplit];
-            sum = Simd::dot(sum, codes, Simd::broadcast(words[quad * kSums + i]));
-          }
-        }
+          for_each<kSums>([&](auto i) LOWBIT_INLINE {
+            Simd::add_dot(sums[i * kSplit + quad % kSplit], codes, Simd::broadcast(words[quad * kSums + i]));
+          });
+        });
         step += kBlockRows * kStepColumns * kBits / 8;
         words += kStepQuads * kSums;
       }
-#pragma GCC unroll 4
-      for (int t = 0; t < kTokens; ++t) {
+      alignas(64) std::int32_t kept[kTokens][kBlockRows];
+      for_each<kTokens>([&](auto t) LOWBIT_INLINE {
         V planes[kPlanes];
-#pragma GCC unroll 2
-        for (int p = 0; p < kPlanes; ++p) {
-          planes[p] = sums[p * kTokens + t][0];
-          for (int i = 1; i < kSplit; ++i) planes[p] = Simd::add(planes[p], sums[p * kTokens + t][i]);
-        }
-        add_run<kPlanes == 2>({&call, r, 0, b, totals}, t, join<kPlanes>(planes));
-      }
+        for_each<kPlanes>([&](auto p) LOWBIT_INLINE {
+          constexpr int kFirst = (p * kTokens + t) * kSplit;
+          planes[p] = sums[kFirst];
+          for_each<kSplit - 1>([&](auto i) LOWBIT_INLINE { planes[p] = Simd::add(planes[p], sums[kFirst + i + 1]); });
+        });
+        Simd::store(kept[t], join<kPlanes>(planes));
+      });
+      const Place own{&call, r, 0, b, totals};
+      const Group group = group_of(own);
+      for (int t = 0; t < kTokens; ++t) add_run<kPlanes == 2>(own, group, t, Simd::load(kept[t]));
     }
   }
 
@@ -224,25 +262,37 @@ class Wide {
     return Simd::add(Simd::shift_left_wide(planes[0], 8), planes[1]);
   }
 
-  // A tile of exactly kTokens tokens, or the one below it that fits.
-  template <int kPlanes, int kTokens>
+  // A tile of exactly kTokens tokens, or the one below it that fits, for kBlocks blocks side by side.
+  template <int kPlanes, int kTokens, int kBlocks>
   static void multiply_codes(const Place& place, const std::uint8_t* codes, const std::int32_t* words, int tokens) {
     if constexpr (kTokens > 1) {
-      if (tokens < kTokens) return multiply_codes<kPlanes, kTokens - 1>(place, codes, words, tokens);
+      if (tokens < kTokens) return multiply_codes<kPlanes, kTokens - 1, kBlocks>(place, codes, words, tokens);
     }
-    V sums[kTokens][kPlanes];
-    for (int i = 0; i < kTokens * kPlanes; ++i) sums[i / kPlanes][i % kPlanes] = Simd::broadcast(0);
+    constexpr int kSums = kTokens * kPlanes * kBlocks;
+    V sums[kSums];
+    for_each<kSums>([&](auto i) LOWBIT_INLINE { sums[i] = Simd::broadcast(0); });
     const std::int32_t quads = place.call->blocks->runs[place.run].steps * kStepQuads;
     for (std::int32_t quad = 0; quad < quads; ++quad) {
-      const V bytes = Simd::load(codes + 64 * quad);
-#pragma GCC unroll 12
-      for (int i = 0; i < kTokens * kPlanes; ++i) {
-        V& sum = sums[i % kTokens][i / kTokens];
-        sum = Simd::dot(sum, bytes, Simd::broadcast(words[quad * kTokens * kPlanes + i]));
+      V bytes[kBlocks];
+      for_each<kBlocks>(
+          [&](auto b) LOWBIT_INLINE { bytes[b] = Simd::load(codes + b * (kRunColumns * kBlockRows) + 64 * quad); });
+      for_each<kTokens * kPlanes>([&](auto i) LOWBIT_INLINE {
+        const V factor = Simd::broadcast(words[quad * kTokens * kPlanes + i]);
+        for_each<kBlocks>([&](auto b) LOWBIT_INLINE { Simd::add_dot(sums[i * kBlocks + b], bytes[b], factor); });
+      });
+    }
+    // By way of memory: sums that anything else refers to would be stored in every turn of the loop.
+    alignas(64) std::int32_t kept[kSums][kBlockRows];
+    for_each<kSums>([&](auto i) LOWBIT_INLINE { Simd::store(kept[i], sums[i]); });
+    for (int b = 0; b < kBlocks; ++b) {
+      const Place own{place.call, place.run, place.token, place.block + b, place.totals + b * kBlockRows};
+      const Group group = group_of(own);
+      for (int t = 0; t < kTokens; ++t) {
+        V planes[kPlanes];
+        for (int p = 0; p < kPlanes; ++p) planes[p] = Simd::load(kept[(p * kTokens + t) * kBlocks + b]);
+        add_run<kPlanes == 2>(own, group, t, join<kPlanes>(planes));
       }
     }
-#pragma GCC unroll 12
-    for (int t = 0; t < kTokens; ++t) add_run<kPlanes == 2>(place, t, join<kPlanes>(sums[t]));
   }
 
   static void decode_weights(const Blocks& blocks, std::int64_t block, const Run& run, float* weights) {
@@ -268,22 +318,33 @@ class Wide {
     }
   }
 
-  template <int kTokens>
+  template <int kTokens, int kBlocks>
   static void multiply_weights(const Run& run, const float* weights, const float* values, int tokens, float* sums) {
     if constexpr (kTokens > 1) {
-      if (tokens < kTokens) return multiply_weights<kTokens - 1>(run, weights, values, tokens, sums);
+      if (tokens < kTokens) return multiply_weights<kTokens - 1, kBlocks>(run, weights, values, tokens, sums);
     }
-    F f[kTokens];
-#pragma GCC unroll 12
-    for (int t = 0; t < kTokens; ++t) f[t] = Simd::load_floats(sums + t * kCallRows);
-    for (std::int32_t i = 0; i < run.columns; ++i) {
-      const F weight = Simd::load_floats(weights + i * kBlockRows);
-#pragma GCC unroll 12
-      for (int t = 0; t < kTokens; ++t) f[t] = Simd::fma(Simd::broadcast_float(values[i * kTokens + t]), weight, f[t]);
+    constexpr int kSums = kTokens * kBlocks;
+    F f[kSums];
+    for_each<kSums>([&](auto i) LOWBIT_INLINE {
+      f[i] = Simd::load_floats(sums + i / kBlocks * kCallRows + i % kBlocks * kBlockRows);
+    });
+    for (std::int32_t column = 0; column < run.columns; ++column) {
+      F weight[kBlocks];
+      for_each<kBlocks>([&](auto b) LOWBIT_INLINE {
+        weight[b] = Simd::load_floats(weights + b * (kRunColumns * kBlockRows) + column * kBlockRows);
+      });
+      for_each<kTokens>([&](auto t) LOWBIT_INLINE {
+        const F value = Simd::broadcast_float(values[column * kTokens + t]);
+        for_each<kBlocks>([&](auto b)
+                              LOWBIT_INLINE { f[t * kBlocks + b] = Simd::fma(value, weight[b], f[t * kBlocks + b]); });
+      });
     }
-#pragma GCC unroll 12
-    for (int t = 0; t < kTokens; ++t) Simd::store_floats(sums + t * kCallRows, f[t]);
+    for_each<kSums>([&](auto i) LOWBIT_INLINE {
+      Simd::store_floats(sums + i / kBlocks * kCallRows + i % kBlocks * kBlockRows, f[i]);
+    });
   }
 };
 
 }  // namespace lowbit::kernels
+
+#undef LOWBIT_INLINE
