@@ -8,8 +8,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(${avx2_sources} PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mf16c;${tile_flags}")
   # The warning: GCC 12's own header leaves registers undefined on purpose.
   set(avx512_flags -mavx512f -mavx512bw -mavx512vl -mavx512vnni -mfma -mf16c
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
-  set_source_files_properties("${folder}/avx512_kernels.cpp" PROPERTIES COMPILE_OPTIONS "${avx512_flags}")
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-ignored-attributes> "${tile_flags}")
+  set_source_files_properties("${folder}/avx512_kernels.cpp" "${folder}/avx512_probe.cpp" PROPERTIES COMPILE_OPTIONS "${avx512_flags}")
   set_source_files_properties("${folder}/amx_kernels.cpp" PROPERTIES
     COMPILE_OPTIONS "${avx512_flags};-mamx-tile;-mamx-int8")
   target_compile_definitions(lowbit_kernels PRIVATE LOWBIT_KERNELS_X86)

@@ -79,15 +79,19 @@ std::vector<UnitPeak> unit_peaks() {
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return peaks;
   constexpr std::int64_t kRounds = 20000;
   constexpr int kRepetitions = 30;
-  alignas(32) std::uint8_t random_bytes[64];
+  alignas(64) std::uint8_t random_bytes[64];
   const Random random(2, "kernels/probe");
   for (std::size_t i = 0; i < sizeof random_bytes; ++i) {
     random_bytes[i] = static_cast<std::uint8_t>(random.below(i, 16));  // codes of 4 bits; small numbers as floats
   }
-  for (const ProbeUnit& unit : avx2_probe_units()) {
+  const auto measure = [&](const ProbeUnit& unit) {
     const double seconds = best_seconds(kRepetitions, [&] { unit.run(random_bytes, kRounds); });
     peaks.push_back({unit.name, static_cast<double>(kRounds * unit.operations) / seconds});
-  }
+  };
+  for (const ProbeUnit& unit : avx2_probe_units()) measure(unit);
+  const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+  for (const ProbeUnit* unit = avx512_probe_units(); wide && unit->name != nullptr; ++unit) measure(*unit);
 #endif
   return peaks;
 }

@@ -16,6 +16,8 @@ struct ProbeUnits {
   [[nodiscard]] const ProbeUnit* end() const { return units + 3; }
 };
 [[nodiscard]] const ProbeUnits& avx2_probe_units();
+/// Ends with one that has no name.
+[[nodiscard]] const ProbeUnit* avx512_probe_units();
 
 /// All words combined by or; `count` is a multiple of 16.
 [[nodiscard]] std::uint64_t avx2_combine(const std::uint64_t* words, std::int64_t count);

@@ -1,11 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <utility>
 
 #include "kernels/kernel.h"
-
-#define LOWBIT_INLINE __attribute__((always_inline))
+#include "kernels/unrolled.h"
 
 // Kernels on vectors of 64 bytes: a quad of a block's sixteen rows, or sixteen numbers of 32 bits. `Simd` has the
 // operations: the processor's (avx512_simd.h), or a plain model of them (tests/kernels/simd_model.h), so that this
@@ -142,15 +140,6 @@ class Wide {
   }
 
  private:
-  // use(0), use(1) ... as constants: an array that loops index stays in memory, though they are unrolled.
-  template <int kCount, typename Use>
-  [[gnu::always_inline]] static void for_each(Use&& use) {
-    [&]<int... kNumbers>(std::integer_sequence<int, kNumbers...>) LOWBIT_INLINE {
-      (use(std::integral_constant<int, kNumbers>{}), ...);
-    }
-    (std::make_integer_sequence<int, kCount>{});
-  }
-
   template <int kBits>
   [[gnu::always_inline]] static V load_quad(const std::uint8_t* step, int quad) {
     if constexpr (kBits == 8) return Simd::load(step + 64 * quad);
@@ -226,15 +215,16 @@ class Wide {
     const std::uint8_t* step = block_data(blocks, call.first_block + b) + blocks.code_offset;
     const auto* words = static_cast<const std::int32_t*>(call.values);
     for (std::int64_t r = 0; r < blocks.run_count; ++r) {
-      V sums[kSums * kSplit];
-      for_each<kSums * kSplit>([&](auto i) LOWBIT_INLINE { sums[i] = Simd::broadcast(0); });
+      Registers<V, kSums * kSplit> sums;
+      for_each<kSums * kSplit>([&](auto i) LOWBIT_INLINE { sums.template at<i>() = Simd::broadcast(0); });
       for (std::int32_t s = 0; s < blocks.runs[r].steps; ++s) {
         for_each<kBlockRows * kStepColumns * kBits / 512>(
             [&](auto line) LOWBIT_INLINE { Simd::prefetch(step + kAheadBytes + 64 * line); });
         for_each<kStepQuads>([&](auto quad) LOWBIT_INLINE {
           const V codes = load_quad<kBits>(step, quad);
           for_each<kSums>([&](auto i) LOWBIT_INLINE {
-            Simd::add_dot(sums[i * kSplit + quad % kSplit], codes, Simd::broadcast(words[quad * kSums + i]));
+            V& sum = sums.template at<i * kSplit + quad % kSplit>();
+            sum = Simd::dot(sum, codes, Simd::broadcast(words[quad * kSums + i]));
           });
         });
         step += kBlockRows * kStepColumns * kBits / 8;
@@ -245,8 +235,9 @@ class Wide {
         V planes[kPlanes];
         for_each<kPlanes>([&](auto p) LOWBIT_INLINE {
           constexpr int kFirst = (p * kTokens + t) * kSplit;
-          planes[p] = sums[kFirst];
-          for_each<kSplit - 1>([&](auto i) LOWBIT_INLINE { planes[p] = Simd::add(planes[p], sums[kFirst + i + 1]); });
+          planes[p] = sums.template at<kFirst>();
+          for_each<kSplit - 1>(
+              [&](auto i) LOWBIT_INLINE { planes[p] = Simd::add(planes[p], sums.template at<kFirst + i + 1>()); });
         });
         Simd::store(kept[t], join<kPlanes>(planes));
       });
@@ -269,21 +260,25 @@ class Wide {
       if (tokens < kTokens) return multiply_codes<kPlanes, kTokens - 1, kBlocks>(place, codes, words, tokens);
     }
     constexpr int kSums = kTokens * kPlanes * kBlocks;
-    V sums[kSums];
-    for_each<kSums>([&](auto i) LOWBIT_INLINE { sums[i] = Simd::broadcast(0); });
+    Registers<V, kSums> sums;
+    for_each<kSums>([&](auto i) LOWBIT_INLINE { sums.template at<i>() = Simd::broadcast(0); });
     const std::int32_t quads = place.call->blocks->runs[place.run].steps * kStepQuads;
     for (std::int32_t quad = 0; quad < quads; ++quad) {
-      V bytes[kBlocks];
-      for_each<kBlocks>(
-          [&](auto b) LOWBIT_INLINE { bytes[b] = Simd::load(codes + b * (kRunColumns * kBlockRows) + 64 * quad); });
+      Registers<V, kBlocks> bytes;
+      for_each<kBlocks>([&](auto b) LOWBIT_INLINE {
+        bytes.template at<b>() = Simd::load(codes + b * (kRunColumns * kBlockRows) + 64 * quad);
+      });
       for_each<kTokens * kPlanes>([&](auto i) LOWBIT_INLINE {
         const V factor = Simd::broadcast(words[quad * kTokens * kPlanes + i]);
-        for_each<kBlocks>([&](auto b) LOWBIT_INLINE { Simd::add_dot(sums[i * kBlocks + b], bytes[b], factor); });
+        for_each<kBlocks>([&](auto b) LOWBIT_INLINE {
+          V& sum = sums.template at<i * kBlocks + b>();
+          sum = Simd::dot(sum, bytes.template at<b>(), factor);
+        });
       });
     }
     // By way of memory: sums that anything else refers to would be stored in every turn of the loop.
     alignas(64) std::int32_t kept[kSums][kBlockRows];
-    for_each<kSums>([&](auto i) LOWBIT_INLINE { Simd::store(kept[i], sums[i]); });
+    for_each<kSums>([&](auto i) LOWBIT_INLINE { Simd::store(kept[i], sums.template at<i>()); });
     for (int b = 0; b < kBlocks; ++b) {
       const Place own{place.call, place.run, place.token, place.block + b, place.totals + b * kBlockRows};
       const Group group = group_of(own);
@@ -324,27 +319,27 @@ class Wide {
       if (tokens < kTokens) return multiply_weights<kTokens - 1, kBlocks>(run, weights, values, tokens, sums);
     }
     constexpr int kSums = kTokens * kBlocks;
-    F f[kSums];
+    Registers<F, kSums> f;
     for_each<kSums>([&](auto i) LOWBIT_INLINE {
-      f[i] = Simd::load_floats(sums + i / kBlocks * kCallRows + i % kBlocks * kBlockRows);
+      f.template at<i>() = Simd::load_floats(sums + i / kBlocks * kCallRows + i % kBlocks * kBlockRows);
     });
     for (std::int32_t column = 0; column < run.columns; ++column) {
-      F weight[kBlocks];
+      Registers<F, kBlocks> weight;
       for_each<kBlocks>([&](auto b) LOWBIT_INLINE {
-        weight[b] = Simd::load_floats(weights + b * (kRunColumns * kBlockRows) + column * kBlockRows);
+        weight.template at<b>() = Simd::load_floats(weights + b * (kRunColumns * kBlockRows) + column * kBlockRows);
       });
       for_each<kTokens>([&](auto t) LOWBIT_INLINE {
         const F value = Simd::broadcast_float(values[column * kTokens + t]);
-        for_each<kBlocks>([&](auto b)
-                              LOWBIT_INLINE { f[t * kBlocks + b] = Simd::fma(value, weight[b], f[t * kBlocks + b]); });
+        for_each<kBlocks>([&](auto b) LOWBIT_INLINE {
+          f.template at<t * kBlocks + b>() =
+              Simd::fma(value, weight.template at<b>(), f.template at<t * kBlocks + b>());
+        });
       });
     }
     for_each<kSums>([&](auto i) LOWBIT_INLINE {
-      Simd::store_floats(sums + i / kBlocks * kCallRows + i % kBlocks * kBlockRows, f[i]);
+      Simd::store_floats(sums + i / kBlocks * kCallRows + i % kBlocks * kBlockRows, f.template at<i>());
     });
   }
 };
 
 }  // namespace lowbit::kernels
-
-#undef LOWBIT_INLINE

@@ -76,8 +76,8 @@ struct ModelSimd {
   [[gnu::noinline]] static Integers multiply(const Integers& a, const Integers& b) {
     return each([&](std::size_t i) { return word(a, i) * word(b, i); });
   }
-  [[gnu::noinline]] static void add_dot(Integers& sum, const Integers& codes, const Integers& factors) {
-    sum = each([&](std::size_t i) {
+  [[gnu::noinline]] static Integers dot(const Integers& sum, const Integers& codes, const Integers& factors) {
+    return each([&](std::size_t i) {
       std::uint32_t result = word(sum, i);
       for (int byte = 0; byte < 4; ++byte) {
         const auto code = static_cast<std::int32_t>(word(codes, i) >> (8 * byte) & 0xFFU);
