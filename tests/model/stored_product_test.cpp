@@ -16,6 +16,7 @@
 #include "lowbit/tensor/ops.h"
 #include "model/packed_op.h"
 #include "model/small_model.h"
+#include "support/attended_alike.h"
 #include "support/error_text.h"
 #include "support/test_data.h"
 #include "tensor/float_panels.h"
@@ -156,9 +157,11 @@ TEST_F(PackedModel, SaysHowEveryProductRan) {
     EXPECT_LE(product.worst_share, 1) << product.linear;
   }
   const std::vector<ProductSummary> summaries = summarize_products(products);
-  ASSERT_THAT(summaries, SizeIs(2)) << "codes of 4 bits and the head's of 8 have kernels of their own";
-  EXPECT_EQ(summaries[0].count, 14);
-  EXPECT_THAT(summaries[0].text(), HasSubstr("14 packed, int16 ("));
+  // Codes of 4 bits and the head's of 8 have kernels of their own, but for AVX-512.
+  const bool alike = products.front().kernels == products.back().kernels;
+  ASSERT_THAT(summaries, SizeIs(alike ? 1 : 2));
+  EXPECT_EQ(summaries[0].count, alike ? 15 : 14);
+  EXPECT_THAT(summaries[0].text(), HasSubstr(alike ? "15 packed, int16 (" : "14 packed, int16 ("));
 }
 
 TEST_F(PackedModel, HoldsNoFloatsOfPackedWeights) {
@@ -235,10 +238,11 @@ TEST_F(PackedModel, RefusesGradients) {
   ComputeOptions options;
   options.execution = Execution::kPacked;
   options.differentiable = true;
-  EXPECT_EQ(error_text(ErrorCode::kUnsupported,
-                       [&] { (void)Model::make(open_weights(folder_ / "artifact"), nullptr, options); }),
-            "packed products run on 'cpu' and 'cuda', without gradients; set 'execution: simulated' to compute on 'cpu' with "
-            "gradients");
+  EXPECT_EQ(
+      error_text(ErrorCode::kUnsupported,
+                 [&] { (void)Model::make(open_weights(folder_ / "artifact"), nullptr, options); }),
+      "packed products run on 'cpu' and 'cuda', without gradients; set 'execution: simulated' to compute on 'cpu' with "
+      "gradients");
 }
 
 // A prompt, then token by token: the direct path, and blocks with their caches.
@@ -260,10 +264,11 @@ TEST_F(PackedModel, DecodesTokenByTokenWithTheBitsOfBlocks) {
     for (auto& cache : caches) cache = make_float_kv_cache(0);
     Decoder decoder(*model, 3, 30);
     EXPECT_EQ(decoder.detour(), "");
-    EXPECT_TRUE(decoder.read(all.narrow(1, 0, prompt), {}).equal(by_blocks(all.narrow(1, 0, prompt))));
+    EXPECT_TRUE(
+        testing::attended_alike(decoder.read(all.narrow(1, 0, prompt), {}), by_blocks(all.narrow(1, 0, prompt))));
     for (std::int64_t token = prompt; token < 30; ++token) {
       const at::Tensor expected = by_blocks(all.narrow(1, token, 1));
-      ASSERT_TRUE(decoder.read(all.narrow(1, token, 1), {}).equal(expected)) << "token " << token;
+      ASSERT_TRUE(testing::attended_alike(decoder.read(all.narrow(1, token, 1), {}), expected)) << "token " << token;
     }
     EXPECT_EQ(decoder.cache_bytes(), 2 * 2 * 3 * 30 * 32 * 4);
   }
