@@ -4,8 +4,8 @@
 #include "kernels/cuda/hopper_stream.h"
 #include "kernels/cuda/integer.h"
 
-// `Arithmetic::kInt8` of 64 tokens and more on Hopper, for matrices whose rows have one scale each, with the CPU's
-// bits. The packed codes are the left operand of the instruction as they are: unsigned bytes, from registers.
+// `Arithmetic::kInt8` from `kHopperBytesFrom` tokens (route.h) on Hopper, for matrices whose rows have one scale each,
+// with the CPU's bits. The packed codes are the instruction's left operand as they are: unsigned bytes, from registers.
 namespace lowbit::kernels::cuda {
 
 template <int kTheBits, int kTheTokenTiles>
