@@ -84,6 +84,11 @@ struct EmulatedWidths {
     return number == NumberKind::kFloat16 ? dispatch_hopper<Float16, 4>(call, launcher)
                                           : dispatch_hopper<BFloat16, 4>(call, launcher);
   }
+  static bool hopper_sliced(NumberKind number, const HalfProduct& call, const Launch&, Report*) {
+    EmulatedLauncher<testing::GroupThread> launcher;
+    return number == NumberKind::kFloat16 ? dispatch_hopper_sliced<Float16>(call, launcher)
+                                          : dispatch_hopper_sliced<BFloat16>(call, launcher);
+  }
   static bool hopper_rounded(NumberKind number, const HalfProduct& call, const Launch&, Report*) {
     EmulatedLauncher<testing::GroupThread> launcher;
     return number == NumberKind::kFloat16 ? dispatch_hopper_rounded<Float16, 4>(call, launcher)
@@ -180,7 +185,10 @@ const Table& table() {
     t.expand_codes = CheckedExpansion<EmulatedLaunchers>::expand_codes;
     t.finish_bytes = CheckedExpansion<EmulatedLaunchers>::finish_bytes;
     t.expand_table = CheckedExpansion<EmulatedLaunchers>::expand_table;
-    t.has_hopper = [](std::int32_t* has, Report*) { return (*has = 1) == 1; };
+    t.count_clusters = [](HopperClusters* clusters, Report*) {
+      *clusters = {{4, 2, 1, 0}};
+      return true;
+    };
     t.norm_rows = CheckedStep<EmulatedLaunchers>::norm_rows;
     t.gate_rows = CheckedStep<EmulatedLaunchers>::gate_rows;
     t.attend_cached = CheckedStep<EmulatedLaunchers>::attend_cached;

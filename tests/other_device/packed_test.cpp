@@ -175,11 +175,18 @@ TEST_F(PackedOnOtherDevice, ChoosesKernelsByTokens) {
   const DeviceWeight narrow(pack_weight(quantized(32, 96, 4, 32)), stand_in());
   EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kBFloat16),
             "cuda: skinny up to 16 tokens, hopper up to 128, hopper (rounded weights) up to 1536, expand + cuBLAS");
-  EXPECT_THAT(
-      kernels_at(narrow, DeviceArithmetic::kFloat8, {1, 16, 17, 128, 129, 1536, 1537}),
-      ::testing::ElementsAre("cuda: skinny", "cuda: skinny", "cuda: hopper", "cuda: hopper",
-                             "cuda: hopper (rounded weights)", "cuda: hopper (rounded weights)",
-                             "cuda: expand + cuBLAS"));
+  EXPECT_THAT(kernels_at(narrow, DeviceArithmetic::kFloat8, {1, 16, 17, 128, 129, 1536, 1537}),
+              ::testing::ElementsAre("cuda: skinny", "cuda: skinny", "cuda: hopper", "cuda: hopper",
+                                     "cuda: hopper (rounded weights)", "cuda: hopper (rounded weights)",
+                                     "cuda: expand + cuBLAS"));
+  // Groups of whole chunks; the stand-in holds no clusters of eight.
+  EXPECT_EQ(DeviceWeight(pack_weight(quantized(32, 250, 4, 128)), stand_in()).kernel_names(DeviceArithmetic::kBFloat16),
+            "cuda: skinny up to 8 tokens, hopper (slices) up to 64, hopper up to 128, hopper (rounded weights) up to "
+            "1536, expand + cuBLAS");
+  EXPECT_EQ(
+      DeviceWeight(pack_weight(quantized(32, 12288, 4, 128)), stand_in()).kernel_names(DeviceArithmetic::kBFloat16),
+      "cuda: skinny up to 8 tokens, hopper (slices) up to 16, hopper up to 128, hopper (rounded weights) up to 1536, "
+      "expand + cuBLAS");
   // Groups are summed up one by one, and floats as integers of 16 bits have no library.
   EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kInt8), "cuda: integers");
   EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kInt16), "cuda: integers, two planes");

@@ -36,15 +36,18 @@ std::vector<Case> chosen_cases(const Settings& settings) {
   return cases;
 }
 
-// Products of bytes with their parts in front, as a model has them, and without, as cuBLASLt's is.
+// Products of bytes with their parts in front, as a model has them, and without, as cuBLASLt's is; to bfloat16 too, as
+// products of bfloat16 are.
 void add_ours_for_hopper(Contest& contest, const Case& c) {
   if (c.tokens < 16) return;
   const std::int64_t group = c.shape.columns % 128 == 0 ? 128 : 64;
   contest.add_half(4, group, cuda::HalfKernel::kHopper);
+  contest.add_half(4, group, cuda::HalfKernel::kHopperSliced);
   if (c.tokens > 64) contest.add_half(4, group, cuda::HalfKernel::kHopperRounded);
   for (const bool with_rounding : {false, true}) {
     contest.add_integer(8, c.shape.columns, 1, with_rounding, IntegerKernel::kHopper);
   }
+  contest.add_integer(8, c.shape.columns, 1, false, IntegerKernel::kHopper, cuda::NumberKind::kBFloat16);
 }
 
 void add_ours(Contest& contest, const Case& c) {
@@ -104,6 +107,9 @@ void run_smoke(const Gpu& gpu, const Settings& settings, Results& results) {
       .number("l2_bytes", facts.l2_bytes)
       .number("bytes", static_cast<double>(facts.bytes))
       .number("free", static_cast<double>(facts.free));
+  for (int bits = 0; bits < 4; ++bits) {
+    device.number(fmt::format("clusters_of_{}", 1 << bits), gpu.clusters().held[bits]);
+  }
   results.write(device);
   // Expanding 8-bit weights writes two bytes for each that it reads: a rate of memory that our own code reaches.
   const Shape shape = settings.tiny ? Shape{512, 512} : Shape{8192, 8192};
@@ -141,6 +147,7 @@ void profile_halves(const Gpu& gpu, const Weights& weights, const std::vector<st
   if (tokens >= 64) run(cuda::HalfKernel::kTiled);
   if (tokens < 16 || !hopper) return;
   run(cuda::HalfKernel::kHopper);
+  if (tokens <= cuda::kMostSlicedTokens) run(cuda::HalfKernel::kHopperSliced);
   if (tokens > 64) run(cuda::HalfKernel::kHopperRounded);
 }
 

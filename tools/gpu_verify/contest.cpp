@@ -29,8 +29,8 @@ struct IntegerParts {
   Weights weights;
   IntegerRunner runner;
   IntegerParts(const Gpu& gpu, const cuda::Packed& packed, int copies, int planes, const std::vector<float>& input,
-               int tokens, IntegerKernel kernel)
-      : weights(gpu, packed, copies), runner(gpu, weights, planes, input, tokens, kernel) {}
+               int tokens, IntegerKernel kernel, cuda::NumberKind output_kind)
+      : weights(gpu, packed, copies), runner(gpu, weights, planes, input, tokens, kernel, output_kind) {}
 };
 
 constexpr std::size_t element_bytes(RivalKind kind) {
@@ -136,23 +136,29 @@ void Contest::add(const std::string& name, double weight_bytes, int launches, st
 }
 
 void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table) {
-  constexpr const char* kNames[] = {"skinny", "tiled", "hopper", "hopper_rounded"};
+  constexpr const char* kNames[] = {"skinny", "tiled", "hopper", "hopper_rounded", "hopper_sliced"};
   const std::string name =
       fmt::format("{} W{}A16 g{}{}", kNames[static_cast<int>(kernel)], bits, group, table ? " table" : "");
   if (!admits(name)) return;
   const cuda::Packed& packed = matrices_.get(shape_, bits, group, table);
+  if (kernel == cuda::HalfKernel::kHopperSliced &&
+      cuda::choose_slices(packed.shape, tokens_, gpu_.clusters()).clusters == 0) {
+    return;
+  }
   const auto parts = std::make_shared<HalfParts>(gpu_, packed, copies_for(size_of(packed)), input_, tokens_, kernel);
   if (settings_.splits > 0) parts->runner.force_splits(settings_.splits);
   add(name, size_of(packed), parts->weights.copies(), parts, [&](int copy) { parts->runner.run(copy, true); });
 }
 
-void Contest::add_integer(int bits, std::int64_t group, int planes, bool with_rounding, IntegerKernel kernel) {
+void Contest::add_integer(int bits, std::int64_t group, int planes, bool with_rounding, IntegerKernel kernel,
+                          cuda::NumberKind output_kind) {
   const char* made_by = kernel == IntegerKernel::kHopper ? "hopper_bytes" : planes == 1 ? "int8" : "int16";
-  const std::string name = fmt::format("{} W{} g{}{}", made_by, bits, group, with_rounding ? " with rounding" : "");
+  const std::string name = fmt::format("{} W{} g{}{}{}", made_by, bits, group, with_rounding ? " with rounding" : "",
+                                       output_kind == cuda::NumberKind::kBFloat16 ? " to bfloat16" : "");
   if (!admits(name)) return;
   const cuda::Packed& packed = matrices_.get(shape_, bits, group);
-  const auto parts =
-      std::make_shared<IntegerParts>(gpu_, packed, copies_for(size_of(packed)), planes, input_, tokens_, kernel);
+  const auto parts = std::make_shared<IntegerParts>(gpu_, packed, copies_for(size_of(packed)), planes, input_, tokens_,
+                                                    kernel, output_kind);
   parts->runner.quantize(0);
   add(name, size_of(packed), parts->weights.copies(), parts, [&](int copy) {
     if (with_rounding) parts->runner.quantize(copy, true);

@@ -38,7 +38,8 @@ class Contest {
   /// `table`: codes stand for numbers of a table.
   void add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table = false);
   void add_integer(int bits, std::int64_t group, int planes, bool with_rounding,
-                   IntegerKernel kernel = IntegerKernel::kPlain);
+                   IntegerKernel kernel = IntegerKernel::kPlain,
+                   cuda::NumberKind output_kind = cuda::NumberKind::kFloat32);
   void add_rival(const Cublas& cublas, RivalKind kind);
   /// The fastest of what cuBLASLt offers. Says into `results` when it offers nothing, which is no failure of ours.
   void add_rival(const CublasLt& cublaslt, LtKind kind, const std::string& name, Results& results);

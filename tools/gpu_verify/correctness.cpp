@@ -15,15 +15,18 @@ namespace {
 using kernels::Arithmetic;
 using kernels::PackedWeight;
 
-enum class Kind { kSkinny, kTiled, kHopper, kHopperRounded, kInt8, kInt16, kHopperBytes };
-constexpr const char* kKindNames[] = {"skinny", "tiled", "hopper", "hopper_rounded", "int8", "int16", "hopper_bytes"};
+enum class Kind { kSkinny, kTiled, kHopper, kHopperRounded, kHopperSliced, kInt8, kInt16, kHopperBytes };
+constexpr const char* kKindNames[] = {"skinny",        "tiled", "hopper", "hopper_rounded",
+                                      "hopper_sliced", "int8",  "int16",  "hopper_bytes"};
 
 bool is_for_hopper(Kind kind) {
-  return kind == Kind::kHopper || kind == Kind::kHopperRounded || kind == Kind::kHopperBytes;
+  return kind == Kind::kHopper || kind == Kind::kHopperRounded || kind == Kind::kHopperSliced ||
+         kind == Kind::kHopperBytes;
 }
 cuda::HalfKernel half_kernel(Kind kind) {
   if (kind == Kind::kHopper) return cuda::HalfKernel::kHopper;
   if (kind == Kind::kHopperRounded) return cuda::HalfKernel::kHopperRounded;
+  if (kind == Kind::kHopperSliced) return cuda::HalfKernel::kHopperSliced;
   return kind == Kind::kTiled ? cuda::HalfKernel::kTiled : cuda::HalfKernel::kSkinny;
 }
 
@@ -170,12 +173,34 @@ std::vector<Case> half_cases_for_hopper(Kind kind, bool tiny) {
   return cases;
 }
 
+// Every size of block, one slice and all that there may be, more tiles than groups of warps, and columns that moved.
+std::vector<Case> sliced_cases(bool tiny) {
+  constexpr Kind kKind = Kind::kHopperSliced;
+  std::vector<Case> cases = {{kKind, {33, 256, 128, 4, false}, 3, false, 1},
+                             {kKind, {150, 1152, 128, 4, false}, 20, true},
+                             {kKind, {33, 250, 128, 4, false, true}, 5},
+                             {kKind, {33, 2048, 256, 4}, 40, false, 2},
+                             {kKind, {300, 2176, 4096, 4, false}, 64, false, 8}};
+  if (tiny) return cases;
+  for (const int tokens : {1, 16, 17, 32, 33, 64}) {
+    for (const std::int64_t group : {128, 384, 4096}) {
+      cases.push_back({kKind, {2500, 1152, group, 4, false}, tokens, tokens % 2 == 0});
+    }
+    for (const int slices : {1, 2, 4, 8}) {
+      if (tokens <= 32 || slices >= 4) cases.push_back({kKind, {9000, 2048, 128, 4, false}, tokens, false, slices});
+    }
+  }
+  cases.push_back({kKind, {11008, 4096, 128, 4}, 64});
+  return cases;
+}
+
 // The smallest first: one block, then two that share activations.
 std::vector<Case> cases_for_hopper(bool tiny) {
   std::vector<Case> cases = half_cases_for_hopper(Kind::kHopper, tiny);
   cases.push_back({Kind::kHopper, {33, 700, 128, 4, false}, 70});
   cases.push_back({Kind::kHopper, {33, 2100, 128, 4}, 70, true, 2});
   if (!tiny) cases.push_back({Kind::kHopper, {4096, 4096, 128, 4}, 128});
+  for (const Case& c : sliced_cases(tiny)) cases.push_back(c);
   for (const int tokens : {5, 70, 130}) cases.push_back({Kind::kHopperBytes, {33, 700, 4096, 8, false}, tokens});
   for (const int tokens : {1, 64, 65, 128, 129, 256, 257, 600}) {
     if (tiny) break;
@@ -332,6 +357,7 @@ void run_repetition(const Gpu& gpu, const Settings& settings, Results& results) 
   if (is_hopper) {
     repeat_splits(gpu, "hopper, ", cuda::HalfKernel::kHopper, 3, times, results);
     repeat_splits(gpu, "hopper, shared activations, ", cuda::HalfKernel::kHopper, 70, times, results);
+    repeat_splits(gpu, "hopper_sliced, ", cuda::HalfKernel::kHopperSliced, 16, times, results);
     repeat_splits(gpu, "hopper_rounded, ", cuda::HalfKernel::kHopperRounded, 130, times, results);
     repeat_bytes(gpu, 130, times, results);
   }

@@ -5,6 +5,7 @@ namespace lowbit::gpu_verify {
 Gpu::Gpu(const cuda::Library& library, int index)
     : library_(library), index_(index), facts_(library.require_device(index)) {
   cuda::Library::call("making a stream", table().create_stream, &stream_);
+  cuda::Library::call("counting clusters of blocks", table().count_clusters, &clusters_);
 }
 
 Gpu::~Gpu() {

@@ -21,6 +21,7 @@ class Gpu {
   [[nodiscard]] const cuda::Library& library() const { return library_; }
   [[nodiscard]] const cuda::Table& table() const { return library_.table(); }
   [[nodiscard]] const cuda::Device& facts() const { return facts_; }
+  [[nodiscard]] const cuda::HopperClusters& clusters() const { return clusters_; }
   [[nodiscard]] int index() const { return index_; }
   [[nodiscard]] void* stream() const { return stream_; }
   [[nodiscard]] cuda::Launch launch(bool dependent = false) const { return {stream_, dependent ? 1 : 0}; }
@@ -30,6 +31,7 @@ class Gpu {
   const cuda::Library& library_;
   int index_;
   cuda::Device facts_;
+  cuda::HopperClusters clusters_{};
   void* stream_ = nullptr;
 };
 

@@ -51,7 +51,7 @@ HalfRunner::HalfRunner(const Gpu& gpu, const Weights& weights, cuda::NumberKind 
       arranged_(gpu, arranged_numbers(weights, tokens, places_, kernel)),
       output_(gpu, area(tokens, weights.shape().rows)) {
   const int multiprocessors = gpu.facts().multiprocessors;
-  if (is_for_hopper(kernel)) {
+  if (is_for_hopper(kernel) || kernel == cuda::HalfKernel::kHopperSliced) {
     force_splits(0);
   } else {
     const bool skinny = kernel == cuda::HalfKernel::kSkinny;
@@ -74,6 +74,10 @@ void HalfRunner::deal(int workers) {
 // Counters for every block there may be: a tile of rows, and eight tokens.
 void HalfRunner::force_splits(int splits) {
   if (is_for_hopper(kernel_)) return deal(splits);
+  if (kernel_ == cuda::HalfKernel::kHopperSliced) {
+    slices_ = cuda::choose_slices(weights_.shape(), tokens_, gpu_.clusters(), splits);
+    splits = 1;
+  }
   splits_ = splits;
   const std::size_t outputs = area(tokens_, weights_.shape().rows);
   const std::size_t blocks = area(cuda::tiles_of(weights_.shape()), (tokens_ + 7) / 8);
@@ -122,7 +126,8 @@ void HalfRunner::run(int copy, bool dependent) const {
                                   splits_,
                                   partials_->data(),
                                   arrivals_->data(),
-                                  stream_};
+                                  stream_,
+                                  slices_};
   const cuda::Launch launch = gpu_.launch(dependent);
   cuda::Library::call("multiplying", gpu_.table().half_product, kernel_, number_, &call, &launch);
 }
@@ -130,12 +135,13 @@ void HalfRunner::run(int copy, bool dependent) const {
 void HalfRunner::poison() const { fill_with_nan(gpu_, output_, area(tokens_, weights_.shape().rows)); }
 
 IntegerRunner::IntegerRunner(const Gpu& gpu, const Weights& weights, int planes, const std::vector<float>& input,
-                             int tokens, IntegerKernel kernel)
+                             int tokens, IntegerKernel kernel, cuda::NumberKind output_kind)
     : gpu_(gpu),
       weights_(weights),
       planes_(planes),
       tokens_(tokens),
       kernel_(kernel),
+      output_kind_(output_kind),
       input_(gpu, input),
       schedule_(kernel == IntegerKernel::kHopper
                     ? cuda::HopperSchedule::bytes(weights.shape(), tokens, gpu.facts().multiprocessors)
@@ -170,16 +176,15 @@ void IntegerRunner::quantize(int copy, bool dependent) const {
 
 void IntegerRunner::multiply(int copy, bool dependent) const {
   const bool for_hopper = kernel_ == IntegerKernel::kHopper;
-  const cuda::IntegerProduct call = {
-      weights_.matrix(copy),
-      bytes_.data(),
-      scales_.data(),
-      for_hopper ? totals_.data() : sums_.data(),
-      tokens_,
-      {output_.data(), weights_.shape().rows, cuda::NumberKind::kFloat32, nullptr, nullptr, 0},
-      schedule_.stream,
-      partials_.data(),
-      arrivals_.data()};
+  const cuda::IntegerProduct call = {weights_.matrix(copy),
+                                     bytes_.data(),
+                                     scales_.data(),
+                                     for_hopper ? totals_.data() : sums_.data(),
+                                     tokens_,
+                                     {output_.data(), weights_.shape().rows, output_kind_, nullptr, nullptr, 0},
+                                     schedule_.stream,
+                                     partials_.data(),
+                                     arrivals_.data()};
   const cuda::Launch launch = gpu_.launch(dependent);
   constexpr const char* kAction = "multiplying integers";
   if (for_hopper) {

@@ -30,7 +30,7 @@ class HalfRunner {
   HalfRunner(const Gpu& gpu, const Weights& weights, cuda::NumberKind number, const std::vector<std::uint16_t>& input,
              int tokens, cuda::HalfKernel kernel, cuda::NumberKind output_kind = cuda::NumberKind::kFloat32);
   void run(int copy, bool dependent = false) const;
-  /// Overrules the schedule, for tests of joining; of Hopper's kernels the number of workers.
+  /// Overrules the schedule, for tests of joining; of Hopper's kernels the number of workers or slices.
   void force_splits(int splits);
   void poison() const;
   [[nodiscard]] std::vector<float> output() const { return output_.read(); }
@@ -48,6 +48,7 @@ class HalfRunner {
   cuda::NumberKind output_kind_;
   int splits_ = 1;
   cuda::Stream stream_ = {};
+  cuda::Slices slices_ = {};
   Buffer<std::uint16_t> input_;
   Buffer<std::uint16_t> arranged_;
   Buffer<float> output_;
@@ -57,11 +58,12 @@ class HalfRunner {
 
 enum class IntegerKernel { kPlain, kHopper };
 
-/// float32 activations rounded to integers, times a packed matrix.
+/// float32 activations rounded to integers, times a packed matrix. `output` is of float32.
 class IntegerRunner {
  public:
   IntegerRunner(const Gpu& gpu, const Weights& weights, int planes, const std::vector<float>& input, int tokens,
-                IntegerKernel kernel = IntegerKernel::kPlain);
+                IntegerKernel kernel = IntegerKernel::kPlain,
+                cuda::NumberKind output_kind = cuda::NumberKind::kFloat32);
   void quantize(int copy, bool dependent = false) const;
   void multiply(int copy, bool dependent = false) const;
   void poison() const;
@@ -74,6 +76,7 @@ class IntegerRunner {
   int planes_;
   int tokens_;
   IntegerKernel kernel_;
+  cuda::NumberKind output_kind_;
   Buffer<float> input_;
   cuda::HopperSchedule schedule_;
   int block_tokens_;  ///< zero but for Hopper

@@ -18,7 +18,7 @@
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 10;
+inline constexpr std::uint32_t kInterface = 11;
 
 struct Device {
   char name[256];
@@ -30,7 +30,7 @@ struct Device {
   std::uint64_t free;
 };
 
-enum class HalfKernel : std::int32_t { kSkinny, kTiled, kHopper, kHopperRounded };
+enum class HalfKernel : std::int32_t { kSkinny, kTiled, kHopper, kHopperRounded, kHopperSliced };
 
 /// Every function returns whether it succeeded, and fills the report when not. Those that launch do not wait.
 struct Table {
@@ -59,7 +59,7 @@ struct Table {
   bool (*release_event)(void* event, Report* report);
   /// `number` is kFloat16 or kBFloat16, of the input. The tiled kernel has 4 and 8 bits and needs `aligned`; those
   /// for Hopper have 4 bits and take what `arrange_operands` made for blocks of `hopper_tokens` or
-  /// kHopperRoundedTokens.
+  /// kHopperRoundedTokens; kHopperSliced takes aligned input as it is, in `choose_slices`.
   bool (*half_product)(HalfKernel kernel, NumberKind number, const HalfProduct* call, const Launch* launch,
                        Report* report);
   bool (*quantize)(std::int32_t planes, const QuantizeCall* call, const Launch* launch, Report* report);
@@ -72,8 +72,8 @@ struct Table {
   bool (*expand_codes)(const ExpandCodesCall* call, const Launch* launch, Report* report);
   bool (*finish_bytes)(const FinishBytesCall* call, const Launch* launch, Report* report);
   bool (*expand_table)(NumberKind number, const ExpandCall* call, const Launch* launch, Report* report);
-  /// Whether the GPU in use runs the kernel for Hopper, and the library was built with it: 1 or 0.
-  bool (*has_hopper)(std::int32_t* result, Report* report);
+  /// Of the GPU in use; none where it does not run the kernels for Hopper, or the library was built without them.
+  bool (*count_clusters)(HopperClusters* result, Report* report);
   bool (*norm_rows)(const NormCall* call, const Launch* launch, Report* report);
   bool (*gate_rows)(const GateCall* call, const Launch* launch, Report* report);
   bool (*attend_cached)(const CachedAttentionCall* call, const Launch* launch, Report* report);

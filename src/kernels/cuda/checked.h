@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "kernels/cuda/abi.h"
+#include "kernels/cuda/slice_ring.h"
 
 // The part of the library's functions that launch which is the same on a GPU and on the tests' model of one: what a
 // call must be, and which width it is for. `Widths` has the launching functions of each width.
@@ -46,6 +47,15 @@ struct Checked {
     if (kernel == HalfKernel::kSkinny) {
       return for_width(call->weight.bits, report,
                        [&]<int kBits>() { return Widths::template skinny<kBits>(number, *call, *launch, report); });
+    }
+    if (kernel == HalfKernel::kHopperSliced) {
+      const Matrix& weight = call->weight;
+      if (!has_plain_chunks(weight) || call->slices.clusters < 1 || call->slices.count() > chunks_of(weight) ||
+          call->tokens > kMostSlicedTokens || !call->aligned || call->input_places < weight.steps * kStepColumns) {
+        return refuse(report,
+                      "the kernel in slices takes 4 bits in whole chunks, 64 aligned tokens at most, and slices");
+      }
+      return Widths::hopper_sliced(number, *call, *launch, report);
     }
     if (kernel == HalfKernel::kHopper || kernel == HalfKernel::kHopperRounded) {
       if (call->weight.bits != 4) return refuse(report, "the kernels for Hopper take 4 bits");

@@ -82,7 +82,7 @@ struct Float16 : WholeNumbers<Float16> {
   template <int kShift, std::uint32_t kMask>
   LOWBIT_HOST_DEVICE static std::uint32_t decode_pair(std::uint32_t word, std::uint32_t zero) {
     const std::uint32_t biased = masked_with<kMask, 0x64006400U>(word);
-    const std::uint32_t biased_zero = both(0x6400U | zero);  // 1024 + zero
+    const std::uint32_t biased_zero = permute_bytes(zero, 0x64U, 0x4040U);  // 1024 + zero
     if constexpr (kShift == 0) {
       return subtract_halves(biased, biased_zero);
     } else {
@@ -106,7 +106,7 @@ struct Float16 : WholeNumbers<Float16> {
     }
   }
   LOWBIT_HOST_DEVICE static Quad decode_bytes(std::uint32_t bytes, std::uint32_t zero) {
-    const std::uint32_t biased_zero = both(0x6400U | zero);
+    const std::uint32_t biased_zero = permute_bytes(zero, 0x64U, 0x4040U);
     return {subtract_halves(permute_bytes(bytes, 0x64646464U, 0x4240U), biased_zero),
             subtract_halves(permute_bytes(bytes, 0x64646464U, 0x4341U), biased_zero)};
   }

@@ -55,10 +55,11 @@ SkinnySpace take_skinny(Parts& parts, const SkinnySizes& sizes) {
           parts.take<std::uint32_t>(sizes.arrivals)};
 }
 
-bool has_hopper(const Library& library) {
-  std::int32_t result = 0;
-  Library::call("asking for the kernel for Hopper", library.table().has_hopper, &result);
-  return result != 0;
+HopperClusters count_clusters(const Library& library, int device) {
+  HopperClusters result{};
+  Library::call("choosing the GPU", library.table().use_device, device);
+  Library::call("counting clusters of blocks", library.table().count_clusters, &result);
+  return result;
 }
 
 // Blocks count from zero who has arrived.
@@ -100,7 +101,7 @@ DeviceProduct::DeviceProduct(Library library, int device, const Packed& packed)
     : library_(library),
       device_(device),
       multiprocessors_(library_.require_device(device).multiprocessors),
-      hopper_(has_hopper(library_)) {
+      clusters_(count_clusters(library_, device)) {
   layout_.shape = packed.shape;
   layout_.zero_offset = packed.zero_offset;
   layout_.scale_offset = packed.scale_offset;
@@ -120,13 +121,15 @@ const Table& DeviceProduct::table() const {
 }
 
 std::vector<RouteStart> DeviceProduct::routes(DeviceArithmetic arithmetic) const {
-  return routes_of(layout_, arithmetic, hopper_);
+  return routes_of(layout_, arithmetic, clusters_);
 }
 
 std::int64_t DeviceProduct::workspace_bytes(Route route, DeviceArithmetic arithmetic, std::int32_t tokens) const {
   Parts parts(nullptr);
   if (route == Route::kSkinny) {
     (void)take_skinny(parts, skinny_sizes(tokens));
+  } else if (route == Route::kHopperSliced) {
+    (void)parts.take<std::uint16_t>(arranged_numbers(tokens));
   } else if (route == Route::kHopper || route == Route::kHopperRounded) {
     (void)HopperSpace<std::uint16_t, float>(parts, layout_.shape, tokens, hopper_schedule(route, tokens));
   } else if (route == Route::kHopperBytes) {
@@ -148,6 +151,7 @@ void DeviceProduct::multiply(Route route, DeviceArithmetic arithmetic, const Dev
   switch (route) {
     case Route::kIntegers: return multiply_integers(arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, call);
     case Route::kSkinny: return multiply_skinny(call);
+    case Route::kHopperSliced: return multiply_sliced(call);
     case Route::kHopper:
     case Route::kHopperRounded: return multiply_hopper(route, call);
     case Route::kHopperBytes: return multiply_hopper_bytes(call);
@@ -210,6 +214,46 @@ void DeviceProduct::multiply_skinny(const DeviceCall& call) const {
             Launch{call.stream, 0}});
 }
 
+bool DeviceProduct::moves_columns() const { return layout_.has_sources || layout_.shape.columns != places(); }
+
+std::int64_t DeviceProduct::arranged_numbers(std::int32_t tokens) const {
+  return moves_columns() ? tokens * places() : 0;
+}
+
+void DeviceProduct::arrange(const std::byte* weight, const std::uint16_t* input, std::int32_t tokens,
+                            std::uint16_t* arranged, const Launch& launch) const {
+  const std::int32_t columns = layout_.shape.columns;
+  const ArrangeCall call = {
+      input, columns, tokens, columns, layout_.sources_at(weight), static_cast<std::int32_t>(places()), arranged};
+  Library::call("arranging activations", library_.table().arrange, &call, &launch);
+}
+
+void DeviceProduct::multiply_sliced(const DeviceCall& call) const {
+  const Table& table = this->table();
+  const Matrix matrix = layout_.at(call.weight);
+  const Launch launch = {call.stream, 0};
+  Parts parts(call.workspace);
+  const auto* input = static_cast<const std::uint16_t*>(call.input);
+  if (moves_columns()) {
+    auto* arranged = parts.take<std::uint16_t>(arranged_numbers(call.tokens));
+    arrange(call.weight, input, call.tokens, arranged, launch);
+    input = arranged;
+  }
+  const auto width = static_cast<std::int32_t>(places());
+  HalfProduct product = {matrix,
+                         input,
+                         width,
+                         width,
+                         call.tokens,
+                         reinterpret_cast<std::uintptr_t>(input) % 16 == 0,
+                         {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
+                         1,
+                         nullptr,
+                         nullptr};
+  product.slices = choose_slices(layout_.shape, call.tokens, clusters_);
+  multiply_halves(table, HalfKernel::kHopperSliced, call.input_kind, product, launch);
+}
+
 HalfProduct DeviceProduct::skinny_product(const SkinnyCall& call) const {
   const Matrix matrix = layout_.at(call.weight);
   const std::uint16_t* input = layout_.has_sources ? call.space.arranged : call.input;
@@ -228,13 +272,7 @@ HalfProduct DeviceProduct::skinny_product(const SkinnyCall& call) const {
 
 void DeviceProduct::multiply(const SkinnyCall& call) const {
   const HalfProduct product = skinny_product(call);
-  if (layout_.has_sources) {
-    const std::int32_t columns = layout_.shape.columns;
-    const ArrangeCall arrange = {
-        call.input,         columns, call.tokens, columns, layout_.sources_at(call.weight), product.input_places,
-        call.space.arranged};
-    Library::call("arranging activations", library_.table().arrange, &arrange, &call.launch);
-  }
+  if (layout_.has_sources) arrange(call.weight, call.input, call.tokens, call.space.arranged, call.launch);
   multiply_halves(library_.table(), HalfKernel::kSkinny, call.kind, product, call.launch);
 }
 

@@ -75,15 +75,22 @@ class DeviceProduct {
  private:
   void multiply_integers(int planes, const DeviceCall& call) const;
   void multiply_skinny(const DeviceCall& call) const;
+  void multiply_sliced(const DeviceCall& call) const;
   [[nodiscard]] struct HopperSchedule hopper_schedule(Route route, std::int32_t tokens) const;
   void multiply_hopper(Route route, const DeviceCall& call) const;
   void multiply_hopper_bytes(const DeviceCall& call) const;
+  /// Activations in the order of places.
+  void arrange(const std::byte* weight, const std::uint16_t* input, std::int32_t tokens, std::uint16_t* arranged,
+               const Launch& launch) const;
+  /// Whether places are not the columns as they are; what is arranged then.
+  [[nodiscard]] bool moves_columns() const;
+  [[nodiscard]] std::int64_t arranged_numbers(std::int32_t tokens) const;
   [[nodiscard]] std::int64_t runs() const;
   [[nodiscard]] std::int64_t places() const;
   Library library_;
   int device_;
   int multiprocessors_;
-  bool hopper_;
+  HopperClusters clusters_;
   Packed layout_;  ///< without bytes
 };
 

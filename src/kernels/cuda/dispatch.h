@@ -14,6 +14,7 @@ namespace lowbit::kernels::cuda {
 struct GridSize {
   int blocks[3];
   std::size_t shared_bytes;
+  int cluster = 1;  ///< blocks side by side that see each other's shared memory
 };
 
 constexpr int blocks_for(int count, int size) { return (count + size - 1) / size; }

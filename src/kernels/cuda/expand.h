@@ -91,7 +91,7 @@ struct ArrangeCall {
   std::int64_t stride;
   std::int32_t tokens;
   std::int32_t columns;
-  const std::int32_t* sources;  ///< [places]
+  const std::int32_t* sources;  ///< [places], or null: places are columns, the last ones lacking
   std::int32_t places;
   std::uint16_t* output;  ///< [tokens][places]
 };
@@ -106,7 +106,7 @@ struct Arrange {
     thread.wait_for_previous_grid();
     const int token = thread.block(0);
     for (int p = thread.index(); p < call.places; p += kThreads) {
-      const int column = call.sources[p];
+      const int column = call.sources != nullptr ? call.sources[p] : p;
       const bool present = column >= 0 && column < call.columns;
       call.output[std::int64_t{token} * call.places + p] = present ? call.input[token * call.stride + column] : 0;
     }

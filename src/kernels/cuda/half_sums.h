@@ -10,6 +10,15 @@ namespace lowbit::kernels::cuda {
 /// Tokens of one matrix instruction.
 inline constexpr int kTileTokens = 8;
 
+/// 2^bits blocks of a cluster share the columns, and there are so many clusters; none: the kernel that has them is not
+/// for this product.
+struct Slices {
+  std::int32_t bits = 0;
+  std::int32_t clusters = 0;
+
+  [[nodiscard]] constexpr int count() const { return 1 << bits; }
+};
+
 struct HalfProduct {
   Matrix weight;
   const std::uint16_t* input;  ///< [tokens][input_stride], in the order of places
@@ -22,6 +31,7 @@ struct HalfProduct {
   float* partials;          ///< [splits][tokens][rows], for more than one split
   std::uint32_t* arrivals;  ///< [blocks of rows and tokens], zero before and after
   Stream stream = {};       ///< of Hopper's kernels, whose partials and arrivals are those of `SharedTiles`
+  Slices slices = {};       ///< of `HopperSliced`
 };
 
 /// A step of a tile, its four registers decoded, times eight places of a token, of the type `Operand`.

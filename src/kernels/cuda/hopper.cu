@@ -16,12 +16,4 @@ bool arrange_operands(const OperandCall& call, const Launch& launch, Report* rep
   return dispatch_arrange_operands(call, launcher);
 }
 
-bool has_hopper(std::int32_t* result, Report* report) {
-  *report = Report{};
-  *result = is_hopper(report) ? 1 : 0;
-  if (report->failure != Failure::kCapability) return report->failure == Failure::kNone;
-  *report = Report{};
-  return true;
-}
-
 }  // namespace lowbit::kernels::cuda

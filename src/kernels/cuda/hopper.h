@@ -1,7 +1,6 @@
 #pragma once
 
-#include "kernels/cuda/group_step.h"
-#include "kernels/cuda/hopper_stream.h"
+#include "kernels/cuda/group_turns.h"
 
 // Products of 16-bit activations on Hopper whose weights are decoded while products of earlier ones run.
 namespace lowbit::kernels::cuda {
@@ -42,7 +41,10 @@ class HopperExact {
     } else if constexpr (kHalves == 2) {
       add_by_halves<Input>(thread, feed, segment.count, place, sums);
     } else {
-      add_by_turns<Input>(thread, feed, segment.count, place, sums);
+      using Turns = GroupTurns<kBits, Number, kTokenTiles, Feed>;
+      Ahead ahead;
+      Turns::begin(thread, feed, ahead);
+      Turns::template add<Input>(thread, feed, segment.count, place, ahead, sums);
     }
   }
 
@@ -53,85 +55,12 @@ class HopperExact {
   }
 
  private:
-  /// Steps that are decoded together, while those before them are multiplied.
-  static constexpr int kUnitSteps = kChunkSteps / 2;
-  using Unit = std::uint32_t[kUnitSteps][2][4];
   /// Sums of 64 tokens at most are made together.
   static constexpr int kHalves = kTokenTiles == 16 ? 2 : 1;
-  static constexpr int kHalfTiles = kTokenTiles / kHalves;
-  using Half = float[kHalfTiles][4];
-
-  /// What comes from one chunk to the next: the first half of it, decoded, its codes, and the numbers of two groups.
-  struct Ahead {
-    Unit units[2];
-    Codes<kBits> codes;
-    GroupNumbers groups[2];
-  };
-
-  // Chunks of one group each; steps that the last one lacks are zero, since their activations are. Two chunks' sums
-  // take turns: those of one meet their scale while products of the next run.
-  template <typename Input, typename Thread>
-  LOWBIT_HOST_DEVICE static void add_by_turns(Thread& thread, Feed& feed, int count, typename Input::Place& place,
-                                              Sums& sums) {
-    Half turns[2];
-    Ahead ahead;
-    Weights::template wait<kChunksAhead - 1>(thread);
-    read_ahead<0>(thread, feed, ahead);
-    Input::wait(thread, place);
-    const StageOperand<Input, kTokens> operand(thread, place.stage);
-    multiply_unit(thread, operand, 0, 0, ahead.units[0], turns[0], true);
-    end_turn<0>(thread, feed, operand, ahead, turns);
-    LOWBIT_NO_UNROLL
-    for (int left = count - 1; left > 1; left -= 2) {
-      take_turn<1, Input>(thread, feed, place, ahead, turns, sums);
-      take_turn<0, Input>(thread, feed, place, ahead, turns, sums);
-    }
-    if (count % 2 == 0) {
-      take_turn<1, Input>(thread, feed, place, ahead, turns, sums);
-      thread.template wait_group_products<0>();
-      add_scaled(ahead.groups[1].scales, turns[1], 0, sums);
-    } else {
-      thread.template wait_group_products<0>();
-      add_scaled(ahead.groups[0].scales, turns[0], 0, sums);
-    }
-    Input::release(thread, place.stage);
-    place.advance();
-  }
-
-  template <int kTurn, typename Input, typename Thread>
-  LOWBIT_HOST_DEVICE static void take_turn(Thread& thread, Feed& feed, typename Input::Place& place, Ahead& ahead,
-                                           Half (&turns)[2], Sums& sums) {
-    const int before = place.stage;
-    place.advance();
-    Input::wait(thread, place);
-    const StageOperand<Input, kTokens> operand(thread, place.stage);
-    multiply_unit(thread, operand, 0, 0, ahead.units[0], turns[kTurn], true);
-    thread.template wait_group_products<1>();  // the chunk in front is done
-    Input::release(thread, before);
-    add_scaled(ahead.groups[1 - kTurn].scales, turns[1 - kTurn], 0, sums);
-    end_turn<kTurn>(thread, feed, operand, ahead, turns);
-  }
-
-  // Behind the products of the chunk's first half.
-  template <int kTurn, typename Operand, typename Thread>
-  LOWBIT_HOST_DEVICE static void end_turn(Thread& thread, Feed& feed, const Operand& operand, Ahead& ahead,
-                                          Half (&turns)[2]) {
-    decode_unit(thread, ahead.codes, ahead.groups[kTurn], 1, ahead.units[1]);
-    multiply_unit(thread, operand, 1, 0, ahead.units[1], turns[kTurn], false);
-    thread.sync_warp();  // all lanes have read the chunk's parameters
-    feed.next(thread);
-    Weights::template wait<kChunksAhead - 1>(thread);
-    thread.template wait_group_products<1>();  // so that the first half's operands may be replaced
-    feed.ring().step();
-    read_ahead<1 - kTurn>(thread, feed, ahead);
-  }
-
-  template <int kTurn, typename Thread>
-  LOWBIT_HOST_DEVICE static void read_ahead(Thread& thread, Feed& feed, Ahead& ahead) {
-    ahead.codes = feed.ring().codes(thread);
-    ahead.groups[kTurn] = feed.ring().numbers(thread, 0);
-    decode_unit(thread, ahead.codes, ahead.groups[kTurn], 0, ahead.units[0]);
-  }
+  using Units = HalfChunks<kBits, Number, kTokenTiles, kHalves>;
+  using Half = typename Units::Half;
+  using Ahead = typename Units::Ahead;
+  static constexpr int kHalfTiles = Units::kHalfTiles;
 
   // The same for twice as many tokens, where registers do not suffice for the sums of two chunks: the two halves of the
   // tokens take turns, so that one's products run while the other's sums meet their scale.
@@ -141,11 +70,11 @@ class HopperExact {
     Half halves[2];
     Ahead ahead;
     Weights::template wait<kChunksAhead - 1>(thread);
-    read_ahead<0>(thread, feed, ahead);
+    read_ahead(thread, feed, ahead);
     Input::wait(thread, place);
     StageOperand<Input, kTokens> operand(thread, place.stage);
-    multiply_unit(thread, operand, 0, 0, ahead.units[0], halves[0], true);
-    multiply_unit(thread, operand, 0, 1, ahead.units[0], halves[1], true);
+    Units::multiply_unit(thread, operand, 0, 0, ahead.units[0], halves[0], true);
+    Units::multiply_unit(thread, operand, 0, 1, ahead.units[0], halves[1], true);
     LOWBIT_NO_UNROLL
     for (int left = count - 1; left > 0; --left) {
       multiply_second_unit(thread, operand, ahead, halves);
@@ -153,18 +82,18 @@ class HopperExact {
       thread.template wait_group_products<2>();  // so that the first half's operands may be replaced
       const float scales[2] = {ahead.groups[0].scales[0], ahead.groups[0].scales[1]};
       feed.ring().step();
-      read_ahead<0>(thread, feed, ahead);
+      read_ahead(thread, feed, ahead);
       const int before = place.stage;
       place.advance();
       Input::wait(thread, place);
       operand = StageOperand<Input, kTokens>(thread, place.stage);
       thread.template wait_group_products<1>();
       add_scaled(scales, halves[0], 0, sums);
-      multiply_unit(thread, operand, 0, 0, ahead.units[0], halves[0], true);
+      Units::multiply_unit(thread, operand, 0, 0, ahead.units[0], halves[0], true);
       thread.template wait_group_products<1>();
       Input::release(thread, before);
       add_scaled(scales, halves[1], kHalfTiles, sums);
-      multiply_unit(thread, operand, 0, 1, ahead.units[0], halves[1], true);
+      Units::multiply_unit(thread, operand, 0, 1, ahead.units[0], halves[1], true);
       feed.next(thread);
     }
     multiply_second_unit(thread, operand, ahead, halves);
@@ -177,12 +106,19 @@ class HopperExact {
     for (int half = 0; half < 2; ++half) add_scaled(ahead.groups[0].scales, halves[half], half * kHalfTiles, sums);
   }
 
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE static void read_ahead(Thread& thread, Feed& feed, Ahead& ahead) {
+    ahead.codes = feed.ring().codes(thread);
+    ahead.groups[0] = feed.ring().numbers(thread, 0);
+    Units::decode_unit(thread, ahead.codes, ahead.groups[0], 0, ahead.units[0]);
+  }
+
   template <typename Operand, typename Thread>
   LOWBIT_HOST_DEVICE static void multiply_second_unit(Thread& thread, const Operand& operand, Ahead& ahead,
                                                       Half (&halves)[2]) {
-    decode_unit(thread, ahead.codes, ahead.groups[0], 1, ahead.units[1]);
-    multiply_unit(thread, operand, 1, 0, ahead.units[1], halves[0], false);
-    multiply_unit(thread, operand, 1, 1, ahead.units[1], halves[1], false);
+    Units::decode_unit(thread, ahead.codes, ahead.groups[0], 1, ahead.units[1]);
+    Units::multiply_unit(thread, operand, 1, 0, ahead.units[1], halves[0], false);
+    Units::multiply_unit(thread, operand, 1, 1, ahead.units[1], halves[1], false);
   }
 
   // Chunks of several groups, or of a part of a group that ends within one: a step is decoded while the one before it
@@ -221,7 +157,7 @@ class HopperExact {
       thread.begin_group_products();
       LOWBIT_UNROLL
       for (int half = 0; half < kHalves; ++half) {
-        multiply_step(thread, operand, s, half, operands[s % 2], group_sums[half], opens);
+        Units::multiply_step(thread, operand, s, half, operands[s % 2], group_sums[half], opens);
       }
       thread.commit_group_products();
       opens = cursor.advance(weight);
@@ -238,37 +174,6 @@ class HopperExact {
         }
       }
       group = next;
-    }
-  }
-
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE static void decode_unit(Thread& thread, const Codes<kBits>& codes, const GroupNumbers& group,
-                                             int unit, Unit& operands) {
-    LOWBIT_UNROLL
-    for (int s = 0; s < kUnitSteps; ++s) {
-      decode_operands<kBits, Number>(thread, codes, group, unit * kUnitSteps + s, operands[s]);
-    }
-  }
-
-  template <typename Operand, typename Thread>
-  LOWBIT_HOST_DEVICE static void multiply_unit(Thread& thread, const Operand& operand, int unit, int half,
-                                               const Unit& operands, Half& group_sums, bool opens) {
-    thread.begin_group_products();
-    LOWBIT_UNROLL
-    for (int s = 0; s < kUnitSteps; ++s) {
-      multiply_step(thread, operand, unit * kUnitSteps + s, half, operands[s], group_sums, opens && s == 0);
-    }
-    thread.commit_group_products();
-  }
-
-  /// The first product of a group begins its sums.
-  template <typename Operand, typename Thread>
-  LOWBIT_HOST_DEVICE static void multiply_step(Thread& thread, const Operand& operand, int in_chunk, int half,
-                                               const std::uint32_t (&operands)[2][4], Half& group_sums, bool opens) {
-    LOWBIT_UNROLL
-    for (int part = 0; part < 2; ++part) {
-      const int words = (2 * in_chunk + part) * kOperandWords + half * kHalfTiles * kTileTokens * 4;
-      thread.multiply_group(Number{}, group_sums, operands[part], operand.behind(words / 4), part == 1 || !opens);
     }
   }
 };

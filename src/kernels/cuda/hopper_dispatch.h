@@ -6,6 +6,7 @@
 #include "kernels/cuda/hopper.h"
 #include "kernels/cuda/hopper_bytes.h"
 #include "kernels/cuda/hopper_rounded.h"
+#include "kernels/cuda/hopper_sliced.h"
 
 // From a call to the kernels for Hopper: which size of kernel makes it, and how the work is dealt.
 namespace lowbit::kernels::cuda {
@@ -27,6 +28,53 @@ auto with_hopper_bytes(int tokens, const Use& use) {
     case 128: return use.template operator()<HopperStream<HopperBytes<kBits, 16>>>();
     default: return use.template operator()<HopperStream<HopperBytes<kBits, 32>>>();
   }
+}
+
+template <typename Number, int kTokenTiles, typename Use>
+auto with_slices(int bits, const Use& use) {
+  switch (bits) {
+    case 0: return use.template operator()<HopperSliced<Number, kTokenTiles, 0>>();
+    case 1: return use.template operator()<HopperSliced<Number, kTokenTiles, 1>>();
+    case 2: return use.template operator()<HopperSliced<Number, kTokenTiles, 2>>();
+    default: return use.template operator()<HopperSliced<Number, kTokenTiles, 3>>();
+  }
+}
+template <typename Number, typename Use>
+auto with_hopper_sliced(int tokens, int slice_bits, const Use& use) {
+  switch (hopper_tokens(tokens)) {
+    case 16: return with_slices<Number, 2>(slice_bits, use);
+    case 32: return with_slices<Number, 4>(slice_bits, use);
+    default: return with_slices<Number, 8>(slice_bits, use);
+  }
+}
+
+/// Shared memory that a block may have on Hopper.
+inline constexpr int kMostSharedBytes = 227 * 1024;
+
+/// The slices that take the least time for so many tokens; none for other matrices than those of plain chunks, whose
+/// slices fit into shared memory. `wanted`: how many are asked for.
+inline Slices choose_slices(const Matrix& weight, int tokens, const HopperClusters& clusters, int wanted = 0) {
+  constexpr int kExchange = 2;  // in the time of a chunk
+  if (!has_plain_chunks(weight) || tokens > kMostSlicedTokens) return {};
+  const int chunks = chunks_of(weight);
+  const int tiles = group_tiles_of(weight);
+  Slices best;
+  int least = 0;
+  for (Slices slices; slices.bits < 4 && slices.count() <= chunks; ++slices.bits) {
+    if (wanted > 0 && slices.count() != wanted) continue;
+    const int held = clusters.held[slices.bits];
+    const auto [bytes, groups] = with_hopper_sliced<Float16>(tokens, slices.bits, [&]<typename Kernel>() {
+      return std::pair(4 * Kernel::shared_words(chunks), Kernel::kGroups);
+    });
+    if (held == 0 || bytes > kMostSharedBytes) continue;
+    slices.clusters = std::min(held, (tiles + groups - 1) / groups);
+    const int rounds = (tiles + groups * slices.clusters - 1) / (groups * slices.clusters);
+    const int cost = rounds * ((chunks + slices.count() - 1) / slices.count() + (slices.bits > 0 ? kExchange : 0));
+    if (best.clusters > 0 && cost >= least) continue;
+    best = slices;
+    least = cost;
+  }
+  return best;
 }
 
 /// How many workers there are, and the memory that they need beside operands: sums of 4 bytes, and counters that are
@@ -64,8 +112,10 @@ namespace detail {
 
 template <typename Kernel, typename Launcher, typename Call>
 bool launch_hopper(const Call& call, Launcher& launcher) {
-  return launcher.template launch<Kernel>(
-      {{call.stream.workers * Kernel::kClusterBlocks, 1, 1}, Kernel::kSharedWords * sizeof(std::uint32_t)}, call);
+  return launcher.template launch<Kernel>({{call.stream.workers * Kernel::kClusterBlocks, 1, 1},
+                                           Kernel::kSharedWords * sizeof(std::uint32_t),
+                                           Kernel::kClusterBlocks},
+                                          call);
 }
 
 }  // namespace detail
@@ -74,6 +124,15 @@ template <typename Number, int kBits, typename Launcher>
 bool dispatch_hopper(const HalfProduct& call, Launcher& launcher) {
   return with_hopper_exact<Number, kBits>(
       call.tokens, [&]<typename Kernel>() { return detail::launch_hopper<Kernel>(call, launcher); });
+}
+
+template <typename Number, typename Launcher>
+bool dispatch_hopper_sliced(const HalfProduct& call, Launcher& launcher) {
+  return with_hopper_sliced<Number>(call.tokens, call.slices.bits, [&]<typename Kernel>() {
+    const auto words = static_cast<std::size_t>(Kernel::shared_words(chunks_of(call.weight)));
+    const int blocks = call.slices.clusters * Kernel::kSlices;
+    return launcher.template launch<Kernel>({{blocks, 1, 1}, words * sizeof(std::uint32_t), Kernel::kSlices}, call);
+  });
 }
 
 template <typename Number, int kBits, typename Launcher>

@@ -35,6 +35,11 @@ LOWBIT_HOST_DEVICE constexpr int column_of_depth(int depth) {
          in_operand / 8 * 2 + in_operand % 2;
 }
 
+/// A line of a step, from its 32 columns: the lanes' pairs of the same place.
+LOWBIT_HOST_DEVICE inline Word4 line_of(const Word4 (&columns)[4], int line) {
+  return {{columns[0].x[line], columns[1].x[line], columns[2].x[line], columns[3].x[line]}};
+}
+
 /// What the instruction is told of an operand in shared memory that lies without swizzle: its address, from brick to
 /// brick along the depth, and along the tokens; each in units of 16 bytes.
 LOWBIT_HOST_DEVICE constexpr std::uint64_t operand_descriptor(std::uint32_t address, std::uint32_t depth_bytes,
@@ -44,9 +49,17 @@ LOWBIT_HOST_DEVICE constexpr std::uint64_t operand_descriptor(std::uint32_t addr
          (std::uint64_t{token_bytes >> 4 & kMask} << 32);
 }
 
+/// How many clusters of 2^i blocks a GPU holds at once, whose blocks take all memory of a multiprocessor: they lie
+/// within parts of it, some of which lack a few. None: it has no kernels for Hopper.
+struct HopperClusters {
+  std::int32_t held[4];
+};
+
 /// Tokens of a block, where sums are exact up to float32; and where weights are rounded.
 constexpr int hopper_tokens(int tokens) { return tokens <= 16 ? 16 : tokens <= 32 ? 32 : tokens <= 64 ? 64 : 128; }
 inline constexpr int kHopperRoundedTokens = 256;
+/// Tokens of the kernel whose blocks hold all activations of their columns.
+inline constexpr int kMostSlicedTokens = 64;
 /// Numbers of activations that are laid out in blocks of so many tokens.
 constexpr std::int64_t laid_out_size(const Matrix& weight, int tokens, int block) {
   return std::int64_t{(tokens + block - 1) / block} * block * chunks_of(weight) * kChunkSteps * kStepColumns;
@@ -97,33 +110,25 @@ struct ArrangeOperands {
     thread.wait_for_previous_grid();
     const LaidOutStep at(thread, kThreads, call.steps, call.block_tokens);
     if (!at.present) return;
-    std::uint16_t numbers[kStepColumns];
-    load(thread, call, at.token, at.step, numbers);
+    Word4 columns[4] = {};
+    load(thread, call, at.token, at.step, columns);
     LOWBIT_UNROLL
     for (int line = 0; line < kStepColumns / 8; ++line) {
       const int depth = at.in_chunk * kStepColumns + line * 8;
-      Word4 words = {};
-      LOWBIT_UNROLL
-      for (int i = 0; i < 8; ++i) {
-        words.x[i / 2] |= std::uint32_t{numbers[column_of_depth(line * 8 + i)]} << (16 * (i % 2));
-      }
-      *reinterpret_cast<Word4*>(call.output + at.chunk + operand_offset(call.block_tokens, at.in_block, depth)) = words;
+      *reinterpret_cast<Word4*>(call.output + at.chunk + operand_offset(call.block_tokens, at.in_block, depth)) =
+          line_of(columns, line);
     }
   }
 
  private:
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void load(Thread& thread, const OperandCall& call, int token, int step,
-                                      std::uint16_t (&numbers)[kStepColumns]) {
+                                      Word4 (&columns)[4]) {
     const std::uint16_t* from = call.input + token * call.stride;
     const bool whole = call.sources == nullptr && token < call.tokens && (step + 1) * kStepColumns <= call.columns;
     if (whole && reinterpret_cast<std::uintptr_t>(from) % 16 == 0) {
       LOWBIT_UNROLL
-      for (int i = 0; i < kStepColumns; i += 8) {
-        const Word4 loaded = thread.read16(from + step * kStepColumns + i);
-        LOWBIT_UNROLL
-        for (int j = 0; j < 8; ++j) numbers[i + j] = static_cast<std::uint16_t>(loaded.x[j / 2] >> (16 * (j % 2)));
-      }
+      for (int i = 0; i < 4; ++i) columns[i] = thread.read16(from + step * kStepColumns + 8 * i);
       return;
     }
     LOWBIT_UNROLL
@@ -131,8 +136,8 @@ struct ArrangeOperands {
       const int place = step * kStepColumns + i;
       int column = place;
       if (call.sources != nullptr) column = step < call.steps ? call.sources[place] : -1;
-      const bool present = token < call.tokens && column >= 0 && column < call.columns;
-      numbers[i] = present ? static_cast<std::uint16_t>(thread.read2(from + column)) : std::uint16_t{0};
+      if (token >= call.tokens || column < 0 || column >= call.columns) continue;
+      columns[i / 8].x[i % 8 / 2] |= static_cast<std::uint32_t>(thread.read2(from + column)) << (16 * (i % 2));
     }
   }
 };

@@ -9,9 +9,10 @@
 namespace lowbit::kernels::cuda {
 
 bool hopper_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
+bool hopper_sliced_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
 bool hopper_rounded_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
 bool hopper_bytes_product(const IntegerProduct& call, const Launch& launch, Report* report);
 bool arrange_operands(const OperandCall& call, const Launch& launch, Report* report);
-bool has_hopper(std::int32_t* result, Report* report);
+bool count_clusters(HopperClusters* result, Report* report);
 
 }  // namespace lowbit::kernels::cuda

@@ -13,7 +13,6 @@ template <typename Kernel, typename Thread = HopperThread>
 struct ForHopper {
   static constexpr int kThreads = Kernel::kThreads;
   static constexpr int kResidentBlocks = Kernel::kResidentBlocks;
-  static constexpr int kClusterBlocks = Kernel::kClusterBlocks;
   template <typename Call>
   static __device__ void run(DeviceThread&, const Call& call) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL

@@ -15,9 +15,10 @@ inline constexpr int kConsumerWarps = 8;
 inline constexpr int kBlockRows = kConsumerWarps * kTileRows;
 
 /// A worker's weights on their way, in the order of its segments.
-template <typename Ring>
+template <typename TheRing>
 class RingFeed {
  public:
+  using Ring = TheRing;
   /// Its first tile of a segment lies so far behind the segment's row.
   LOWBIT_HOST_DEVICE RingFeed(Ring& ring, const Share& share, int tiles_of_row, int tile)
       : ring_(ring), share_(share), tiles_of_row_(tiles_of_row), tile_(tile) {}

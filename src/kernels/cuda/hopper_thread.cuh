@@ -73,6 +73,8 @@ class HopperThread : public DeviceThread {
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   }
+  // What this thread wrote to shared memory is seen by products of groups.
+  __device__ void fence_operands() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
   __device__ void arrive(int word) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(word)) : "memory");
   }
@@ -115,6 +117,9 @@ class HopperThread : public DeviceThread {
   __device__ void sync_cluster() {
     asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
   }
+  // The same in two parts, without what was written before: it says that they have come.
+  __device__ void arrive_in_cluster() { asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory"); }
+  __device__ void wait_for_cluster() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
   // At the barrier that lies at `word` in the cluster's block number `rank`. Of the block's own scope: a release to the
   // cluster waits for all that this thread has on its way, copies from memory among them.
   __device__ void arrive_at(int rank, int word) {
@@ -123,6 +128,23 @@ class HopperThread : public DeviceThread {
         "mapa.shared::cluster.u32 remote, %0, %1;\n"
         "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}\n" ::"r"(shared_address(word)),
         "r"(rank)
+        : "memory");
+  }
+  // A word of the shared memory of the cluster's block number `rank`.
+  struct ClusterWord {
+    std::uint32_t address;
+    __device__ ClusterWord behind(int words) const { return {address + 4 * static_cast<std::uint32_t>(words)}; }
+  };
+  __device__ ClusterWord word_of(int rank, int word) const {
+    ClusterWord result;
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(result.address) : "r"(shared_address(word)), "r"(rank));
+    return result;
+  }
+  // Sixteen bytes, which arrive at a barrier of the same block as copies do.
+  __device__ void send(const ClusterWord& to, const Word4& words, const ClusterWord& barrier) {
+    asm volatile(
+        "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(to.address),
+        "r"(words.x[0]), "r"(words.x[1]), "r"(words.x[2]), "r"(words.x[3]), "r"(barrier.address)
         : "memory");
   }
   // To the same place in each of the cluster's first `blocks` blocks, where it arrives at a barrier in the same place.

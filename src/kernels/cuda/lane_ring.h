@@ -21,6 +21,7 @@ class LaneRing {
   static_assert(kBits != 3, "codes in two planes have no stage");
 
  public:
+  static constexpr int kChunks = kDepth;
   static constexpr int kCodeWords = kLanes * chunk_words(kBits);
   /// Of the lane's group of the chunk: two words of scales and one of zeros.
   static constexpr int kScalesAt = kCodeWords;

@@ -47,11 +47,9 @@ class Launcher {
       attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
       attributes[count++].val.programmaticStreamSerializationAllowed = 1;
     }
-    if constexpr (requires { Kernel::kClusterBlocks; }) {
-      if (Kernel::kClusterBlocks > 1) {
-        attributes[count].id = cudaLaunchAttributeClusterDimension;
-        attributes[count++].val.clusterDim = {Kernel::kClusterBlocks, 1, 1};
-      }
+    if (grid.cluster > 1) {
+      attributes[count].id = cudaLaunchAttributeClusterDimension;
+      attributes[count++].val.clusterDim = {static_cast<unsigned>(grid.cluster), 1, 1};
     }
     cudaLaunchConfig_t config{};
     config.gridDim = dim3(static_cast<unsigned>(grid.blocks[0]), static_cast<unsigned>(grid.blocks[1]),

@@ -27,6 +27,9 @@ struct Widths : DeviceWidths {
   static bool hopper(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report) {
     return hopper_product(number, call, launch, report);
   }
+  static bool hopper_sliced(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report) {
+    return hopper_sliced_product(number, call, launch, report);
+  }
   static bool hopper_rounded(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report) {
     return hopper_rounded_product(number, call, launch, report);
   }
@@ -210,7 +213,7 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                expand_codes,
                                finish_bytes,
                                expand_table,
-                               has_hopper,
+                               count_clusters,
                                norm_rows,
                                gate_rows,
                                attend_cached,

@@ -2,9 +2,24 @@
 
 #include <fmt/format.h>
 
+#include "kernels/cuda/hopper_dispatch.h"
+
 namespace lowbit::kernels::cuda {
 
-std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithmetic, bool hopper) {
+namespace {
+
+/// Up to how many tokens `HopperSliced` makes products of such a matrix.
+std::int32_t most_sliced_tokens(const Matrix& shape, const HopperClusters& clusters) {
+  for (std::int32_t tokens = kMostSlicedTokens; tokens >= 16; tokens /= 2) {
+    if (choose_slices(shape, tokens, clusters).clusters > 0) return tokens;
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithmetic, const HopperClusters& clusters) {
+  const bool hopper = clusters.held[0] > 0;
   switch (arithmetic) {
     case DeviceArithmetic::kInt16: return {{Route::kIntegers, 1}};
     case DeviceArithmetic::kInt8:
@@ -18,10 +33,13 @@ std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithme
   if (!hopper || layout.shape.bits != 4 || layout.has_table) {
     return {{Route::kSkinny, 1}, {Route::kExpandedHalves, kExpandedFromSkinny}};
   }
-  return {{Route::kSkinny, 1},
-          {Route::kHopper, kHopperFrom},
-          {Route::kHopperRounded, kHopperRoundedFrom},
-          {Route::kExpandedHalves, kExpandedFromHopper}};
+  std::vector<RouteStart> routes = {{Route::kSkinny, 1}};
+  const std::int32_t sliced = most_sliced_tokens(layout.shape, clusters);
+  if (sliced > 0) routes.push_back({Route::kHopperSliced, kHopperSlicedFrom});
+  routes.push_back({Route::kHopper, sliced > 0 ? sliced + 1 : kHopperFrom});
+  routes.push_back({Route::kHopperRounded, kHopperRoundedFrom});
+  routes.push_back({Route::kExpandedHalves, kExpandedFromHopper});
+  return routes;
 }
 
 Route route_for(std::span<const RouteStart> routes, std::int64_t tokens) {
@@ -36,6 +54,7 @@ std::string route_name(Route route, DeviceArithmetic arithmetic) {
   switch (route) {
     case Route::kIntegers: return arithmetic == DeviceArithmetic::kInt16 ? "integers, two planes" : "integers";
     case Route::kSkinny: return "skinny";
+    case Route::kHopperSliced: return "hopper (slices)";
     case Route::kHopper: return "hopper";
     case Route::kHopperRounded: return "hopper (rounded weights)";
     case Route::kHopperBytes: return "hopper (bytes)";

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/hopper_input.h"
 #include "kernels/cuda/pack.h"
 
 // Which of the ways to carry a product out is the fastest for a number of tokens.
@@ -23,6 +24,7 @@ enum class DeviceArithmetic {
 enum class Route {
   kIntegers,        ///< `Integer`
   kSkinny,          ///< `Skinny`
+  kHopperSliced,    ///< `HopperSliced`
   kHopper,          ///< `HopperExact`
   kHopperRounded,   ///< `HopperRounded`, whose weights are rounded to 16 bits
   kHopperBytes,     ///< `HopperBytes`, with the bits of kIntegers
@@ -37,11 +39,13 @@ struct RouteStart {
 };
 
 // Where a route becomes the fastest. Measured on an H100 SXM with 4096 x 11008, microseconds cold: 4 bits in groups of
-// 128 by skinny 16 (16 tokens), 26 (32), 52 (64); by hopper 20 (16), 23 (32), 26 (64), 34 (128), 58 (256); with rounded
-// weights 46 (128), 52 (256), 156 (1024), 1144 (8192); decoding all weights and then the library's product 85 (256),
-// 165 (1024), 1024 (8192), of which some 37 are decoding. 8 bits with one scale a row, rounding of activations counted,
-// by integers 25 (8), 36 (16), 83 (64); by hopper 26 (16), 27 (64), 33 (128), 105 (1024), 657 (8192); the library's
-// product of bytes without what is in front of it and behind it 69 (1024), 492 (8192).
+// 128 by skinny 12 (8 tokens), 16 (16), 26 (32), 52 (64); in slices 14 (16), 15 (32), 21 (64); by hopper 20 (16), 23
+// (32), 26 (64), 34 (128), 58 (256); with rounded weights 46 (128), 52 (256), 156 (1024), 1144 (8192); decoding all
+// weights and then the library's product 85 (256), 165 (1024), 1024 (8192), of which some 37 are decoding. 8 bits with
+// one scale a row, rounding of activations counted, by integers 25 (8), 36 (16), 83 (64); by hopper 26 (16), 27 (64),
+// 33 (128), 105 (1024), 657 (8192); the library's product of bytes without what is in front of it and behind it 69
+// (1024), 492 (8192).
+inline constexpr std::int32_t kHopperSlicedFrom = 9;
 inline constexpr std::int32_t kHopperFrom = 17;
 inline constexpr std::int32_t kHopperRoundedFrom = 129;
 inline constexpr std::int32_t kExpandedFromHopper = 1537;
@@ -49,13 +53,13 @@ inline constexpr std::int32_t kExpandedFromSkinny = 65;
 inline constexpr std::int32_t kHopperBytesFrom = 9;
 inline constexpr std::int32_t kExpandedFromIntegers = 65;
 
-/// The routes of a matrix, in the order of their tokens; the first is for one token. `hopper`: whether the GPU has that
-/// kernel.
-[[nodiscard]] std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithmetic, bool hopper);
+/// The routes of a matrix, in the order of their tokens; the first is for one token.
+[[nodiscard]] std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithmetic,
+                                                const HopperClusters& clusters);
 [[nodiscard]] Route route_for(std::span<const RouteStart> routes, std::int64_t tokens);
 /// "skinny", "expand + cuBLAS".
 [[nodiscard]] std::string route_name(Route route, DeviceArithmetic arithmetic);
-/// "cuda: skinny up to 16 tokens, hopper up to 128, hopper (rounded weights) up to 1536, expand + cuBLAS".
+/// "cuda: skinny up to 16 tokens, expand + cuBLAS".
 [[nodiscard]] std::string routes_text(std::span<const RouteStart> routes, DeviceArithmetic arithmetic);
 
 }  // namespace lowbit::kernels::cuda

@@ -51,6 +51,7 @@ class GroupThread : public EmulatedThread {
     }
   }
   void fence_barriers() {}
+  void fence_operands() {}
   void arrive(int word) { arrive(group_block_, word); }
   void arrive_at(int rank, int word) { arrive(block_of(rank), word); }
   static void arrive(GroupBlock& block, int word) {
@@ -78,10 +79,26 @@ class GroupThread : public EmulatedThread {
     for (int rank = 0; rank < blocks; ++rank) copy_bulk(block_of(rank), word, from, bytes, barrier);
   }
 
+  struct ClusterWord {
+    int rank;
+    int word;
+    [[nodiscard]] ClusterWord behind(int words) const { return {rank, word + words}; }
+  };
+  [[nodiscard]] static ClusterWord word_of(int rank, int word) { return {rank, word}; }
+  void send(const ClusterWord& to, const Word4& words, const ClusterWord& barrier) {
+    alignas(16) const Word4 sent = words;
+    copy_bulk(block_of(to.rank), to.word, &sent, sizeof sent, barrier.word);
+  }
+
   [[nodiscard]] int cluster_rank() const { return block(0) % block_.grid.cluster; }
   void sync_cluster() {
     meet(block_.cluster.all, block_.grid.threads * block_.grid.cluster, nullptr, [] {});
     ++now_.barriers;
+  }
+
+  void arrive_in_cluster() {}
+  void wait_for_cluster() {
+    meet(block_.cluster.all, block_.grid.threads * block_.grid.cluster, nullptr, [] {});
   }
 
   void begin_group_products() { begun_ = true; }

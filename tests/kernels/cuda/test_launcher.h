@@ -11,8 +11,7 @@ struct TestLauncher {
   std::uint64_t seed;
   template <typename Kernel, typename Call>
   bool launch(const GridSize& size, const Call& call) const {
-    Grid grid = {{size.blocks[0], size.blocks[1], size.blocks[2]}, Kernel::kThreads, size.shared_bytes};
-    if constexpr (requires { Kernel::kClusterBlocks; }) grid.cluster = Kernel::kClusterBlocks;
+    Grid grid = {{size.blocks[0], size.blocks[1], size.blocks[2]}, Kernel::kThreads, size.shared_bytes, size.cluster};
     if constexpr (requires { Kernel::kWaitsForLaterBlocks; }) grid.last_first = true;
     testing::launch<Thread>(grid, seed, [&](Thread& thread) { Kernel::run(thread, call); });
     return true;
