@@ -14,7 +14,9 @@ struct Avx512 {
 
   static Integers load(const void* at) { return _mm512_loadu_si512(at); }
   static void store(void* at, Integers value) { _mm512_storeu_si512(at, value); }
-  static void prefetch(const void* at) { _mm_prefetch(static_cast<const char*>(at), _MM_HINT_T0); }
+  /// Into the first-level cache, or the second. GCC 12 takes functions of nothing but the intrinsic for void.
+  static void prefetch(const std::uint8_t* at) { asm volatile("prefetcht0 %0" : : "m"(*at)); }
+  static void prefetch_far(const std::uint8_t* at) { asm volatile("prefetcht1 %0" : : "m"(*at)); }
   static Integers broadcast(std::int32_t value) { return _mm512_set1_epi32(value); }
   static Integers load_bytes(const std::uint8_t* at) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
@@ -23,6 +25,8 @@ struct Avx512 {
   static Integers shift_right(Integers a, int count) { return _mm512_srli_epi16(a, static_cast<unsigned>(count)); }
   static Integers shift_left(Integers a, int count) { return _mm512_slli_epi16(a, static_cast<unsigned>(count)); }
   static Integers shift_left_wide(Integers a, int count) { return _mm512_slli_epi32(a, static_cast<unsigned>(count)); }
+  /// Of 32-bit words, with their sign.
+  static Integers shift_right_wide(Integers a, int count) { return _mm512_srai_epi32(a, static_cast<unsigned>(count)); }
   static Integers bits_of_bytes(Integers a, int mask) {
     return _mm512_and_si512(a, _mm512_set1_epi8(static_cast<char>(mask)));
   }

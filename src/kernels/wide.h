@@ -19,8 +19,10 @@ class Wide {
   template <int kPlanes>
   static constexpr int kTile = 12 / kPlanes;  // enough sums to hide the latency of a product
   static constexpr int kDirectTokens = 4;
-  /// How far ahead a product of few tokens asks for codes: the processor's own prefetching ends with a page.
-  static constexpr int kAheadBytes = 4096;
+  /// How far ahead a product of few tokens asks for codes, in the second-level cache and in the first: the processor's
+  /// own prefetching ends with a page, and the first level can wait for too few lines to hide the memory.
+  static constexpr int kFarBytes = 8192;
+  static constexpr int kNearBytes = 2048;
 
   template <int kPlanes>
   static void direct(const Call& call) {
@@ -140,14 +142,18 @@ class Wide {
   }
 
  private:
-  template <int kBits>
+  // A quad's codes. Where they are not shifted they stay where they lie in their bytes, which multiplies them by
+  // 2^(kBits * (quad % (8 / kBits))).
+  template <int kBits, bool kShifted = true>
   [[gnu::always_inline]] static V load_quad(const std::uint8_t* step, int quad) {
     if constexpr (kBits == 8) return Simd::load(step + 64 * quad);
-    if constexpr (kBits == 4) {
-      return Simd::bits_of_bytes(Simd::shift_right(Simd::load(step + 64 * (quad / 2)), 4 * (quad % 2)), 15);
-    }
-    const V low = Simd::bits_of_bytes(Simd::shift_right(Simd::load(step + 64 * (quad / 4)), 2 * (quad % 4)), 3);
-    if constexpr (kBits == 2) return low;
+    constexpr int kWidth = kBits == 3 ? 2 : kBits;  // of the lowest plane
+    constexpr int kShares = 8 / kWidth;
+    const V bytes = Simd::load(step + 64 * (quad / kShares));
+    const int place = kWidth * (quad % kShares);
+    if constexpr (!kShifted) return Simd::bits_of_bytes(bytes, ((1 << kWidth) - 1) << place);
+    const V low = Simd::bits_of_bytes(Simd::shift_right(bytes, place), (1 << kWidth) - 1);
+    if constexpr (kBits != 3) return low;
     const V plane = Simd::load(step + 128);
     const V moved = quad >= 2 ? Simd::shift_right(plane, quad - 2) : Simd::shift_left(plane, 2 - quad);
     return Simd::either(low, Simd::bits_of_bytes(moved, 4));
@@ -210,18 +216,25 @@ class Wide {
   template <int kBits, int kPlanes, int kTokens>
   static void direct_block(const Call& call, std::int64_t b, std::int32_t* totals) {
     constexpr int kSums = kPlanes * kTokens;
-    constexpr int kSplit = kSums == 1 ? 4 : kSums == 2 ? 2 : 1;  // of each sum, to hide the latency
+    // Quads that share a byte go in sums of their own, as multiples of 2^kBits, while there are registers for that.
+    constexpr int kShares = kBits == 3 || kSums * (8 / kBits) > 16 ? 1 : 8 / kBits;
+    constexpr int kLatency = kSums == 1 ? 4 : kSums == 2 ? 2 : 1;
+    constexpr int kSplit = kShares > kLatency ? kShares : kLatency;  // of each sum
     const Blocks& blocks = *call.blocks;
-    const std::uint8_t* step = block_data(blocks, call.first_block + b) + blocks.code_offset;
+    const std::uint8_t* step = block_data(blocks, call.first_block + b);
+    for (std::int64_t i = 0; i < blocks.code_offset; i += 64) Simd::prefetch_far(step + kFarBytes + i);
+    step += blocks.code_offset;
     const auto* words = static_cast<const std::int32_t*>(call.values);
     for (std::int64_t r = 0; r < blocks.run_count; ++r) {
       Registers<V, kSums * kSplit> sums;
       for_each<kSums * kSplit>([&](auto i) LOWBIT_INLINE { sums.template at<i>() = Simd::broadcast(0); });
       for (std::int32_t s = 0; s < blocks.runs[r].steps; ++s) {
-        for_each<kBlockRows * kStepColumns * kBits / 512>(
-            [&](auto line) LOWBIT_INLINE { Simd::prefetch(step + kAheadBytes + 64 * line); });
+        for_each<kBlockRows * kStepColumns * kBits / 512>([&](auto line) LOWBIT_INLINE {
+          Simd::prefetch_far(step + kFarBytes + 64 * line);
+          Simd::prefetch(step + kNearBytes + 64 * line);
+        });
         for_each<kStepQuads>([&](auto quad) LOWBIT_INLINE {
-          const V codes = load_quad<kBits>(step, quad);
+          const V codes = load_quad<kBits, kShares == 1>(step, quad);
           for_each<kSums>([&](auto i) LOWBIT_INLINE {
             V& sum = sums.template at<i * kSplit + quad % kSplit>();
             sum = Simd::dot(sum, codes, Simd::broadcast(words[quad * kSums + i]));
@@ -235,9 +248,13 @@ class Wide {
         V planes[kPlanes];
         for_each<kPlanes>([&](auto p) LOWBIT_INLINE {
           constexpr int kFirst = (p * kTokens + t) * kSplit;
-          planes[p] = sums.template at<kFirst>();
-          for_each<kSplit - 1>(
-              [&](auto i) LOWBIT_INLINE { planes[p] = Simd::add(planes[p], sums.template at<kFirst + i + 1>()); });
+          for_each<kShares>([&](auto share) LOWBIT_INLINE {
+            V sum = sums.template at<kFirst + share>();
+            for_each<kSplit / kShares - 1>([&](auto i) LOWBIT_INLINE {
+              sum = Simd::add(sum, sums.template at<kFirst + (i + 1) * kShares + share>());
+            });
+            planes[p] = share == 0 ? sum : Simd::add(planes[p], Simd::shift_right_wide(sum, share * kBits));
+          });
         });
         Simd::store(kept[t], join<kPlanes>(planes));
       });

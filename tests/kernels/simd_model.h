@@ -37,6 +37,7 @@ struct ModelSimd {
   }
   [[gnu::noinline]] static void store(void* at, const Integers& value) { std::memcpy(at, &value, 64); }
   static void prefetch(const void*) {}
+  static void prefetch_far(const void*) {}
   [[gnu::noinline]] static Integers broadcast(std::int32_t value) {
     return each([&](std::size_t) { return value; });
   }
@@ -57,6 +58,9 @@ struct ModelSimd {
   }
   [[gnu::noinline]] static Integers shift_left_wide(const Integers& a, int count) {
     return each([&](std::size_t i) { return word(a, i) << count; });
+  }
+  [[gnu::noinline]] static Integers shift_right_wide(const Integers& a, int count) {
+    return each([&](std::size_t i) { return a[i] >> count; });
   }
   [[gnu::noinline]] static Integers bits_of_bytes(const Integers& a, int mask) {
     return each([&](std::size_t i) { return word(a, i) & static_cast<std::uint32_t>(mask) * 0x01010101U; });
