@@ -15,10 +15,6 @@ constexpr std::int64_t kLanes = DecodeCache::kLanes;
 
 }  // namespace
 
-std::int64_t DecodeAttention::scratch_numbers(const DecodeCache& cache) const {
-  return (heads / kv_heads) * cache.capacity();
-}
-
 #if defined(__x86_64__)
 
 bool decode_operations_available() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
@@ -73,6 +69,9 @@ void each_part(const SharedHead& head, const HeadSide& side, std::int64_t begin,
   if (begin < end) visit(Part{side.floats + (begin - side.handed) * head.dim, begin, end});
 }
 
+// How many numbers ahead keys and values are asked for: the processor's own prefetching ends with a page.
+constexpr std::int64_t kAhead = 2048;
+
 // Chains over a head's numbers, of kBlocks times eight keys and kQueries queries at once, from `key` of the part on.
 template <int kQueries, int kBlocks>
 LOWBIT_AVX2 void score(const SharedHead& head, const Part& part, std::int64_t key) {
@@ -83,7 +82,11 @@ LOWBIT_AVX2 void score(const SharedHead& head, const Part& part, std::int64_t ke
   for (std::int64_t i = 0; i < head.dim; ++i) {
     __m256 numbers[kBlocks];
 #pragma GCC unroll 8
-    for (int b = 0; b < kBlocks; ++b) numbers[b] = _mm256_load_ps(keys + (b * head.dim + i) * kLanes);
+    for (int b = 0; b < kBlocks; ++b) {
+      const float* vector = keys + (b * head.dim + i) * kLanes;
+      if (i % 2 == 0) _mm_prefetch(vector + kAhead, _MM_HINT_T0);
+      numbers[b] = _mm256_load_ps(vector);
+    }
 #pragma GCC unroll 4
     for (int q = 0; q < kQueries; ++q) {
       const __m256 query = _mm256_broadcast_ss(head.q + q * head.dim + i);
@@ -154,34 +157,45 @@ void add_up(const SharedHead& head, float* sums) {
   std::copy_n(chains, kQueries, sums);
 }
 
-// Goes on with the chains over the positions, of kVectors times eight numbers of one query's output.
-template <int kVectors>
-LOWBIT_AVX2 void weigh(const SharedHead& head, const Part& part, int query, std::int64_t first) {
-  __m256 sums[kVectors];
-  float* out = head.out + query * head.dim + first;
-#pragma GCC unroll 8
-  for (int i = 0; i < kVectors; ++i) sums[i] = _mm256_loadu_ps(out + i * kLanes);
+// Goes on with the chains over the positions, of kVectors times eight numbers of each query's output.
+template <int kQueries, int kVectors>
+LOWBIT_AVX2 void weigh(const SharedHead& head, const Part& part, std::int64_t first) {
+  __m256 sums[kQueries][kVectors];
+#pragma GCC unroll 12
+  for (int i = 0; i < kQueries * kVectors; ++i) {
+    sums[i / kVectors][i % kVectors] =
+        _mm256_loadu_ps(head.out + i / kVectors * head.dim + first + i % kVectors * kLanes);
+  }
   const float* values = part.numbers + first;
   for (std::int64_t key = part.begin; key < part.end; ++key, values += head.dim) {
-    const __m256 share = _mm256_broadcast_ss(head.scores + query * head.stride + key);
+    __m256 numbers[kVectors];
 #pragma GCC unroll 8
     for (int i = 0; i < kVectors; ++i) {
-      sums[i] = _mm256_fmadd_ps(_mm256_load_ps(values + i * kLanes), share, sums[i]);
+      if (i % 2 == 0) _mm_prefetch(values + i * kLanes + kAhead, _MM_HINT_T0);
+      numbers[i] = _mm256_load_ps(values + i * kLanes);
+    }
+#pragma GCC unroll 4
+    for (int q = 0; q < kQueries; ++q) {
+      const __m256 share = _mm256_broadcast_ss(head.scores + q * head.stride + key);
+#pragma GCC unroll 8
+      for (int i = 0; i < kVectors; ++i) sums[q][i] = _mm256_fmadd_ps(numbers[i], share, sums[q][i]);
     }
   }
-#pragma GCC unroll 8
-  for (int i = 0; i < kVectors; ++i) _mm256_storeu_ps(out + i * kLanes, sums[i]);
+#pragma GCC unroll 12
+  for (int i = 0; i < kQueries * kVectors; ++i) {
+    _mm256_storeu_ps(head.out + i / kVectors * head.dim + first + i % kVectors * kLanes,
+                     sums[i / kVectors][i % kVectors]);
+  }
 }
 
 template <int kQueries>
 void weigh_all(const SharedHead& head) {
+  constexpr int kVectors = kQueries == 1 ? 8 : kQueries == 4 ? 2 : 4;
   const auto as_it_lies = [](const float* rows, std::int64_t) { return rows; };
   each_part(head, head.values, head.first, head.length, as_it_lies, [&](const Part& part) {
-    for (int q = 0; q < kQueries; ++q) {
-      std::int64_t i = 0;
-      for (; i + 8 * kLanes <= head.dim; i += 8 * kLanes) weigh<8>(head, part, q, i);
-      for (; i < head.dim; i += kLanes) weigh<1>(head, part, q, i);
-    }
+    std::int64_t i = 0;
+    for (; i + kVectors * kLanes <= head.dim; i += kVectors * kLanes) weigh<kQueries, kVectors>(head, part, i);
+    for (; i < head.dim; i += kLanes) weigh<kQueries, 1>(head, part, i);
   });
 }
 
@@ -215,32 +229,33 @@ void DecodeAttention::run(DecodeCache& cache) const {
     return HeadSide{floats.rows, floats.handed(),
                     cache.first(floats, 0, unit) + (floats.handed() - floats.begin) * dim};
   };
-  const auto attend_units = [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t unit = begin; unit < end; ++unit) {
-      const std::int64_t sequence = unit / kv_heads;
-      const std::int64_t head = unit % kv_heads;
-      const std::int64_t place = (sequence * heads + head * repeats) * dim;
-      rotate_heads(q + place, repeats, dim, cos, sin);
-      rotate_heads(k + unit * dim, 1, dim, cos, sin);
-      cache.put(sequence, head, 1, k + unit * dim, v + unit * dim, dim, dim);
-      for (std::int64_t first = 0; first < repeats; first += kMostQueries) {
-        const SharedHead shared{.q = q + place + first * dim,
-                                .out = out + place + first * dim,
-                                .keys = side(cache.keys_, unit),
-                                .values = side(cache.values_, unit),
-                                .sequence = sequence,
-                                .kv_head = head,
-                                .scores = scratch + unit * repeats * cache.capacity(),
-                                .stride = cache.capacity(),
-                                .first = window > 0 ? std::max<std::int64_t>(0, length - window) : 0,
-                                .length = length,
-                                .dim = dim,
-                                .scale = static_cast<float>(scale)};
-        attend(shared, std::min<std::int64_t>(kMostQueries, repeats - first));
-      }
+  for (std::int64_t unit = 0; unit < cache.sequences_ * kv_heads; ++unit) {
+    rotate_heads(k + unit * dim, 1, dim, cos, sin);
+    cache.put(unit / kv_heads, unit % kv_heads, 1, k + unit * dim, v + unit * dim, dim, dim);
+  }
+  const auto attend_heads = [&](std::int64_t begin, std::int64_t end) {
+    while (begin < end) {
+      const std::int64_t unit = begin / repeats;
+      const std::int64_t next = std::min({end, (unit + 1) * repeats, begin + kMostQueries});
+      rotate_heads(q + begin * dim, next - begin, dim, cos, sin);
+      const SharedHead shared{.q = q + begin * dim,
+                              .out = out + begin * dim,
+                              .keys = side(cache.keys_, unit),
+                              .values = side(cache.values_, unit),
+                              .sequence = unit / kv_heads,
+                              .kv_head = unit % kv_heads,
+                              .scores = scratch + begin * cache.capacity(),
+                              .stride = cache.capacity(),
+                              .first = window > 0 ? std::max<std::int64_t>(0, length - window) : 0,
+                              .length = length,
+                              .dim = dim,
+                              .scale = static_cast<float>(scale)};
+      attend(shared, next - begin);
+      begin = next;
     }
   };
-  parallel_for(cache.sequences_ * kv_heads, 1, std::ref(attend_units));  // by reference: nothing is allocated
+  // Heads, since there may be fewer KV heads than threads; by reference: nothing is allocated.
+  parallel_for(cache.sequences_ * heads, 1, std::ref(attend_heads));
   cache.advance(1);
 }
 

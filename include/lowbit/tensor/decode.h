@@ -117,9 +117,8 @@ struct DecodeAttention {
   float* k = nullptr;  ///< [sequences, kv_heads * dim], rotated in place
   const float* v = nullptr;
   float* out = nullptr;      ///< [sequences, heads * dim]
-  float* scratch = nullptr;  ///< [sequences * kv_heads][scratch_numbers]
-  [[nodiscard]] std::int64_t scratch_numbers(const DecodeCache& cache) const;
-  /// A sequence and KV head at a time, on the pool.
+  float* scratch = nullptr;  ///< [sequences * heads][capacity of the cache]
+  /// Some heads at a time, on the pool.
   void run(DecodeCache& cache) const;
 };
 
