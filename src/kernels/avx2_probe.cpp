@@ -47,13 +47,13 @@ void run_bytes(const std::uint8_t* bytes, std::int64_t rounds) {
 
 }  // namespace
 
-const ProbeUnits& avx2_probe_units() {
-  static constexpr ProbeUnits kUnits = {{
+ProbeUnits avx2_probe_units() {
+  static constexpr ProbeUnit kUnits[] = {
       {"float32 fma, AVX2", kSums * 16, run_floats},
       {"int16 products into int32, AVX2", kSums * 32, run_words},
       {"int8 products into int16, AVX2", kSums * 64, run_bytes},
-  }};
-  return kUnits;
+  };
+  return {kUnits, 3};
 }
 
 std::uint64_t avx2_combine(const std::uint64_t* words, std::int64_t count) {

@@ -35,13 +35,12 @@ void run_floats(const std::uint8_t* bytes, std::int64_t rounds) {
 
 }  // namespace
 
-const ProbeUnit* avx512_probe_units() {
+ProbeUnits avx512_probe_units() {
   static constexpr ProbeUnit kUnits[] = {
       {"float32 fma, AVX-512", kSums * 32, run_floats},
       {"int8 products into int32, AVX-512 VNNI", kSums * 128, run_dots},
-      {nullptr, 0, nullptr},
   };
-  return kUnits;
+  return {kUnits, 2};
 }
 
 }  // namespace lowbit::kernels

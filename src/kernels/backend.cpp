@@ -15,10 +15,6 @@
 
 namespace lowbit::kernels {
 
-namespace {
-
-std::string missing_nothing() { return {}; }
-
 #if defined(LOWBIT_KERNELS_X86)
 std::string missing_for_avx2() {
   if (!__builtin_cpu_supports("avx2")) return "the processor lacks AVX2";
@@ -27,6 +23,21 @@ std::string missing_for_avx2() {
   return {};
 }
 
+std::string missing_for_avx512() {
+  if (!__builtin_cpu_supports("avx512f")) return "the processor lacks AVX-512";
+  if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl")) {
+    return "the processor lacks AVX-512 BW or VL";
+  }
+  if (!__builtin_cpu_supports("avx512vnni")) return "the processor lacks AVX-512 VNNI";
+  return {};
+}
+#endif
+
+namespace {
+
+std::string missing_nothing() { return {}; }
+
+#if defined(LOWBIT_KERNELS_X86)
 // Up to these numbers of tokens, decoding in registers was seen to be faster than making panels (4096 x 4096, AVX2).
 constexpr std::int64_t kDirectTokens = 4;
 constexpr std::int64_t kDirectTokensWide = 2;
@@ -46,15 +57,6 @@ const Kernel* select_avx2(Arithmetic arithmetic, int packed_bits, std::int64_t t
     case Arithmetic::kFloat32: break;
   }
   return &table.panel_float32;
-}
-
-std::string missing_for_avx512() {
-  if (!__builtin_cpu_supports("avx512f")) return "the processor lacks AVX-512";
-  if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl")) {
-    return "the processor lacks AVX-512 BW or VL";
-  }
-  if (!__builtin_cpu_supports("avx512vnni")) return "the processor lacks AVX-512 VNNI";
-  return {};
 }
 
 const Kernel* select_avx512(Arithmetic arithmetic, int, std::int64_t tokens) {

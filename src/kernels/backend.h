@@ -17,6 +17,10 @@ struct Backend {
   const Kernel* (*select)(Arithmetic arithmetic, int packed_bits, std::int64_t tokens);
 };
 
+/// Empty, or what the processor lacks for the kernels of AVX2, or of AVX-512 VNNI.
+[[nodiscard]] std::string missing_for_avx2();
+[[nodiscard]] std::string missing_for_avx512();
+
 /// From the slowest to the fastest.
 [[nodiscard]] std::span<const Backend> all_backends();
 

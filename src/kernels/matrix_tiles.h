@@ -96,10 +96,8 @@ class MatrixTiles {
     unit.template store<kSums>(sums, 64);
     const std::int64_t tokens = call.tokens - token < kTileTokens ? call.tokens - token : kTileTokens;
     const typename Wide<Simd>::Place place{&call, r, token, b, totals + token * kCallRows + b * kBlockRows};
-    const auto group = Wide<Simd>::group_of(place);
-    for (int t = 0; t < tokens; ++t) {
-      Wide<Simd>::template add_run<false>(place, group, t, Simd::load(sums + t * kBlockRows));
-    }
+    const typename Wide<Simd>::template RunEnd<false> end(place);
+    for (int t = 0; t < tokens; ++t) end.add(t, Simd::load(sums + t * kBlockRows));
   }
 };
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 
+#include "kernels/backend.h"
 #include "kernels/executor.h"
 #include "kernels/probe_units.h"
 #include "lowbit/base/random.h"
@@ -76,7 +77,7 @@ double read_bandwidth(std::size_t bytes, int repetitions, const Executor& execut
 std::vector<UnitPeak> unit_peaks() {
   std::vector<UnitPeak> peaks;
 #if defined(LOWBIT_KERNELS_X86)
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return peaks;
+  if (!missing_for_avx2().empty()) return peaks;
   constexpr std::int64_t kRounds = 20000;
   constexpr int kRepetitions = 30;
   alignas(64) std::uint8_t random_bytes[64];
@@ -89,9 +90,8 @@ std::vector<UnitPeak> unit_peaks() {
     peaks.push_back({unit.name, static_cast<double>(kRounds * unit.operations) / seconds});
   };
   for (const ProbeUnit& unit : avx2_probe_units()) measure(unit);
-  const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
-  for (const ProbeUnit* unit = avx512_probe_units(); wide && unit->name != nullptr; ++unit) measure(*unit);
+  if (!missing_for_avx512().empty()) return peaks;
+  for (const ProbeUnit& unit : avx512_probe_units()) measure(unit);
 #endif
   return peaks;
 }

@@ -11,13 +11,13 @@ struct ProbeUnit {
   void (*run)(const std::uint8_t* bytes, std::int64_t rounds);
 };
 struct ProbeUnits {
-  ProbeUnit units[3];
+  const ProbeUnit* units;
+  int count;
   [[nodiscard]] const ProbeUnit* begin() const { return units; }
-  [[nodiscard]] const ProbeUnit* end() const { return units + 3; }
+  [[nodiscard]] const ProbeUnit* end() const { return units + count; }
 };
-[[nodiscard]] const ProbeUnits& avx2_probe_units();
-/// Ends with one that has no name.
-[[nodiscard]] const ProbeUnit* avx512_probe_units();
+[[nodiscard]] ProbeUnits avx2_probe_units();
+[[nodiscard]] ProbeUnits avx512_probe_units();
 
 /// All words combined by or; `count` is a multiple of 16.
 [[nodiscard]] std::uint64_t avx2_combine(const std::uint64_t* words, std::int64_t count);

@@ -106,40 +106,57 @@ class Wide {
     std::int32_t* totals;  ///< [token][kCallRows]: a group's whole numbers between its runs
   };
 
-  /// What a run's group has of a block.
-  struct Group {
-    V zeros;
-    F scales;
-  };
-  static Group group_of(const Place& place) {
-    const Blocks& blocks = *place.call->blocks;
-    const std::int64_t group = blocks.runs[place.run].group;
-    const std::int64_t block = place.call->first_block + place.block;
-    return {load_zeros(blocks, block, group), load_scales(blocks, block, group)};
-  }
-
-  /// Takes the zero points off a run's sum of codes times activations (for two planes: 256 high + low), and adds it to
-  /// f.
+  /// What ends a run for one token tile and block: takes the zero points off sums of codes times activations (for two
+  /// planes: 256 high + low), and adds them to f, or to their group's.
   template <bool kPerRun>
-  static void add_run(const Place& place, const Group& group, int t, V total) {
-    const Call& call = *place.call;
-    const Blocks& blocks = *call.blocks;
-    const Run& run = blocks.runs[place.run];
-    const std::int64_t parameter = (place.token + t) * blocks.run_count + place.run;
-    total = Simd::subtract(total, Simd::multiply(group.zeros, Simd::broadcast(call.run_sums[parameter])));
-    std::int32_t* carried = place.totals + t * kCallRows;
-    if (!kPerRun && !run.opens) total = Simd::add(total, Simd::load(carried));
-    if (!kPerRun && !run.closes) return Simd::store(carried, total);
-    float* sums = call.sums + (place.token + t) * kCallRows + place.block * kBlockRows;
-    const F sum = Simd::to_floats(total);
-    const F f = Simd::load_floats(sums);
-    if constexpr (kPerRun) {
-      const F scale = Simd::broadcast_float(call.run_scales[parameter]);
-      Simd::store_floats(sums, Simd::fma(Simd::multiply_floats(sum, group.scales), scale, f));
-    } else {
-      Simd::store_floats(sums, Simd::fma(sum, group.scales, f));
+  class RunEnd {
+   public:
+    explicit RunEnd(const Place& place) {
+      const Call& call = *place.call;
+      const Blocks& blocks = *call.blocks;
+      const Run& run = blocks.runs[place.run];
+      const std::int64_t block = call.first_block + place.block;
+      zeros_ = load_zeros(blocks, block, run.group);
+      scales_ = load_scales(blocks, block, run.group);
+      runs_ = blocks.run_count;
+      const std::int64_t parameter = place.token * runs_ + place.run;
+      run_sums_ = call.run_sums + parameter;
+      run_scales_ = kPerRun ? call.run_scales + parameter : nullptr;
+      sums_ = call.sums + place.token * kCallRows + place.block * kBlockRows;
+      totals_ = place.totals;
+      opens_ = run.opens;
+      closes_ = run.closes;
     }
-  }
+
+    [[gnu::always_inline]] void add(std::int64_t t, V total) const {
+      const V activations = Simd::broadcast(run_sums_[t * runs_]);
+      float* sums = sums_ + t * kCallRows;
+      if constexpr (kPerRun) {
+        total = Simd::subtract(total, Simd::multiply(zeros_, activations));
+        const F scale = Simd::broadcast_float(run_scales_[t * runs_]);
+        const F product = Simd::multiply_floats(Simd::to_floats(total), scales_);
+        Simd::store_floats(sums, Simd::fma(product, scale, Simd::load_floats(sums)));
+      } else {
+        // At most 256 integers of at most 127.
+        total = Simd::subtract(total, Simd::multiply_words(zeros_, activations));
+        std::int32_t* carried = totals_ + t * kCallRows;
+        if (!opens_) total = Simd::add(total, Simd::load(carried));
+        if (!closes_) return Simd::store(carried, total);
+        Simd::store_floats(sums, Simd::fma(Simd::to_floats(total), scales_, Simd::load_floats(sums)));
+      }
+    }
+
+   private:
+    V zeros_;
+    F scales_;
+    std::int64_t runs_;
+    const std::int32_t* run_sums_;  // [token][runs]
+    const float* run_scales_;       // likewise
+    float* sums_;                   // [token][kCallRows]
+    std::int32_t* totals_;          // likewise
+    bool opens_;
+    bool closes_;
+  };
 
  private:
   // A quad's codes. Where they are not shifted they stay where they lie in their bytes, which multiplies them by
@@ -259,8 +276,8 @@ class Wide {
         Simd::store(kept[t], join<kPlanes>(planes));
       });
       const Place own{&call, r, 0, b, totals};
-      const Group group = group_of(own);
-      for (int t = 0; t < kTokens; ++t) add_run<kPlanes == 2>(own, group, t, Simd::load(kept[t]));
+      const RunEnd<kPlanes == 2> end(own);
+      for (int t = 0; t < kTokens; ++t) end.add(t, Simd::load(kept[t]));
     }
   }
 
@@ -298,11 +315,11 @@ class Wide {
     for_each<kSums>([&](auto i) LOWBIT_INLINE { Simd::store(kept[i], sums.template at<i>()); });
     for (int b = 0; b < kBlocks; ++b) {
       const Place own{place.call, place.run, place.token, place.block + b, place.totals + b * kBlockRows};
-      const Group group = group_of(own);
+      const RunEnd<kPlanes == 2> end(own);
       for (int t = 0; t < kTokens; ++t) {
         V planes[kPlanes];
         for (int p = 0; p < kPlanes; ++p) planes[p] = Simd::load(kept[(p * kTokens + t) * kBlocks + b]);
-        add_run<kPlanes == 2>(own, group, t, join<kPlanes>(planes));
+        end.add(t, join<kPlanes>(planes));
       }
     }
   }
