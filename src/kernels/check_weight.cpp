@@ -1,7 +1,9 @@
+#include <atomic>
 #include <cmath>
-#include <limits>
 
+#include "kernels/executor.h"
 #include "kernels/layout.h"
+#include "kernels/scan_numbers.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/half.h"
 
@@ -83,14 +85,32 @@ void check_zeros(const CanonicalWeight& weight) {
   }
 }
 
+// Codes are below this.
+std::size_t code_limit(const CanonicalWeight& weight) {
+  return weight.decoding == Decoding::kTable ? weight.table.size() : std::size_t{1} << weight.bits;
+}
+
 void check_codes(const CanonicalWeight& weight) {
-  const std::size_t limit = weight.decoding == Decoding::kTable ? weight.table.size() : std::size_t{1} << weight.bits;
+  const std::size_t limit = code_limit(weight);
   for (std::size_t i = 0; i < weight.codes.size(); ++i) {
     if (weight.codes[i] < limit) continue;
     const auto place = static_cast<std::int64_t>(i);
     fail(ErrorCode::kData, "packing: the code of row {}, column {} is {}, expected less than {}",
          place / weight.columns, place % weight.columns, weight.codes[i], limit);
   }
+}
+
+// Whether nothing is wrong with the numbers of rows begin .. end - 1. False may be a false alarm.
+bool surely_sound(const CanonicalWeight& weight, std::int64_t begin, std::int64_t end) {
+  const std::int64_t codes = (end - begin) * weight.columns;
+  if (largest_code(weight.codes.data() + begin * weight.columns, codes) >= code_limit(weight)) return false;
+  const std::int64_t first = begin * weight.groups;
+  const std::int64_t count = (end - begin) * weight.groups;
+  if (!surely_held(weight.scales.data() + first, count, weight.scale_storage)) return false;
+  if (weight.decoding == Decoding::kTable) return true;
+  const float* zeros = weight.zeros.data() + first;
+  if (weight.decoding == Decoding::kRealZero) return all_finite(zeros, count);
+  return all_whole(zeros, count, static_cast<float>((1 << weight.bits) - 1));
 }
 
 void check_indices(const CanonicalWeight& weight) {
@@ -124,7 +144,7 @@ void check_indices(const CanonicalWeight& weight) {
 
 }  // namespace
 
-void check_weight(const CanonicalWeight& weight) {
+void check_weight(const CanonicalWeight& weight, const Executor& executor) {
   check_shape(weight);
   const bool table = weight.decoding == Decoding::kTable;
   check_size("codes", weight.codes, weight.rows * weight.columns, "rows times columns");
@@ -138,9 +158,15 @@ void check_weight(const CanonicalWeight& weight) {
   const auto outliers = static_cast<std::int64_t>(weight.outliers.rows.size());
   check_size("outliers.columns", weight.outliers.columns, outliers, "one an outlier");
   check_size("outliers.values", weight.outliers.values, outliers, "one an outlier");
-  check_scales(weight);
-  check_zeros(weight);
-  check_codes(weight);
+  std::atomic<bool> sound{true};
+  run_parts(executor, weight.rows, [&](std::int64_t begin, std::int64_t end) {
+    if (!surely_sound(weight, begin, end)) sound = false;
+  });
+  if (!sound) {
+    check_scales(weight);
+    check_zeros(weight);
+    check_codes(weight);
+  }
   check_indices(weight);
 }
 

@@ -52,7 +52,7 @@ struct PackedLayout {
 /// Shapes, groups, runs and offsets of a checked weight; no memory yet.
 [[nodiscard]] PackedLayout plan_layout(const CanonicalWeight& weight);
 /// Throws `kData` when the weight contradicts itself.
-void check_weight(const CanonicalWeight& weight);
+void check_weight(const CanonicalWeight& weight, const Executor& executor);
 
 /// One plane of a step: `bits` of each code from bit `shift` on, `offset` bytes into the step.
 struct Plane {

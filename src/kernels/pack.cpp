@@ -25,8 +25,7 @@ void store_scale(std::uint8_t* scales, std::int64_t index, float scale, ScaleSto
 
 class Packer {
  public:
-  Packer(const CanonicalWeight& weight, PackedLayout& layout)
-      : weight_(weight), layout_(layout), planes_(planes_of(layout.packed_bits)) {}
+  Packer(const CanonicalWeight& weight, PackedLayout& layout) : weight_(weight), layout_(layout) {}
 
   void pack_block(std::int64_t block) const {
     std::uint8_t* target = layout_.data.get() + block * layout_.block_bytes;
@@ -35,7 +34,13 @@ class Packer {
     for (int lane = 0; lane < lanes; ++lane) {
       const std::int64_t row = block * kBlockRows + lane;
       store_parameters(target, row, lane);
-      store_codes(target + layout_.code_offset, row, lane);
+      std::uint8_t* codes = target + layout_.code_offset;
+      switch (layout_.packed_bits) {
+        case 2: store_codes<2>(codes, row, lane); break;
+        case 3: store_codes<3>(codes, row, lane); break;
+        case 4: store_codes<4>(codes, row, lane); break;
+        default: store_codes<8>(codes, row, lane); break;
+      }
     }
   }
 
@@ -51,6 +56,7 @@ class Packer {
     }
   }
 
+  template <int kBits>
   void store_codes(std::uint8_t* target, std::int64_t row, int lane) const {
     const std::uint8_t* codes = weight_.codes.data() + row * weight_.columns;
     std::uint8_t padded[kStepColumns];
@@ -60,7 +66,13 @@ class Packer {
         gather(codes, step, padded);
         from = padded;
       }
-      for (const Plane& plane : planes_) store_plane(from, plane, target + step * layout_.step_bytes, lane);
+      std::uint8_t* to = target + step * layout_.step_bytes;
+      if constexpr (kBits == 3) {
+        store_plane<2, 0>(from, to, lane);
+        store_plane<1, 2>(from, to + planes_of(3)[1].offset, lane);
+      } else {
+        store_plane<kBits, 0>(from, to, lane);
+      }
     }
   }
 
@@ -69,24 +81,25 @@ class Packer {
     for (int i = 0; i < kStepColumns; ++i) padded[i] = sources[i] < 0 ? std::uint8_t{0} : codes[sources[i]];
   }
 
-  // Four columns at once: a quad is a 32-bit word, shifted as a whole.
-  static void store_plane(const std::uint8_t* codes, const Plane& plane, std::uint8_t* step, int lane) {
-    const std::uint32_t mask = ((1U << plane.bits) - 1U) * 0x01010101U;
-    const int quads = 8 / plane.bits;
-    for (int chunk = 0; chunk * quads < kStepQuads; ++chunk) {
+  // Bits kShift .. kShift + kBits - 1 of a row's codes. Four columns at once: a quad is a 32-bit word, shifted as a
+  // whole.
+  template <int kBits, int kShift>
+  static void store_plane(const std::uint8_t* codes, std::uint8_t* plane, int lane) {
+    constexpr std::uint32_t kMask = ((1U << kBits) - 1U) * 0x01010101U;
+    constexpr int kQuads = 8 / kBits;
+    for (int chunk = 0; chunk * kQuads < kStepQuads; ++chunk) {
       std::uint32_t word = 0;
-      for (int q = 0; q < quads; ++q) {
+      for (int q = 0; q < kQuads; ++q) {
         std::uint32_t quad = 0;
-        std::memcpy(&quad, codes + 4 * (chunk * quads + q), sizeof quad);
-        word |= ((quad >> plane.shift) & mask) << (q * plane.bits);
+        std::memcpy(&quad, codes + 4 * (chunk * kQuads + q), sizeof quad);
+        word |= ((quad >> kShift) & kMask) << (q * kBits);
       }
-      std::memcpy(step + plane.offset + 64 * chunk + 4 * lane, &word, sizeof word);
+      std::memcpy(plane + 64 * chunk + 4 * lane, &word, sizeof word);
     }
   }
 
   const CanonicalWeight& weight_;
   PackedLayout& layout_;
-  std::span<const Plane> planes_;
 };
 
 // The inverse of `sources`.
@@ -159,7 +172,7 @@ void pack_outliers(PackedLayout& layout, const Outliers& outliers, std::span<con
 }  // namespace
 
 PackedWeight PackedWeight::pack(const CanonicalWeight& weight, const Executor& executor) {
-  check_weight(weight);
+  check_weight(weight, executor);
   auto layout = std::make_shared<PackedLayout>(plan_layout(weight));
   const auto bytes = static_cast<std::size_t>(layout->blocks * layout->block_bytes);
   layout->data.reset(static_cast<std::uint8_t*>(::operator new (bytes, std::align_val_t{kAlignment})));
