@@ -51,6 +51,16 @@ TEST(PackedWeight, KeepsEveryKindOfScaleAndZero) {
   }
 }
 
+TEST(PackedWeight, KeepsScalesThatAreZeroOrBelowTheNormalNumbers) {
+  for (const ScaleStorage storage : {ScaleStorage::kFloat32, ScaleStorage::kFloat16, ScaleStorage::kBFloat16}) {
+    const WeightCase c{20, 200, 64, 4, Decoding::kWholeZero, false, storage};
+    UnpackedWeight weight = make_weight(c);
+    weight.scales[0] = 0.0F;
+    weight.scales[1] = storage == ScaleStorage::kFloat16 ? 0x1p-24F : 0x1p-133F;
+    expect_same(PackedWeight::pack(weight.view()).unpack(), weight, c);
+  }
+}
+
 TEST(PackedWeight, KeepsMovedGroupsAndTheCodesBelowOutliers) {
   for (const int bits : {2, 3, 4, 8}) {
     expect_round_trip({33, 300, 64, bits, Decoding::kWholeZero, false, ScaleStorage::kFloat16, true, 0});
