@@ -94,24 +94,39 @@ class QueryBlock {
     return {inside(form.count[first_]), inside(form.count[first_ + count_ - 1])};
   }
 
-  void score_panel(const PackedHead& form, std::int64_t key, float* target) const {
-    multiply_panels(
-        {form.keys.data() + key * a_.dim, query_.data(), a_.dim, target, kQueries, nullptr, /*resume=*/false});
+  void score_panels(const PackedHead& form, std::int64_t key, std::int64_t panels, float* target) const {
+    kernel_.multiply({.left = form.keys.data() + key * a_.dim,
+                      .right = query_.data(),
+                      .depth = a_.dim,
+                      .target = target,
+                      .target_stride = kQueries,
+                      .start = nullptr,
+                      .resume = false,
+                      .row_panels = panels,
+                      .left_stride = kPanelRows * a_.dim});
+  }
+
+  // Panels of the next tile among the rows from `begin` on.
+  [[nodiscard]] std::int64_t panels_from(std::int64_t begin, std::int64_t end) const {
+    return std::min(kernel_.row_panels, ceil_divide(end - begin, kPanelRows));
   }
 
   void score(const PackedForms& head) {
     const Border border = this->border(a_.old_k);
-    for (std::int64_t key = begin_; key < end_; key += kPanelRows) {
+    std::int64_t panels = 0;
+    for (std::int64_t key = begin_; key < end_; key += panels * kPanelRows) {
       float* target = scores_.data() + (key - begin_) * kQueries;
+      panels = panels_from(key, end_);
+      const std::int64_t next = key + panels * kPanelRows;
       if (key >= border.high) {
-        score_panel(head.recent, key, target);
-      } else if (key + kPanelRows <= border.low) {
-        score_panel(*head.old, key, target);
+        score_panels(head.recent, key, panels, target);
+      } else if (next <= border.low) {
+        score_panels(*head.old, key, panels, target);
       } else {
-        alignas(32) float old[kPanelRows * kQueries];
-        score_panel(head.recent, key, target);
-        score_panel(*head.old, key, old);
-        for (std::int64_t row = 0; row < kPanelRows; ++row) {
+        alignas(32) float old[kMostTileRows * kQueries];
+        score_panels(head.recent, key, panels, target);
+        score_panels(*head.old, key, panels, old);
+        for (std::int64_t row = 0; row < next - key; ++row) {
           for (std::int64_t query = 0; query < count_; ++query) {
             if (key + row < a_.old_k.count[first_ + query])
               target[row * kQueries + query] = old[row * kQueries + query];
@@ -123,9 +138,18 @@ class QueryBlock {
 
   // Adds to the output what keys begin .. end - 1 bring, whose weights stand one behind the other.
   void add_values(const PackedHead& form, std::int64_t begin, std::int64_t end, const float* weights, bool resume) {
-    for (std::int64_t i = 0; i < a_.dim; i += kPanelRows) {
-      multiply_panels({form.values.data() + i * a_.keys + begin * kPanelRows, weights, end - begin,
-                       turned_.data() + i * kQueries, kQueries, nullptr, resume});
+    std::int64_t panels = 0;
+    for (std::int64_t i = 0; i < a_.dim; i += panels * kPanelRows) {
+      panels = panels_from(i, a_.dim);
+      kernel_.multiply({.left = form.values.data() + i * a_.keys + begin * kPanelRows,
+                        .right = weights,
+                        .depth = end - begin,
+                        .target = turned_.data() + i * kQueries,
+                        .target_stride = kQueries,
+                        .start = nullptr,
+                        .resume = resume,
+                        .row_panels = panels,
+                        .left_stride = kPanelRows * a_.keys});
     }
   }
 
@@ -168,6 +192,7 @@ class QueryBlock {
   }
 
   const FloatAttention& a_;
+  const PanelKernel& kernel_ = panel_kernel();
   std::int64_t first_, count_;
   std::int64_t position_;  // of the first query among the keys
   std::int64_t end_;       // one behind the last visible key

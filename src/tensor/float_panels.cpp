@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "lowbit/base/error.h"
 #include "tensor/turn.h"
 
 #if defined(__x86_64__)
@@ -71,10 +72,6 @@ LOWBIT_AVX2 void turn_six_by_four(const float* rows, std::int64_t stride, float*
 
 }  // namespace
 
-bool float_panels_available() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && !__builtin_cpu_supports("avx512f");
-}
-
 void pack_left_rows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t depth, float* panel) {
   const std::int64_t turned = count == kPanelRows ? depth / 4 * 4 : 0;
   for (std::int64_t k = 0; k < turned; k += 4) turn_six_by_four(rows + k, stride, panel + k * kPanelRows);
@@ -91,8 +88,10 @@ LOWBIT_AVX2 void pack_right_rows(const float* rows, std::int64_t stride, std::in
   pack_rows_plainly(rows, stride, count, turned, depth, kPanelColumns, panel);
 }
 
+namespace {
+
 // Loops over sums are unrolled whole, or else these would live in memory.
-LOWBIT_AVX2 void multiply_panels(const PanelTile& tile) {
+LOWBIT_AVX2 void multiply_panels_avx2(const PanelTile& tile) {
   __m256 sums[kPanelRows][2];
   const float* from = tile.resume ? tile.target : tile.start;
   const std::int64_t from_stride = tile.resume ? tile.target_stride : 0;
@@ -124,9 +123,19 @@ LOWBIT_AVX2 void multiply_panels(const PanelTile& tile) {
   }
 }
 
-#else
+}  // namespace
 
-bool float_panels_available() { return false; }
+std::span<const PanelKernel> panel_kernels() {
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  static const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f");
+  static const PanelKernel kernels[] = {
+      {"avx2", has_avx2 ? "" : "the processor lacks AVX2 or FMA", 1, 1, multiply_panels_avx2},
+      {"avx512", has_avx512 ? "" : "the processor lacks AVX-512", 2, 2, multiply_panels_avx512},
+  };
+  return kernels;
+}
+
+#else
 
 void pack_left_rows(const float* rows, std::int64_t stride, std::int64_t count, std::int64_t depth, float* panel) {
   pack_rows_plainly(rows, stride, count, 0, depth, kPanelRows, panel);
@@ -136,19 +145,36 @@ void pack_right_rows(const float* rows, std::int64_t stride, std::int64_t count,
   pack_rows_plainly(rows, stride, count, 0, depth, kPanelColumns, panel);
 }
 
-void multiply_panels(const PanelTile& tile) {
-  for (std::int64_t r = 0; r < kPanelRows; ++r) {
-    for (std::int64_t c = 0; c < kPanelColumns; ++c) {
-      float* target = tile.target + r * tile.target_stride + c;
-      float sum = tile.resume ? *target : tile.start != nullptr ? tile.start[c] : 0.0F;
-      for (std::int64_t k = 0; k < tile.depth; ++k) {
-        sum = __builtin_fmaf(tile.left[k * kPanelRows + r], tile.right[k * kPanelColumns + c], sum);
-      }
-      *target = sum;
-    }
-  }
-}
+std::span<const PanelKernel> panel_kernels() { return {}; }
 
 #endif
+
+namespace {
+
+const PanelKernel* fastest_kernel() {
+  const PanelKernel* fastest = nullptr;
+  for (const PanelKernel& kernel : panel_kernels()) {
+    if (kernel.missing.empty()) fastest = &kernel;
+  }
+  return fastest;
+}
+
+}  // namespace
+
+bool float_panels_available() { return fastest_kernel() != nullptr; }
+
+bool bfloat16_is_widened() {
+#if defined(__x86_64__)
+  return float_panels_available() && !__builtin_cpu_supports("avx512f");
+#else
+  return false;
+#endif
+}
+
+const PanelKernel& panel_kernel() {
+  const PanelKernel* kernel = fastest_kernel();
+  LOWBIT_ASSERT(kernel != nullptr);
+  return *kernel;
+}
 
 }  // namespace lowbit

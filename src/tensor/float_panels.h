@@ -1,18 +1,21 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string_view>
 
-// The innermost part of float32 products: a tile of six rows by sixteen columns that stays in registers while the depth
+#include "tensor/panel_tiles.h"
+
+// The innermost part of float32 products: tiles of six rows by sixteen columns that stay in registers while the depth
 // runs. Every element is one chain of fused multiply-adds, from first to last, so that its bits are a function of its
-// row and its column alone: not of the tile that it lies in, the cut of the depth, the batch or the threads.
+// row and its column alone: not of the tile that it lies in, the cut of the depth, the batch, the threads or the
+// instruction set.
 namespace lowbit {
 
-inline constexpr std::int64_t kPanelRows = 6;
-inline constexpr std::int64_t kPanelColumns = 16;
-
-/// Whether products here run on these panels: a processor with AVX2 and FMA, but without AVX-512, on which LibTorch's
-/// products are faster.
+/// Whether products here run on these panels: a processor with AVX2 and FMA.
 [[nodiscard]] bool float_panels_available();
+/// Whether products of bfloat16 run on them too: not with AVX-512, on which LibTorch's are faster.
+[[nodiscard]] bool bfloat16_is_widened();
 
 /// `count` rows (at most kPanelRows) of `depth` elements, `stride` apart, as a panel [depth][kPanelRows]; rows that are
 /// not there become zeros.
@@ -24,18 +27,18 @@ void pack_left_columns(const float* columns, std::int64_t stride, std::int64_t c
 void pack_right_columns(const float* columns, std::int64_t stride, std::int64_t count, std::int64_t depth,
                         float* panel);
 
-/// target[r, c] = start[c] + sum over k of left[k][r] * right[k][c], with `start` null for zeros; or, with `resume`,
-/// the sum goes on from what is in `target`. `target_stride` lies between rows. `right` begins on 32 bytes.
-struct PanelTile {
-  const float* left;
-  const float* right;
-  std::int64_t depth;
-  float* target;
-  std::int64_t target_stride;
-  const float* start;  // kPanelColumns numbers or null
-  bool resume;
+/// A way to multiply panels.
+struct PanelKernel {
+  std::string_view name;
+  std::string_view missing;  // what the processor lacks for it; empty: nothing
+  // Panels of the largest tile.
+  std::int64_t row_panels;
+  std::int64_t column_panels;
+  void (*multiply)(const PanelTile& tile);
 };
-/// The whole tile of kPanelRows by kPanelColumns.
-void multiply_panels(const PanelTile& tile);
+/// All of this build, from the slowest to the fastest.
+[[nodiscard]] std::span<const PanelKernel> panel_kernels();
+/// The fastest that this processor can run; there is one where `float_panels_available()`.
+[[nodiscard]] const PanelKernel& panel_kernel();
 
 }  // namespace lowbit

@@ -37,8 +37,8 @@ class Wave {
     const std::int64_t row_end = std::min(rows_, row + kRowBlock);
     const std::int64_t column_end = std::min(columns_, column + kColumnBlock);
     for (std::int64_t k = 0; k < product_.depth; k += kDepthBlock) {
-      for (std::int64_t c = column; c < column_end; c += kPanelColumns) {
-        for (std::int64_t r = row; r < row_end; r += kPanelRows) run_tile(r, c, k);
+      for (std::int64_t c = column; c < column_end; c += tile_columns_) {
+        for (std::int64_t r = row; r < row_end; r += tile_rows_) run_tile(r, c, k);
       }
     }
   }
@@ -47,20 +47,24 @@ class Wave {
   [[nodiscard]] std::int64_t row_blocks() const { return ceil_divide(rows_, kRowBlock); }
 
   void run_tile(std::int64_t row, std::int64_t column, std::int64_t k) const {
-    const std::int64_t rows = std::min(kPanelRows, rows_ - row);
-    const std::int64_t columns = std::min(kPanelColumns, columns_ - column);
+    const std::int64_t rows = std::min(tile_rows_, rows_ - row);
+    const std::int64_t columns = std::min(tile_columns_, columns_ - column);
     PanelTile tile{};
     tile.left = left_ + row * product_.depth + k * kPanelRows;
     tile.right = right_ + column * product_.depth + k * kPanelColumns;
     tile.depth = std::min(kDepthBlock, product_.depth - k);
     tile.resume = k > 0;
+    tile.row_panels = ceil_divide(rows, kPanelRows);
+    tile.column_panels = ceil_divide(columns, kPanelColumns);
+    tile.left_stride = kPanelRows * product_.depth;
+    tile.right_stride = kPanelColumns * product_.depth;
     float* target = product_.out + (row_ + row) * product_.columns + column_ + column;
     const float* bias = product_.bias != nullptr ? product_.bias + column_ + column : nullptr;
-    if (rows == kPanelRows && columns == kPanelColumns) {
+    if (rows % kPanelRows == 0 && columns % kPanelColumns == 0) {
       tile.target = target;
       tile.target_stride = product_.columns;
       tile.start = bias;
-      multiply_panels(tile);
+      kernel_.multiply(tile);
       return;
     }
     run_edge(tile, target, bias, rows, columns);
@@ -68,21 +72,24 @@ class Wave {
 
   // A tile that sticks out runs beside the matrix.
   void run_edge(PanelTile& tile, float* target, const float* bias, std::int64_t rows, std::int64_t columns) const {
-    float sums[kPanelRows * kPanelColumns] = {};
-    float start[kPanelColumns] = {};
+    float sums[kMostTileRows * kMostTileColumns] = {};
+    float start[kMostTileColumns] = {};
     if (bias != nullptr) std::copy_n(bias, columns, start);
     for (std::int64_t r = 0; tile.resume && r < rows; ++r) {
-      std::copy_n(target + r * product_.columns, columns, sums + r * kPanelColumns);
+      std::copy_n(target + r * product_.columns, columns, sums + r * kMostTileColumns);
     }
     tile.target = sums;
-    tile.target_stride = kPanelColumns;
+    tile.target_stride = kMostTileColumns;
     tile.start = start;
-    multiply_panels(tile);
+    kernel_.multiply(tile);
     for (std::int64_t r = 0; r < rows; ++r) {
-      std::copy_n(sums + r * kPanelColumns, columns, target + r * product_.columns);
+      std::copy_n(sums + r * kMostTileColumns, columns, target + r * product_.columns);
     }
   }
 
+  const PanelKernel& kernel_ = panel_kernel();
+  const std::int64_t tile_rows_ = kernel_.row_panels * kPanelRows;
+  const std::int64_t tile_columns_ = kernel_.column_panels * kPanelColumns;
   const FloatProduct& product_;
   const float* left_;
   const float* right_;

@@ -93,12 +93,25 @@ void add_by_panels(const Chunk& chunk, at::Tensor& sums) {
   const std::int64_t depth = chunk.x.size(0);
   const std::int64_t stride = sums.size(1);
   double* target = sums.mutable_data_ptr<double>();
+  const PanelKernel& kernel = panel_kernel();
+  const std::int64_t tile_rows = kernel.row_panels * kPanelRows;
+  const std::int64_t tile_columns = kernel.column_panels * kPanelColumns;
   const auto run_tile = [&](std::int64_t row, std::int64_t column) {
-    float part[kPanelRows * kPanelColumns];
-    multiply_panels({left.data() + row * depth, right.data() + column * depth, depth, part, kPanelColumns, nullptr,
-                     /*resume=*/false});
-    add_part(part, std::min(kPanelRows, chunk.x.size(1) - row), std::min(kPanelColumns, stride - column), kPanelColumns,
-             target + row * stride + column, stride);
+    const std::int64_t rows = std::min(tile_rows, chunk.x.size(1) - row);
+    const std::int64_t columns = std::min(tile_columns, stride - column);
+    float part[kMostTileRows * kMostTileColumns];
+    kernel.multiply({.left = left.data() + row * depth,
+                     .right = right.data() + column * depth,
+                     .depth = depth,
+                     .target = part,
+                     .target_stride = kMostTileColumns,
+                     .start = nullptr,
+                     .resume = false,
+                     .row_panels = ceil_divide(rows, kPanelRows),
+                     .column_panels = ceil_divide(columns, kPanelColumns),
+                     .left_stride = kPanelRows * depth,
+                     .right_stride = kPanelColumns * depth});
+    add_part(part, rows, columns, kMostTileColumns, target + row * stride + column, stride);
   };
   const std::int64_t row_blocks = ceil_divide(chunk.x.size(1), kUnitRows);
   const std::int64_t column_blocks = ceil_divide(stride, kUnitColumns);
@@ -106,9 +119,9 @@ void add_by_panels(const Chunk& chunk, at::Tensor& sums) {
     const std::int64_t row_begin = unit / column_blocks * kUnitRows;
     const std::int64_t row_end = std::min(row_begin + kUnitRows, chunk.x.size(1));
     const std::int64_t column_begin = unit % column_blocks * kUnitColumns;
-    for (std::int64_t c = column_begin; c < std::min(column_begin + kUnitColumns, stride); c += kPanelColumns) {
-      for (std::int64_t r = row_begin; r < row_end; r += kPanelRows) {
-        if (!chunk.lower || c < r + kPanelRows) run_tile(r, c);
+    for (std::int64_t c = column_begin; c < std::min(column_begin + kUnitColumns, stride); c += tile_columns) {
+      for (std::int64_t r = row_begin; r < row_end; r += tile_rows) {
+        if (!chunk.lower || c < r + tile_rows) run_tile(r, c);
       }
     }
   });

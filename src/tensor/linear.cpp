@@ -143,8 +143,9 @@ at::Tensor tiled_linear(const at::Tensor& x, const at::Tensor& weight, const at:
 namespace {
 
 bool suits_panels(const at::Tensor& x, const at::Tensor& weight) {
-  return (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && x.dim() >= 2 && x.size(-2) > 1 &&
-         weight.size(1) > 0 && float_panels_available();
+  const bool fits = x.dim() >= 2 && x.size(-2) > 1 && weight.size(1) > 0;
+  if (x.scalar_type() == at::kFloat) return fits && float_panels_available();
+  return x.scalar_type() == at::kBFloat16 && fits && bfloat16_is_widened();
 }
 
 // All of float32, rows of `out` as many numbers apart as its stride says.

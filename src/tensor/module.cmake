@@ -9,3 +9,9 @@ if(gomp)
 else()
   target_link_libraries(lowbit_tensor PUBLIC gomp)
 endif()
+
+# On its own instruction set; the warnings are false alarms of GCC 12's own header and of templates of vectors.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/src/tensor/panels_avx512.cpp" PROPERTIES
+    COMPILE_OPTIONS "-mavx512f;-mfma;$<$<CXX_COMPILER_ID:GNU>:-Wno-ignored-attributes>" SKIP_PRECOMPILE_HEADERS ON)
+endif()

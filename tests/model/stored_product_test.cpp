@@ -117,7 +117,7 @@ class PackedModel : public ::testing::Test {
 GridSpec four_bits() { return GridOptions{.bits = 4, .group = 16}.spec(); }
 
 TEST_F(PackedModel, HasTheBitsOfDecodedWeightsInFloat32) {
-  if (!float_panels_available()) GTEST_SKIP() << "float32 products are chains on processors with AVX2 alone";
+  if (!float_panels_available()) GTEST_SKIP() << "the processor lacks AVX2";
   write(GridOptions::of(NumberFormat::kNf4).spec());
   const NoGradScope no_grad;
   const auto simulated = open(Execution::kSimulated);

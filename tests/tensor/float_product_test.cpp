@@ -58,7 +58,7 @@ std::vector<float> product_of(const Case& shape, const std::vector<float>& x, co
 }
 
 TEST(FloatProduct, IsOneChainOfFusedMultiplyAddsForEachElementWhateverTheShapeAndTheThreads) {
-  if (!float_panels_available()) GTEST_SKIP() << "these products run on AVX2 without AVX-512";
+  if (!float_panels_available()) GTEST_SKIP() << "the processor lacks AVX2";
   for (const Case& shape : kCases) {
     const std::vector<float> x = normals(shape.rows * shape.depth, "x");
     const std::vector<float> weight = normals(shape.columns * shape.depth, "weight");
@@ -79,7 +79,7 @@ TEST(FloatProduct, IsOneChainOfFusedMultiplyAddsForEachElementWhateverTheShapeAn
 }
 
 TEST(FloatProduct, KeepsWhatIsNotFiniteInItsOwnRowAndColumn) {
-  if (!float_panels_available()) GTEST_SKIP() << "these products run on AVX2 without AVX-512";
+  if (!float_panels_available()) GTEST_SKIP() << "the processor lacks AVX2";
   const Case shape{8, 20, 10, false};
   std::vector<float> x = normals(shape.rows * shape.depth, "x");
   const std::vector<float> weight = normals(shape.columns * shape.depth, "weight");

@@ -62,7 +62,7 @@ TEST(PackedLinear, MultipliesWithWhatTheCodesStandFor) {
 // On the processors whose float32 products are chains of fused multiply-adds (docs/architecture.md), packed weights
 // give the bits of decoded ones. A single token there takes LibTorch's product of a matrix and a vector instead.
 TEST(PackedLinear, InFloat32GivesTheBitsOfTheDecodedWeight) {
-  if (!float_panels_available()) GTEST_SKIP() << "float32 products are LibTorch's on this processor";
+  if (!float_panels_available()) GTEST_SKIP() << "the processor lacks AVX2";
   const Weight weight = make_weight(192, 576);
   const at::Tensor bias = random_tensor({192}, DType::kFloat32, "bias");
   for (const std::int64_t tokens : {2, 5, 64}) {

@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kColumns = 16;
 
 TEST(SoftmaxColumns, AreTheExponentialsAndTheirSumsInOrder) {
-  if (!float_panels_available()) GTEST_SKIP() << "runs on AVX2 without AVX-512";
+  if (!float_panels_available()) GTEST_SKIP() << "the processor lacks AVX2";
   const Random random(5, "scores");
   for (const std::int64_t rows : {1, 7, 300}) {
     const AlignedBuffer scores(rows * kColumns);
@@ -45,7 +45,7 @@ TEST(SoftmaxColumns, AreTheExponentialsAndTheirSumsInOrder) {
 }
 
 TEST(SoftmaxColumns, HideMinusInfinityAndShowDamage) {
-  if (!float_panels_available()) GTEST_SKIP() << "runs on AVX2 without AVX-512";
+  if (!float_panels_available()) GTEST_SKIP() << "the processor lacks AVX2";
   constexpr float kHidden = -std::numeric_limits<float>::infinity();
   const AlignedBuffer scores(3 * kColumns);
   std::fill_n(scores.data(), 3 * kColumns, 1.0F);
