@@ -1,6 +1,7 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
+#include <exception>
 #include <mutex>
 #include <unordered_map>
 
@@ -30,6 +31,15 @@ void append_ids(const sentencepiece::SentencePieceProcessor& processor, std::str
   const auto status = processor.Encode(text, &part);
   if (!status.ok()) fail(ErrorCode::kInternal, "sentencepiece cannot code a text: {}", status.message());
   ids.insert(ids.end(), part.begin(), part.end());
+}
+
+// The library throws what is no status where it cannot index the pieces, such as one that begins with a zero byte.
+bool loads(sentencepiece::SentencePieceProcessor& processor, std::string_view model) {
+  try {
+    return processor.LoadFromSerializedProto(model).ok();
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 class SentencepieceTokenizer : public Tokenizer {
@@ -104,7 +114,7 @@ SentencepieceTokenizer::SentencepieceTokenizer(const std::string& model, const T
 
 void SentencepieceTokenizer::load(sentencepiece::SentencePieceProcessor& processor, std::string_view model,
                                   const std::string& origin) {
-  if (!has_sound_character_maps(model) || !processor.LoadFromSerializedProto(model).ok())
+  if (!has_sound_character_maps(model) || !loads(processor, model))
     fail(ErrorCode::kData, "{}: not a sentencepiece model, or a damaged one", origin);
 }
 

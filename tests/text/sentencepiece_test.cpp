@@ -153,6 +153,19 @@ TEST(SentencepieceTokenizer, RefusesCharacterMapsThatLeadOutside) {
   EXPECT_THAT(problem(0, "\x0B"), HasSubstr("or a damaged one"));
 }
 
+TEST(SentencepieceTokenizer, RefusesPiecesThatTheLibraryCannotIndex) {
+  const auto piece = [](const std::string& text, char type) {
+    const std::string entry = "\n" + std::string(1, static_cast<char>(text.size())) + text + "\x18" + type;
+    return "\n" + std::string(1, static_cast<char>(entry.size())) + entry;
+  };
+  const testing::TemporaryFolder folder;
+  write_file_atomically(folder / "tokenizer.model", piece("<unk>", 2) + piece("a", 1) + piece("bc", 1));
+  EXPECT_EQ(load_tokenizer(folder.path())->size(), 3);
+  write_file_atomically(folder / "tokenizer.model", piece("<unk>", 2) + piece("a", 1) + piece({"\0c", 2}, 1));
+  EXPECT_THAT(error_text(ErrorCode::kData, [&] { (void)load_tokenizer(folder.path()); }),
+              HasSubstr("not a sentencepiece model, or a damaged one"));
+}
+
 TEST(GgufTokenizer, SentencepieceVocabularyEqualsTheLibrary) { expect_golden(*load_gguf(spm_metadata())); }
 
 TEST(GgufTokenizer, AddsBosAndPrefixUnlessTheFileSaysOtherwise) {
