@@ -17,7 +17,7 @@ constexpr std::int64_t kDouble = sizeof(double);
 constexpr std::int64_t kBuffers = std::int64_t{28} << 20;
 constexpr std::int64_t kWritingBuffers = std::int64_t{16} << 20;
 // Rows of logits that are made at a time.
-constexpr std::int64_t kLogitRows = 128;
+constexpr std::int64_t kLogitRows = 256;
 // Rows of a Hessian that are narrowed at a time when a solved weight is judged.
 constexpr std::int64_t kErrorRows = 192;
 // Rows whose products are added to a Hessian at a time; more are summed up in a matrix of their own first.

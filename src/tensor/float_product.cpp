@@ -11,7 +11,7 @@ namespace {
 
 // A panel of the right side, 24 KiB, stays in the first-level cache while the rows of a block, 144 KiB in the second,
 // pass by it.
-constexpr std::int64_t kDepthBlock = 384;
+constexpr std::int64_t kDepthBlock = 288;
 constexpr std::int64_t kRowBlock = 16 * kPanelRows;
 // Columns of a unit: as many as one packing of the rows should serve, few enough for all threads to have some.
 constexpr std::int64_t kColumnBlock = 24 * kPanelColumns;
