@@ -9,8 +9,8 @@
 namespace lowbit {
 namespace {
 
-// A panel of the right side, 24 KiB, stays in the first-level cache while the rows of a block, 144 KiB in the second,
-// pass by it.
+// A tile's panels of the right side, 18 or 36 KiB, stay in the first-level cache while the rows of a block, 108 KiB in
+// the second, pass by them.
 constexpr std::int64_t kDepthBlock = 288;
 constexpr std::int64_t kRowBlock = 16 * kPanelRows;
 // Columns of a unit: as many as one packing of the rows should serve, few enough for all threads to have some.
