@@ -3,12 +3,14 @@
 #include <map>
 #include <system_error>
 
+#include "base/sha256.h"
 #include "data/definition.h"
 #include "data/files.h"
 #include "data/generators.h"
 #include "data/questions.h"
 #include "data/readers.h"
 #include "lowbit/base/error.h"
+#include "lowbit/base/files.h"
 #include "lowbit/data/dataset.h"
 
 namespace lowbit {
@@ -32,6 +34,13 @@ std::vector<fs::path> folders_of(const DatasetDefinition& definition, std::vecto
 
 std::string with_remedy(const DatasetDefinition& definition) {
   return definition.remedy.empty() ? "" : "; " + definition.remedy;
+}
+
+void check_sum(const DatasetDefinition& definition, const DataFile& file, const std::string& expected) {
+  const std::string found = sha256(MappedFile::open(file.path)->bytes());
+  if (found == expected) return;
+  fail(ErrorCode::kData, "dataset '{}': file '{}' has the SHA-256 {}, expected {}: it is damaged, or another version{}",
+       definition.name, file.path.string(), found, expected, with_remedy(definition));
 }
 
 /// The share of a split's documents or rows.
@@ -163,8 +172,9 @@ std::vector<DataFile> DatasetCatalog::files_of(const DatasetDefinition& definiti
       return files;
   }
   std::vector<DataFile> all;
-  for (const std::string& pattern : split.files) {
-    std::vector<DataFile> files = locate(definition, pattern);
+  for (std::size_t i = 0; i < split.files.size(); ++i) {
+    std::vector<DataFile> files = locate(definition, split.files[i]);
+    if (!split.sha256.empty()) check_sum(definition, files.front(), split.sha256[i]);
     std::move(files.begin(), files.end(), std::back_inserter(all));
   }
   return all;

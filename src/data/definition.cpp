@@ -120,6 +120,22 @@ struct DefinitionFields {
   }
 };
 
+void check_sums(const std::vector<std::string>& files, const std::vector<std::string>& sums, ConfigProblems& problems,
+                const SourceMark& mark) {
+  for (const std::string& sum : sums) {
+    if (sum.size() == 64 && sum.find_first_not_of("0123456789abcdef") == std::string::npos) continue;
+    problems.add(mark,
+                 fmt::format("sha256 '{}' must be 64 hexadecimal digits in lower case, as sha256sum prints", sum));
+  }
+  if (sums.empty()) return;
+  const bool patterns = std::any_of(files.begin(), files.end(),
+                                    [](const std::string& file) { return file.find('*') != std::string::npos; });
+  if (patterns) problems.add(mark, "'sha256' belongs to files that are named whole, without '*'");
+  if (sums.size() == files.size()) return;
+  problems.add(mark,
+               fmt::format("{} sha256 for {} files; tell one for each, in their order", sums.size(), files.size()));
+}
+
 }  // namespace
 
 void DatasetDefinition::Source::visit(FieldVisitor& v) {
@@ -135,6 +151,7 @@ void DatasetDefinition::Split::visit(FieldVisitor& v) {
           "files below a data folder; a name in .gz, .bz2 or .zst is unpacked, .parquet and .arrow are read as "
           "JSON lines, a '*' names the group");
   v.field("hub_files", hub_files, "the same in a snapshot of the hub, where they are called otherwise there");
+  v.field("sha256", sha256, "checksum of each of 'files', which then must be just these");
   v.field("documents", documents, "only the first so many documents; 0: all", {0, std::int64_t{1} << 40});
   v.field("from", from, "share of the documents where the split begins", {0.0, 1.0});
   v.field("to", to, "share of the documents where the split ends", {0.0, 1.0});
@@ -142,6 +159,7 @@ void DatasetDefinition::Split::visit(FieldVisitor& v) {
 
 void DatasetDefinition::Split::validate(ConfigProblems& problems, const SourceMark& mark) const {
   if (from >= to) problems.add(mark, fmt::format("a split from {} to {} has no documents", from, to));
+  check_sums(files, sha256, problems, mark);
   for (const std::vector<std::string>* list : {&files, &hub_files}) {
     for (const std::string& file : *list) {
       if (stays_inside(file)) continue;

@@ -56,6 +56,36 @@ TEST_F(DatasetCatalogTest, TakesTheFirstDataFolderThatHasTheFile) {
   EXPECT_THAT(load("tale", "train").documents, ElementsAre("x"));
 }
 
+// Digests by sha256sum.
+TEST_F(DatasetCatalogTest, ReadsOnlyTheFileOfTheChecksum) {
+  const std::string sum = "911169ddaaf146aff539f58c26c489af3b892dff0fe283c1c264c65ae5aa59a2";
+  define("sealed",
+         "summary: s\nlicence: l\nremedy: fetch it again\nreader: lines\n"
+         "splits: {test: {files: [sealed.txt], sha256: [" +
+             sum + "]}}\n");
+  write("near/sealed.txt", "a\nb\n");
+  EXPECT_THAT(load("sealed", "test").documents, ElementsAre("a", "b"));
+  write("near/sealed.txt", "a\nc\n");
+  EXPECT_THAT(error_of(ErrorCode::kData, [&] { (void)load("sealed", "test"); }),
+              HasSubstr("near/sealed.txt' has the SHA-256 "
+                        "b72cf6d7918130f75347ff0f8b6e9fde004ee6d7fc26af90a349707207f72750, expected " +
+                        sum + ": it is damaged, or another version; fetch it again"));
+}
+
+TEST_F(DatasetCatalogTest, RefusesChecksumsThatFitNoFile) {
+  const auto error = [&](const std::string& split) {
+    define("sealed", "summary: s\nlicence: l\nreader: lines\nsplits: {test: {" + split + "}}\n");
+    return error_of(ErrorCode::kConfig, [&] { (void)catalog_.find("sealed"); });
+  };
+  const std::string sum(64, 'a');
+  EXPECT_THAT(error("files: [a.txt], sha256: [A1]"),
+              HasSubstr("sha256 'A1' must be 64 hexadecimal digits in lower case, as sha256sum prints"));
+  EXPECT_THAT(error("files: [a.txt, b.txt], sha256: [" + sum + "]"),
+              HasSubstr("1 sha256 for 2 files; tell one for each, in their order"));
+  EXPECT_THAT(error("files: ['a/*.txt'], sha256: [" + sum + "]"),
+              HasSubstr("'sha256' belongs to files that are named whole, without '*'"));
+}
+
 TEST_F(DatasetCatalogTest, LimitsTheDocumentsBeforeItShares) {
   define("short",
          "summary: s\nlicence: l\nreader: lines\nsplits: {test: {files: [a.txt, b.txt], documents: 3, from: 0.5}}\n");

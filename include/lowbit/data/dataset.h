@@ -75,8 +75,9 @@ struct DatasetDefinition {
     std::vector<std::string> files;
     /// What the hub calls them, below its snapshot, where that is not `files` without their first folder.
     std::vector<std::string> hub_files = {};
-    std::int64_t documents = 0;  ///< only the first so many of the files; 0: all
-    double from = 0.0;           ///< share of those documents where the split begins, and ends
+    std::vector<std::string> sha256 = {};  ///< of each of `files`, in hexadecimal digits; empty: not looked at
+    std::int64_t documents = 0;            ///< only the first so many of the files; 0: all
+    double from = 0.0;                     ///< share of those documents where the split begins, and ends
     double to = 1.0;
     void visit(FieldVisitor& v);
     void validate(ConfigProblems& problems, const SourceMark& mark) const;
@@ -125,11 +126,10 @@ class DatasetCatalog {
   /// Sorted by name; of two of one name that of the earlier folder.
   [[nodiscard]] std::vector<DatasetDefinition> all() const;
   /// A definition's files are looked for in the data folders, then beside the definition. Throws `kConfig` when the
-  /// split is unknown; `kData` when a file is missing (naming the folders searched and the remedy), damaged or not
-  /// valid UTF-8 (naming file, line and byte), and when the split has no text. A byte order mark at a file's start is
-  /// dropped.
-  /// The documents of a task are its questions, without description and shots. Options that only tasks have throw
-  /// `kConfig` for plain text.
+  /// split is unknown; `kData` when a file is missing (naming the folders searched and the remedy), not the one whose
+  /// checksum is told, damaged or not valid UTF-8 (naming file, line and byte), and when the split has no text. A byte
+  /// order mark at a file's start is dropped. The documents of a task are its questions, without description and shots.
+  /// Options that only tasks have throw `kConfig` for plain text.
   [[nodiscard]] Corpus load(const DatasetDefinition& definition, const std::string& split,
                             const CorpusOptions& options = {}) const;
   /// The questions of a task (lowbit/data/examples.h). Rows that cannot be used are told, not dropped. Throws `kConfig`
