@@ -15,14 +15,35 @@ using ::testing::ElementsAreArray;
 /// A row as the hub has it, and what EleutherAI's harness makes of it (its task's doc_to_text, doc_to_choice and
 /// doc_to_target, by hand).
 struct HubRow {
-  const char* dataset;
-  const char* file;
+  std::string dataset;
+  std::string file;
   Json row;
   const char* context;
   std::vector<std::string> continuations;
   std::size_t gold;
 };
 void PrintTo(const HubRow& row, std::ostream* out) { *out << row.dataset; }
+
+HubRow qa4mre(const std::string& dataset) {
+  return {dataset,
+          dataset + "/train.jsonl",
+          {{"document_str", " D\n"},
+           {"question_str", "Q?"},
+           {"answer_options", {{"answer_str", {"a", "b"}}}},
+           {"correct_answer_id", "2"}},
+          "D\nQuestion: Q?\nAnswer:",
+          {" a", " b"},
+          1};
+}
+
+HubRow anli(const std::string& round) {
+  return {"anli-" + round,
+          "anli-" + round + "/test_" + round + ".jsonl",
+          {{"premise", "P."}, {"hypothesis", "H."}, {"label", 2}},
+          "P.\nQuestion: H. True, False, or Neither?\nAnswer:",
+          {" True", " Neither", " False"},
+          2};
+}
 
 class HubLayout : public ::testing::TestWithParam<HubRow> {};
 
@@ -76,15 +97,14 @@ INSTANTIATE_TEST_SUITE_P(
                              "Article: T\n\nQuestion: Q?\nAnswer:",
                              {" a", " b", " c", " d"},
                              2},
-                      HubRow{"qa4mre",
-                             "qa4mre/train.jsonl",
-                             {{"document_str", " D\n"},
-                              {"question_str", "Q?"},
-                              {"answer_options", {{"answer_str", {"a", "b"}}}},
-                              {"correct_answer_id", "2"}},
-                             "D\nQuestion: Q?\nAnswer:",
-                             {" a", " b"},
-                             1},
+                      qa4mre("qa4mre"), qa4mre("qa4mre-2012"), qa4mre("qa4mre-2013"), anli("r1"), anli("r2"),
+                      anli("r3"),
+                      HubRow{"crows-pairs-french",
+                             "crows-pairs-french/test.jsonl",
+                             {{"sent_more", "Ils."}, {"sent_less", "Elles."}},
+                             "",
+                             {"Ils.", "Elles."},
+                             0},
                       HubRow{"mnli",
                              "mnli/validation_matched.jsonl",
                              {{"premise", "P."}, {"hypothesis", "H "}, {"label", 2}},
@@ -127,12 +147,6 @@ INSTANTIATE_TEST_SUITE_P(
                              "fine\nQuestion: Is this sentence positive or negative?\nAnswer:",
                              {" negative", " positive"},
                              1},
-                      HubRow{"anli-r1",
-                             "anli-r1/test_r1.jsonl",
-                             {{"premise", "P."}, {"hypothesis", "H."}, {"label", 2}},
-                             "P.\nQuestion: H. True, False, or Neither?\nAnswer:",
-                             {" True", " Neither", " False"},
-                             2},
                       HubRow{"mutual",
                              "mutual/validation.jsonl",
                              {{"article", "m : i do n't know , `` bob '' ."},
