@@ -14,7 +14,7 @@ namespace {
 
 /// The solved examples of one group, to draw from.
 struct ShotPool {
-  std::vector<std::string> texts;
+  std::vector<SolvedQuestion> shots;
   std::unique_ptr<PythonRandom> random;
 };
 
@@ -28,7 +28,7 @@ class ExampleMaker {
     for (const Row& row : rows.rows) {
       if (!wanted(row.group)) continue;
       try_row(row, [&](const Json& columns) {
-        pools_[row.group].texts.push_back(solved(task_, make_question(task_, columns)).text + task_.shot_separator);
+        pools_[row.group].shots.push_back(solved(task_, make_question(task_, columns)));
       });
     }
   }
@@ -43,13 +43,15 @@ class ExampleMaker {
         ++taken[row.group];
         ++out_.rows;
         // Drawn before the question is made, so that a broken row does not change the draws behind it.
-        std::string shots = draw_shots(row.group);
+        const Shots shots = draw_shots(row.group);
         add(row, make_question(task_, columns), shots);
       });
     }
   }
 
  private:
+  using Shots = std::vector<const SolvedQuestion*>;
+
   [[nodiscard]] bool wanted(const std::string& group) const {
     return options_.groups.empty() ||
            std::find(options_.groups.begin(), options_.groups.end(), group) != options_.groups.end();
@@ -70,35 +72,49 @@ class ExampleMaker {
     }
   }
 
-  std::string draw_shots(const std::string& group) {
+  Shots draw_shots(const std::string& group) {
     if (out_.shots == 0) return {};
     ShotPool& pool = pools_[group];
     const auto count = static_cast<std::size_t>(out_.shots);
-    if (pool.texts.size() < count) {
+    if (pool.shots.size() < count) {
       fail(ErrorCode::kData, "{} shots are asked for, and split '{}' has {} usable examples{}", count, task_.shot_split,
-           pool.texts.size(), group.empty() ? "" : fmt::format(" of '{}'", group));
+           pool.shots.size(), group.empty() ? "" : fmt::format(" of '{}'", group));
     }
-    std::string text;
+    Shots shots;
     if (!task_.random_shots) {
-      for (std::size_t i = 0; i < count; ++i) text += pool.texts[i];
-      return text;
+      for (std::size_t i = 0; i < count; ++i) shots.push_back(&pool.shots[i]);
+      return shots;
     }
     if (pool.random == nullptr) {
       pool.random = std::make_unique<PythonRandom>(static_cast<std::uint64_t>(options_.shot_seed));
     }
-    for (const std::size_t i : pool.random->sample(pool.texts.size(), count)) text += pool.texts[i];
+    for (const std::size_t i : pool.random->sample(pool.shots.size(), count)) shots.push_back(&pool.shots[i]);
+    return shots;
+  }
+
+  [[nodiscard]] std::string in_one_text(const Shots& shots) const {
+    std::string text;
+    for (const SolvedQuestion* shot : shots) text += shot->text + task_.shot_separator;
     return text;
   }
 
-  [[nodiscard]] std::string prompt(const std::string& description, std::string text) const {
-    if (options_.chat == nullptr) return description + text;
+  [[nodiscard]] std::string conversation(const std::string& description, const Shots& shots,
+                                         const std::string& question) const {
     std::vector<ChatMessage> messages;
     if (!description.empty()) messages.push_back({"system", description});
-    messages.push_back({"user", std::move(text)});
+    if (options_.shots_as_turns) {
+      for (const SolvedQuestion* shot : shots) {
+        messages.push_back({"user", shot->question()});
+        messages.push_back({"assistant", shot->answer()});
+      }
+    }
+    messages.push_back({"user", options_.shots_as_turns ? question : in_one_text(shots) + question});
     return options_.chat->render(messages);
   }
 
-  void add(const Row& row, Question question, const std::string& shots) {
+  void add(const Row& row, Question question, const Shots& shots) {
+    const bool chat = options_.chat != nullptr;
+    const std::string before = chat ? "" : question.description + in_one_text(shots);
     Example example{.id = fmt::format("{} {}", row.group.empty() ? out_.split : row.group, row.number),
                     .where = row.where,
                     .group = row.group,
@@ -109,11 +125,11 @@ class ExampleMaker {
                     .references = std::move(question.references),
                     .roles = std::move(question.roles),
                     .ambiguous = question.ambiguous,
-                    .preamble = options_.chat != nullptr ? 0 : question.description.size() + shots.size()};
+                    .preamble = before.size()};
     for (const std::string& context : question.contexts) {
-      example.contexts.push_back(prompt(question.description, shots + context));
+      example.contexts.push_back(chat ? conversation(question.description, shots, context) : before + context);
     }
-    const std::string delimiter = options_.chat == nullptr ? task_.delimiter : "";
+    const std::string delimiter = chat ? "" : task_.delimiter;
     for (const std::string& answer : question.answers) example.continuations.push_back(delimiter + answer);
     out_.examples.push_back(std::move(example));
   }

@@ -35,6 +35,9 @@ struct SolvedQuestion {
   std::string text;
   std::size_t question_end = 0;  ///< in bytes; the delimiter follows
   std::size_t answer_begin = 0;
+
+  [[nodiscard]] std::string question() const { return text.substr(0, question_end); }
+  [[nodiscard]] std::string answer() const { return text.substr(answer_begin); }
 };
 [[nodiscard]] SolvedQuestion solved(const Task& task, const Question& question);
 /// The same as far as it does not tell the answer.

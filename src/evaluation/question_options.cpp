@@ -20,13 +20,20 @@ void QuestionOptions::visit(FieldVisitor& v) {
   v.field("groups", groups, "only these subjects or domains");
   v.field("metrics", metrics, "what is reported, the headline first; empty: what the dataset names");
   v.field("chat", chat, "ask in a user's turn, in the form of the model's chat template; answers follow directly");
+  v.field("shots_as_turns", shots_as_turns,
+          "with 'chat', each shot is a user's turn and the model's; else all stand in the question's turn");
 }
 
-void QuestionOptions::check_metrics(const std::vector<std::string>& known, ConfigProblems& problems,
-                                    const SourceMark& mark) const {
+void QuestionOptions::check(const std::vector<std::string>& known_metrics, ConfigProblems& problems,
+                            const SourceMark& mark) const {
   for (const std::string& metric : metrics) {
-    if (std::find(known.begin(), known.end(), metric) != known.end()) continue;
-    problems.add(mark, fmt::format("unknown metric '{}'{}", metric, suggestion(metric, known)));
+    if (std::find(known_metrics.begin(), known_metrics.end(), metric) != known_metrics.end()) continue;
+    problems.add(mark, fmt::format("unknown metric '{}'{}", metric, suggestion(metric, known_metrics)));
+  }
+  if (!shots_as_turns && !chat) {
+    problems.add(mark,
+                 "'shots_as_turns: false' without a conversation: turns are made with 'chat: true'; add it, or leave "
+                 "'shots_as_turns' out");
   }
 }
 
@@ -35,7 +42,7 @@ std::string QuestionOptions::label() const {
   if (!split.empty()) text += " " + split;
   for (const std::string& group : groups) text += " " + group;
   if (shots >= 0) text += fmt::format(" {}-shot", shots);
-  if (chat) text += " chat";
+  if (chat) text += shots_as_turns ? " chat" : " chat one-turn";
   return text;
 }
 
@@ -44,6 +51,7 @@ ExampleSet QuestionOptions::examples(const DatasetDefinition& definition, const 
   ExampleOptions options{.split = split, .shots = shots, .shot_seed = shot_seed, .limit = limit, .groups = groups};
   std::optional<ChatTemplate> form;
   if (chat && tokenizer != nullptr) options.chat = &form.emplace(tokenizer->chat_template());
+  options.shots_as_turns = shots_as_turns;
   ExampleSet set = datasets.examples(definition, options);
   if (!metrics.empty()) set.metrics = metrics;
   return set;

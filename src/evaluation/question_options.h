@@ -20,9 +20,10 @@ struct QuestionOptions {
   std::vector<std::string> groups;
   std::vector<std::string> metrics;
   bool chat = false;
+  bool shots_as_turns = true;
 
   void visit(FieldVisitor& v);
-  void check_metrics(const std::vector<std::string>& known, ConfigProblems& problems, const SourceMark& mark) const;
+  void check(const std::vector<std::string>& known_metrics, ConfigProblems& problems, const SourceMark& mark) const;
   /// As tables head the column: "mmlu STEM 5-shot".
   [[nodiscard]] std::string label() const;
   /// With these metrics where there are any, else the dataset's own.

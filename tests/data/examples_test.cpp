@@ -78,9 +78,28 @@ TEST_F(ExamplesTest, AreAUsersTurnInAConversation) {
       "  split: test\n  description: \"Sums.\\n\\n\"\n  context: \"Q: {q}\\nA:\"\n  choices: [{each: a}]\n"
       "  gold: \"{gold}\"\n  shots: {split: train, count: 1, order: first}\n");
   const Example example = examples(definition, {.chat = &chat}).examples[0];
-  EXPECT_THAT(example.contexts, ElementsAre("<system>Sums.\n\n<user>Q: 0+0\nA: 0\n\nQ: 2+2\nA:<assistant>"));
+  EXPECT_THAT(example.contexts,
+              ElementsAre("<system>Sums.\n\n<user>Q: 0+0\nA:<assistant>0<user>Q: 2+2\nA:<assistant>"));
   EXPECT_THAT(example.continuations, ElementsAre("3", "4"));
+  EXPECT_EQ(example.preamble, 0U);
   EXPECT_NE(examples(definition, {.chat = &chat}).hash, examples(definition).hash);
+
+  const ExampleSet one_turn = examples(definition, {.chat = &chat, .shots_as_turns = false});
+  EXPECT_THAT(one_turn.examples[0].contexts,
+              ElementsAre("<system>Sums.\n\n<user>Q: 0+0\nA: 0\n\nQ: 2+2\nA:<assistant>"));
+}
+
+TEST_F(ExamplesTest, ShowInTheTurnsOfShotsTheContextThatIsFilledRightly) {
+  const ChatTemplate chat("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>", {}, "a model");
+  for (const char* split : {"test", "train"}) {
+    write(fmt::format("data/{}.jsonl", split), R"({"options":["Ann","Bob"],"rest":"won.","gold":1})");
+  }
+  const DatasetDefinition definition = define(
+      "  split: test\n  contexts: [{each: options, text: \"It was {item} who\"}]\n  continuation: \"{rest}\"\n"
+      "  gold: \"{gold}\"\n  shots: {split: train}\n");
+  EXPECT_THAT(examples(definition, {.shots = 1, .chat = &chat}).examples[0].contexts,
+              ElementsAre("<user>It was Bob who<assistant>won.<user>It was Ann who<assistant>",
+                          "<user>It was Bob who<assistant>won.<user>It was Bob who<assistant>"));
 }
 
 TEST_F(ExamplesTest, TellWhyATemplateRefusesThem) {

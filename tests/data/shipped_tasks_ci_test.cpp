@@ -51,11 +51,13 @@ TEST_F(ShippedTasks, UseEveryRowOfTheSharedData) {
 // What is hashed is json.dumps([context, continuation], ensure_ascii=False), with XXH3 of 128 bits.
 std::string escaped(const std::string& text) { return Json(text).dump(); }
 
-void expect_prompts(const DatasetCatalog& catalog, const std::string& file, const ChatTemplate* chat) {
+void expect_prompts(const DatasetCatalog& catalog, const std::string& file, const ChatTemplate* chat = nullptr,
+                    bool shots_as_turns = true) {
   const fs::path golden = testing::source_folder() / "tests/golden/data" / file;
   const Json tasks = parse_json(read_file(golden), golden.string());
   for (const auto& [name, task] : tasks.items()) {
-    ExampleOptions options{.split = "", .shots = task["shots"].get<std::int64_t>(), .chat = chat};
+    ExampleOptions options{
+        .split = "", .shots = task["shots"].get<std::int64_t>(), .chat = chat, .shots_as_turns = shots_as_turns};
     if (const std::string group = task["group"].get<std::string>(); !group.empty()) options.groups = {group};
     const ExampleSet set = catalog.examples(catalog.find(task["dataset"].get<std::string>()), options);
     const Json& questions = task["pairs"];
@@ -77,12 +79,21 @@ void expect_prompts(const DatasetCatalog& catalog, const std::string& file, cons
   }
 }
 
-TEST_F(ShippedTasks, AskAsTheFieldsHarnessAsks) { expect_prompts(*catalog_, "prompts.json", nullptr); }
+TEST_F(ShippedTasks, AskAsTheFieldsHarnessAsks) { expect_prompts(*catalog_, "prompts.json"); }
+
+ChatTemplate chatml() {
+  const fs::path file = testing::source_folder() / "tests/golden/text/chat/chatml.jinja";
+  return {read_file(file), {}, file.string()};
+}
 
 TEST_F(ShippedTasks, AskInConversationsAsTheFieldsHarnessAsks) {
-  const fs::path file = testing::source_folder() / "tests/golden/text/chat/chatml.jinja";
-  const ChatTemplate chat(read_file(file), {}, file.string());
-  expect_prompts(*catalog_, "chat_prompts.json", &chat);
+  const ChatTemplate chat = chatml();
+  expect_prompts(*catalog_, "chat_prompts.json", &chat, false);
+}
+
+TEST_F(ShippedTasks, ShowShotsAsTurnsAsTheFieldsHarnessDoes) {
+  const ChatTemplate chat = chatml();
+  expect_prompts(*catalog_, "chat_turns.json", &chat);
 }
 
 }  // namespace

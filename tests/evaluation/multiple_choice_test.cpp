@@ -113,12 +113,28 @@ TEST_F(MultipleChoiceTest, RefusesUnknownNames) {
               HasSubstr("unknown metric 'acx'; did you mean 'acc'?"));
 }
 
+TEST_F(MultipleChoiceTest, RefusesToPlaceTheShotsOfNoConversation) {
+  for (const char* name : {"multiple_choice", "generation"}) {
+    ConfigProblems problems;
+    (void)builtin_evaluations().create(name, {}, ConfigNode::parse("{dataset: sums, shots_as_turns: false}", "e"),
+                                       problems);
+    EXPECT_THAT(
+        error_text(ErrorCode::kConfig, [&] { problems.throw_if_any(); }),
+        HasSubstr("'shots_as_turns: false' without a conversation: turns are made with 'chat: true'; add it, or "
+                  "leave 'shots_as_turns' out"));
+  }
+}
+
 TEST_F(MultipleChoiceTest, NamesItselfInTables) {
   MultipleChoiceOptions options = sums();
   EXPECT_EQ(MultipleChoice(options).label(), "sums");
   options.shots = 5;
   options.groups = {"STEM"};
   EXPECT_EQ(MultipleChoice(options).label(), "sums STEM 5-shot");
+  options.chat = true;
+  EXPECT_EQ(MultipleChoice(options).label(), "sums STEM 5-shot chat");
+  options.shots_as_turns = false;
+  EXPECT_EQ(MultipleChoice(options).label(), "sums STEM 5-shot chat one-turn");
 }
 
 }  // namespace

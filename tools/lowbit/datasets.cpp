@@ -156,7 +156,11 @@ void add_datasets(CLI::App& app, Session& session) {
       ->capture_default_str();
   CLI::Option* model =
       preview_command->add_option("--model", arguments->model, "Show the tokens of this model, cut by |");
-  preview_command->add_flag("--chat", arguments->chat, "As a user's turn, by the model's chat template")->needs(model);
+  CLI::Option* chat =
+      preview_command->add_flag("--chat", arguments->chat, "As turns, by the model's chat template")->needs(model);
+  preview_command
+      ->add_flag("!--one-turn", arguments->options.shots_as_turns, "Shots in the question's turn, not in their own")
+      ->needs(chat);
   preview_command->add_option("--data", session.data_folders, "Folder searched for dataset files");
   preview_command->callback(
       [arguments, &session] { session.command = [arguments, &session] { return preview(session, *arguments); }; });

@@ -59,9 +59,12 @@ struct ExampleOptions {
   std::int64_t shot_seed = 1234;         ///< where shots are drawn at random: as Python's `random.Random(seed)` draws
   std::int64_t limit = 0;                ///< only the first so many questions; 0: all
   std::vector<std::string> groups = {};  ///< only these, by name or domain; empty: all
-  /// The question, behind its shots, as a user's turn of a conversation, the description as the system's, and answers
-  /// without the delimiter: as EleutherAI's harness does with `--apply_chat_template`, and shots not as turns.
+  /// The question as a user's turn of a conversation, the description as the system's, and answers without the
+  /// delimiter: as EleutherAI's harness does with `--apply_chat_template`.
   const ChatTemplate* chat = nullptr;
+  /// Of a conversation: each shot a user's turn and the model's (`--fewshot_as_multiturn`); else all of them stand in
+  /// the question's turn.
+  bool shots_as_turns = true;
 };
 
 /// Where in a model's text its answer stands, as a filter of EleutherAI's harness finds it.
