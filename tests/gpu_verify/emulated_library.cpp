@@ -186,7 +186,7 @@ const Table& table() {
     t.finish_bytes = CheckedExpansion<EmulatedLaunchers>::finish_bytes;
     t.expand_table = CheckedExpansion<EmulatedLaunchers>::expand_table;
     t.count_clusters = [](HopperClusters* clusters, Report*) {
-      *clusters = {{4, 2, 1, 0}};
+      *clusters = {{4, 2, 1, 1}};
       return true;
     };
     t.norm_rows = CheckedStep<EmulatedLaunchers>::norm_rows;

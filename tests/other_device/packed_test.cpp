@@ -179,13 +179,13 @@ TEST_F(PackedOnOtherDevice, ChoosesKernelsByTokens) {
               ::testing::ElementsAre("cuda: skinny", "cuda: skinny", "cuda: hopper", "cuda: hopper",
                                      "cuda: hopper (rounded weights)", "cuda: hopper (rounded weights)",
                                      "cuda: expand + cuBLAS"));
-  // Groups of whole chunks; the stand-in holds no clusters of eight.
+  // Groups of whole chunks, and activations of so many columns that 64 tokens do not fit.
   EXPECT_EQ(DeviceWeight(pack_weight(quantized(32, 250, 4, 128)), stand_in()).kernel_names(DeviceArithmetic::kBFloat16),
             "cuda: skinny up to 8 tokens, hopper (slices) up to 64, hopper up to 128, hopper (rounded weights) up to "
             "1536, expand + cuBLAS");
   EXPECT_EQ(
       DeviceWeight(pack_weight(quantized(32, 12288, 4, 128)), stand_in()).kernel_names(DeviceArithmetic::kBFloat16),
-      "cuda: skinny up to 8 tokens, hopper (slices) up to 16, hopper up to 128, hopper (rounded weights) up to 1536, "
+      "cuda: skinny up to 8 tokens, hopper (slices) up to 32, hopper up to 128, hopper (rounded weights) up to 1536, "
       "expand + cuBLAS");
   // Groups are summed up one by one, and floats as integers of 16 bits have no library.
   EXPECT_EQ(narrow.kernel_names(DeviceArithmetic::kInt8), "cuda: integers");
