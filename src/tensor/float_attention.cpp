@@ -7,14 +7,15 @@
 
 #include "tensor/aligned_buffer.h"
 #include "tensor/float_panels.h"
-#include "tensor/softmax_columns.h"
 #include "tensor/threads.h"
 
 namespace lowbit {
 namespace {
 
-// Queries of a unit, one in each column of a panel.
-constexpr std::int64_t kQueries = kPanelColumns;
+// Keys whose weights, 12 or 24 KiB, stay in the first-level cache while all of the values' columns pass by.
+constexpr std::int64_t kKeyBlock = 192;
+// Keys of a unit of packing.
+constexpr std::int64_t kPackedKeys = 32 * kPanelRows;
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t padded(std::int64_t count, std::int64_t width) { return ceil_divide(count, width) * width; }
@@ -26,15 +27,16 @@ struct PackedHead {
 
   explicit PackedHead(const FloatAttention& a)
       : keys(padded(a.keys, kPanelRows) * a.dim), values(padded(a.dim, kPanelRows) * a.keys) {}
+  // Some keys and their values; `first` begins a panel.
   void fill(const FloatAttention& a, const HeadsView<const float>& k, const HeadsView<const float>& v,
-            std::int64_t batch, std::int64_t head) {
-    for (std::int64_t key = 0; key < a.keys; key += kPanelRows) {
-      pack_left_rows(k.at(batch, head, key), k.token_stride, std::min(kPanelRows, a.keys - key), a.dim,
+            std::int64_t batch, std::int64_t head, std::int64_t first, std::int64_t count) {
+    for (std::int64_t key = first; key < first + count; key += kPanelRows) {
+      pack_left_rows(k.at(batch, head, key), k.token_stride, std::min(kPanelRows, first + count - key), a.dim,
                      keys.data() + key * a.dim);
     }
     for (std::int64_t i = 0; i < a.dim; i += kPanelRows) {
-      pack_left_columns(v.at(batch, head, 0) + i, v.token_stride, std::min(kPanelRows, a.dim - i), a.keys,
-                        values.data() + i * a.keys);
+      pack_left_columns(v.at(batch, head, first) + i, v.token_stride, std::min(kPanelRows, a.dim - i), count,
+                        values.data() + i * a.keys + first * kPanelRows);
     }
   }
 };
@@ -48,38 +50,55 @@ struct PackedForms {
     if (a.old_k.count != nullptr) old.emplace(a);
   }
   void fill(const FloatAttention& a, std::int64_t batch, std::int64_t head) {
-    recent.fill(a, a.k, a.v, batch, head);
-    if (old) old->fill(a, a.old_k.data, a.old_v.data, batch, head);
+    const double work = kPackingWork * 2.0 * static_cast<double>(a.keys * a.dim);
+    for_each_unit(ceil_divide(a.keys, kPackedKeys), work, [&](std::int64_t unit) {
+      const std::int64_t first = unit * kPackedKeys;
+      const std::int64_t count = std::min(kPackedKeys, a.keys - first);
+      recent.fill(a, a.k, a.v, batch, head, first, count);
+      if (old) old->fill(a, a.old_k.data, a.old_v.data, batch, head, first, count);
+    });
   }
 };
 
-// Sixteen neighbouring queries of one head. Scores stand as [key][query], so that the softmax runs down the columns and
-// its result is the right side of the product with the values as it is.
+// Neighbouring queries of one head, one in each column of a tile. Scores stand as [key][query], so that the softmax
+// runs down the columns and its result is the right side of the product with the values as it is.
 class QueryBlock {
  public:
+  [[nodiscard]] static std::int64_t queries_of_unit() { return panel_kernel().column_panels * kPanelColumns; }
+
   QueryBlock(const FloatAttention& attention, std::int64_t first)
       : a_(attention),
         first_(first),
-        count_(std::min(kQueries, attention.queries - first)),
+        count_(std::min(queries_of_unit(), attention.queries - first)),
+        panels_(ceil_divide(count_, kPanelColumns)),
+        width_(panels_ * kPanelColumns),
         position_(attention.keys - attention.queries + first),
         end_(position_ + count_),
         begin_(attention.window > 0
                    ? std::max<std::int64_t>(0, position_ - attention.window + 1) / kPanelRows * kPanelRows
                    : 0),
-        query_(kQueries * attention.dim),
-        scores_(padded(end_ - begin_, kPanelRows) * kQueries),
-        turned_(padded(attention.dim, kPanelRows) * kQueries) {}
+        query_(width_ * attention.dim),
+        scores_(padded(end_ - begin_, kPanelRows) * width_),
+        turned_(padded(attention.dim, kPanelRows) * width_) {}
 
   void run(const PackedForms& head, std::int64_t batch, std::int64_t query_head) {
-    pack_right_rows(a_.q.at(batch, query_head, first_), a_.q.token_stride, count_, a_.dim, query_.data());
+    for (std::int64_t panel = 0; panel < panels_; ++panel) {
+      const std::int64_t query = panel * kPanelColumns;
+      pack_right_rows(a_.q.at(batch, query_head, first_ + query), a_.q.token_stride,
+                      std::min(kPanelColumns, count_ - query), a_.dim, query_.data() + query * a_.dim);
+    }
     score(head);
     hide();
-    float sums[kQueries];
-    softmax_columns(scores_.data(), end_ - begin_, a_.scale, sums);
+    float sums[kMostTileColumns];
+    for (std::int64_t query = 0; query < width_; query += kPanelColumns)
+      kernel_.softmax_columns(scores_.data() + query, end_ - begin_, width_, a_.scale, sums + query);
     weigh(head);
+    for (std::int64_t i = 0; i < a_.dim; ++i) {
+      for (std::int64_t query = 0; query < width_; ++query) turned_.data()[i * width_ + query] /= sums[query];
+    }
     for (std::int64_t query = 0; query < count_; ++query) {
       float* target = a_.out.at(batch, query_head, first_ + query);
-      for (std::int64_t i = 0; i < a_.dim; ++i) target[i] = turned_.data()[i * kQueries + query] / sums[query];
+      for (std::int64_t i = 0; i < a_.dim; ++i) target[i] = turned_.data()[i * width_ + query];
     }
   }
 
@@ -99,11 +118,13 @@ class QueryBlock {
                       .right = query_.data(),
                       .depth = a_.dim,
                       .target = target,
-                      .target_stride = kQueries,
+                      .target_stride = width_,
                       .start = nullptr,
                       .resume = false,
                       .row_panels = panels,
-                      .left_stride = kPanelRows * a_.dim});
+                      .column_panels = panels_,
+                      .left_stride = kPanelRows * a_.dim,
+                      .right_stride = kPanelColumns * a_.dim});
   }
 
   // Panels of the next tile among the rows from `begin` on.
@@ -115,7 +136,7 @@ class QueryBlock {
     const Border border = this->border(a_.old_k);
     std::int64_t panels = 0;
     for (std::int64_t key = begin_; key < end_; key += panels * kPanelRows) {
-      float* target = scores_.data() + (key - begin_) * kQueries;
+      float* target = scores_.data() + (key - begin_) * width_;
       panels = panels_from(key, end_);
       const std::int64_t next = key + panels * kPanelRows;
       if (key >= border.high) {
@@ -123,13 +144,12 @@ class QueryBlock {
       } else if (next <= border.low) {
         score_panels(*head.old, key, panels, target);
       } else {
-        alignas(32) float old[kMostTileRows * kQueries];
+        float old[kMostTileRows * kMostTileColumns];
         score_panels(head.recent, key, panels, target);
         score_panels(*head.old, key, panels, old);
         for (std::int64_t row = 0; row < next - key; ++row) {
           for (std::int64_t query = 0; query < count_; ++query) {
-            if (key + row < a_.old_k.count[first_ + query])
-              target[row * kQueries + query] = old[row * kQueries + query];
+            if (key + row < a_.old_k.count[first_ + query]) target[row * width_ + query] = old[row * width_ + query];
           }
         }
       }
@@ -138,18 +158,23 @@ class QueryBlock {
 
   // Adds to the output what keys begin .. end - 1 bring, whose weights stand one behind the other.
   void add_values(const PackedHead& form, std::int64_t begin, std::int64_t end, const float* weights, bool resume) {
-    std::int64_t panels = 0;
-    for (std::int64_t i = 0; i < a_.dim; i += panels * kPanelRows) {
-      panels = panels_from(i, a_.dim);
-      kernel_.multiply({.left = form.values.data() + i * a_.keys + begin * kPanelRows,
-                        .right = weights,
-                        .depth = end - begin,
-                        .target = turned_.data() + i * kQueries,
-                        .target_stride = kQueries,
-                        .start = nullptr,
-                        .resume = resume,
-                        .row_panels = panels,
-                        .left_stride = kPanelRows * a_.keys});
+    for (std::int64_t key = begin; key < end; key += kKeyBlock) {
+      std::int64_t panels = 0;
+      for (std::int64_t i = 0; i < a_.dim; i += panels * kPanelRows) {
+        panels = panels_from(i, a_.dim);
+        kernel_.multiply({.left = form.values.data() + i * a_.keys + key * kPanelRows,
+                          .right = weights + (key - begin) * width_,
+                          .depth = std::min(kKeyBlock, end - key),
+                          .target = turned_.data() + i * width_,
+                          .target_stride = width_,
+                          .start = nullptr,
+                          .resume = resume || key > begin,
+                          .row_panels = panels,
+                          .column_panels = panels_,
+                          .left_stride = kPanelRows * a_.keys,
+                          .right_stride = kPanelColumns,
+                          .right_step = width_});
+      }
     }
   }
 
@@ -157,17 +182,17 @@ class QueryBlock {
   // see: that leaves its sum as it was, so that every query's is one chain over the keys in their order.
   void weigh(const PackedForms& head) {
     const Border border = this->border(a_.old_v);
-    const auto weights = [&](std::int64_t key) { return scores_.data() + (key - begin_) * kQueries; };
+    const auto weights = [&](std::int64_t key) { return scores_.data() + (key - begin_) * width_; };
     if (border.low > begin_) add_values(*head.old, begin_, border.low, weights(begin_), /*resume=*/false);
     if (border.high > border.low) {
       const std::int64_t rows = border.high - border.low;
-      AlignedBuffer old(rows * kQueries);
+      AlignedBuffer old(rows * width_);
       for (std::int64_t row = 0; row < rows; ++row) {
         float* recent = weights(border.low + row);
-        for (std::int64_t query = 0; query < kQueries; ++query) {
+        for (std::int64_t query = 0; query < width_; ++query) {
           const std::int64_t seen = std::min(query, count_ - 1);
           const bool is_old = border.low + row < a_.old_v.count[first_ + seen];
-          old.data()[row * kQueries + query] = is_old ? recent[query] : 0.0F;
+          old.data()[row * width_ + query] = is_old ? recent[query] : 0.0F;
           if (is_old) recent[query] = 0.0F;
         }
       }
@@ -182,21 +207,22 @@ class QueryBlock {
   // Scores of keys that a query may not see.
   void hide() {
     constexpr float kHidden = -std::numeric_limits<float>::infinity();
-    for (std::int64_t key = begin_; key < end_; ++key) {
-      float* row = scores_.data() + (key - begin_) * kQueries;
-      for (std::int64_t query = 0; query < count_ && position_ + query < key; ++query) row[query] = kHidden;
-      if (a_.window == 0) continue;
-      for (std::int64_t query = std::max<std::int64_t>(0, key + a_.window - position_); query < count_; ++query)
-        row[query] = kHidden;
+    const auto row = [&](std::int64_t key) { return scores_.data() + (key - begin_) * width_; };
+    for (std::int64_t key = position_ + 1; key < end_; ++key) std::fill_n(row(key), key - position_, kHidden);
+    if (a_.window == 0) return;
+    for (std::int64_t key = begin_; key < std::min(end_, position_ + count_ - a_.window); ++key) {
+      const std::int64_t last = std::max<std::int64_t>(0, key + a_.window - position_);
+      std::fill(row(key) + last, row(key) + count_, kHidden);
     }
   }
 
   const FloatAttention& a_;
   const PanelKernel& kernel_ = panel_kernel();
   std::int64_t first_, count_;
-  std::int64_t position_;  // of the first query among the keys
-  std::int64_t end_;       // one behind the last visible key
-  std::int64_t begin_;     // the first visible key, down to a panel's begin
+  std::int64_t panels_, width_;  // columns that hold them, and those of their panels
+  std::int64_t position_;        // of the first query among the keys
+  std::int64_t end_;             // one behind the last visible key
+  std::int64_t begin_;           // the first visible key, down to a panel's begin
   AlignedBuffer query_, scores_, turned_;
 };
 
@@ -204,7 +230,8 @@ class QueryBlock {
 
 void attend_on_panels(const FloatAttention& a) {
   const std::int64_t repeats = a.heads / a.kv_heads;
-  const std::int64_t blocks = ceil_divide(a.queries, kQueries);
+  const std::int64_t queries = QueryBlock::queries_of_unit();
+  const std::int64_t blocks = ceil_divide(a.queries, queries);
   const double work = 2.0 * static_cast<double>(a.batch * a.heads * a.queries) * static_cast<double>(a.keys * a.dim);
   // A KV head at a time bounds the memory. The longest blocks come first, so that threads end together.
   PackedForms head(a);
@@ -213,7 +240,7 @@ void attend_on_panels(const FloatAttention& a) {
       head.fill(a, batch, kv_head);
       for_each_unit(blocks * repeats, work / static_cast<double>(a.batch * a.kv_heads), [&](std::int64_t unit) {
         const std::int64_t block = blocks - 1 - unit / repeats;
-        QueryBlock(a, block * kQueries).run(head, batch, kv_head * repeats + unit % repeats);
+        QueryBlock(a, block * queries).run(head, batch, kv_head * repeats + unit % repeats);
       });
     }
   }

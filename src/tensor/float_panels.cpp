@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "lowbit/base/error.h"
+#include "tensor/softmax_columns.h"
 #include "tensor/turn.h"
 
 #if defined(__x86_64__)
@@ -114,7 +115,7 @@ LOWBIT_AVX2 void multiply_panels_avx2(const PanelTile& tile) {
       sums[r][1] = _mm256_fmadd_ps(factor, second, sums[r][1]);
     }
     left += kPanelRows;
-    right += kPanelColumns;
+    right += tile.right_step;
   }
 #pragma GCC unroll 6
   for (std::int64_t r = 0; r < kPanelRows; ++r) {
@@ -129,8 +130,8 @@ std::span<const PanelKernel> panel_kernels() {
   static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   static const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f");
   static const PanelKernel kernels[] = {
-      {"avx2", has_avx2 ? "" : "the processor lacks AVX2 or FMA", 1, 1, multiply_panels_avx2},
-      {"avx512", has_avx512 ? "" : "the processor lacks AVX-512", 2, 2, multiply_panels_avx512},
+      {"avx2", has_avx2 ? "" : "the processor lacks AVX2 or FMA", 1, 1, multiply_panels_avx2, softmax_columns_avx2},
+      {"avx512", has_avx512 ? "" : "the processor lacks AVX-512", 2, 2, multiply_panels_avx512, softmax_columns_avx512},
   };
   return kernels;
 }

@@ -27,7 +27,10 @@ void pack_left_columns(const float* columns, std::int64_t stride, std::int64_t c
 void pack_right_columns(const float* columns, std::int64_t stride, std::int64_t count, std::int64_t depth,
                         float* panel);
 
-/// A way to multiply panels.
+/// Packing a number takes as long as so many multiply-adds of a product.
+inline constexpr double kPackingWork = 32;
+
+/// A way to multiply panels, and softmax (tensor/softmax_columns.h) on the same vectors.
 struct PanelKernel {
   std::string_view name;
   std::string_view missing;  // what the processor lacks for it; empty: nothing
@@ -35,6 +38,7 @@ struct PanelKernel {
   std::int64_t row_panels;
   std::int64_t column_panels;
   void (*multiply)(const PanelTile& tile);
+  void (*softmax_columns)(float* scores, std::int64_t rows, std::int64_t stride, float scale, float* sums);
 };
 /// All of this build, from the slowest to the fastest.
 [[nodiscard]] std::span<const PanelKernel> panel_kernels();

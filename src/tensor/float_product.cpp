@@ -100,7 +100,7 @@ using PackRows = void (*)(const float*, std::int64_t, std::int64_t, std::int64_t
 
 void pack(const float* matrix, std::int64_t rows, std::int64_t depth, std::int64_t width, PackRows pack_rows,
           float* target) {
-  for_each_unit(ceil_divide(rows, width), static_cast<double>(rows) * static_cast<double>(depth),
+  for_each_unit(ceil_divide(rows, width), kPackingWork * static_cast<double>(rows) * static_cast<double>(depth),
                 [&](std::int64_t panel) {
                   const std::int64_t row = panel * width;
                   pack_rows(matrix + row * depth, depth, std::min(width, rows - row), depth, target + row * depth);

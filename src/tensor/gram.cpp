@@ -79,10 +79,12 @@ AlignedBuffer pack(const at::Tensor& matrix, std::int64_t width, PackColumns pac
   const std::int64_t columns = matrix.size(1);
   const float* source = matrix.const_data_ptr<float>();
   AlignedBuffer panels(ceil_divide(columns, width) * width * depth);
-  for_each_unit(ceil_divide(columns, width), static_cast<double>(matrix.numel()), [&](std::int64_t panel) {
-    const std::int64_t column = panel * width;
-    pack_columns(source + column, columns, std::min(width, columns - column), depth, panels.data() + column * depth);
-  });
+  for_each_unit(ceil_divide(columns, width), kPackingWork * static_cast<double>(matrix.numel()),
+                [&](std::int64_t panel) {
+                  const std::int64_t column = panel * width;
+                  pack_columns(source + column, columns, std::min(width, columns - column), depth,
+                               panels.data() + column * depth);
+                });
   return panels;
 }
 

@@ -14,4 +14,6 @@ endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties("${PROJECT_SOURCE_DIR}/src/tensor/panels_avx512.cpp" PROPERTIES
     COMPILE_OPTIONS "-mavx512f;-mfma;$<$<CXX_COMPILER_ID:GNU>:-Wno-ignored-attributes>" SKIP_PRECOMPILE_HEADERS ON)
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/src/tensor/softmax_columns.cpp" PROPERTIES
+    COMPILE_OPTIONS "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-uninitialized>")
 endif()

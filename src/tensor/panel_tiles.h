@@ -14,7 +14,7 @@ inline constexpr std::int64_t kMostTileColumns = 2 * kPanelColumns;
 /// Left panels [depth][kPanelRows] times right panels [depth][kPanelColumns]:
 /// target[r, c] = start[c] + sum over k of left[k][r] * right[k][c], with `start` null for zeros; or, with `resume`,
 /// the sum goes on from what is in `target`. Strides are in elements: of `target` between rows, of panels of one side
-/// from begin to begin. The right panels begin on 32 bytes.
+/// from begin to begin. The right panels' rows begin on 32 bytes.
 struct PanelTile {
   const float* left;
   const float* right;
@@ -27,6 +27,7 @@ struct PanelTile {
   std::int64_t column_panels = 1;
   std::int64_t left_stride = 0;
   std::int64_t right_stride = 0;
+  std::int64_t right_step = kPanelColumns;  // between the rows of a right panel
 };
 
 /// With AVX-512F, up to two by two panels; defined on x86-64 alone.

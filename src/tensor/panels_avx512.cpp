@@ -10,8 +10,8 @@ namespace {
 using kernels::for_each;
 using kernels::Registers;
 
-// How far ahead right panels are fetched into the first-level cache.
-constexpr std::int64_t kAhead = 8 * kPanelColumns;
+// So many rows ahead right panels are fetched into the first-level cache.
+constexpr std::int64_t kAhead = 8;
 
 // Twelve rows by 32 columns take 24 of the 32 registers.
 template <int kRowPanels, int kColumnPanels>
@@ -28,11 +28,12 @@ void multiply(const PanelTile& tile) {
   });
   const float* left = tile.left;
   const float* right = tile.right;
+  const std::int64_t step = tile.right_step;
   for (std::int64_t k = 0; k < tile.depth; ++k) {
     Registers<__m512, kColumnPanels> columns;
     for_each<kColumnPanels>([&](auto c) LOWBIT_INLINE {
       const float* panel = right + c * tile.right_stride;
-      _mm_prefetch(reinterpret_cast<const char*>(panel + kAhead), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(panel + kAhead * step), _MM_HINT_T0);
       columns.template at<c>() = _mm512_loadu_ps(panel);
     });
     for_each<kRows>([&](auto r) LOWBIT_INLINE {
@@ -43,7 +44,7 @@ void multiply(const PanelTile& tile) {
       });
     });
     left += kPanelRows;
-    right += kPanelColumns;
+    right += step;
   }
   for_each<kSums>([&](auto i) LOWBIT_INLINE {
     _mm512_storeu_ps(tile.target + i / kColumnPanels * tile.target_stride + i % kColumnPanels * kPanelColumns,

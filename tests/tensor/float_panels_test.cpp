@@ -26,17 +26,18 @@ AlignedBuffer normals(std::int64_t count, const char* name) {
 enum class Start { kZero, kRow, kResume };
 
 // Every element of a tile against the definition: one chain of fused multiply-adds. The target is wider than the tile,
-// and what lies beside it stays.
+// and what lies beside it stays. Right panels stand one behind the other or, `woven`, one beside the other.
 void expect_chains(const PanelKernel& kernel, std::int64_t row_panels, std::int64_t column_panels, std::int64_t depth,
-                   Start start) {
+                   Start start, bool woven) {
   const std::int64_t rows = row_panels * kPanelRows;
   const std::int64_t columns = column_panels * kPanelColumns;
   const std::int64_t stride = columns + 3;
   // Panels as they stand in a longer matrix.
   const std::int64_t left_stride = (depth + 2) * kPanelRows;
-  const std::int64_t right_stride = (depth + 2) * kPanelColumns;
+  const std::int64_t right_stride = woven ? kPanelColumns : (depth + 2) * kPanelColumns;
+  const std::int64_t right_step = woven ? columns : kPanelColumns;
   const AlignedBuffer left = normals(row_panels * left_stride, "left");
-  const AlignedBuffer right = normals(column_panels * right_stride, "right");
+  const AlignedBuffer right = normals(column_panels * (depth + 2) * kPanelColumns, "right");
   const AlignedBuffer row = normals(columns, "start");
   const AlignedBuffer before = normals(rows * stride, "target");
   const AlignedBuffer target = normals(rows * stride, "target");
@@ -50,7 +51,8 @@ void expect_chains(const PanelKernel& kernel, std::int64_t row_panels, std::int6
                    .row_panels = row_panels,
                    .column_panels = column_panels,
                    .left_stride = left_stride,
-                   .right_stride = right_stride});
+                   .right_stride = right_stride,
+                   .right_step = right_step});
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t c = 0; c < stride; ++c) {
       const float old = before.data()[r * stride + c];
@@ -58,7 +60,7 @@ void expect_chains(const PanelKernel& kernel, std::int64_t row_panels, std::int6
       for (std::int64_t k = 0; c < columns && k < depth; ++k) {
         expected =
             std::fma(left.data()[r / kPanelRows * left_stride + k * kPanelRows + r % kPanelRows],
-                     right.data()[c / kPanelColumns * right_stride + k * kPanelColumns + c % kPanelColumns], expected);
+                     right.data()[c / kPanelColumns * right_stride + k * right_step + c % kPanelColumns], expected);
       }
       ASSERT_EQ(target.data()[r * stride + c], expected)
           << row_panels << " by " << column_panels << " panels of " << depth << " at " << r << ", " << c;
@@ -74,7 +76,7 @@ TEST_P(PanelKernels, GiveOneChainOfFusedMultiplyAddsForEachElement) {
     for (std::int64_t columns = 1; columns <= kernel.column_panels; ++columns) {
       for (const std::int64_t depth : {1, 2, 7, 384}) {
         for (const Start start : {Start::kZero, Start::kRow, Start::kResume}) {
-          expect_chains(kernel, rows, columns, depth, start);
+          for (const bool woven : {false, true}) expect_chains(kernel, rows, columns, depth, start, woven);
         }
       }
     }
