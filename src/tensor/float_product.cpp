@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lowbit/tensor/parallel.h"
 #include "tensor/aligned_buffer.h"
 #include "tensor/float_panels.h"
 #include "tensor/threads.h"
@@ -15,9 +16,12 @@ constexpr std::int64_t kDepthBlock = 288;
 constexpr std::int64_t kRowBlock = 16 * kPanelRows;
 // Columns of a unit: as many as one packing of the rows should serve, few enough for all threads to have some.
 constexpr std::int64_t kColumnBlock = 24 * kPanelColumns;
-// What is packed at a time. They bound the memory beside the operands: at depth 576, 9 MiB of rows and 14 of columns.
-constexpr std::int64_t kRowWave = 4096;
-constexpr std::int64_t kColumnWave = 6144;
+// Numbers that are packed at a time, 12 MiB of rows and 14 of columns, unless the product is so deep that these would
+// be too few for one packing of the columns to serve, or for all threads to have some.
+constexpr std::int64_t kPackedRows = 2048 * 1536;
+constexpr std::int64_t kPackedColumns = 6144 * 576;
+constexpr std::int64_t kLeastRows = 12 * kRowBlock;
+constexpr std::int64_t kUnitsPerThread = 4;
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -109,19 +113,30 @@ void pack(const float* matrix, std::int64_t rows, std::int64_t depth, std::int64
 
 std::int64_t padded(std::int64_t count, std::int64_t width) { return ceil_divide(count, width) * width; }
 
+// Rows and columns of a wave.
+std::int64_t wave_rows(const FloatProduct& product) {
+  return std::min(product.rows, std::max(kLeastRows, kPackedRows / product.depth));
+}
+std::int64_t wave_columns(const FloatProduct& product) {
+  const std::int64_t row_blocks = ceil_divide(wave_rows(product), kRowBlock);
+  const std::int64_t blocks = std::max(ceil_divide(kUnitsPerThread * thread_count(), row_blocks),
+                                       kPackedColumns / product.depth / kColumnBlock);
+  return std::min(product.columns, blocks * kColumnBlock);
+}
+
 }  // namespace
 
 void multiply(const FloatProduct& product) {
   const std::int64_t depth = product.depth;
-  const std::int64_t widest_rows = std::min(product.rows, kRowWave);
-  const std::int64_t widest_columns = std::min(product.columns, kColumnWave);
+  const std::int64_t widest_rows = wave_rows(product);
+  const std::int64_t widest_columns = wave_columns(product);
   const AlignedBuffer left(padded(widest_rows, kPanelRows) * depth);
   const AlignedBuffer right(padded(widest_columns, kPanelColumns) * depth);
-  for (std::int64_t row = 0; row < product.rows; row += kRowWave) {
-    const std::int64_t rows = std::min(kRowWave, product.rows - row);
+  for (std::int64_t row = 0; row < product.rows; row += widest_rows) {
+    const std::int64_t rows = std::min(widest_rows, product.rows - row);
     pack(product.x + row * depth, rows, depth, kPanelRows, pack_left_rows, left.data());
-    for (std::int64_t column = 0; column < product.columns; column += kColumnWave) {
-      const std::int64_t columns = std::min(kColumnWave, product.columns - column);
+    for (std::int64_t column = 0; column < product.columns; column += widest_columns) {
+      const std::int64_t columns = std::min(widest_columns, product.columns - column);
       pack(product.weight + column * depth, columns, depth, kPanelColumns, pack_right_rows, right.data());
       const Wave wave(product, left.data(), right.data(), row, rows, column, columns);
       const double work = static_cast<double>(rows) * static_cast<double>(columns) * static_cast<double>(depth);

@@ -28,9 +28,9 @@ struct Case {
   bool bias;
 };
 
-// Whole tiles and ragged ones, one depth block and several, one wave of columns and several.
-const Case kCases[] = {{6, 16, 8, false},     {1, 1, 1, true},     {7, 17, 5, true},    {13, 33, 384, false},
-                       {97, 401, 385, false}, {20, 48, 800, true}, {5, 6161, 12, true}, {4101, 20, 9, false},
+// Whole tiles and ragged ones, one depth block and several, one wave of rows or columns and several.
+const Case kCases[] = {{6, 16, 8, false},     {1, 1, 1, true},     {7, 17, 5, true},      {13, 33, 384, false},
+                       {97, 401, 385, false}, {20, 48, 800, true}, {5, 3100, 2800, true}, {1160, 20, 2800, false},
                        {100, 192, 576, true}, {65, 95, 390, true}};
 
 // The definition: one chain of fused multiply-adds.
