@@ -1,6 +1,11 @@
 #include "lowbit/formats/packing.h"
 
+#include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
+#include <functional>
+#include <numeric>
 
 #include "lowbit/base/error.h"
 
@@ -25,6 +30,65 @@ void require_whole_words(std::int64_t count, int bits, const char* what) {
   }
 }
 
+static_assert(std::endian::native == std::endian::little, "codes are packed as bytes of words");
+
+// The bits that any of the values has.
+unsigned joined(std::span<const std::uint8_t> values) {
+  return std::reduce(values.begin(), values.end(), std::uint8_t{0}, std::bit_or<>());
+}
+
+// Values that fill whole words whatever their bits.
+constexpr std::size_t kRun = 32;
+
+// Eight values, a byte each, as one number of 8 * bits bits, the first the lowest; and back.
+std::uint64_t squeezed(std::uint64_t eight, int bits) {
+  constexpr std::uint64_t kBytes = 0x00FF00FF00FF00FF;
+  constexpr std::uint64_t kHalves = 0x0000FFFF0000FFFF;
+  eight = (eight & kBytes) | (eight >> 8 & kBytes) << bits;
+  eight = (eight & kHalves) | (eight >> 16 & kHalves) << (2 * bits);
+  return (eight & 0xFFFFFFFF) | eight >> 32 << (4 * bits);
+}
+std::uint64_t spread(std::uint64_t eight, int bits) {
+  const auto lowest = [](int count) { return (std::uint64_t{1} << count) - 1; };
+  const std::uint64_t pairs = lowest(2 * bits) * 0x0000000100000001;
+  const std::uint64_t single = lowest(bits) * 0x0001000100010001;
+  eight = (eight & lowest(4 * bits)) | eight >> (4 * bits) << 32;
+  eight = (eight & pairs) | (eight >> (2 * bits) & pairs) << 16;
+  return (eight & single) | (eight >> bits & single) << 8;
+}
+
+// Whole runs; returns how many values they hold.
+std::size_t pack_runs(std::span<const std::uint8_t> values, int bits, std::span<std::uint32_t> words) {
+  const auto width = static_cast<std::size_t>(bits);
+  std::array<std::uint8_t, kRun + 8> bytes;
+  std::size_t begin = 0;
+  for (; begin + kRun <= values.size(); begin += kRun) {
+    for (std::size_t i = 0; i < kRun / 8; ++i) {
+      std::uint64_t eight = 0;
+      std::memcpy(&eight, values.data() + begin + 8 * i, sizeof eight);
+      eight = squeezed(eight, bits);
+      std::memcpy(bytes.data() + i * width, &eight, sizeof eight);
+    }
+    std::memcpy(words.data() + begin / kRun * width, bytes.data(), kRun / 8 * width);
+  }
+  return begin;
+}
+std::size_t unpack_runs(std::span<const std::uint32_t> words, int bits, std::span<std::uint8_t> values) {
+  const auto width = static_cast<std::size_t>(bits);
+  std::array<std::uint8_t, kRun + 8> bytes{};
+  std::size_t begin = 0;
+  for (; begin + kRun <= values.size(); begin += kRun) {
+    std::memcpy(bytes.data(), words.data() + begin / kRun * width, kRun / 8 * width);
+    for (std::size_t i = 0; i < kRun / 8; ++i) {
+      std::uint64_t eight = 0;
+      std::memcpy(&eight, bytes.data() + i * width, sizeof eight);
+      eight = spread(eight, bits);
+      std::memcpy(values.data() + begin + 8 * i, &eight, sizeof eight);
+    }
+  }
+  return begin;
+}
+
 }  // namespace
 
 std::int64_t packed_words(std::int64_t count, int bits) { return (count * bits + 31) / 32; }
@@ -32,11 +96,14 @@ std::int64_t packed_words(std::int64_t count, int bits) { return (count * bits +
 void pack_bits(std::span<const std::uint8_t> values, int bits, std::span<std::uint32_t> words) {
   require_bits(bits);
   require_size("words", words.size(), packed_words(static_cast<std::int64_t>(values.size()), bits));
+  if ((joined(values) >> bits) != 0) {
+    fail(ErrorCode::kInternal, "packing: value {} does not fit {} bits", *std::ranges::max_element(values), bits);
+  }
+  const std::size_t done = pack_runs(values, bits, words);
   std::uint64_t buffer = 0;  // the `filled` low bits wait to be written
   int filled = 0;
-  std::size_t next = 0;
-  for (const std::uint8_t value : values) {
-    if ((value >> bits) != 0) fail(ErrorCode::kInternal, "packing: value {} does not fit {} bits", value, bits);
+  std::size_t next = done / kRun * static_cast<std::size_t>(bits);
+  for (const std::uint8_t value : values.subspan(done)) {
     buffer |= static_cast<std::uint64_t>(value) << filled;
     filled += bits;
     if (filled >= 32) {
@@ -51,11 +118,12 @@ void pack_bits(std::span<const std::uint8_t> values, int bits, std::span<std::ui
 void unpack_bits(std::span<const std::uint32_t> words, int bits, std::span<std::uint8_t> values) {
   require_bits(bits);
   require_size("words", words.size(), packed_words(static_cast<std::int64_t>(values.size()), bits));
+  const std::size_t done = unpack_runs(words, bits, values);
   const std::uint32_t mask = (1U << bits) - 1U;
   std::uint64_t buffer = 0;
   int left = 0;
-  std::size_t next = 0;
-  for (std::uint8_t& value : values) {
+  std::size_t next = done / kRun * static_cast<std::size_t>(bits);
+  for (std::uint8_t& value : values.subspan(done)) {
     if (left < bits) {
       buffer |= static_cast<std::uint64_t>(words[next++]) << left;
       left += 32;

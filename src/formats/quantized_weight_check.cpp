@@ -86,7 +86,16 @@ void check_codes(const QuantizedWeight& weight, std::int64_t groups) {
   const std::vector<std::int32_t> group_of = weight.column_groups();
   const auto codes = values_of<std::uint8_t>(weight.codes);
   const std::size_t columns = group_of.size();
+  // Mostly one look at all codes of a row tells that each is on the grid.
+  const int least_bits = bits.empty() ? 0 : *std::min_element(bits.begin(), bits.end());
+  const auto is_number = [](float value) { return !std::isnan(value); };
+  const bool all_known =
+      codebook == nullptr || (codebook->table.size() >= std::size_t{1} << least_bits &&
+                              std::all_of(codebook->table.begin(), codebook->table.end(), is_number));
   for (std::size_t row = 0; row * columns < codes.size(); ++row) {
+    unsigned joined = 0;
+    for (const std::uint8_t code : codes.subspan(row * columns, columns)) joined |= code;
+    if (all_known && (joined >> least_bits) == 0) continue;
     for (std::size_t column = 0; column < columns; ++column) {
       const std::uint8_t code = codes[row * columns + column];
       const bool known = codebook == nullptr || (code < codebook->table.size() && !std::isnan(codebook->table[code]));

@@ -133,6 +133,7 @@ std::shared_ptr<Block> Model::block(std::int64_t index) const {
   if (residency_ == Residency::kStreamed) {
     embedding_ = at::Tensor();
     head_.reset();
+    release_freed_memory();  // the last block's; or else holes would grow block by block
   }
   ComputeOptions options = options_;
   options.certify = options.certify && !records_[static_cast<std::size_t>(index)];
