@@ -94,9 +94,14 @@ struct EmulatedWidths {
     return number == NumberKind::kFloat16 ? dispatch_hopper_rounded<Float16, 4>(call, launcher)
                                           : dispatch_hopper_rounded<BFloat16, 4>(call, launcher);
   }
-  static bool hopper_bytes(const IntegerProduct& call, const Launch&, Report*) {
+  static bool hopper_rounded_turns(NumberKind number, const HalfProduct& call, const Launch&, Report*) {
     EmulatedLauncher<testing::GroupThread> launcher;
-    return dispatch_hopper_bytes<8>(call, launcher);
+    return number == NumberKind::kFloat16 ? dispatch_hopper_rounded<Float16, 4, kTurnLag>(call, launcher)
+                                          : dispatch_hopper_rounded<BFloat16, 4, kTurnLag>(call, launcher);
+  }
+  static bool hopper_bytes(ByteKernel kernel, const IntegerProduct& call, const Launch&, Report*) {
+    EmulatedLauncher<testing::GroupThread> launcher;
+    return dispatch_hopper_bytes<8>(kernel, call, launcher);
   }
   static bool arrange_operands(const OperandCall& call, const Launch&, Report*) {
     EmulatedLauncher launcher;

@@ -20,7 +20,7 @@ struct Case {
 
 // Headline cases first: a machine may be taken back at any time.
 std::vector<Case> all_cases(bool tiny) {
-  if (tiny) return {{{256, 128}, 1}, {{256, 128}, 40}};
+  if (tiny) return {{{256, 128}, 1}, {{256, 128}, 40}, {{256, 128}, 130}};
   std::vector<Case> cases;
   for (const int tokens : {1, 16, 64, 1024, 8192}) cases.push_back({{4096, 11008}, tokens});
   for (const int tokens : {1, 16}) cases.push_back({{4096, 4096}, tokens});
@@ -48,6 +48,14 @@ void add_ours_for_hopper(Contest& contest, const Case& c) {
     contest.add_integer(8, c.shape.columns, 1, with_rounding, IntegerKernel::kHopper);
   }
   contest.add_integer(8, c.shape.columns, 1, false, IntegerKernel::kHopper, cuda::NumberKind::kBFloat16);
+}
+
+void add_unproven(Contest& contest, const Case& c) {
+  if (c.tokens <= 128) return;
+  contest.add_half(4, c.shape.columns % 128 == 0 ? 128 : 64, cuda::HalfKernel::kHopperRoundedTurns);
+  for (const auto kind : {cuda::NumberKind::kFloat32, cuda::NumberKind::kBFloat16}) {
+    contest.add_integer(8, c.shape.columns, 1, false, IntegerKernel::kHopperTurns, kind);
+  }
 }
 
 void add_ours(Contest& contest, const Case& c) {
@@ -84,6 +92,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
     Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes, settings);
     add_ours(contest, c);
     if (settings.hopper && gpu.facts().major == 9) add_ours_for_hopper(contest, c);
+    if (settings.unproven && gpu.facts().major == 9) add_unproven(contest, c);
     if (cublas) {
       contest.add_rival(*cublas, RivalKind::kFloat16);
       contest.add_rival(*cublas, RivalKind::kBFloat16);

@@ -136,7 +136,8 @@ void Contest::add(const std::string& name, double weight_bytes, int launches, st
 }
 
 void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bool table) {
-  constexpr const char* kNames[] = {"skinny", "tiled", "hopper", "hopper_rounded", "hopper_sliced"};
+  constexpr const char* kNames[] = {"skinny",         "tiled",         "hopper",
+                                    "hopper_rounded", "hopper_sliced", "hopper_rounded_turns"};
   const std::string name =
       fmt::format("{} W{}A16 g{}{}", kNames[static_cast<int>(kernel)], bits, group, table ? " table" : "");
   if (!admits(name)) return;
@@ -152,7 +153,10 @@ void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bo
 
 void Contest::add_integer(int bits, std::int64_t group, int planes, bool with_rounding, IntegerKernel kernel,
                           cuda::NumberKind output_kind) {
-  const char* made_by = kernel == IntegerKernel::kHopper ? "hopper_bytes" : planes == 1 ? "int8" : "int16";
+  const char* plain = planes == 1 ? "int8" : "int16";
+  const char* made_by = kernel == IntegerKernel::kHopperTurns ? "hopper_bytes_turns"
+                        : kernel == IntegerKernel::kHopper    ? "hopper_bytes"
+                                                              : plain;
   const std::string name = fmt::format("{} W{} g{}{}{}", made_by, bits, group, with_rounding ? " with rounding" : "",
                                        output_kind == cuda::NumberKind::kBFloat16 ? " to bfloat16" : "");
   if (!admits(name)) return;

@@ -24,6 +24,9 @@ constexpr const char* kUsage =
     "  --splits <count>       benchmarks: of the columns of 16-bit products; as models have them unless given\n"
     "  --repetitions <count>  timed replays of each entrant, 15 unless given\n"
     "  --no-hopper            benchmarks and profile without the kernels for Hopper\n"
+    "  --unproven             kernels that have not run on a GPU: correctness and repetition run them alone, "
+    "benchmarks\n"
+    "                         beside the others\n"
     "  --tiny                 smallest shapes, for compute-sanitizer\n"
     "  --list                 print the stage's cases and do nothing\n"
     "  --help                 print this\n";
@@ -55,6 +58,8 @@ Arguments parse(int count, char** words) {
       arguments.settings.tiny = true;
     } else if (option == "--no-hopper") {
       arguments.settings.hopper = false;
+    } else if (option == "--unproven") {
+      arguments.settings.unproven = true;
     } else if (option == "--list") {
       arguments.list = true;
     } else if (option == "--help") {

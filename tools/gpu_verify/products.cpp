@@ -13,7 +13,8 @@ void fill_with_nan(const Gpu& gpu, const Buffer<T>& buffer, std::size_t count) {
 }
 
 bool is_for_hopper(cuda::HalfKernel kernel) {
-  return kernel == cuda::HalfKernel::kHopper || kernel == cuda::HalfKernel::kHopperRounded;
+  return kernel == cuda::HalfKernel::kHopper || kernel == cuda::HalfKernel::kHopperRounded ||
+         kernel == cuda::HalfKernel::kHopperRoundedTurns;
 }
 
 int hopper_block(cuda::HalfKernel kernel, int tokens) {
@@ -143,11 +144,11 @@ IntegerRunner::IntegerRunner(const Gpu& gpu, const Weights& weights, int planes,
       kernel_(kernel),
       output_kind_(output_kind),
       input_(gpu, input),
-      schedule_(kernel == IntegerKernel::kHopper
+      schedule_(kernel != IntegerKernel::kPlain
                     ? cuda::HopperSchedule::bytes(weights.shape(), tokens, gpu.facts().multiprocessors)
                     : cuda::HopperSchedule{}),
       block_tokens_(schedule_.block_tokens),
-      bytes_(gpu, kernel == IntegerKernel::kHopper
+      bytes_(gpu, kernel != IntegerKernel::kPlain
                       ? static_cast<std::size_t>(cuda::laid_out_size(weights.shape(), tokens, block_tokens_))
                       : area(planes, tokens) * area(weights.shape().steps, kernels::kStepColumns)),
       totals_(gpu, static_cast<std::size_t>(tokens)),
@@ -175,7 +176,7 @@ void IntegerRunner::quantize(int copy, bool dependent) const {
 }
 
 void IntegerRunner::multiply(int copy, bool dependent) const {
-  const bool for_hopper = kernel_ == IntegerKernel::kHopper;
+  const bool for_hopper = kernel_ != IntegerKernel::kPlain;
   const cuda::IntegerProduct call = {weights_.matrix(copy),
                                      bytes_.data(),
                                      scales_.data(),
@@ -188,7 +189,8 @@ void IntegerRunner::multiply(int copy, bool dependent) const {
   const cuda::Launch launch = gpu_.launch(dependent);
   constexpr const char* kAction = "multiplying integers";
   if (for_hopper) {
-    cuda::Library::call(kAction, gpu_.table().hopper_bytes, &call, &launch);
+    const auto by = kernel_ == IntegerKernel::kHopper ? cuda::ByteKernel::kTogether : cuda::ByteKernel::kTurns;
+    cuda::Library::call(kAction, gpu_.table().hopper_bytes, by, &call, &launch);
   } else {
     cuda::Library::call(kAction, gpu_.table().integer_product, planes_, &call, &launch);
   }

@@ -12,6 +12,7 @@ struct Settings {
   std::string cublas;    ///< path of libcublas.so, empty: without rivals
   bool hopper = true;    ///< whether benchmarks and profile run the kernel for Hopper
   /// Kernels that have not run on a GPU yet: correctness and repetition run them alone, benchmarks beside the others.
+  bool unproven = false;
   std::string filter;   ///< only cases whose name, with a blank behind it, contains it
   std::string entrant;  ///< benchmarks: only entrants whose name contains it, or one of several behind commas
   int splits = 0;       ///< benchmarks: of 16-bit products, 0: as scheduled

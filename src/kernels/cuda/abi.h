@@ -18,7 +18,7 @@
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 11;
+inline constexpr std::uint32_t kInterface = 12;
 
 struct Device {
   char name[256];
@@ -30,7 +30,8 @@ struct Device {
   std::uint64_t free;
 };
 
-enum class HalfKernel : std::int32_t { kSkinny, kTiled, kHopper, kHopperRounded, kHopperSliced };
+/// kHopperRoundedTurns: kHopperRounded's sums and bits, by groups of warps that take turns (`TurnRing`).
+enum class HalfKernel : std::int32_t { kSkinny, kTiled, kHopper, kHopperRounded, kHopperSliced, kHopperRoundedTurns };
 
 /// Every function returns whether it succeeded, and fills the report when not. Those that launch do not wait.
 struct Table {
@@ -83,7 +84,7 @@ struct Table {
   bool (*multiply_gated)(const GatedCall* call, const Launch* launch, Report* report);
   /// As `integer_product` with one plane, of 8 bits and one group a row; `bytes` and `sums` are what `quantize` lays
   /// out for blocks of `hopper_byte_tokens`, and its totals.
-  bool (*hopper_bytes)(const IntegerProduct* call, const Launch* launch, Report* report);
+  bool (*hopper_bytes)(ByteKernel kernel, const IntegerProduct* call, const Launch* launch, Report* report);
 };
 
 inline constexpr const char* kTableSymbol = "lowbit_cuda_table";

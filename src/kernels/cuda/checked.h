@@ -57,11 +57,13 @@ struct Checked {
       }
       return Widths::hopper_sliced(number, *call, *launch, report);
     }
-    if (kernel == HalfKernel::kHopper || kernel == HalfKernel::kHopperRounded) {
+    if (kernel == HalfKernel::kHopper || kernel == HalfKernel::kHopperRounded ||
+        kernel == HalfKernel::kHopperRoundedTurns) {
       if (call->weight.bits != 4) return refuse(report, "the kernels for Hopper take 4 bits");
       if (call->stream.workers < 1) return refuse(report, "a product for Hopper has no workers");
-      return kernel == HalfKernel::kHopper ? Widths::hopper(number, *call, *launch, report)
-                                           : Widths::hopper_rounded(number, *call, *launch, report);
+      if (kernel == HalfKernel::kHopper) return Widths::hopper(number, *call, *launch, report);
+      return kernel == HalfKernel::kHopperRounded ? Widths::hopper_rounded(number, *call, *launch, report)
+                                                  : Widths::hopper_rounded_turns(number, *call, *launch, report);
     }
     if (call->splits != 1 || !call->aligned)
       return refuse(report, "the tiled kernel takes aligned input and one split");
@@ -113,13 +115,13 @@ struct Checked {
     return call->tokens == 0 || Widths::arrange_operands(*call, *launch, report);
   }
 
-  static bool hopper_bytes(const IntegerProduct* call, const Launch* launch, Report* report) {
+  static bool hopper_bytes(ByteKernel kernel, const IntegerProduct* call, const Launch* launch, Report* report) {
     *report = Report{};
     if (call->weight.table != nullptr) return refuse(report, "a table has no integer product");
     if (call->weight.bits != 8) return refuse(report, "the kernel of bytes for Hopper takes 8 bits");
     if (call->weight.groups != 1) return refuse(report, "the kernel of bytes for Hopper takes one group a row");
     if (call->stream.workers < 1) return refuse(report, "a product for Hopper has no workers");
-    return call->tokens == 0 || Widths::hopper_bytes(*call, *launch, report);
+    return call->tokens == 0 || Widths::hopper_bytes(kernel, *call, *launch, report);
   }
 };
 

@@ -188,7 +188,7 @@ void DeviceProduct::multiply_hopper_bytes(const DeviceCall& call) const {
       space.totals,    call.tokens,    {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
       schedule.stream, space.sums,     space.arrivals};
   const Launch launch = {call.stream, 0};
-  Library::call("multiplying integers", table.hopper_bytes, &product, &launch);
+  Library::call("multiplying integers", table.hopper_bytes, ByteKernel::kTogether, &product, &launch);
 }
 
 SkinnySizes DeviceProduct::skinny_sizes(std::int32_t tokens) const {

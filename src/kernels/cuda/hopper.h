@@ -24,7 +24,8 @@ class HopperExact {
   static constexpr int kStageWords = kChunkOperands * kOperandWords;
   /// Weights come from memory, whose answer takes twice as long as that of the cache.
   static constexpr int kChunksAhead = kTokenTiles == 16 ? 6 : 8;
-  static constexpr int kExtraWords = 0;
+  static constexpr int kLag = 0;
+  static constexpr int kStoreWords = kGroupTurnedWords;
   using Weights = LaneRing<kBits, kChunksAhead, kParameters>;
   using Feed = RingFeed<Weights>;
   using Sums = float[kTokenTiles][4];
@@ -49,8 +50,12 @@ class HopperExact {
   }
 
   template <typename Thread>
+  LOWBIT_HOST_DEVICE static NoNumbers begin(Thread&, const HalfProduct&, int, int) {
+    return {};
+  }
+  template <typename Thread>
   LOWBIT_HOST_DEVICE static void store(Thread& thread, const HalfProduct& call, int row, int token, int at,
-                                       const Sums& sums) {
+                                       const NoNumbers&, const Sums& sums) {
     store_sums(thread, call, row, token, at, sums);
   }
 

@@ -5,10 +5,10 @@
 
 namespace lowbit::kernels::cuda {
 
-bool hopper_bytes_product(const IntegerProduct& call, const Launch& launch, Report* report) {
+bool hopper_bytes_product(ByteKernel kernel, const IntegerProduct& call, const Launch& launch, Report* report) {
   if (!is_hopper(report)) return false;
   HopperLauncher<HopperBytesThread> launcher{Launcher(launch, report)};
-  return dispatch_hopper_bytes<8>(call, launcher);
+  return dispatch_hopper_bytes<8>(kernel, call, launcher);
 }
 
 }  // namespace lowbit::kernels::cuda

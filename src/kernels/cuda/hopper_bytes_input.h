@@ -30,6 +30,9 @@ LOWBIT_HOST_DEVICE constexpr int byte_depth_of_place(int place) {
   return place / kByteDepth * kByteDepth + place % kByteDepth / 8 * 4 + place % 8 / 4 * kLineBytes + place % 4;
 }
 
+/// Whether a block's groups of warps make their tiles at once, or take turns (`TurnRing`). No bit depends on it.
+enum class ByteKernel : std::int32_t { kTogether, kTurns };
+
 /// Tokens of a block. They change no bit of an output.
 constexpr int hopper_byte_tokens(int tokens) { return tokens <= 64 ? 64 : tokens <= 128 ? 128 : 256; }
 

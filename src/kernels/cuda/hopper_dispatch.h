@@ -11,6 +11,10 @@
 // From a call to the kernels for Hopper: which size of kernel makes it, and how the work is dealt.
 namespace lowbit::kernels::cuda {
 
+/// How many stages the second group of warps is behind the first one where they take turns: of eight, so that two are
+/// on their way while six are read. A stage is 256 cycles of a group's products, and an end of a tile about 1,000.
+inline constexpr int kTurnLag = 4;
+
 /// `use.operator()<Kernel>()` for the kernel whose blocks have so many tokens.
 template <typename Number, int kBits, typename Use>
 auto with_hopper_exact(int tokens, const Use& use) {
@@ -21,13 +25,16 @@ auto with_hopper_exact(int tokens, const Use& use) {
     default: return use.template operator()<HopperStream<HopperExact<kBits, Number, 16>>>();
   }
 }
+/// With turns where a block has 256 tokens: such products have many tiles.
 template <int kBits, typename Use>
-auto with_hopper_bytes(int tokens, const Use& use) {
+auto with_hopper_bytes(ByteKernel kernel, int tokens, const Use& use) {
   switch (hopper_byte_tokens(tokens)) {
     case 64: return use.template operator()<HopperStream<HopperBytes<kBits, 8>>>();
     case 128: return use.template operator()<HopperStream<HopperBytes<kBits, 16>>>();
-    default: return use.template operator()<HopperStream<HopperBytes<kBits, 32>>>();
+    default: break;
   }
+  if (kernel == ByteKernel::kTurns) return use.template operator()<HopperStream<HopperBytes<kBits, 32, kTurnLag>>>();
+  return use.template operator()<HopperStream<HopperBytes<kBits, 32>>>();
 }
 
 template <typename Number, int kTokenTiles, typename Use>
@@ -103,7 +110,7 @@ struct HopperSchedule {
     return of<HopperStream<HopperRounded<4, Float16>>>(weight, tokens, multiprocessors, wanted);
   }
   static HopperSchedule bytes(const Matrix& weight, int tokens, int multiprocessors, int wanted = 0) {
-    return with_hopper_bytes<8>(tokens,
+    return with_hopper_bytes<8>(ByteKernel::kTogether, tokens,
                                 [&]<typename Kernel>() { return of<Kernel>(weight, tokens, multiprocessors, wanted); });
   }
 };
@@ -135,14 +142,14 @@ bool dispatch_hopper_sliced(const HalfProduct& call, Launcher& launcher) {
   });
 }
 
-template <typename Number, int kBits, typename Launcher>
+template <typename Number, int kBits, int kLag = 0, typename Launcher>
 bool dispatch_hopper_rounded(const HalfProduct& call, Launcher& launcher) {
-  return detail::launch_hopper<HopperStream<HopperRounded<kBits, Number>>>(call, launcher);
+  return detail::launch_hopper<HopperStream<HopperRounded<kBits, Number, kLag>>>(call, launcher);
 }
 
 template <int kBits, typename Launcher>
-bool dispatch_hopper_bytes(const IntegerProduct& call, Launcher& launcher) {
-  return with_hopper_bytes<kBits>(call.tokens,
+bool dispatch_hopper_bytes(ByteKernel kernel, const IntegerProduct& call, Launcher& launcher) {
+  return with_hopper_bytes<kBits>(kernel, call.tokens,
                                   [&]<typename Kernel>() { return detail::launch_hopper<Kernel>(call, launcher); });
 }
 

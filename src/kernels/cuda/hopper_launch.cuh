@@ -11,7 +11,8 @@ namespace lowbit::kernels::cuda {
 bool hopper_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
 bool hopper_sliced_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
 bool hopper_rounded_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
-bool hopper_bytes_product(const IntegerProduct& call, const Launch& launch, Report* report);
+bool hopper_rounded_turns_product(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report);
+bool hopper_bytes_product(ByteKernel kernel, const IntegerProduct& call, const Launch& launch, Report* report);
 bool arrange_operands(const OperandCall& call, const Launch& launch, Report* report);
 bool count_clusters(HopperClusters* result, Report* report);
 

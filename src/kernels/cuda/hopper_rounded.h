@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/cuda/group_step.h"
+#include "kernels/cuda/group_store.h"
 #include "kernels/cuda/hopper_stream.h"
 
 // Products of many 16-bit activations on Hopper, whose weights are rounded to 16 bits as `Expand` rounds them: sums
@@ -8,25 +9,27 @@
 namespace lowbit::kernels::cuda {
 
 /// An output's sum: of x w over all columns in order, in float32, w being scale (code - zero) rounded once; shares of
-/// the columns are added in order.
-template <int kTheBits, typename Number>
+/// the columns are added in order. `kTheLag`: as `Maker::kLag` (hopper_stream.h); stages are then half as large, and
+/// outputs go by lines.
+template <int kTheBits, typename Number, int kTheLag = 0>
 class HopperRounded {
  public:
   using Call = HalfProduct;
   using Sum = float;
   static constexpr int kBits = kTheBits;
   static constexpr int kTokenTiles = 32;
+  static constexpr int kLag = kTheLag;
   static constexpr bool kParameters = true;
   static constexpr int kTokens = kTokenTiles * kTileTokens;
   static constexpr int kClusterBlocks = 2;
-  static constexpr int kStages = 4;
-  /// A stage is half a chunk: 32 KB.
-  static constexpr int kStagesOfChunk = 2;
+  /// A stage is half a chunk, 32 KB, or a quarter.
+  static constexpr int kStagesOfChunk = kLag > 0 ? 4 : 2;
+  static constexpr int kStages = 2 * kStagesOfChunk;
   static constexpr int kUnitSteps = kChunkSteps / kStagesOfChunk;
   static constexpr int kOperandWords = kTokens * kOperandDepth / 2;
   static constexpr int kStageWords = kChunkOperands / kStagesOfChunk * kOperandWords;
   static constexpr int kChunksAhead = 6;
-  static constexpr int kExtraWords = 0;
+  static constexpr int kStoreWords = kLag > 0 ? StorePanel::kWords : kGroupTurnedWords;
   using Weights = LaneRing<kBits, kChunksAhead, kParameters>;
   using Feed = RingFeed<Weights>;
   using Sums = float[kTokenTiles][4];
@@ -35,8 +38,16 @@ class HopperRounded {
     return reinterpret_cast<const std::uint32_t*>(call.input);
   }
 
-  // Half a chunk is decoded while the products of the other half run; its registers are free when the products of the
-  // chunk before are done.
+  using Numbers = std::conditional_t<(kLag > 0), RowBias, NoNumbers>;
+
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE static Numbers begin(Thread& thread, const HalfProduct& call, int row, int) {
+    if constexpr (kLag > 0) return RowBias::load(thread, call.output, row, call.weight.rows);
+    return {};
+  }
+
+  // A unit, a stage of a chunk, is decoded while the products of the one before it run; its registers are free when
+  // those of two units before are done.
   template <typename Input, typename Thread>
   LOWBIT_HOST_DEVICE static void add(Thread& thread, const Matrix& weight, Feed& feed, const Segment& segment,
                                      typename Input::Place& place, Sums& sums) {
@@ -49,7 +60,17 @@ class HopperRounded {
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void store(Thread& thread, const HalfProduct& call, int row, int token, int at,
-                                       const Sums& sums) {
+                                       const Numbers& numbers, const Sums& sums) {
+    if constexpr (kLag > 0) {
+      if (stores_by_lines(call.output, call.weight.rows)) {
+        const int warp = thread.index() / kLanes % kGroupWarps;
+        const StorePlace place = {row - warp * kTileRows, call.weight.rows, token, call.tokens, at};
+        return store_by_lines<kTokenTiles>(thread, call.output, place, [&](int n, float(&y)[4]) {
+          LOWBIT_UNROLL
+          for (int e = 0; e < 4; ++e) y[e] = numbers.add(e / 2, sums[n][e]);
+        });
+      }
+    }
     store_sums(thread, call, row, token, at, sums);
   }
 
@@ -74,25 +95,30 @@ class HopperRounded {
     multiply_unit<Input>(thread, place, units[0], sums);
     LOWBIT_NO_UNROLL
     for (int left = segment.count;;) {
-      const int first = place.stage;
-      place.advance();
-      decode_unit<kManyGroups>(thread, weight, feed, chunk, number, 1, units[1]);
-      multiply_unit<Input>(thread, place, units[1], sums);
-      thread.sync_warp();  // all lanes have read the chunk's parameters
-      feed.next(thread);
-      Weights::template wait<kChunksAhead - 1>(thread);
-      feed.ring().step();
-      thread.template wait_group_products<1>();
-      Input::release(thread, first);
+      LOWBIT_UNROLL
+      for (int unit = 1; unit < kStagesOfChunk; ++unit) {
+        const int before = place.stage;
+        place.advance();
+        decode_unit<kManyGroups>(thread, weight, feed, chunk, number, unit, units[unit % 2]);
+        multiply_unit<Input>(thread, place, units[unit % 2], sums);
+        if (unit + 1 == kStagesOfChunk) {
+          thread.sync_warp();  // all lanes have read the chunk's parameters
+          feed.next(thread);
+          Weights::template wait<kChunksAhead - 1>(thread);
+          feed.ring().step();
+        }
+        thread.template wait_group_products<1>();
+        Input::release(thread, before);
+      }
       if (--left == 0) break;
       ++number;
       read<kManyGroups>(thread, feed, chunk);
       decode_unit<kManyGroups>(thread, weight, feed, chunk, number, 0, units[0]);
-      const int second = place.stage;
+      const int before = place.stage;
       place.advance();
       multiply_unit<Input>(thread, place, units[0], sums);
       thread.template wait_group_products<1>();
-      Input::release(thread, second);
+      Input::release(thread, before);
     }
     thread.template wait_group_products<0>();
     Input::release(thread, place.stage);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/cuda/hopper_input.h"
 #include "kernels/cuda/lane_ring.h"
 #include "kernels/cuda/operand_ring.h"
@@ -8,7 +10,7 @@
 // What Hopper's kernels (sm_90a) have in common. A block stays on its multiprocessor and works through its worker's
 // segments (stream.h). One warp copies activations, laid out as hopper_input.h says, into stages of shared memory; two
 // groups of four warps take 64 rows each, bring their weights in themselves, and make them the left operand of the
-// matrix instruction, from registers. Neither waits where one segment ends and the next begins.
+// matrix instruction, from registers. Copies do not wait where one segment ends and the next begins.
 namespace lowbit::kernels::cuda {
 
 inline constexpr int kConsumerWarps = 8;
@@ -48,11 +50,16 @@ class RingFeed {
   int left_ = 0;
 };
 
+/// Of a maker that needs none to store sums.
+struct NoNumbers {};
+
 /// `Maker` adds a segment's products to sums and stores them. It has
 ///   Call, Sum; kBits, kParameters (whether scales come with the weights), kTokenTiles, kClusterBlocks, kStages,
-///   kStagesOfChunk, kStageWords, kChunksAhead; kExtraWords of shared memory for each warp;
+///   kStagesOfChunk, kStageWords, kChunksAhead; kLag: both groups are at a segment at once, or the second one so many
+///   stages behind the first; kStoreWords of shared memory for each group;
+///   begin(thread, call, row, token): numbers that `store` will need, the warp's first row, the tile's first token;
 ///   add(thread, weight, feed, segment, place, sums): `place` is the segment's first stage, and then the one behind it;
-///   store(thread, call, row, token, at, sums): the warp's first row, the tile's first token, words of its own.
+///   store(thread, call, row, token, at, numbers, sums): words of the group's own from `at` on.
 template <typename Maker>
 class HopperStream {
  public:
@@ -70,11 +77,13 @@ class HopperStream {
   static constexpr int kLeastChunks = 4 + Maker::kTokenTiles / 4;
   static constexpr int kTokens = Maker::kTokenTiles * kTileTokens;
   using Weights = LaneRing<Maker::kBits, Maker::kChunksAhead, Maker::kParameters>;
-  using Input =
-      OperandRing<kConsumerWarps * Weights::kWords, Maker::kStages, Maker::kStageWords, kConsumerWarps, kClusterBlocks>;
-  static constexpr int kWarpWords = kTurnedWords + Maker::kExtraWords;
-  static constexpr int kSharedWords = Input::kEnd + kConsumerWarps * kWarpWords;
-  static_assert(kSharedWords * 4 <= 227 * 1024 && Input::kEnd % 4 == 0 && kWarpWords % 4 == 0);
+  using Input = std::conditional_t<
+      Maker::kLag == 0,
+      OperandRing<kConsumerWarps * Weights::kWords, Maker::kStages, Maker::kStageWords, kConsumerWarps, kClusterBlocks>,
+      TurnRing<kConsumerWarps * Weights::kWords, Maker::kStages, Maker::kStageWords, kConsumerWarps, kClusterBlocks,
+               Maker::kLag>>;
+  static constexpr int kSharedWords = Input::kEnd + kConsumerWarps / kGroupWarps * Maker::kStoreWords;
+  static_assert(kSharedWords * 4 <= 227 * 1024 && Input::kEnd % 4 == 0 && Maker::kStoreWords % 4 == 0);
 
   static constexpr Stream stream_of(const Matrix& weight, int tokens, int workers, int least_chunks = kLeastChunks) {
     constexpr int kTiles = kConsumerWarps * kClusterBlocks;
@@ -147,14 +156,18 @@ class HopperStream {
       Segment segment = share_.segment(number);
       segment.count = thread.uniform(segment.count);
       if (segment.count == 0) break;
+      const int row = ((segment.row * kClusterBlocks + block_) * kConsumerWarps + warp) * kTileRows;
+      const auto numbers = Maker::begin(thread, call, row, segment.token * kTokens);
+      Input::begin_tile(thread, warp / kGroupWarps, number, place);
       Sum sums[Maker::kTokenTiles][4] = {};
       Maker::template add<Input>(thread, call.weight, feed, segment, place, sums);
+      Input::end_tile(thread, place);
       if (!join_tile<kClusterBlocks, kConsumerWarps>(thread, call.stream, shared, share_.worker(), block_, segment.tile,
                                                      sums)) {
         continue;
       }
-      const int row = ((segment.row * kClusterBlocks + block_) * kConsumerWarps + warp) * kTileRows;
-      Maker::store(thread, call, row, segment.token * kTokens, Input::kEnd + warp * kWarpWords, sums);
+      Maker::store(thread, call, row, segment.token * kTokens, Input::kEnd + warp / kGroupWarps * Maker::kStoreWords,
+                   numbers, sums);
     }
     thread.template wait_copies<0>();
   }

@@ -64,6 +64,16 @@ class HopperThread : public DeviceThread {
   // What all lanes of a warp have alike: said so that loops and addresses need no registers of each lane.
   __device__ int uniform(int value) const { return __shfl_sync(0xFFFFFFFFU, value, 0); }
 
+  // A barrier of the four warps of a group.
+  __device__ void sync_group() { asm volatile("bar.sync %0, 128;" ::"r"(1 + index() / 128) : "memory"); }
+  // Four matrices of eight rows and columns of 16-bit numbers, as registers of matrix instructions hold them: each
+  // column becomes 16 bytes of shared memory, which begin at the word that lane 8 m + j says for column j of matrix m.
+  __device__ void store_columns(int word, const std::uint32_t (&matrices)[4]) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(word)),
+                 "r"(matrices[0]), "r"(matrices[1]), "r"(matrices[2]), "r"(matrices[3])
+                 : "memory");
+  }
+
   // A barrier counts arrivals, and bytes of copies; a phase ends when both are there.
   __device__ void start_barrier(int word, int arrivals) {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(word)), "r"(arrivals) : "memory");

@@ -33,8 +33,11 @@ struct Widths : DeviceWidths {
   static bool hopper_rounded(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report) {
     return hopper_rounded_product(number, call, launch, report);
   }
-  static bool hopper_bytes(const IntegerProduct& call, const Launch& launch, Report* report) {
-    return hopper_bytes_product(call, launch, report);
+  static bool hopper_rounded_turns(NumberKind number, const HalfProduct& call, const Launch& launch, Report* report) {
+    return hopper_rounded_turns_product(number, call, launch, report);
+  }
+  static bool hopper_bytes(ByteKernel kernel, const IntegerProduct& call, const Launch& launch, Report* report) {
+    return hopper_bytes_product(kernel, call, launch, report);
   }
   static bool arrange_operands(const OperandCall& call, const Launch& launch, Report* report) {
     return cuda::arrange_operands(call, launch, report);

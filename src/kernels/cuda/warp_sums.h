@@ -43,8 +43,7 @@ LOWBIT_HOST_DEVICE inline void store_four(const Target& target, std::int64_t tok
   for (int i = 0; i < 4; ++i) y[i] = target.bias != nullptr ? sums[i] + target.bias[row + i] : sums[i];
   const std::int64_t at = token * target.stride + row;
   if (target.kind == NumberKind::kFloat32) {
-    *reinterpret_cast<Word4*>(static_cast<float*>(target.data) + at) = {
-        {bits_of_float(y[0]), bits_of_float(y[1]), bits_of_float(y[2]), bits_of_float(y[3])}};
+    *reinterpret_cast<Word4*>(static_cast<float*>(target.data) + at) = words_of(y);
     return;
   }
   const bool half = target.kind == NumberKind::kFloat16;
@@ -83,12 +82,20 @@ LOWBIT_HOST_DEVICE inline void turn_sums(Thread& thread, int at, const T (&sums)
   }
 }
 
-/// Sixteen rows from `row` on, and the tokens from `token` on; `at` are words of shared memory.
+/// A group's words of shared memory, of which each warp turns its sums in its own.
+inline constexpr int kGroupWarps = 4;
+inline constexpr int kGroupTurnedWords = kGroupWarps * kTurnedWords;
+template <typename Thread>
+LOWBIT_HOST_DEVICE inline int turned_at(Thread& thread, int of_group) {
+  return of_group + thread.index() / kLanes % kGroupWarps * kTurnedWords;
+}
+
+/// Sixteen rows from `row` on, and the tokens from `token` on; `at` are words of shared memory of the group.
 template <typename Thread, int kTokenTiles>
 LOWBIT_HOST_DEVICE inline void store_sums(Thread& thread, const HalfProduct& call, int row, int token, int at,
                                           const float (&sums)[kTokenTiles][4]) {
   const int own_row = row + thread.index() % 4 * 4;
-  turn_sums(thread, at, sums, [&](int in_tile, const Word4& words) {
+  turn_sums(thread, turned_at(thread, at), sums, [&](int in_tile, const Word4& words) {
     if (token + in_tile >= call.tokens) return;
     const float numbers[4] = {float_from_bits(words.x[0]), float_from_bits(words.x[1]), float_from_bits(words.x[2]),
                               float_from_bits(words.x[3])};

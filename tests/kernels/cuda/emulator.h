@@ -98,7 +98,7 @@ class EmulatedThread {
     ++now_.barriers;
   }
   void sync_warp() {
-    meet(warp(), kLanes, nullptr, [] {});
+    meet(own_warp(), kLanes, nullptr, [] {});
     ++now_.warp_barriers;
   }
 
@@ -208,6 +208,18 @@ class EmulatedThread {
     meeting.waiting.clear();
   }
 
+  Meeting& own_warp() { return block_.warps[static_cast<std::size_t>(now_.thread / kLanes)]; }
+  template <typename T>
+  const T* offered(int lane) {
+    return static_cast<const T*>(own_warp().offers[static_cast<std::size_t>(lane)]);
+  }
+
+  template <typename Action>
+  void collective(const void* purpose, const void* offer, const Action& action) {
+    own_warp().offers[static_cast<std::size_t>(now_.thread % kLanes)] = offer;
+    meet(own_warp(), kLanes, purpose, action);
+  }
+
   Block& block_;
   Moment now_;
 
@@ -240,18 +252,6 @@ class EmulatedThread {
     T value;
     std::memcpy(&value, from, sizeof value);
     return value;
-  }
-
-  Meeting& warp() { return block_.warps[static_cast<std::size_t>(now_.thread / kLanes)]; }
-  template <typename T>
-  const T* offered(int lane) {
-    return static_cast<const T*>(warp().offers[static_cast<std::size_t>(lane)]);
-  }
-
-  template <typename Action>
-  void collective(const void* purpose, const void* offer, const Action& action) {
-    warp().offers[static_cast<std::size_t>(now_.thread % kLanes)] = offer;
-    meet(warp(), kLanes, purpose, action);
   }
 
   // Products and their sum are exact (float16 in double: 2 * 11 bits and 16 terms over a range of 2^80 are not always,

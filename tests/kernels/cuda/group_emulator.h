@@ -28,6 +28,7 @@ struct GroupBlock : Block {
   std::map<int, Barrier> barriers;
   std::vector<Copy> copies;
   std::map<int, Meeting> groups;
+  std::map<int, Meeting> group_barriers;
   std::map<int, class GroupThread*> members;
 };
 
@@ -43,6 +44,19 @@ class GroupThread : public EmulatedThread {
   template <int kRegisters>
   void take_registers() {}
   [[nodiscard]] std::uint32_t shared_address(int word) const { return 4 * static_cast<std::uint32_t>(word); }
+
+  void sync_group() {
+    meet(group_block_.group_barriers[index() / kThreads], kThreads, nullptr, [] {});
+    ++now_.group_barriers;
+  }
+  void store_columns(int word, const std::uint32_t (&matrices)[4]) {
+    if (word % 4 != 0) throw std::runtime_error("a column of 16-bit numbers does not begin on 16 bytes");
+    static constexpr char kPurpose = 0;
+    const Columns offer{word, {matrices[0], matrices[1], matrices[2], matrices[3]}, &now_};
+    collective(&kPurpose, &offer, [this] {
+      for (int lane = 0; lane < kLanes; ++lane) store_column(lane / 8, lane % 8, *offered<Columns>(lane));
+    });
+  }
 
   void start_barrier(int word, int arrivals) {
     if (word % 2 != 0) throw std::runtime_error("a barrier in shared memory is not aligned");
@@ -126,6 +140,22 @@ class GroupThread : public EmulatedThread {
 
  private:
   static constexpr int kThreads = 4 * kLanes;
+  struct Columns {
+    int word;
+    std::uint32_t matrices[4];
+    const Moment* now;
+  };
+  // A lane's register has two columns side by side of row lane / 4.
+  void store_column(int matrix, int column, const Columns& to) {
+    for (int pair = 0; pair < 4; ++pair) {
+      const auto number = [&](int row) {
+        return offered<Columns>(row * 4 + column / 2)->matrices[matrix] >> (column % 2 * 16) & 0xFFFFU;
+      };
+      group_block_.shared.write(static_cast<std::size_t>(to.word + pair), number(2 * pair) | number(2 * pair + 1) << 16,
+                                *to.now);
+    }
+  }
+
   struct Product {
     void* sums;
     int values;  // of a thread

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <numeric>
 
 #include "kernels/cuda/hopper_input.h"
 #include "kernels/cuda/operand_ring.h"
@@ -76,6 +77,58 @@ TEST(GroupEmulator, ReadsOperandsWhenTheGroupWaits) {
             }),
             "");
   EXPECT_TRUE(std::isnan(sums[0]));
+}
+
+TEST(GroupEmulator, OrdersWhatAGroupWroteByItsOwnBarrierAlone) {
+  const auto kernel = [](bool meets, int other) {
+    return [meets, other](GroupThread& thread) {
+      auto shared = thread.shared<std::uint32_t>();
+      shared.store(thread.index(), 1);
+      if (meets) thread.sync_group();
+      (void)shared.load((thread.index() + other) % 256);
+    };
+  };
+  const Grid grid = {{1, 1, 1}, 256, 2048};
+  const auto reads_too_early = ::testing::HasSubstr("of shared memory");
+  EXPECT_THAT(failure_of(kernel(false, 32), grid), reads_too_early);
+  EXPECT_THAT(failure_of(kernel(true, 128), grid), reads_too_early);
+  const auto within_group = [](GroupThread& thread) {
+    auto shared = thread.shared<std::uint32_t>();
+    shared.store(thread.index(), 1);
+    thread.sync_group();
+    (void)shared.load(thread.index() ^ 32);
+  };
+  EXPECT_EQ(failure_of(within_group, grid), "");
+}
+
+// What a lane's registers hold of a matrix is what it holds of a product's sums: two columns side by side of a row.
+TEST(GroupEmulator, StoresColumnsAsLines) {
+  std::vector<std::uint32_t> found(4 * 8 * 4);
+  EXPECT_EQ(failure_of([&](GroupThread& thread) {
+              const int lane = thread.index() % kLanes;
+              if (thread.warp() > 0) return;
+              std::uint32_t matrices[4] = {};
+              for (int m = 0; m < 4; ++m) {
+                for (int i = 0; i < 2; ++i) {
+                  const Element at = element_of_c(lane, i);
+                  matrices[m] |= static_cast<std::uint32_t>(m * 100 + at.row * 8 + at.column) << (16 * i);
+                }
+              }
+              thread.store_columns(lane * 4, matrices);
+              thread.sync_warp();
+              for (int w = 0; w < 4; ++w) {
+                found[static_cast<std::size_t>(lane * 4 + w)] = thread.shared<std::uint32_t>().load(lane * 4 + w);
+              }
+            }),
+            "");
+  for (int m = 0; m < 4; ++m) {
+    for (int column = 0; column < 8; ++column) {
+      for (int row = 0; row < 8; ++row) {
+        const std::uint32_t word = found[static_cast<std::size_t>((m * 8 + column) * 4 + row / 2)];
+        EXPECT_EQ(word >> (16 * (row % 2)) & 0xFFFFU, static_cast<std::uint32_t>(m * 100 + row * 8 + column));
+      }
+    }
+  }
 }
 
 constexpr Grid kPair = {{2, 1, 1}, 128, 1024, 2};
@@ -174,6 +227,57 @@ TEST(OperandRing, LosesNumbersOfReadersThatReleaseTooEarly) {
     if (!failure_of_ring<2>(seed, true).empty()) ++noticed;
   }
   EXPECT_GT(noticed, 50);
+}
+
+// Tiles of several lengths, shorter than the lag and longer, through four stages. Nobody of the second group begins a
+// tile before the first group has come to stage kLag of it, or has ended it; no number is another stage's.
+TEST(TurnRing, LetsTheSecondGroupBeginBehindTheFirst) {
+  constexpr int kStageWords = 16;
+  constexpr int kLag = 3;
+  constexpr int kTiles[] = {1, 9, 2, 3, 4, 7, 1, 1, 1, 5};
+  using Ring = TurnRing<8, 4, kStageWords, 8, 1, kLag>;
+  int count = 0;
+  for (const int stages : kTiles) count += stages;
+  std::vector<std::uint32_t> numbers(static_cast<std::size_t>(count * kStageWords + 4));
+  std::iota(numbers.begin(), numbers.end(), 0U);
+  const auto past = reinterpret_cast<std::uintptr_t>(numbers.data()) % 16 / 4;
+  const std::uint32_t* source = numbers.data() + (4 - past) % 4;
+  int late = 0;  // beginnings with the first group still at the tile: turns that pay
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    std::vector<int> begun(std::size(kTiles) * 8, -1);  // stages of each tile that a warp has come to
+    const auto kernel = [&](GroupThread& thread) {
+      Ring::prepare(thread);
+      typename Ring::Place place;
+      if (thread.warp() == 8) {
+        if (thread.index() % kLanes != 0) return;
+        for (int i = 0; i < count; ++i, place.advance()) Ring::fill(thread, source + i * kStageWords, place);
+        return;
+      }
+      const int warp = thread.warp();
+      const int first_lane = thread.index() % kLanes == 0 ? 1 : 0;
+      int stage = 0;
+      for (int tile = 0; tile < static_cast<int>(std::size(kTiles)); ++tile) {
+        int* of_tile = begun.data() + tile * 8;
+        Ring::begin_tile(thread, warp / 4, tile, place);
+        for (int other = 0; warp >= 4 && other < 4; ++other) {
+          const int wanted = std::min(kLag, kTiles[tile] - 1);
+          if (of_tile[other] < wanted) throw std::runtime_error("the second group is ahead");
+          if (first_lane == 1 && of_tile[other] < kTiles[tile] - 1) ++late;
+        }
+        for (int s = 0; s < kTiles[tile]; ++s, ++stage, place.advance()) {
+          if (first_lane == 1) of_tile[warp] = s;
+          Ring::wait(thread, place);
+          const int word = thread.index() % kStageWords;
+          const std::uint32_t value = thread.shared<std::uint32_t>().load(Ring::stage_at(place.stage) + word);
+          if (value != source[stage * kStageWords + word]) throw std::runtime_error("another stage's number");
+          Ring::release(thread, place.stage);
+        }
+        Ring::end_tile(thread, place);
+      }
+    };
+    EXPECT_EQ(failure_of(kernel, {{1, 1, 1}, 9 * 32, 4 * Ring::kEnd}, seed), "") << seed;
+  }
+  EXPECT_GT(late, 0);
 }
 
 }  // namespace

@@ -108,9 +108,12 @@ struct Product {
   std::vector<float> bias;
   std::uint64_t seed = 1;
   int workers = 1;
+  ByteKernel kernel = ByteKernel::kTogether;
+  NumberKind kind = NumberKind::kFloat32;
 };
 
-std::vector<float> run(const Packed& packed, const std::vector<float>& input, int tokens, const Product& settings) {
+template <typename T = float>
+std::vector<T> run(const Packed& packed, const std::vector<float>& input, int tokens, const Product& settings) {
   const OnDevice device(packed);
   const Matrix& matrix = device.matrix();
   const Rounding rounding = round(matrix, input, tokens, true, settings.seed);
@@ -119,28 +122,29 @@ std::vector<float> run(const Packed& packed, const std::vector<float>& input, in
   const HopperSchedule schedule = HopperSchedule::bytes(matrix, tokens, 132, settings.workers);
   std::vector<std::int32_t> partials(static_cast<std::size_t>(schedule.sums), -7);
   std::vector<std::uint32_t> arrivals(static_cast<std::size_t>(schedule.arrivals), 0);
-  std::vector<float> y(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(matrix.rows), std::nanf(""));
+  std::vector<T> y(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(matrix.rows), static_cast<T>(0x7FFF));
   const float* bias = settings.bias.empty() ? nullptr : settings.bias.data();
   const IntegerProduct call = {matrix,
                                x.data(),
                                rounding.scales.data(),
                                rounding.sums.data(),
                                tokens,
-                               {y.data(), matrix.rows, NumberKind::kFloat32, bias, nullptr, 0},
+                               {y.data(), matrix.rows, settings.kind, bias, nullptr, 0},
                                schedule.stream,
                                partials.data(),
                                arrivals.data()};
   TestLauncher<GroupThread> launcher{settings.seed};
-  EXPECT_TRUE(dispatch_hopper_bytes<8>(call, launcher));
+  EXPECT_TRUE(dispatch_hopper_bytes<8>(settings.kernel, call, launcher));
   EXPECT_EQ(arrivals, std::vector<std::uint32_t>(arrivals.size(), 0));
   return y;
 }
 
-void expect_bits(const WeightCase& c, int tokens, std::uint64_t seed = 1, int workers = 1) {
+void expect_bits(const WeightCase& c, int tokens, std::uint64_t seed = 1, int workers = 1,
+                 ByteKernel kernel = ByteKernel::kTogether) {
   const PackedWeight weight = PackedWeight::pack(make_weight(c).view());
   const std::vector<float> input = make_input(tokens, c.columns);
   const kernels::testing::Bits expected = kernels::testing::run_product(weight, Arithmetic::kInt8, input, "reference");
-  const kernels::testing::Bits found{run(pack(weight), input, tokens, {{}, seed, workers})};
+  const kernels::testing::Bits found{run(pack(weight), input, tokens, {{}, seed, workers, kernel})};
   EXPECT_TRUE(found == expected) << c << ", " << tokens << " tokens, seed " << seed;
 }
 
@@ -165,6 +169,36 @@ TEST(CudaHopperBytes, AddsShares) {
   expect_bits({600, 300, 4096, 8}, 600, 1, 4);
 }
 
+// Tiles that are shorter than the lag and longer, that lie at the matrix' end, by workers that make many in a row.
+TEST(CudaHopperBytes, GivesTheSameBitsByTurns) {
+  constexpr ByteKernel kTurns = ByteKernel::kTurns;
+  for (const std::int64_t columns : {40, 1280}) {
+    for (const std::uint64_t seed : {1U, 2U}) expect_bits({144, columns, 4096, 8}, 260, seed, 1, kTurns);
+  }
+  expect_bits({150, 576, 4096, 8, Decoding::kWholeZero, true, ScaleStorage::kFloat32}, 257, 1, 1, kTurns);
+  for (const int workers : {2, 7}) expect_bits({600, 900, 4096, 8}, 600, 1, workers, kTurns);
+}
+
+// 144 rows go by lines, 150 do not.
+TEST(CudaHopperBytes, RoundsOutputsOnceByTurns) {
+  for (const std::int64_t rows : {144, 150}) {
+    const WeightCase c = {rows, 300, 4096, 8};
+    const Packed packed = pack(PackedWeight::pack(make_weight(c).view()));
+    const std::vector<float> input = make_input(259, c.columns);
+    Product settings = {make_input(1, rows), 1, 1, ByteKernel::kTurns};
+    const std::vector<float> wide = run(packed, input, 259, settings);
+    settings.kernel = ByteKernel::kTogether;
+    EXPECT_EQ(wide, run(packed, input, 259, settings)) << rows << " rows";
+    settings.kernel = ByteKernel::kTurns;
+    for (const NumberKind kind : {NumberKind::kFloat16, NumberKind::kBFloat16}) {
+      settings.kind = kind;
+      std::vector<std::uint16_t> expected;
+      for (const float y : wide) expected.push_back(kind == NumberKind::kFloat16 ? as_half(y) : as_bfloat16(y));
+      EXPECT_EQ(run<std::uint16_t>(packed, input, 259, settings), expected) << rows << " rows";
+    }
+  }
+}
+
 TEST(CudaHopperBytes, AddsABias) {
   const WeightCase c = {30, 200, 4096, 8};
   const Packed packed = pack(PackedWeight::pack(make_weight(c).view()));
@@ -178,7 +212,7 @@ TEST(CudaHopperBytes, AddsABias) {
 
 struct AnyWidths {
   static bool quantize(int, const QuantizeCall&, const Launch&, Report*) { return true; }
-  static bool hopper_bytes(const IntegerProduct&, const Launch&, Report*) { return true; }
+  static bool hopper_bytes(ByteKernel, const IntegerProduct&, const Launch&, Report*) { return true; }
 };
 
 TEST(CudaHopperBytes, SaysWhatItLacks) {
@@ -192,7 +226,7 @@ TEST(CudaHopperBytes, SaysWhatItLacks) {
   call.stream.workers = 1;
   const auto refusal_of = [&](const IntegerProduct& product) {
     Report report{};
-    const bool taken = Functions::hopper_bytes(&product, &launch, &report);
+    const bool taken = Functions::hopper_bytes(ByteKernel::kTogether, &product, &launch, &report);
     EXPECT_EQ(taken, report.failure == Failure::kNone);
     return std::string(report.text);
   };

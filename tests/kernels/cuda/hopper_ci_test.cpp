@@ -97,16 +97,22 @@ struct Rounded {
     return dispatch_hopper_rounded<Number, 4>(call, launcher);
   }
 };
+struct RoundedTurns : Rounded {
+  template <typename Number>
+  static bool dispatch(const HalfProduct& call, TestLauncher<GroupThread>& launcher) {
+    return dispatch_hopper_rounded<Number, 4, kTurnLag>(call, launcher);
+  }
+};
 
-template <typename Kernel, typename Number>
-std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>& input, int tokens, int workers = 1,
-                       std::uint64_t seed = 1) {
+template <typename Kernel, typename Number, typename T = float>
+std::vector<T> run(const OnDevice& weight, const std::vector<std::uint16_t>& input, int tokens, int workers = 1,
+                   std::uint64_t seed = 1, NumberKind kind = NumberKind::kFloat32) {
   const Matrix& matrix = weight.matrix();
   const HopperSchedule schedule = Kernel::schedule(matrix, tokens, workers);
   const std::vector<std::uint16_t> arranged = arrange(matrix, input, tokens, schedule.block_tokens);
   Guarded<std::uint16_t> x(arranged.size(), Guarded<std::uint16_t>::Side::kEnd);
   x.assign(arranged.data());
-  std::vector<float> y(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(matrix.rows), std::nanf(""));
+  std::vector<T> y(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(matrix.rows), static_cast<T>(0x7FFF));
   const std::vector<float> unknown(static_cast<std::size_t>(schedule.sums), std::nanf(""));
   Guarded<float> sums(unknown.size(), Guarded<float>::Side::kEnd);
   sums.assign(unknown.data());
@@ -117,7 +123,7 @@ std::vector<float> run(const OnDevice& weight, const std::vector<std::uint16_t>&
                             0,
                             tokens,
                             true,
-                            {y.data(), matrix.rows, NumberKind::kFloat32, nullptr, nullptr, 0},
+                            {y.data(), matrix.rows, kind, nullptr, nullptr, 0},
                             1,
                             sums.data(),
                             arrivals.data(),
@@ -139,7 +145,7 @@ void expect_product(const WeightCase& c, int tokens, int workers = 1) {
 
 template <typename Kernel>
 class CudaHopperProduct : public ::testing::Test {};
-using HopperKernels = ::testing::Types<Exact, Rounded>;
+using HopperKernels = ::testing::Types<Exact, Rounded, RoundedTurns>;
 TYPED_TEST_SUITE(CudaHopperProduct, HopperKernels);
 
 TYPED_TEST(CudaHopperProduct, EqualsFloat64WithinItsRoundings) {
@@ -210,6 +216,24 @@ TYPED_TEST(CudaHopperProduct, KeepsWhatIsNotFiniteInItsOwnToken) {
   const auto found = run<TypeParam, Float16>(device, as_numbers<Float16>(values), 4);
   for (std::size_t i = 0; i < found.size(); ++i) {
     EXPECT_TRUE(i / 20 == 1 ? std::isnan(found[i]) : found[i] == clean[i]) << i;
+  }
+}
+
+// 144 rows go by lines, 150 do not.
+TEST(CudaHopperRoundedTurns, GivesTheBitsOfHopperRoundedAndRoundsOutputsOnce) {
+  for (const std::int64_t rows : {144, 150}) {
+    for (const std::int64_t columns : {100, 700}) {
+      const OnDevice device(pack(PackedWeight::pack(make_weight({rows, columns, 128, 4}).view())));
+      const auto input = as_numbers<BFloat16>(make_input(259, columns));
+      const std::vector<float> wide = run<RoundedTurns, BFloat16>(device, input, 259);
+      EXPECT_EQ(wide, (run<Rounded, BFloat16>(device, input, 259))) << rows << " rows, " << columns << " columns";
+      for (const NumberKind kind : {NumberKind::kFloat16, NumberKind::kBFloat16}) {
+        std::vector<std::uint16_t> expected;
+        for (const float y : wide) expected.push_back(kind == NumberKind::kFloat16 ? as_half(y) : as_bfloat16(y));
+        EXPECT_EQ((run<RoundedTurns, BFloat16, std::uint16_t>(device, input, 259, 1, 1, kind)), expected)
+            << rows << " rows, " << columns << " columns";
+      }
+    }
   }
 }
 

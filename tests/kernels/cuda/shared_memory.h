@@ -10,10 +10,12 @@
 
 namespace lowbit::kernels::cuda::testing {
 
-/// What a thread is and how far it has come: it passed `barriers` of its block and `warp_barriers` of its warp.
+/// What a thread is and how far it has come: it passed `barriers` of its block, `group_barriers` of its group of four
+/// warps, and `warp_barriers` of its warp.
 struct Moment {
   int thread = -1;
   std::uint32_t barriers = 0;
+  std::uint32_t group_barriers = 0;
   std::uint32_t warp_barriers = 0;
 };
 
@@ -113,6 +115,7 @@ class SharedMemory {
 
   static bool unordered(const Moment& before, const Moment& now) {
     if (before.thread < 0 || before.thread == now.thread || before.barriers < now.barriers) return false;
+    if (before.thread / 128 == now.thread / 128 && before.group_barriers < now.group_barriers) return false;
     return before.thread / 32 != now.thread / 32 || before.warp_barriers >= now.warp_barriers;
   }
 
