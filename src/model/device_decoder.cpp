@@ -14,8 +14,10 @@ namespace {
 std::string obstacle_of(const Block& block) {
   for (const LinearSlot& slot : block.linears()) {
     const auto* linear = dynamic_cast<const DeviceLinear*>(slot.op.get());
-    if (linear == nullptr || linear->arithmetic() != DeviceArithmetic::kBFloat16) {
-      return fmt::format("'{}.{}' is not packed for bfloat16 inputs", block.name(), slot.name);
+    if (linear == nullptr ||
+        (linear->arithmetic() != DeviceArithmetic::kBFloat16 && linear->arithmetic() != DeviceArithmetic::kInt8)) {
+      return fmt::format("'{}.{}' is packed neither for bfloat16 inputs nor for integers of 8 bits", block.name(),
+                         slot.name);
     }
     if (!slot.executions.empty()) return fmt::format("something runs around '{}.{}'", block.name(), slot.name);
   }
@@ -29,7 +31,7 @@ DeviceStepSizes sizes_of(const Architecture& a, std::int64_t sequences, std::int
 DeviceStepBlock described(Block& block) {
   const auto linear = [&](const char* name) {
     const auto& op = dynamic_cast<const DeviceLinear&>(*block.linear(name).op);
-    return DeviceStepLinear{&op.weight(), op.bias()};
+    return DeviceStepLinear{&op.weight(), op.bias(), op.arithmetic()};
   };
   return {block.norm("input_layernorm"), block.norm("post_attention_layernorm"),
           linear("self_attn.q_proj"),    linear("self_attn.k_proj"),

@@ -86,7 +86,13 @@ struct DeviceStep::State {
   cuda::StepMatrix matrix(DeviceStepLinear& linear) const {
     if (linear.bias.defined()) linear.bias = linear.bias.to(device, at::kFloat).contiguous();
     const DeviceWeight::State& weight = *linear.weight->state_;
-    return {&weight.product, weight.bytes(), linear.bias.defined() ? linear.bias.const_data_ptr<float>() : nullptr};
+    if (linear.arithmetic != DeviceArithmetic::kBFloat16 && linear.arithmetic != DeviceArithmetic::kInt8) {
+      fail(ErrorCode::kInternal, "decode step: a product's inputs are '{}', expected 'bfloat16' or '{}'",
+           arithmetic_name(linear.arithmetic), arithmetic_name(DeviceArithmetic::kInt8));
+    }
+    return {
+        &weight.product, weight.bytes(), linear.bias.defined() ? linear.bias.const_data_ptr<float>() : nullptr,
+        linear.arithmetic == DeviceArithmetic::kInt8 ? cuda::DeviceArithmetic::kInt8 : cuda::DeviceArithmetic::kHalf};
   }
   cuda::StepBlock described(DeviceStepBlock& block) {
     block.input_norm = block.input_norm.contiguous();

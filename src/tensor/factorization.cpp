@@ -1,8 +1,10 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/cholesky_inverse.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/eye.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
+#include <ATen/ops/linalg_solve_triangular.h>
 
 #include <algorithm>
 #include <atomic>
@@ -62,6 +64,22 @@ bool cholesky_in_place(at::Tensor& matrix) {
   at::Tensor info = at::empty({}, matrix.options().dtype(at::kInt));
   at::linalg_cholesky_ex_out(by_columns, info, by_columns);
   return info.item<std::int32_t>() == 0 && all_finite(matrix);
+}
+
+// Read from its end, matrix = R R^T with R upper triangular is a Cholesky factorization; U is R^-1.
+std::optional<at::Tensor> inverse_upper_factor(const at::Tensor& matrix, at::Device device) {
+  check_square(matrix, "inverse_upper_factor");
+  const NoGradScope no_grad;
+  at::Tensor upper;
+  {
+    const auto [lower, info] = at::linalg_cholesky_ex(matrix.to(device).flip({0, 1}));
+    if (info.item<std::int32_t>() != 0) return std::nullopt;
+    upper = lower.flip({0, 1});
+  }
+  const at::Tensor one = at::eye(matrix.size(0), upper.options());
+  at::Tensor result = at::linalg_solve_triangular(upper, one, true).to(matrix.device()).contiguous();
+  if (!all_finite(result)) return std::nullopt;
+  return result;
 }
 
 at::Tensor cholesky_inverse(const at::Tensor& factor) {

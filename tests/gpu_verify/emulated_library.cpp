@@ -71,6 +71,11 @@ struct EmulatedWidths {
     EmulatedLauncher launcher;
     return planes == 1 ? dispatch_integer<1, kBits>(call, launcher) : dispatch_integer<2, kBits>(call, launcher);
   }
+  template <int kBits>
+  static bool integer_tiles(const IntegerProduct& call, const Launch&, Report*) {
+    EmulatedLauncher launcher;
+    return dispatch_integer_tiles<kBits>(call, launcher);
+  }
   static bool quantize(int planes, const QuantizeCall& call, const Launch&, Report*) {
     EmulatedLauncher launcher;
     return planes == 1 ? dispatch_quantize<1>(call, launcher) : dispatch_quantize<2>(call, launcher);
@@ -199,6 +204,7 @@ const Table& table() {
     t.attend_cached = CheckedStep<EmulatedLaunchers>::attend_cached;
     t.multiply_together = CheckedStep<EmulatedLaunchers>::multiply_together;
     t.multiply_gated = CheckedStep<EmulatedLaunchers>::multiply_gated;
+    t.integer_tiles = Checked<EmulatedWidths>::integer_tiles;
     t.hopper_bytes = Checked<EmulatedWidths>::hopper_bytes;
     return t;
   }();

@@ -1,6 +1,7 @@
 // Tokens that a packed model reads one by one on another device: the recorded kernels of a step, on the tests' model of
 // a GPU, against blocks that run through the device's operators.
 #include <ATen/core/Tensor.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -92,7 +93,9 @@ TEST_F(StepOnOtherDevice, ReadsTokensAsBlocksDo) {
   const NoGradScope no_grad;
   run_.quantize("[{head: {bits: 8}}, {rtn: {bits: 4, group: 16}}]", "four");
   run_.quantize("[{gptq: {bits: 3, group: 8, act_order: true}}]", "moved");
-  for (const char* artifact : {"four", "moved"}) {
+  run_.quantize("[{rtn: {bits: 8, group: -1}}, {activations: {bits: 8}}]", "bytes");
+  run_.quantize("[{gptq: {bits: 4, group: 16, act_order: true}}, {activations: {bits: 8}}]", "moved_bytes");
+  for (const char* artifact : {"four", "moved", "bytes", "moved_bytes"}) {
     const auto model = open(artifact);
     const auto exact_model = open_exact(artifact);
     Distances distances;
@@ -137,19 +140,26 @@ TEST_F(StepOnOtherDevice, ReadsOverTheEdgeOfAPart) {
 TEST_F(StepOnOtherDevice, HasTheSameBitsInAnyBatch) {
   const NoGradScope no_grad;
   run_.quantize("[{head: {bits: 8}}, {rtn: {bits: 4, group: 16}}]", "four");
-  const auto model = open("four");
-  const at::Tensor all = ids(9, 3);
-  Decoder together(*model, 9, 3);
-  Decoder alone(*model, 1, 3);
-  for (std::int64_t token = 0; token < 3; ++token) {
-    const at::Tensor logits = together.read(all.narrow(1, token, 1), {});
-    EXPECT_TRUE(alone.read(all.narrow(0, 4, 1).narrow(1, token, 1), {}).equal(logits.narrow(0, 4, 1)));
+  run_.quantize("[{rtn: {bits: 8, group: -1}}, {activations: {bits: 8}}]", "bytes");
+  for (const char* artifact : {"four", "bytes"}) {
+    const auto model = open(artifact);
+    const at::Tensor all = ids(9, 3);
+    Decoder together(*model, 9, 3);
+    Decoder alone(*model, 1, 3);
+    EXPECT_EQ(together.detour(), "");
+    for (std::int64_t token = 0; token < 3; ++token) {
+      const at::Tensor logits = together.read(all.narrow(1, token, 1), {});
+      EXPECT_TRUE(alone.read(all.narrow(0, 4, 1).narrow(1, token, 1), {}).equal(logits.narrow(0, 4, 1))) << artifact;
+    }
   }
 }
 
 TEST_F(StepOnOtherDevice, SaysWhyItGoesThroughLibTorch) {
   run_.quantize("[{rtn: {bits: 4, group: 16}}]", "four");
   run_.quantize("[{rtn: {bits: 4, group: 16}}, {kv_cache: {bits: 4, group: 8}}]", "rounds");
+  run_.quantize("[{rtn: {format: e4m3}}, {activations: {type: fp8}}]", "float8");
+  EXPECT_THAT(Decoder(*open("float8"), 1, 8).detour(),
+              ::testing::EndsWith("' is packed neither for bfloat16 inputs nor for integers of 8 bits"));
   EXPECT_EQ(Decoder(*open("four", DType::kFloat32), 1, 8).detour(), "activations are not bfloat16");
   EXPECT_EQ(Decoder(*open("four"), 65, 8).detour(), "65 sequences are read at once, more than 64");
   EXPECT_EQ(Decoder(*open("rounds"), 1, 8).detour(), "the model's cache does not keep keys and values as they come");

@@ -9,6 +9,7 @@
 
 #include "lowbit/model/artifact.h"
 #include "lowbit/quantization/driver.h"
+#include "lowbit/tensor/factorization.h"
 #include "lowbit/tensor/ops.h"
 #include "other_device/stand_in.h"
 #include "quantization/small_run.h"
@@ -100,6 +101,18 @@ TEST(StatisticsOnOtherDevice, AddUpTheDevicesProducts) {
   const at::Tensor y = x.mul(0.5).add(1);
   EXPECT_TRUE(gram(x.to(stand_in())).equal(gram(x)));  // whole numbers: exact in any order
   EXPECT_TRUE(cross_gram(x.to(stand_in()), y.to(stand_in())).equal(cross_gram(x, y)));
+}
+
+// U^T U is the inverse: what is left of the product with the matrix, whose condition is below 1e4, is the identity.
+TEST(FactorizationOnOtherDevice, GivesTheFactorOfTheInverse) {
+  const at::Tensor x = make_arange(300 * 90, DType::kFloat32).mul(7).remainder(101).sub(50).div(50).view({300, 90});
+  const at::Tensor matrix = gram(x).add(make_eye(90, DType::kFloat64));
+  const at::Tensor upper = inverse_upper_factor(matrix, stand_in()).value();
+  EXPECT_TRUE(upper.device().is_cpu());
+  EXPECT_TRUE(upper.tril(-1).eq(0).all().item<bool>());
+  const at::Tensor left = upper.t().matmul(upper).matmul(matrix).sub(make_eye(90, DType::kFloat64));
+  EXPECT_LE(left.abs().max().item<double>(), 1e-10);
+  EXPECT_FALSE(inverse_upper_factor(make_eye(3, DType::kFloat64).mul(-1), stand_in()).has_value());
 }
 
 }  // namespace

@@ -50,9 +50,12 @@ void add_ours_for_hopper(Contest& contest, const Case& c) {
   contest.add_integer(8, c.shape.columns, 1, false, IntegerKernel::kHopper, cuda::NumberKind::kBFloat16);
 }
 
-void add_unproven(Contest& contest, const Case& c) {
+void add_unproven(Contest& contest, const Case& c, bool is_hopper) {
   if (c.tokens <= 128) return;
-  contest.add_half(4, c.shape.columns % 128 == 0 ? 128 : 64, cuda::HalfKernel::kHopperRoundedTurns);
+  const std::int64_t group = c.shape.columns % 128 == 0 ? 128 : 64;
+  contest.add_integer(4, group, 1, true, IntegerKernel::kTiled);
+  if (!is_hopper) return;
+  contest.add_half(4, group, cuda::HalfKernel::kHopperRoundedTurns);
   for (const auto kind : {cuda::NumberKind::kFloat32, cuda::NumberKind::kBFloat16}) {
     contest.add_integer(8, c.shape.columns, 1, false, IntegerKernel::kHopperTurns, kind);
   }
@@ -92,7 +95,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
     Contest contest(gpu, c.shape, c.tokens, matrices, settings.tiny ? 1.0 : kRotationBytes, settings);
     add_ours(contest, c);
     if (settings.hopper && gpu.facts().major == 9) add_ours_for_hopper(contest, c);
-    if (settings.unproven && gpu.facts().major == 9) add_unproven(contest, c);
+    if (settings.unproven) add_unproven(contest, c, gpu.facts().major == 9);
     if (cublas) {
       contest.add_rival(*cublas, RivalKind::kFloat16);
       contest.add_rival(*cublas, RivalKind::kBFloat16);

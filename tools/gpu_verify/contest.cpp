@@ -153,10 +153,8 @@ void Contest::add_half(int bits, std::int64_t group, cuda::HalfKernel kernel, bo
 
 void Contest::add_integer(int bits, std::int64_t group, int planes, bool with_rounding, IntegerKernel kernel,
                           cuda::NumberKind output_kind) {
-  const char* plain = planes == 1 ? "int8" : "int16";
-  const char* made_by = kernel == IntegerKernel::kHopperTurns ? "hopper_bytes_turns"
-                        : kernel == IntegerKernel::kHopper    ? "hopper_bytes"
-                                                              : plain;
+  constexpr const char* kNames[] = {"int8", "int8_tiled", "hopper_bytes", "hopper_bytes_turns"};
+  const char* made_by = planes == 1 ? kNames[static_cast<int>(kernel)] : "int16";
   const std::string name = fmt::format("{} W{} g{}{}{}", made_by, bits, group, with_rounding ? " with rounding" : "",
                                        output_kind == cuda::NumberKind::kBFloat16 ? " to bfloat16" : "");
   if (!admits(name)) return;

@@ -25,16 +25,28 @@ enum class Kind {
   kInt16,
   kHopperBytes,
   kHopperRoundedTurns,
-  kHopperBytesTurns
+  kHopperBytesTurns,
+  kInt8Tiled
 };
-constexpr const char* kKindNames[] = {"skinny", "tiled", "hopper",       "hopper_rounded",       "hopper_sliced",
-                                      "int8",   "int16", "hopper_bytes", "hopper_rounded_turns", "hopper_bytes_turns"};
+constexpr const char* kKindNames[] = {
+    "skinny",    "tiled", "hopper",       "hopper_rounded",       "hopper_sliced",
+    "int8",      "int16", "hopper_bytes", "hopper_rounded_turns", "hopper_bytes_turns",
+    "int8_tiled"};
 
 bool is_for_hopper(Kind kind) {
-  return kind != Kind::kSkinny && kind != Kind::kTiled && kind != Kind::kInt8 && kind != Kind::kInt16;
+  return kind != Kind::kSkinny && kind != Kind::kTiled && kind != Kind::kInt8 && kind != Kind::kInt8Tiled &&
+         kind != Kind::kInt16;
 }
 bool is_rounded(Kind kind) { return kind == Kind::kHopperRounded || kind == Kind::kHopperRoundedTurns; }
-bool is_of_bytes(Kind kind) { return kind == Kind::kHopperBytes || kind == Kind::kHopperBytesTurns; }
+bool is_of_integers(Kind kind) {
+  return kind == Kind::kInt8 || kind == Kind::kInt8Tiled || kind == Kind::kInt16 || kind == Kind::kHopperBytes ||
+         kind == Kind::kHopperBytesTurns;
+}
+IntegerKernel integer_kernel(Kind kind) {
+  if (kind == Kind::kHopperBytes) return IntegerKernel::kHopper;
+  if (kind == Kind::kHopperBytesTurns) return IntegerKernel::kHopperTurns;
+  return kind == Kind::kInt8Tiled ? IntegerKernel::kTiled : IntegerKernel::kPlain;
+}
 cuda::HalfKernel half_kernel(Kind kind) {
   if (kind == Kind::kHopper) return cuda::HalfKernel::kHopper;
   if (kind == Kind::kHopperRounded) return cuda::HalfKernel::kHopperRounded;
@@ -148,11 +160,8 @@ bool check_half(const Gpu& gpu, const Case& c, const UnpackedWeight& weight, con
 bool check_integer(const Gpu& gpu, const Case& c, const PackedWeight& weight, const Weights& device, Record& record) {
   const int planes = c.kind == Kind::kInt16 ? 2 : 1;
   const Arithmetic arithmetic = c.kind == Kind::kInt16 ? Arithmetic::kInt16 : Arithmetic::kInt8;
-  const IntegerKernel kernel = c.kind == Kind::kHopperBytes        ? IntegerKernel::kHopper
-                               : c.kind == Kind::kHopperBytesTurns ? IntegerKernel::kHopperTurns
-                                                                   : IntegerKernel::kPlain;
   const std::vector<float> input = make_input(c.tokens * c.weight.columns, 5);
-  IntegerRunner runner(gpu, device, planes, input, c.tokens, kernel);
+  IntegerRunner runner(gpu, device, planes, input, c.tokens, integer_kernel(c.kind));
   runner.poison();
   runner.quantize(0);
   runner.multiply(0, true);
@@ -249,6 +258,13 @@ std::vector<Case> cases_for_hopper(bool tiny) {
 // Kernels that no GPU has run yet.
 std::vector<Case> unproven_cases(bool tiny) {
   std::vector<Case> cases;
+  for (const int bits : {4, 2, 3}) {
+    cases.push_back({Kind::kInt8Tiled, {33, 300, 64, bits, false}, 9});
+    for (const std::int64_t group : {32, 48, 96, 128, 256, 4096}) {
+      if (!tiny) cases.push_back({Kind::kInt8Tiled, {576, 1111, group, bits, false}, bits == 4 ? 300 : 130});
+    }
+  }
+  if (!tiny) cases.push_back({Kind::kInt8Tiled, {4096, 4096, 128, 4}, 256});
   add_cases_of_many_tokens(Kind::kHopperBytesTurns, Kind::kHopperRoundedTurns, tiny, cases);
   return cases;
 }
@@ -306,9 +322,8 @@ void check_cases(const Gpu& gpu, const std::vector<Case>& cases, Results& result
     const Weights device(gpu, cuda::pack(weight), 1);
     Record record;
     record.text("case", c.name());
-    const bool half = c.kind != Kind::kInt8 && c.kind != Kind::kInt16 && !is_of_bytes(c.kind);
-    const bool passed =
-        half ? check_half(gpu, c, canonical, device, record) : check_integer(gpu, c, weight, device, record);
+    const bool passed = is_of_integers(c.kind) ? check_integer(gpu, c, weight, device, record)
+                                               : check_half(gpu, c, canonical, device, record);
     results.write_check(record, passed);
   }
 }
@@ -318,6 +333,7 @@ void check_cases(const Gpu& gpu, const std::vector<Case>& cases, Results& result
 std::vector<std::string> correctness_cases(const Settings& settings) {
   std::vector<std::string> names;
   if (settings.unproven) {
+    for (const std::string& name : step_cases(settings)) names.push_back(name);
     for (const Case& c : chosen(unproven_cases(settings.tiny), settings)) names.push_back(c.name());
     return names;
   }
@@ -330,7 +346,10 @@ std::vector<std::string> correctness_cases(const Settings& settings) {
 
 // Hopper's kernels come last: threads that wait for a copy which never comes would hold up all others.
 void run_correctness(const Gpu& gpu, const Settings& settings, Results& results) {
-  if (settings.unproven) return check_cases(gpu, chosen(unproven_cases(settings.tiny), settings), results);
+  if (settings.unproven) {
+    run_step(gpu, settings, results);
+    return check_cases(gpu, chosen(unproven_cases(settings.tiny), settings), results);
+  }
   check_cases(gpu, chosen(all_cases(settings.tiny), settings), results);
   run_step(gpu, settings, results);
   run_attention(gpu, settings, results);

@@ -17,6 +17,10 @@ bool is_for_hopper(cuda::HalfKernel kernel) {
          kernel == cuda::HalfKernel::kHopperRoundedTurns;
 }
 
+bool is_for_hopper(IntegerKernel kernel) {
+  return kernel == IntegerKernel::kHopper || kernel == IntegerKernel::kHopperTurns;
+}
+
 int hopper_block(cuda::HalfKernel kernel, int tokens) {
   return kernel == cuda::HalfKernel::kHopper ? cuda::hopper_tokens(tokens) : cuda::kHopperRoundedTokens;
 }
@@ -144,11 +148,11 @@ IntegerRunner::IntegerRunner(const Gpu& gpu, const Weights& weights, int planes,
       kernel_(kernel),
       output_kind_(output_kind),
       input_(gpu, input),
-      schedule_(kernel != IntegerKernel::kPlain
+      schedule_(is_for_hopper(kernel)
                     ? cuda::HopperSchedule::bytes(weights.shape(), tokens, gpu.facts().multiprocessors)
                     : cuda::HopperSchedule{}),
       block_tokens_(schedule_.block_tokens),
-      bytes_(gpu, kernel != IntegerKernel::kPlain
+      bytes_(gpu, is_for_hopper(kernel)
                       ? static_cast<std::size_t>(cuda::laid_out_size(weights.shape(), tokens, block_tokens_))
                       : area(planes, tokens) * area(weights.shape().steps, kernels::kStepColumns)),
       totals_(gpu, static_cast<std::size_t>(tokens)),
@@ -176,7 +180,7 @@ void IntegerRunner::quantize(int copy, bool dependent) const {
 }
 
 void IntegerRunner::multiply(int copy, bool dependent) const {
-  const bool for_hopper = kernel_ != IntegerKernel::kPlain;
+  const bool for_hopper = is_for_hopper(kernel_);
   const cuda::IntegerProduct call = {weights_.matrix(copy),
                                      bytes_.data(),
                                      scales_.data(),
@@ -191,6 +195,8 @@ void IntegerRunner::multiply(int copy, bool dependent) const {
   if (for_hopper) {
     const auto by = kernel_ == IntegerKernel::kHopper ? cuda::ByteKernel::kTogether : cuda::ByteKernel::kTurns;
     cuda::Library::call(kAction, gpu_.table().hopper_bytes, by, &call, &launch);
+  } else if (kernel_ == IntegerKernel::kTiled) {
+    cuda::Library::call(kAction, gpu_.table().integer_tiles, &call, &launch);
   } else {
     cuda::Library::call(kAction, gpu_.table().integer_product, planes_, &call, &launch);
   }

@@ -56,7 +56,7 @@ class HalfRunner {
   std::unique_ptr<Buffer<std::uint32_t>> arrivals_;
 };
 
-enum class IntegerKernel { kPlain, kHopper, kHopperTurns };
+enum class IntegerKernel { kPlain, kTiled, kHopper, kHopperTurns };
 
 /// float32 activations rounded to integers, times a packed matrix. `output` is of float32.
 class IntegerRunner {

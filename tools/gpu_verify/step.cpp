@@ -13,15 +13,21 @@ namespace lowbit::gpu_verify {
 
 namespace {
 
-constexpr std::int64_t kGroup = 32;
-
 // Sizes that no kernel divides evenly, several parts of attention, groups of query heads, windows and biases.
-std::vector<StepCase> whole_cases(bool tiny) {
-  std::vector<StepCase> cases = {{{3, 96, 120, 6, 2, 16, 80, 0, 1e-5F}, 2, true, 70}};
+std::vector<StepCase> whole_cases(const StepWeights& weights, bool tiny) {
+  std::vector<StepCase> cases = {{{3, 96, 120, 6, 2, 16, 80, 0, 1e-5F}, 2, true, 70, weights}};
   if (tiny) return cases;
-  cases.push_back({{1, 576, 1536, 9, 3, 64, 700, 0, 1e-5F}, 2, false, 640});
-  cases.push_back({{9, 256, 712, 8, 2, 32, 300, 100, 1e-6F}, 1, true, 260});
-  cases.push_back({{20, 128, 256, 4, 4, 32, 70, 0, 1e-5F}, 1, false, 0});
+  cases.push_back({{1, 576, 1536, 9, 3, 64, 700, 0, 1e-5F}, 2, false, 640, weights});
+  cases.push_back({{9, 256, 712, 8, 2, 32, 300, 100, 1e-6F}, 1, true, 260, weights});
+  cases.push_back({{20, 128, 256, 4, 4, 32, 70, 0, 1e-5F}, 1, false, 0, weights});
+  return cases;
+}
+constexpr StepWeights kHalves = {4, 32, false};
+
+// Those that no GPU has run yet: their kernels have, one by one.
+std::vector<StepCase> unproven_cases(bool tiny) {
+  std::vector<StepCase> cases = whole_cases({4, 32, true}, tiny);
+  for (const StepCase& c : whole_cases({8, 0, true}, tiny)) cases.push_back(c);
   return cases;
 }
 
@@ -38,7 +44,8 @@ struct Whole {
       StepModel::Products product{};
       for (std::size_t i = 0; i < product.size(); ++i) {
         const auto [rows, columns] = c.products()[i];
-        const WeightCase weight = {rows, columns, kGroup, 4, false};
+        const std::int64_t group = c.weights.group > 0 ? c.weights.group : columns;
+        const WeightCase weight = {rows, columns, group, c.weights.bits, false};
         weights.push_back(make_weight(weight, 50 + static_cast<std::uint64_t>(block) * 7 + i));
         // So small that a block's output is of the size of its input.
         for (float& scale : weights.back().scales) {
@@ -174,8 +181,15 @@ void check_gated(const Gpu& gpu, const std::string& name, int tokens, Results& r
 }
 
 std::vector<StepKernelCase> chosen_cases(const Settings& settings) {
-  std::vector<StepKernelCase> cases = step_kernel_cases(settings.tiny);
+  std::vector<StepKernelCase> cases;
+  std::vector<StepCase> whole = whole_cases(kHalves, settings.tiny);
+  if (settings.unproven) {
+    whole = unproven_cases(settings.tiny);
+  } else {
+    cases = step_kernel_cases(settings.tiny);
+  }
   for (const int tokens : settings.tiny ? std::vector{3} : std::vector{1, 9, 40}) {
+    if (settings.unproven) break;
     cases.push_back(
         {fmt::format("step together M{}", tokens), [=](const Gpu& gpu, const std::string& name, Results& results) {
            check_together(gpu, name, tokens, results);
@@ -184,7 +198,7 @@ std::vector<StepKernelCase> chosen_cases(const Settings& settings) {
         {fmt::format("step gated M{}", tokens),
          [=](const Gpu& gpu, const std::string& name, Results& results) { check_gated(gpu, name, tokens, results); }});
   }
-  for (const StepCase& c : whole_cases(settings.tiny)) {
+  for (const StepCase& c : whole) {
     cases.push_back(
         {c.name(), [=](const Gpu& gpu, const std::string&, Results& results) { check_whole(gpu, c, results); }});
   }
@@ -205,7 +219,7 @@ void run_step(const Gpu& gpu, const Settings& settings, Results& results) {
 }
 
 void run_step_repetition(const Gpu& gpu, int times, Results& results) {
-  const StepCase c = whole_cases(true).front();
+  const StepCase c = whole_cases(kHalves, true).front();
   const Whole whole(c);
   const StepModel model(gpu, c, whole.products);
   model.launch();  // what is loaded at a first call must not be recorded

@@ -38,9 +38,10 @@ std::vector<float> angles(const cuda::StepShape& shape, double (*function)(doubl
 }  // namespace
 
 std::string StepCase::name() const {
-  return fmt::format("step {}x{}-{} heads {}/{} of {} blocks {} token {} of {}{}{}", shape.sequences, shape.hidden,
+  const std::string kind = weights.rounds ? fmt::format(" W{}A8", weights.bits) : "";
+  return fmt::format("step {}x{}-{} heads {}/{} of {} blocks {} token {} of {}{}{}{}", shape.sequences, shape.hidden,
                      shape.intermediate, shape.heads, shape.kv_heads, shape.head_dim, blocks, position, shape.capacity,
-                     shape.window > 0 ? fmt::format(" window {}", shape.window) : "", biases ? " biases" : "");
+                     shape.window > 0 ? fmt::format(" window {}", shape.window) : "", biases ? " biases" : "", kind);
 }
 
 std::array<std::pair<int, int>, 7> StepCase::products() const {
@@ -56,7 +57,7 @@ std::array<std::pair<int, int>, 7> StepCase::products() const {
 }
 
 struct StepModel::Block {
-  Block(const Gpu& gpu, const StepNumbers& numbers, const Products& products)
+  Block(const Gpu& gpu, const StepNumbers& numbers, const Products& products, bool rounds)
       : input_norm(gpu, numbers.input_norm),
         mlp_norm(gpu, numbers.mlp_norm),
         keys(gpu, numbers.keys),
@@ -65,8 +66,8 @@ struct StepModel::Block {
       kernels.push_back(std::make_unique<cuda::DeviceProduct>(gpu.library(), gpu.index(), *products[i]));
       weights.push_back(std::make_unique<Buffer<std::byte>>(gpu, products[i]->bytes));
       biases.push_back(std::make_unique<Buffer<float>>(gpu, numbers.biases[i]));
-      matrices.push_back(
-          {kernels[i].get(), weights[i]->data(), numbers.biases[i].empty() ? nullptr : biases[i]->data()});
+      matrices.push_back({kernels[i].get(), weights[i]->data(), numbers.biases[i].empty() ? nullptr : biases[i]->data(),
+                          rounds ? cuda::DeviceArithmetic::kInt8 : cuda::DeviceArithmetic::kHalf});
     }
   }
   [[nodiscard]] cuda::StepBlock described() const {
@@ -119,7 +120,7 @@ void StepModel::add_block(const Products& products, std::uint64_t seed) {
     block.biases[i] = make_input(description.products()[i].first, seed + 4 + i);
   }
   for (const cuda::Packed* product : products) weight_bytes_ += static_cast<double>(product->bytes.size());
-  blocks_.push_back(std::make_shared<Block>(gpu_, block, products));
+  blocks_.push_back(std::make_shared<Block>(gpu_, block, products, description.weights.rounds));
   numbers.push_back(std::move(block));
 }
 

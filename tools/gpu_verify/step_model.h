@@ -11,11 +11,19 @@
 
 namespace lowbit::gpu_verify {
 
+/// What a step's products are of; activations of 8 bits are rounded in the step.
+struct StepWeights {
+  int bits = 4;
+  std::int64_t group = 0;  ///< columns; 0: a row is one
+  bool rounds = false;
+};
+
 struct StepCase {
   cuda::StepShape shape;
   int blocks;
   bool biases;
   int position;  ///< of the token that the step reads
+  StepWeights weights;
 
   [[nodiscard]] std::string name() const;
   /// Rows and columns of a block's products: q, k, v, o, gate, up, down.

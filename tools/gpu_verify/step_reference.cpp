@@ -24,7 +24,12 @@ StepReference::Row StepReference::norm(const Row& x, const std::vector<std::uint
   return result;
 }
 
-StepReference::Row StepReference::multiply(std::size_t block, std::size_t product, const Row& x) const {
+StepReference::Row StepReference::multiply(std::size_t block, std::size_t product, Row x) const {
+  if (model_.description.weights.rounds) {
+    double largest = 0;
+    for (const double value : x) largest = std::max(largest, std::fabs(value));
+    for (double& value : x) value = std::nearbyint(value / (largest / 127)) * (largest / 127);
+  }
   const UnpackedWeight& weight = *weights_[block][product];
   const std::vector<float>& bias = model_.numbers[block].biases[product];
   Row result;

@@ -19,7 +19,8 @@ class StepReference {
  private:
   using Row = std::vector<double>;
   [[nodiscard]] Row norm(const Row& x, const std::vector<std::uint16_t>& weight) const;
-  [[nodiscard]] Row multiply(std::size_t block, std::size_t product, const Row& x) const;
+  /// `x` is rounded to integers where the model rounds it.
+  [[nodiscard]] Row multiply(std::size_t block, std::size_t product, Row x) const;
   void turn(Row& heads) const;
   [[nodiscard]] Row attend(std::size_t block, int sequence, const Row& queries, const Row& keys,
                            const Row& values) const;

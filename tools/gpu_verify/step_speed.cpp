@@ -14,16 +14,24 @@ namespace lowbit::gpu_verify {
 
 namespace {
 
-constexpr std::int64_t kGroup = 128;
 constexpr double kCacheBytes = 256.0 * (1 << 20);
 
 // Three blocks of Llama 2 7B and of Llama 3 8B, each of which reads weights that no other does: 300 MB and more.
-std::vector<StepCase> step_shapes(bool tiny) {
-  if (tiny) return {{{1, 64, 128, 2, 1, 32, 72, 0, 1e-5F}, 1, false, 64}};
-  return {{{1, 4096, 11008, 32, 32, 128, 4096, 0, 1e-5F}, 3, false, 511},
-          {{1, 4096, 14336, 32, 8, 128, 4096, 0, 1e-5F}, 3, false, 511},
-          {{1, 4096, 14336, 32, 8, 128, 4096, 0, 1e-5F}, 3, false, 4095},
-          {{16, 4096, 14336, 32, 8, 128, 1024, 0, 1e-5F}, 3, false, 511}};
+std::vector<StepCase> step_shapes(bool tiny, const StepWeights& weights) {
+  if (tiny) return {{{1, 64, 128, 2, 1, 32, 72, 0, 1e-5F}, 1, false, 64, weights}};
+  return {{{1, 4096, 11008, 32, 32, 128, 4096, 0, 1e-5F}, 3, false, 511, weights},
+          {{1, 4096, 14336, 32, 8, 128, 4096, 0, 1e-5F}, 3, false, 511, weights},
+          {{1, 4096, 14336, 32, 8, 128, 4096, 0, 1e-5F}, 3, false, 4095, weights},
+          {{16, 4096, 14336, 32, 8, 128, 1024, 0, 1e-5F}, 3, false, 511, weights}};
+}
+
+std::vector<StepCase> all_shapes(const Settings& settings) {
+  std::vector<StepCase> shapes = step_shapes(settings.tiny, {4, 128, false});
+  if (!settings.unproven) return shapes;
+  for (const StepWeights& weights : {StepWeights{8, 0, true}, StepWeights{4, 128, true}}) {
+    for (const StepCase& c : step_shapes(settings.tiny, weights)) shapes.push_back(c);
+  }
+  return shapes;
 }
 
 struct CacheCase {
@@ -53,7 +61,7 @@ void measure_step(const Gpu& gpu, const Settings& settings, const StepCase& c, M
   StepModel::Products products{};
   for (std::size_t i = 0; i < products.size(); ++i) {
     const auto [rows, columns] = c.products()[i];
-    products[i] = &matrices.get({columns, rows}, 4, kGroup);
+    products[i] = &matrices.get({columns, rows}, c.weights.bits, c.weights.group > 0 ? c.weights.group : columns);
   }
   const StepModel model(gpu, c, std::vector<StepModel::Products>(static_cast<std::size_t>(c.blocks), products));
   model.begin();
@@ -140,7 +148,7 @@ constexpr const char* kSmall = "speed of a step's norm and gate";
 
 std::vector<std::string> step_speed_cases(const Settings& settings) {
   std::vector<std::string> names;
-  for (const StepCase& c : step_shapes(settings.tiny)) names.push_back(speed_name(c));
+  for (const StepCase& c : all_shapes(settings)) names.push_back(speed_name(c));
   for (const CacheCase& c : cache_cases(settings.tiny)) names.push_back(c.name());
   names.emplace_back(kSmall);
   std::erase_if(names, [&](const std::string& name) { return !settings.admits(name); });
@@ -149,7 +157,7 @@ std::vector<std::string> step_speed_cases(const Settings& settings) {
 
 void run_step_speed(const Gpu& gpu, const Settings& settings, Results& results) {
   Matrices matrices;
-  for (const StepCase& c : step_shapes(settings.tiny)) {
+  for (const StepCase& c : all_shapes(settings)) {
     if (settings.admits(speed_name(c))) measure_step(gpu, settings, c, matrices, results);
   }
   for (const CacheCase& c : cache_cases(settings.tiny)) {

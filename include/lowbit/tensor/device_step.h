@@ -28,6 +28,7 @@ struct DeviceStepSizes {
 struct DeviceStepLinear {
   const DeviceWeight* weight = nullptr;
   at::Tensor bias;
+  DeviceArithmetic arithmetic = DeviceArithmetic::kBFloat16;  ///< or kInt8
 };
 
 /// One block's weights; norms are bfloat16 on the device.

@@ -85,6 +85,8 @@ struct Table {
   /// As `integer_product` with one plane, of 8 bits and one group a row; `bytes` and `sums` are what `quantize` lays
   /// out for blocks of `hopper_byte_tokens`, and its totals.
   bool (*hopper_bytes)(ByteKernel kernel, const IntegerProduct* call, const Launch* launch, Report* report);
+  /// As `integer_product` with one plane, of up to 4 bits with zero points up to 128, for many tokens.
+  bool (*integer_tiles)(const IntegerProduct* call, const Launch* launch, Report* report);
 };
 
 inline constexpr const char* kTableSymbol = "lowbit_cuda_table";

@@ -81,6 +81,18 @@ struct Checked {
                      [&]<int kBits>() { return Widths::template integer<kBits>(planes, *call, *launch, report); });
   }
 
+  static bool integer_tiles(const IntegerProduct* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (call->weight.table != nullptr) return refuse(report, "a table has no integer product");
+    if (call->tokens == 0) return true;
+    switch (call->weight.bits) {
+      case 2: return Widths::template integer_tiles<2>(*call, *launch, report);
+      case 3: return Widths::template integer_tiles<3>(*call, *launch, report);
+      case 4: return Widths::template integer_tiles<4>(*call, *launch, report);
+      default: return refuse(report, "the tiled kernel of integers takes 2, 3 and 4 bits");
+    }
+  }
+
   static bool expand(NumberKind number, const ExpandCall* call, const Launch* launch, Report* report) {
     *report = Report{};
     if (number == NumberKind::kFloat32) return refuse(report, "weights are expanded to 16 bits");

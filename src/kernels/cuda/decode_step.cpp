@@ -34,9 +34,24 @@ int splits_together(const std::vector<const StepMatrix*>& matrices) {
   return choose_splits(tiles, chunks_of(first.layout().shape), first.multiprocessors());
 }
 
+bool rounds(const StepMatrix* matrix) { return matrix->arithmetic == DeviceArithmetic::kInt8; }
+
+// Of those that are kernels of ours alone: a library's product is not recorded.
+Route integer_route(const StepMatrix& matrix, std::int32_t sequences) {
+  const Route route = route_for(matrix.product->routes(DeviceArithmetic::kInt8), sequences);
+  return route == Route::kHopperBytes ? route : Route::kIntegers;
+}
+
+// Neither rounded nor arranged.
+bool can_read_input_as_it_is(const std::vector<const StepMatrix*>& matrices) {
+  return std::ranges::none_of(
+      matrices, [](const StepMatrix* matrix) { return rounds(matrix) || matrix->product->layout().has_sources; });
+}
+
 void add_largest(const std::vector<const StepMatrix*>& together, std::int32_t sequences, SkinnySizes& most) {
   const int splits = splits_together(together);
   for (const StepMatrix* matrix : together) {
+    if (rounds(matrix)) continue;
     for (const int each : {splits, splits_together({matrix})}) {
       const SkinnySizes sizes = matrix->product->skinny_sizes(sequences, each);
       most.arranged = std::max(most.arranged, sizes.arranged);
@@ -52,6 +67,22 @@ SkinnySizes largest_of(const std::vector<StepBlock>& blocks, std::int32_t sequen
     add_largest({&block.q, &block.k, &block.v}, sequences, most);
     add_largest({&block.gate, &block.up}, sequences, most);
     for (const StepMatrix* matrix : {&block.o, &block.down}) add_largest({matrix}, sequences, most);
+  }
+  return most;
+}
+
+IntegerSizes largest_rounded(const std::vector<StepBlock>& blocks, std::int32_t sequences) {
+  IntegerSizes most{};
+  for (const StepBlock& block : blocks) {
+    for (const StepMatrix* matrix : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down}) {
+      if (!rounds(matrix)) continue;
+      const IntegerSizes sizes = matrix->product->integer_sizes(integer_route(*matrix, sequences), 1, sequences);
+      most.bytes = std::max(most.bytes, sizes.bytes);
+      most.scales = std::max(most.scales, sizes.scales);
+      most.sums = std::max(most.sums, sizes.sums);
+      most.partials = std::max(most.partials, sizes.partials);
+      most.arrivals = std::max(most.arrivals, sizes.arrivals);
+    }
   }
   return most;
 }
@@ -72,6 +103,7 @@ DecodeStep::Space::Space(Parts& parts, const StepShape& shape, const std::vector
     space = {parts.take<std::uint16_t>(sizes.arranged), parts.take<float>(sizes.partials),
              parts.take<std::uint32_t>(sizes.arrivals)};
   }
+  integers = IntegerSpace(parts, largest_rounded(blocks, shape.sequences));
   const AttentionSpace attention(attention_of(shape));
   attention_partials = parts.take<float>(attention.partials);
   attention_arrivals = parts.take<std::uint32_t>(attention.arrivals);
@@ -111,10 +143,10 @@ void DecodeStep::run_block(const StepBlock& block, const Launch& launch) const {
                 call_of(block.v, s.x, s.v, 2, false, launch)},
                {&block.q, &block.k, &block.v});
   attend(block, launch);
-  block.o.product->multiply(call_of(block.o, s.heads, state_.hidden, 0, true, launch));
+  multiply_each({call_of(block.o, s.heads, state_.hidden, 0, true, launch)}, {&block.o});
   norm(block.mlp_norm, s.x, nullptr, launch);
   multiply_gated(block, launch);
-  block.down.product->multiply(call_of(block.down, s.gate, state_.hidden, 0, true, launch));
+  multiply_each({call_of(block.down, s.gate, state_.hidden, 0, true, launch)}, {&block.down});
 }
 
 void DecodeStep::norm(const std::uint16_t* weight, std::uint16_t* output, std::int32_t* counter,
@@ -158,8 +190,8 @@ void DecodeStep::multiply_gated(const StepBlock& block, const Launch& launch) co
   const SkinnyCall up = call_of(block.up, s.x, s.up, 1, false, launch);
   GatedCall call = {block.gate.product->skinny_product(gate), block.up.product->skinny_product(up)};
   call.gate.splits = call.up.splits = 1;
-  const bool moved = block.gate.product->layout().has_sources || block.up.product->layout().has_sources;
-  if (!moved && gated_obstacle(call) == nullptr) {
+  const bool plain = can_read_input_as_it_is({&block.gate, &block.up});
+  if (plain && gated_obstacle(call) == nullptr) {
     return Library::call("multiplying and gating", library_.table().multiply_gated, &call, &launch);
   }
   multiply_all({gate, up}, {&block.gate, &block.up});
@@ -171,18 +203,39 @@ void DecodeStep::multiply_gated(const StepBlock& block, const Launch& launch) co
 void DecodeStep::multiply_all(const std::vector<SkinnyCall>& calls,
                               const std::vector<const StepMatrix*>& matrices) const {
   std::vector<HalfProduct> products;
-  bool moved = false;
+  const int splits = splits_together(matrices);
   for (std::size_t i = 0; i < calls.size(); ++i) {
     products.push_back(matrices[i]->product->skinny_product(calls[i]));
-    products.back().splits = splits_together(matrices);
-    moved = moved || matrices[i]->product->layout().has_sources;
+    products.back().splits = splits;
   }
   const auto count = static_cast<std::int32_t>(products.size());
-  if (moved || together_obstacle(products.data(), count) != nullptr) {
-    for (std::size_t i = 0; i < calls.size(); ++i) matrices[i]->product->multiply(calls[i]);
-    return;
+  if (!can_read_input_as_it_is(matrices) || together_obstacle(products.data(), count) != nullptr) {
+    return multiply_each(calls, matrices);
   }
   Library::call("multiplying together", library_.table().multiply_together, products.data(), count, &calls[0].launch);
+}
+
+IntegerCall DecodeStep::integer_call(const StepMatrix& matrix, const SkinnyCall& call) const {
+  return {integer_route(matrix, call.tokens), call.weight, call.output, call.tokens, space_.integers, call.launch};
+}
+
+// What one product rounds serves those behind it that round alike.
+void DecodeStep::multiply_each(const std::vector<SkinnyCall>& calls,
+                               const std::vector<const StepMatrix*>& matrices) const {
+  const StepMatrix* rounded = nullptr;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    const StepMatrix& matrix = *matrices[i];
+    if (!rounds(&matrix)) {
+      matrix.product->multiply(calls[i]);
+      continue;
+    }
+    const IntegerCall call = integer_call(matrix, calls[i]);
+    const bool again = rounded == nullptr || !rounded->product->rounds_as(*matrix.product) ||
+                       integer_route(*rounded, call.tokens) != call.route;
+    if (again) matrix.product->round(call, 1, calls[i].input, calls[i].kind);
+    rounded = &matrix;
+    matrix.product->multiply(call, 1);
+  }
 }
 
 // A stream of its own, since LibTorch's may be the one that cannot be recorded.

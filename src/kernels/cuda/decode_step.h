@@ -25,6 +25,8 @@ struct StepMatrix {
   const DeviceProduct* product = nullptr;
   const std::byte* weight = nullptr;  ///< the bytes of `Packed`
   const float* bias = nullptr;        ///< [rows] or null
+  /// kHalf, or kInt8, whose activations are rounded in the step.
+  DeviceArithmetic arithmetic = DeviceArithmetic::kHalf;
 };
 
 /// All numbers without another type are bfloat16.
@@ -71,6 +73,7 @@ class DecodeStep {
     std::uint16_t* gate;
     std::uint16_t* up;
     SkinnySpace products[3];
+    IntegerSpace integers;
     float* attention_partials;
     std::uint32_t* attention_arrivals;
   };
@@ -79,7 +82,10 @@ class DecodeStep {
   void norm(const std::uint16_t* weight, std::uint16_t* output, std::int32_t* counter, const Launch& launch) const;
   void attend(const StepBlock& block, const Launch& launch) const;
   void multiply_gated(const StepBlock& block, const Launch& launch) const;
+  /// Of one input.
   void multiply_all(const std::vector<SkinnyCall>& calls, const std::vector<const StepMatrix*>& matrices) const;
+  void multiply_each(const std::vector<SkinnyCall>& calls, const std::vector<const StepMatrix*>& matrices) const;
+  [[nodiscard]] IntegerCall integer_call(const StepMatrix& matrix, const SkinnyCall& call) const;
   [[nodiscard]] SkinnyCall call_of(const StepMatrix& matrix, const std::uint16_t* input, std::uint16_t* output,
                                    std::size_t space, bool adds, const Launch& launch) const;
   Library library_;

@@ -12,42 +12,15 @@ namespace lowbit::kernels::cuda {
 
 namespace {
 
-/// Where rounded activations go, and how `HopperBytes` has them.
-struct Rounded {
-  std::int8_t* bytes;
-  float* scales;
-  std::int32_t* sums;
-};
-struct LaidOut {
-  std::int32_t block_tokens = 0;
-  std::int32_t* totals = nullptr;
-};
-
-struct IntegerSpace : Rounded {
-  IntegerSpace(Parts& parts, int planes, std::int64_t tokens, std::int64_t places, std::int64_t runs)
-      : Rounded{parts.take<std::int8_t>(planes * tokens * places),
-                parts.take<float>(planes == 1 ? tokens : tokens * runs), parts.take<std::int32_t>(tokens * runs)} {}
-};
-
-/// What Hopper's kernels need: activations laid out, and where the sums of shared tiles wait.
-template <typename Operand, typename Sum>
+/// What Hopper's kernels of 16-bit activations need: those laid out, and where the sums of shared tiles wait.
 struct HopperSpace {
-  Operand* operands;
-  Sum* sums;
+  std::uint16_t* operands;
+  float* sums;
   std::uint32_t* arrivals;
   HopperSpace(Parts& parts, const Matrix& shape, std::int32_t tokens, const HopperSchedule& schedule)
-      : operands(parts.take<Operand>(laid_out_size(shape, tokens, schedule.block_tokens))),
-        sums(parts.take<Sum>(schedule.sums)),
+      : operands(parts.take<std::uint16_t>(laid_out_size(shape, tokens, schedule.block_tokens))),
+        sums(parts.take<float>(schedule.sums)),
         arrivals(parts.take<std::uint32_t>(schedule.arrivals)) {}
-};
-
-struct HopperBytesSpace : HopperSpace<std::int8_t, std::int32_t> {
-  float* scales;
-  std::int32_t* totals;
-  HopperBytesSpace(Parts& parts, const Matrix& shape, std::int32_t tokens, const HopperSchedule& schedule)
-      : HopperSpace(parts, shape, tokens, schedule),
-        scales(parts.take<float>(tokens)),
-        totals(parts.take<std::int32_t>(tokens)) {}
 };
 
 SkinnySpace take_skinny(Parts& parts, const SkinnySizes& sizes) {
@@ -69,33 +42,19 @@ void clear_arrivals(const Table& table, std::uint32_t* arrivals, std::int64_t co
                 stream);
 }
 
-void round_activations(const Table& table, const Packed& layout, int planes, const DeviceCall& call, const Rounded& to,
-                       const LaidOut& laid_out = {}) {
-  const Matrix& shape = layout.shape;
-  const QuantizeCall quantize = {call.input,
-                                 call.input_kind,
-                                 shape.columns,
-                                 call.tokens,
-                                 shape.columns,
-                                 layout.sources_at(call.weight),
-                                 shape.steps,
-                                 shape.groups,
-                                 shape.group_steps,
-                                 to.bytes,
-                                 to.scales,
-                                 to.sums,
-                                 laid_out.block_tokens,
-                                 laid_out.totals};
-  const Launch launch = {call.stream, 0};
-  Library::call("rounding activations", table.quantize, planes, &quantize, &launch);
-}
-
 void multiply_halves(const Table& table, HalfKernel kernel, NumberKind kind, const HalfProduct& product,
                      const Launch& launch) {
   Library::call("multiplying 16-bit activations", table.half_product, kernel, kind, &product, &launch);
 }
 
 }  // namespace
+
+IntegerSpace::IntegerSpace(Parts& parts, const IntegerSizes& sizes)
+    : bytes(parts.take<std::int8_t>(sizes.bytes)),
+      scales(parts.take<float>(sizes.scales)),
+      sums(parts.take<std::int32_t>(sizes.sums)),
+      partials(parts.take<std::int32_t>(sizes.partials)),
+      arrivals(parts.take<std::uint32_t>(sizes.arrivals)) {}
 
 DeviceProduct::DeviceProduct(Library library, int device, const Packed& packed)
     : library_(library),
@@ -131,11 +90,9 @@ std::int64_t DeviceProduct::workspace_bytes(Route route, DeviceArithmetic arithm
   } else if (route == Route::kHopperSliced) {
     (void)parts.take<std::uint16_t>(arranged_numbers(tokens));
   } else if (route == Route::kHopper || route == Route::kHopperRounded) {
-    (void)HopperSpace<std::uint16_t, float>(parts, layout_.shape, tokens, hopper_schedule(route, tokens));
-  } else if (route == Route::kHopperBytes) {
-    (void)HopperBytesSpace(parts, layout_.shape, tokens, hopper_schedule(route, tokens));
-  } else if (route == Route::kIntegers) {
-    (void)IntegerSpace(parts, arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, tokens, places(), runs());
+    (void)HopperSpace(parts, layout_.shape, tokens, hopper_schedule(route, tokens));
+  } else if (route == Route::kIntegers || route == Route::kHopperBytes) {
+    (void)IntegerSpace(parts, integer_sizes(route, arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, tokens));
   }
   return parts.used();
 }
@@ -149,46 +106,76 @@ void DeviceProduct::multiply(Route route, DeviceArithmetic arithmetic, const Dev
     fail(ErrorCode::kInternal, "a weight with a table of numbers has no product of integers");
   }
   switch (route) {
-    case Route::kIntegers: return multiply_integers(arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, call);
+    case Route::kIntegers:
+    case Route::kHopperBytes: return multiply_integers(route, arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, call);
     case Route::kSkinny: return multiply_skinny(call);
     case Route::kHopperSliced: return multiply_sliced(call);
     case Route::kHopper:
     case Route::kHopperRounded: return multiply_hopper(route, call);
-    case Route::kHopperBytes: return multiply_hopper_bytes(call);
     case Route::kExpandedHalves:
     case Route::kExpandedBytes: break;
   }
   fail(ErrorCode::kInternal, "'{}' is no product of these kernels alone", route_name(route, arithmetic));
 }
 
-void DeviceProduct::multiply_integers(int planes, const DeviceCall& call) const {
-  const Matrix matrix = layout_.at(call.weight);
-  Parts parts(call.workspace);
-  const IntegerSpace space(parts, planes, call.tokens, places(), runs());
-  const Table& table = this->table();
-  round_activations(table, layout_, planes, call, space);
-  const IntegerProduct product = {matrix,       space.bytes,
-                                  space.scales, space.sums,
-                                  call.tokens,  {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0}};
-  const Launch launch = {call.stream, 0};
-  Library::call("multiplying integers", table.integer_product, planes, &product, &launch);
+IntegerSizes DeviceProduct::integer_sizes(Route route, int planes, std::int32_t tokens) const {
+  if (route == Route::kHopperBytes) {
+    const HopperSchedule schedule = hopper_schedule(route, tokens);
+    return {laid_out_size(layout_.shape, tokens, schedule.block_tokens), tokens, tokens, schedule.sums,
+            schedule.arrivals};
+  }
+  const std::int64_t many = tokens;
+  return {planes * many * places(), planes == 1 ? many : many * runs(), many * runs(), 0, 0};
 }
 
-void DeviceProduct::multiply_hopper_bytes(const DeviceCall& call) const {
-  const Matrix matrix = layout_.at(call.weight);
+void DeviceProduct::round(const IntegerCall& call, int planes, const void* input, NumberKind kind) const {
+  const Matrix& shape = layout_.shape;
+  const bool laid_out = call.route == Route::kHopperBytes;
+  const QuantizeCall quantize = {input,
+                                 kind,
+                                 shape.columns,
+                                 call.tokens,
+                                 shape.columns,
+                                 layout_.sources_at(call.weight),
+                                 shape.steps,
+                                 shape.groups,
+                                 shape.group_steps,
+                                 call.space.bytes,
+                                 call.space.scales,
+                                 laid_out ? nullptr : call.space.sums,
+                                 laid_out ? hopper_byte_tokens(call.tokens) : 0,
+                                 laid_out ? call.space.sums : nullptr};
+  Library::call("rounding activations", library_.table().quantize, planes, &quantize, &call.launch);
+}
+
+void DeviceProduct::multiply(const IntegerCall& call, int planes) const {
+  IntegerProduct product = {layout_.at(call.weight), call.space.bytes, call.space.scales,
+                            call.space.sums,         call.tokens,      call.output};
+  constexpr const char* kAction = "multiplying integers";
+  if (call.route == Route::kIntegers) {
+    return Library::call(kAction, library_.table().integer_product, planes, &product, &call.launch);
+  }
+  product.stream = hopper_schedule(call.route, call.tokens).stream;
+  product.partials = call.space.partials;
+  product.arrivals = call.space.arrivals;
+  Library::call(kAction, library_.table().hopper_bytes, ByteKernel::kTogether, &product, &call.launch);
+}
+
+bool DeviceProduct::rounds_as(const DeviceProduct& other) const {
+  const Matrix& a = layout_.shape;
+  const Matrix& b = other.layout_.shape;
+  return !layout_.has_sources && !other.layout_.has_sources && a.columns == b.columns && a.steps == b.steps &&
+         a.groups == b.groups && a.group_steps == b.group_steps;
+}
+
+void DeviceProduct::multiply_integers(Route route, int planes, const DeviceCall& call) const {
   Parts parts(call.workspace);
-  const HopperSchedule schedule = hopper_schedule(Route::kHopperBytes, call.tokens);
-  const HopperBytesSpace space(parts, matrix, call.tokens, schedule);
-  const Table& table = this->table();
-  clear_arrivals(table, space.arrivals, schedule.arrivals, call.stream);
-  round_activations(table, layout_, 1, call, {space.operands, space.scales, nullptr},
-                    {schedule.block_tokens, space.totals});
-  const IntegerProduct product = {
-      matrix,          space.operands, space.scales,
-      space.totals,    call.tokens,    {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
-      schedule.stream, space.sums,     space.arrivals};
-  const Launch launch = {call.stream, 0};
-  Library::call("multiplying integers", table.hopper_bytes, ByteKernel::kTogether, &product, &launch);
+  const IntegerSizes sizes = integer_sizes(route, planes, call.tokens);
+  const Target output = {call.output, layout_.shape.rows, call.output_kind, call.bias, nullptr, 0};
+  const IntegerCall own = {route, call.weight, output, call.tokens, IntegerSpace(parts, sizes), {call.stream, 0}};
+  clear_arrivals(table(), own.space.arrivals, sizes.arrivals, call.stream);
+  round(own, planes, call.input, call.input_kind);
+  multiply(own, planes);
 }
 
 SkinnySizes DeviceProduct::skinny_sizes(std::int32_t tokens) const {
@@ -288,7 +275,7 @@ void DeviceProduct::multiply_hopper(Route route, const DeviceCall& call) const {
   const Matrix matrix = layout_.at(call.weight);
   const HopperSchedule schedule = hopper_schedule(route, call.tokens);
   Parts parts(call.workspace);
-  const HopperSpace<std::uint16_t, float> space(parts, matrix, call.tokens, schedule);
+  const HopperSpace space(parts, matrix, call.tokens, schedule);
   clear_arrivals(table, space.arrivals, schedule.arrivals, call.stream);
   const OperandCall arrange = {static_cast<const std::uint16_t*>(call.input),
                                matrix.columns,

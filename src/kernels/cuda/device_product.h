@@ -46,6 +46,34 @@ struct SkinnyCall {
   Launch launch;
 };
 
+/// The same of a product of rounded activations: what `Quantize` writes for the kernel, and where shared tiles wait.
+struct IntegerSizes {
+  std::int64_t bytes;
+  std::int64_t scales;
+  std::int64_t sums;
+  std::int64_t partials;
+  std::int64_t arrivals;
+};
+struct IntegerSpace {
+  std::int8_t* bytes;
+  float* scales;
+  std::int32_t* sums;
+  std::int32_t* partials;
+  std::uint32_t* arrivals;
+  IntegerSpace() = default;
+  IntegerSpace(class Parts& parts, const IntegerSizes& sizes);
+};
+
+/// A product of activations that have been rounded.
+struct IntegerCall {
+  Route route;  ///< kIntegers or kHopperBytes
+  const std::byte* weight;
+  Target output;
+  std::int32_t tokens;
+  IntegerSpace space;
+  Launch launch;
+};
+
 /// Chooses kernels for one packed matrix and launches them.
 ///
 ///   const DeviceProduct product(library, 0, packed);
@@ -69,16 +97,22 @@ class DeviceProduct {
   [[nodiscard]] SkinnySizes skinny_sizes(std::int32_t tokens, int splits) const;
   /// On the thread's current device.
   void multiply(const SkinnyCall& call) const;
+  /// Of `Arithmetic::kInt8` with one plane, of kInt16 with two. `route`: of kernels of ours alone.
+  [[nodiscard]] IntegerSizes integer_sizes(Route route, int planes, std::int32_t tokens) const;
+  /// input: [tokens][columns] of `kind`.
+  void round(const IntegerCall& call, int planes, const void* input, NumberKind kind) const;
+  void multiply(const IntegerCall& call, int planes) const;
+  /// Whether `round` of either by this route gives what the other's gives.
+  [[nodiscard]] bool rounds_as(const DeviceProduct& other) const;
   /// The skinny kernel's call, which reads what was arranged where columns have moved.
   [[nodiscard]] HalfProduct skinny_product(const SkinnyCall& call) const;
 
  private:
-  void multiply_integers(int planes, const DeviceCall& call) const;
+  void multiply_integers(Route route, int planes, const DeviceCall& call) const;
   void multiply_skinny(const DeviceCall& call) const;
   void multiply_sliced(const DeviceCall& call) const;
   [[nodiscard]] struct HopperSchedule hopper_schedule(Route route, std::int32_t tokens) const;
   void multiply_hopper(Route route, const DeviceCall& call) const;
-  void multiply_hopper_bytes(const DeviceCall& call) const;
   /// Activations in the order of places.
   void arrange(const std::byte* weight, const std::uint16_t* input, std::int32_t tokens, std::uint16_t* arranged,
                const Launch& launch) const;

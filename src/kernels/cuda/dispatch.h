@@ -6,6 +6,7 @@
 #include "kernels/cuda/schedule.h"
 #include "kernels/cuda/table.h"
 #include "kernels/cuda/tiled.h"
+#include "kernels/cuda/tiled_integer.h"
 
 // From a call to the kernel that makes it and the size of its grid. `launcher.launch<Kernel>(grid, call)` starts it: on
 // a GPU, or in the tests on the model of one.
@@ -84,6 +85,15 @@ bool dispatch_integer(const IntegerProduct& call, Launcher& launcher) {
     return launcher.template launch<Kernel>(grid, call);
   };
   return choose_integer_tiles(call.tokens) == 1 ? launch.template operator()<1>() : launch.template operator()<4>();
+}
+
+template <int kBits, typename Launcher>
+bool dispatch_integer_tiles(const IntegerProduct& call, Launcher& launcher) {
+  using Kernel = TiledInteger<kBits>;
+  const GridSize grid = {
+      {blocks_for(tiles_of(call.weight), Kernel::kBlockTiles), blocks_for(call.tokens, Kernel::kBlockTokens), 1},
+      Kernel::kSharedWords * sizeof(std::uint32_t)};
+  return launcher.template launch<Kernel>(grid, call);
 }
 
 template <int kPlanes, typename Launcher>

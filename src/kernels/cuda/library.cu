@@ -222,6 +222,7 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                attend_cached,
                                multiply_together,
                                multiply_gated,
-                               Functions::hopper_bytes};
+                               Functions::hopper_bytes,
+                               Functions::integer_tiles};
   return &kTable;
 }

@@ -21,6 +21,8 @@ struct DeviceWidths {
   static bool expand(NumberKind number, const ExpandCall& call, const Launch& launch, Report* report);
   template <int kBits>
   static bool integer(int planes, const IntegerProduct& call, const Launch& launch, Report* report);
+  template <int kBits>
+  static bool integer_tiles(const IntegerProduct& call, const Launch& launch, Report* report);
   static bool quantize(int planes, const QuantizeCall& call, const Launch& launch, Report* report);
   static bool arrange(const ArrangeCall& call, const Launch& launch, Report* report);
 };

@@ -197,6 +197,7 @@ void BlockWork::solve_linear(LinearSlot& slot, const GroupStatistics& statistics
     problem.statistics = seen;
     problem.random = Random(run_.seed, "quantize").child(layer);
     problem.cancellation = &run_.cancellation;
+    problem.device = block_.options().device;
     problem.shared = shared;
     problem.report = [&](std::string_view what, double value) { add_event({layer, std::string(what), value}); };
     solved = solver->solve(problem);

@@ -93,7 +93,8 @@ QuantizedWeight GptqSolver::solve(const LinearProblem& problem) const {
 void GptqSolver::set_asymmetric_target(SweepRequest& request, const LinearProblem& problem,
                                        const CleanDiagonal& hessian) const {
   const auto fresh = [&] { return ordered_hessian(*problem.statistics, hessian.values, *request.plan); };
-  const at::Tensor upper = damped_inverse_factor(fresh, hessian.mean, options_.damping, problem.layer, problem.report);
+  const at::Tensor upper =
+      damped_inverse_factor(fresh, hessian.mean, options_.damping, problem.layer, problem.device, problem.report);
   const at::Tensor cross = problem.statistics->cross().masked_fill_(hessian.dead.unsqueeze(0), 0.0);
   request.carried = asymmetry_correction(in_order(cross, *request.plan), upper, alpha_);
   request.carry_rounded = options_.ref_compat;

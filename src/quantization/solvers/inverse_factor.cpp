@@ -98,12 +98,16 @@ std::optional<at::Tensor> inverse_factor(const at::Tensor& matrix) {
 }
 
 at::Tensor damped_inverse_factor(const std::function<at::Tensor()>& hessian, double mean_diagonal, double damping,
-                                 const std::string& layer,
+                                 const std::string& layer, at::Device device,
                                  const std::function<void(std::string_view, double)>& report) {
   for (double share = damping;;) {
     at::Tensor damped = hessian();
     damped.diagonal().add_(share * mean_diagonal);
-    if (invert_factor_in_place(damped)) return damped;
+    if (device.is_cpu()) {
+      if (invert_factor_in_place(damped)) return damped;
+    } else if (std::optional<at::Tensor> factor = inverse_upper_factor(damped, device)) {
+      return *factor;
+    }
     if (share >= kLastDamping) break;
     share = std::min(std::max(share * 10.0, kFirstDamping), kLastDamping);
     if (report) report("damping raised", share);

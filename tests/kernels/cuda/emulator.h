@@ -125,6 +125,14 @@ class EmulatedThread {
     Operands<std::int32_t> offer{sums, {a[0], a[1], a[2], a[3]}, {b0, b1}};
     collective(&kMultiplyBytes, &offer, [this] { multiply_matrices<std::int32_t, std::int64_t, 32>(as_byte); });
   }
+  void multiply_add_signed_bytes(std::int32_t (&sums)[4], const std::uint32_t (&a)[4], std::uint32_t b0,
+                                 std::uint32_t b1) {
+    Operands<std::int32_t> offer{sums, {a[0], a[1], a[2], a[3]}, {b0, b1}};
+    collective(&kMultiplySignedBytes, &offer, [this] {
+      multiply_matrices<std::int32_t, std::int64_t, 32>(
+          [](std::uint32_t word, int index, bool) { return as_byte(word, index, true); });
+    });
+  }
 
   template <typename T>
   class Shared {
@@ -243,6 +251,7 @@ class EmulatedThread {
   static constexpr char kShuffle = 0;
   static constexpr char kMultiply = 0;
   static constexpr char kMultiplyBytes = 0;
+  static constexpr char kMultiplySignedBytes = 0;
 
   template <typename T>
   T read(const void* from, std::uintptr_t alignment) {

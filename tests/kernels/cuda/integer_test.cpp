@@ -25,6 +25,9 @@ struct Ending : Guarded<T> {
   explicit Ending(std::size_t count) : Guarded<T>(count, Guarded<T>::Side::kEnd) {}
 };
 
+/// In place of a number of token tiles: by the kernel for many tokens.
+constexpr int kByTiles = -1;
+
 template <int kBits, int kPlanes, int kTokenTiles>
 std::vector<float> run(const Packed& packed, std::vector<float> input, int tokens, std::uint64_t seed) {
   const OnDevice device(packed);
@@ -47,7 +50,9 @@ std::vector<float> run(const Packed& packed, std::vector<float> input, int token
   const IntegerProduct call = {matrix,        bytes.data(),
                                scales.data(), sums.data(),
                                tokens,        {y.data(), matrix.rows, NumberKind::kFloat32, nullptr, nullptr, 0}};
-  if constexpr (kTokenTiles == 0) {
+  if constexpr (kTokenTiles == kByTiles) {
+    dispatch_integer_tiles<kBits>(call, launcher);
+  } else if constexpr (kTokenTiles == 0) {
     using Kernel = SkinnyInteger<kBits, kPlanes>;
     const auto words = static_cast<std::size_t>(Kernel::shared_words(matrix, tokens));
     launcher.launch<Kernel>(GridSize{{tiles_of(matrix), blocks_for(tokens, Kernel::kTokens), 1}, words * 4}, call);
@@ -103,6 +108,33 @@ TEST(CudaIntegerProduct, GivesTheCpusBitsForInt16) {
   expect_shapes<8, 2>();
 }
 
+// Columns that fill stages again, groups within a chunk and of several chunks, rows and tokens beyond a block.
+template <int kBits>
+void expect_tiles() {
+  for (const std::int64_t columns : {1, 31, 129, 576, 1200}) {
+    for (const std::int64_t group : {32, 48, 64, 128, 256, 4096}) {
+      if (columns < 300 || kBits == 4) expect_bits<kBits, 1, kByTiles>({17, columns, group, kBits}, 9);
+    }
+  }
+  expect_bits<kBits, 1, kByTiles>({150, 384, 128, kBits, Decoding::kWholeZero, true, ScaleStorage::kFloat32}, 131);
+  expect_bits<kBits, 1, kByTiles>({40, 264, 64, kBits, Decoding::kWholeZero, false, ScaleStorage::kBFloat16}, 70);
+}
+
+TEST(CudaTiledInteger, GivesTheCpusBits) {
+  expect_tiles<2>();
+  expect_tiles<3>();
+  expect_tiles<4>();
+}
+
+TEST(CudaTiledInteger, TakesZeroPointsUpTo128) {
+  for (std::uint32_t zero = 0; zero <= 128; ++zero) {
+    for (std::uint32_t code = 0; code < 16; ++code) {
+      const std::uint32_t bytes = SignedCodes(zero).of(code * 0x01010101U);
+      EXPECT_EQ(bytes, (code - zero & 0xFFU) * 0x01010101U) << code << " - " << zero;
+    }
+  }
+}
+
 TEST(CudaIntegerProduct, GathersColumnsOfMovedGroups) {
   const WeightCase c = {20, 192, 64, 4};
   UnpackedWeight weight = make_weight(c);
@@ -110,6 +142,7 @@ TEST(CudaIntegerProduct, GathersColumnsOfMovedGroups) {
   expect_weight<4, 1, 1>(weight, make_input(3, c.columns), 3, c);
   expect_weight<4, 2, 1>(weight, make_input(3, c.columns), 3, c);
   expect_weight<4, 2, 0>(weight, make_input(3, c.columns), 3, c);
+  expect_weight<4, 1, kByTiles>(weight, make_input(3, c.columns), 3, c);
 }
 
 // Rows that no thread keeps whole in registers, and rows so short that a block takes eight of them.
@@ -132,6 +165,7 @@ TEST(CudaIntegerProduct, RoundsEdgesAsTheCpuDoes) {
   for (std::int64_t i = 0; i < c.columns; ++i) row(5)[i] = static_cast<float>(i % 255 - 127) / 2.0F;  // ties
   expect_weight<4, 1, 1>(make_weight(c), input, 6, c);
   expect_weight<4, 2, 1>(make_weight(c), input, 6, c);
+  expect_weight<4, 1, kByTiles>(make_weight(c), input, 6, c);
 }
 
 }  // namespace
