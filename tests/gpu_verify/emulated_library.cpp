@@ -203,6 +203,7 @@ const Table& table() {
     t.gate_rows = CheckedStep<EmulatedLaunchers>::gate_rows;
     t.attend_cached = CheckedStep<EmulatedLaunchers>::attend_cached;
     t.multiply_together = CheckedStep<EmulatedLaunchers>::multiply_together;
+    t.multiply_integers_together = CheckedStep<EmulatedLaunchers>::multiply_integers_together;
     t.multiply_gated = CheckedStep<EmulatedLaunchers>::multiply_gated;
     t.integer_tiles = Checked<EmulatedWidths>::integer_tiles;
     t.hopper_bytes = Checked<EmulatedWidths>::hopper_bytes;

@@ -87,6 +87,10 @@ struct Table {
   bool (*hopper_bytes)(ByteKernel kernel, const IntegerProduct* call, const Launch* launch, Report* report);
   /// As `integer_product` with one plane, of up to 4 bits with zero points up to 128, for many tokens.
   bool (*integer_tiles)(const IntegerProduct* call, const Launch* launch, Report* report);
+  /// Up to three products of one width of weights, with as many tokens, eight at most, as `integer_product` with one
+  /// plane makes them, in one launch.
+  bool (*multiply_integers_together)(const IntegerProduct* products, std::int32_t count, const Launch* launch,
+                                     Report* report);
 };
 
 inline constexpr const char* kTableSymbol = "lowbit_cuda_table";

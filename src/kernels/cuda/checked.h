@@ -111,6 +111,11 @@ struct Checked {
     if (call->block_tokens != 0 && call->block_tokens != hopper_byte_tokens(call->tokens)) {
       return refuse(report, "integers are laid out for blocks of another number of tokens");
     }
+    if (call->rows != RowsToRound::kPlain) {
+      if (planes != 1 || call->kind != NumberKind::kBFloat16 || call->sources != nullptr || call->other == nullptr) {
+        return refuse(report, "rows that are normed or gated are bfloat16 in the order of columns, for one plane");
+      }
+    }
     return Widths::quantize(planes, *call, *launch, report);
   }
 

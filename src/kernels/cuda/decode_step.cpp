@@ -42,6 +42,15 @@ Route integer_route(const StepMatrix& matrix, std::int32_t sequences) {
   return route == Route::kHopperBytes ? route : Route::kIntegers;
 }
 
+// Whether what one of them rounds is what all read.
+bool round_alike(const std::vector<const StepMatrix*>& matrices, std::int32_t sequences) {
+  const StepMatrix* first = matrices[0];
+  return std::ranges::all_of(matrices, [&](const StepMatrix* matrix) {
+    return rounds(matrix) && matrix->product->rounds_as(*first->product) &&
+           integer_route(*matrix, sequences) == integer_route(*first, sequences);
+  });
+}
+
 // Neither rounded nor arranged.
 bool can_read_input_as_it_is(const std::vector<const StepMatrix*>& matrices) {
   return std::ranges::none_of(
@@ -130,23 +139,52 @@ void DecodeStep::launch(void* stream) const {
   // caches' older tokens without waiting.
   Launch launch = {stream, 0};
   for (const StepBlock& block : blocks_) {
-    norm(block.input_norm, space_.x, nullptr, launch);
-    launch.dependent = 1;
     run_block(block, launch);
+    launch.dependent = 1;
   }
   norm(state_.final_norm, state_.normalised, state_.position, launch);
 }
 
-void DecodeStep::run_block(const StepBlock& block, const Launch& launch) const {
+void DecodeStep::run_block(const StepBlock& block, const Launch& first) const {
   const Space& s = space_;
-  multiply_all({call_of(block.q, s.x, s.q, 0, false, launch), call_of(block.k, s.x, s.k, 1, false, launch),
-                call_of(block.v, s.x, s.v, 2, false, launch)},
-               {&block.q, &block.k, &block.v});
+  const Launch launch = {first.stream, 1};
+  multiply_normed(block.input_norm,
+                  {call_of(block.q, s.x, s.q, 0, false, launch), call_of(block.k, s.x, s.k, 1, false, launch),
+                   call_of(block.v, s.x, s.v, 2, false, launch)},
+                  {&block.q, &block.k, &block.v}, first);
   attend(block, launch);
   multiply_each({call_of(block.o, s.heads, state_.hidden, 0, true, launch)}, {&block.o});
-  norm(block.mlp_norm, s.x, nullptr, launch);
-  multiply_gated(block, launch);
-  multiply_each({call_of(block.down, s.gate, state_.hidden, 0, true, launch)}, {&block.down});
+  feed_forward(block, launch);
+}
+
+void DecodeStep::feed_forward(const StepBlock& block, const Launch& launch) const {
+  const Space& s = space_;
+  const SkinnyCall down = call_of(block.down, s.gate, state_.hidden, 0, true, launch);
+  if (multiply_gated(block, launch)) return multiply_each({down}, {&block.down});
+  multiply_normed(block.mlp_norm,
+                  {call_of(block.gate, s.x, s.gate, 0, false, launch), call_of(block.up, s.x, s.up, 1, false, launch)},
+                  {&block.gate, &block.up}, launch);
+  if (round_alike({&block.down}, shape_.sequences)) {
+    block.down.product->round(integer_call(block.down, down), 1,
+                              {s.gate, NumberKind::kBFloat16, RowsToRound::kGated, s.up});
+    return multiply_rounded({down}, {&block.down});
+  }
+  const GateCall rows = {s.gate, s.up, s.gate, shape_.sequences * shape_.intermediate};
+  Library::call("gating activations", library_.table().gate_rows, &rows, &launch);
+  multiply_each({down}, {&block.down});
+}
+
+void DecodeStep::multiply_normed(const std::uint16_t* weight, const std::vector<SkinnyCall>& calls,
+                                 const std::vector<const StepMatrix*>& matrices, const Launch& first) const {
+  if (!round_alike(matrices, shape_.sequences)) {
+    norm(weight, space_.x, nullptr, first);
+    return multiply_all(calls, matrices);
+  }
+  IntegerCall call = integer_call(*matrices[0], calls[0]);
+  call.launch = first;
+  matrices[0]->product->round(call, 1,
+                              {state_.hidden, NumberKind::kBFloat16, RowsToRound::kNormed, weight, shape_.epsilon});
+  multiply_rounded(calls, matrices);
 }
 
 void DecodeStep::norm(const std::uint16_t* weight, std::uint16_t* output, std::int32_t* counter,
@@ -183,20 +221,15 @@ SkinnyCall DecodeStep::call_of(const StepMatrix& matrix, const std::uint16_t* in
           launch};
 }
 
-// By the kernel for that where it takes them, else one behind the other.
-void DecodeStep::multiply_gated(const StepBlock& block, const Launch& launch) const {
+bool DecodeStep::multiply_gated(const StepBlock& block, const Launch& launch) const {
   const Space& s = space_;
-  const SkinnyCall gate = call_of(block.gate, s.x, s.gate, 0, false, launch);
-  const SkinnyCall up = call_of(block.up, s.x, s.up, 1, false, launch);
-  GatedCall call = {block.gate.product->skinny_product(gate), block.up.product->skinny_product(up)};
+  GatedCall call = {block.gate.product->skinny_product(call_of(block.gate, s.x, s.gate, 0, false, launch)),
+                    block.up.product->skinny_product(call_of(block.up, s.x, s.up, 1, false, launch))};
   call.gate.splits = call.up.splits = 1;
-  const bool plain = can_read_input_as_it_is({&block.gate, &block.up});
-  if (plain && gated_obstacle(call) == nullptr) {
-    return Library::call("multiplying and gating", library_.table().multiply_gated, &call, &launch);
-  }
-  multiply_all({gate, up}, {&block.gate, &block.up});
-  const GateCall rows = {s.gate, s.up, s.gate, shape_.sequences * shape_.intermediate};
-  Library::call("gating activations", library_.table().gate_rows, &rows, &launch);
+  if (!can_read_input_as_it_is({&block.gate, &block.up}) || gated_obstacle(call) != nullptr) return false;
+  norm(block.mlp_norm, s.x, nullptr, launch);
+  Library::call("multiplying and gating", library_.table().multiply_gated, &call, &launch);
+  return true;
 }
 
 // In one launch where the kernel for that takes them, else one behind the other.
@@ -224,17 +257,37 @@ void DecodeStep::multiply_each(const std::vector<SkinnyCall>& calls,
                                const std::vector<const StepMatrix*>& matrices) const {
   const StepMatrix* rounded = nullptr;
   for (std::size_t i = 0; i < calls.size(); ++i) {
-    const StepMatrix& matrix = *matrices[i];
-    if (!rounds(&matrix)) {
-      matrix.product->multiply(calls[i]);
+    const StepMatrix* matrix = matrices[i];
+    if (!rounds(matrix)) {
+      matrix->product->multiply(calls[i]);
       continue;
     }
-    const IntegerCall call = integer_call(matrix, calls[i]);
-    const bool again = rounded == nullptr || !rounded->product->rounds_as(*matrix.product) ||
-                       integer_route(*rounded, call.tokens) != call.route;
-    if (again) matrix.product->round(call, 1, calls[i].input, calls[i].kind);
-    rounded = &matrix;
-    matrix.product->multiply(call, 1);
+    const IntegerCall call = integer_call(*matrix, calls[i]);
+    if (rounded == nullptr || !round_alike({rounded, matrix}, shape_.sequences)) {
+      matrix->product->round(call, 1, {calls[i].input, calls[i].kind});
+    }
+    rounded = matrix;
+    matrix->product->multiply(call, 1);
+  }
+}
+
+// In one launch where the kernel for that takes them, else one behind the other.
+void DecodeStep::multiply_rounded(const std::vector<SkinnyCall>& calls,
+                                  const std::vector<const StepMatrix*>& matrices) const {
+  std::vector<IntegerProduct> products;
+  bool by_integers = true;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    const IntegerCall call = integer_call(*matrices[i], calls[i]);
+    products.push_back(matrices[i]->product->integer_product(call));
+    by_integers = by_integers && call.route == Route::kIntegers;
+  }
+  const auto count = static_cast<std::int32_t>(products.size());
+  if (by_integers && together_obstacle(products.data(), count) == nullptr) {
+    return Library::call("multiplying integers together", library_.table().multiply_integers_together, products.data(),
+                         count, &calls[0].launch);
+  }
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    matrices[i]->product->multiply(integer_call(*matrices[i], calls[i]), 1);
   }
 }
 

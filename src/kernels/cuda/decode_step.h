@@ -77,14 +77,20 @@ class DecodeStep {
     float* attention_partials;
     std::uint32_t* attention_arrivals;
   };
-  /// Behind the first norm.
-  void run_block(const StepBlock& block, const Launch& launch) const;
+  /// `first` is how its first kernel is launched.
+  void run_block(const StepBlock& block, const Launch& first) const;
   void norm(const std::uint16_t* weight, std::uint16_t* output, std::int32_t* counter, const Launch& launch) const;
   void attend(const StepBlock& block, const Launch& launch) const;
-  void multiply_gated(const StepBlock& block, const Launch& launch) const;
+  void feed_forward(const StepBlock& block, const Launch& launch) const;
+  /// Whether gate and up were products of one kernel with it.
+  [[nodiscard]] bool multiply_gated(const StepBlock& block, const Launch& launch) const;
+  /// Products of what a norm makes of the residual stream.
+  void multiply_normed(const std::uint16_t* weight, const std::vector<SkinnyCall>& calls,
+                       const std::vector<const StepMatrix*>& matrices, const Launch& first) const;
   /// Of one input.
   void multiply_all(const std::vector<SkinnyCall>& calls, const std::vector<const StepMatrix*>& matrices) const;
   void multiply_each(const std::vector<SkinnyCall>& calls, const std::vector<const StepMatrix*>& matrices) const;
+  void multiply_rounded(const std::vector<SkinnyCall>& calls, const std::vector<const StepMatrix*>& matrices) const;
   [[nodiscard]] IntegerCall integer_call(const StepMatrix& matrix, const SkinnyCall& call) const;
   [[nodiscard]] SkinnyCall call_of(const StepMatrix& matrix, const std::uint16_t* input, std::uint16_t* output,
                                    std::size_t space, bool adds, const Launch& launch) const;

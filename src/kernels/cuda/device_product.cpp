@@ -128,11 +128,11 @@ IntegerSizes DeviceProduct::integer_sizes(Route route, int planes, std::int32_t 
   return {planes * many * places(), planes == 1 ? many : many * runs(), many * runs(), 0, 0};
 }
 
-void DeviceProduct::round(const IntegerCall& call, int planes, const void* input, NumberKind kind) const {
+void DeviceProduct::round(const IntegerCall& call, int planes, const RoundedInput& input) const {
   const Matrix& shape = layout_.shape;
   const bool laid_out = call.route == Route::kHopperBytes;
-  const QuantizeCall quantize = {input,
-                                 kind,
+  const QuantizeCall quantize = {input.input,
+                                 input.kind,
                                  shape.columns,
                                  call.tokens,
                                  shape.columns,
@@ -144,21 +144,32 @@ void DeviceProduct::round(const IntegerCall& call, int planes, const void* input
                                  call.space.scales,
                                  laid_out ? nullptr : call.space.sums,
                                  laid_out ? hopper_byte_tokens(call.tokens) : 0,
-                                 laid_out ? call.space.sums : nullptr};
+                                 laid_out ? call.space.sums : nullptr,
+                                 input.rows,
+                                 input.other,
+                                 input.epsilon};
   Library::call("rounding activations", library_.table().quantize, planes, &quantize, &call.launch);
 }
 
-void DeviceProduct::multiply(const IntegerCall& call, int planes) const {
+IntegerProduct DeviceProduct::integer_product(const IntegerCall& call) const {
   IntegerProduct product = {layout_.at(call.weight), call.space.bytes, call.space.scales,
                             call.space.sums,         call.tokens,      call.output};
-  constexpr const char* kAction = "multiplying integers";
-  if (call.route == Route::kIntegers) {
-    return Library::call(kAction, library_.table().integer_product, planes, &product, &call.launch);
+  if (call.route == Route::kHopperBytes) {
+    product.stream = hopper_schedule(call.route, call.tokens).stream;
+    product.partials = call.space.partials;
+    product.arrivals = call.space.arrivals;
   }
-  product.stream = hopper_schedule(call.route, call.tokens).stream;
-  product.partials = call.space.partials;
-  product.arrivals = call.space.arrivals;
-  Library::call(kAction, library_.table().hopper_bytes, ByteKernel::kTogether, &product, &call.launch);
+  return product;
+}
+
+void DeviceProduct::multiply(const IntegerCall& call, int planes) const {
+  const IntegerProduct product = integer_product(call);
+  constexpr const char* kAction = "multiplying integers";
+  if (call.route == Route::kHopperBytes) {
+    Library::call(kAction, library_.table().hopper_bytes, ByteKernel::kTogether, &product, &call.launch);
+  } else {
+    Library::call(kAction, library_.table().integer_product, planes, &product, &call.launch);
+  }
 }
 
 bool DeviceProduct::rounds_as(const DeviceProduct& other) const {
@@ -174,7 +185,7 @@ void DeviceProduct::multiply_integers(Route route, int planes, const DeviceCall&
   const Target output = {call.output, layout_.shape.rows, call.output_kind, call.bias, nullptr, 0};
   const IntegerCall own = {route, call.weight, output, call.tokens, IntegerSpace(parts, sizes), {call.stream, 0}};
   clear_arrivals(table(), own.space.arrivals, sizes.arrivals, call.stream);
-  round(own, planes, call.input, call.input_kind);
+  round(own, planes, {call.input, call.input_kind});
   multiply(own, planes);
 }
 

@@ -64,6 +64,15 @@ struct IntegerSpace {
   IntegerSpace(class Parts& parts, const IntegerSizes& sizes);
 };
 
+/// Activations to be rounded: [tokens][columns] of `kind`, or what `QuantizeCall::rows` says is made of them.
+struct RoundedInput {
+  const void* input;
+  NumberKind kind;
+  RowsToRound rows = RowsToRound::kPlain;
+  const std::uint16_t* other = nullptr;
+  float epsilon = 0.0F;
+};
+
 /// A product of activations that have been rounded.
 struct IntegerCall {
   Route route;  ///< kIntegers or kHopperBytes
@@ -99,10 +108,10 @@ class DeviceProduct {
   void multiply(const SkinnyCall& call) const;
   /// Of `Arithmetic::kInt8` with one plane, of kInt16 with two. `route`: of kernels of ours alone.
   [[nodiscard]] IntegerSizes integer_sizes(Route route, int planes, std::int32_t tokens) const;
-  /// input: [tokens][columns] of `kind`.
-  void round(const IntegerCall& call, int planes, const void* input, NumberKind kind) const;
+  void round(const IntegerCall& call, int planes, const RoundedInput& input) const;
   void multiply(const IntegerCall& call, int planes) const;
-  /// Whether `round` of either by this route gives what the other's gives.
+  [[nodiscard]] IntegerProduct integer_product(const IntegerCall& call) const;
+  /// Whether `round` of either gives what the other's gives by the same route; columns have moved in neither.
   [[nodiscard]] bool rounds_as(const DeviceProduct& other) const;
   /// The skinny kernel's call, which reads what was arranged where columns have moved.
   [[nodiscard]] HalfProduct skinny_product(const SkinnyCall& call) const;

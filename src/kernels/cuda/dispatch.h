@@ -69,13 +69,12 @@ bool dispatch_expand(const ExpandCall& call, Launcher& launcher) {
   return launcher.template launch<Kernel>(grid, call);
 }
 
-/// Few tokens by the kernel for them where its links fit into shared memory: two blocks of a multiprocessor.
+/// Few tokens by the kernel for them where its links fit into shared memory.
 template <int kPlanes, int kBits, typename Launcher>
 bool dispatch_integer(const IntegerProduct& call, Launcher& launcher) {
   using Few = SkinnyInteger<kBits, kPlanes>;
-  constexpr std::size_t kMostBytes = std::size_t{96} << 10;
-  const std::size_t bytes = static_cast<std::size_t>(Few::shared_words(call.weight, call.tokens)) * sizeof(float);
-  if (call.tokens <= Few::kTokens && bytes <= kMostBytes) {
+  if (Few::takes(call.weight, call.tokens)) {
+    const std::size_t bytes = static_cast<std::size_t>(Few::shared_words(call.weight, call.tokens)) * sizeof(float);
     return launcher.template launch<Few>(GridSize{{tiles_of(call.weight), 1, 1}, bytes}, call);
   }
   const auto launch = [&]<int kTokenTiles>() {
@@ -98,12 +97,16 @@ bool dispatch_integer_tiles(const IntegerProduct& call, Launcher& launcher) {
 
 template <int kPlanes, typename Launcher>
 bool dispatch_quantize(const QuantizeCall& call, Launcher& launcher) {
-  const auto launch = [&]<int kTokenWarps>() {
-    using Kernel = Quantize<kPlanes, kTokenWarps>;
+  const auto launch = [&]<int kTokenWarps, RowsToRound kRows = RowsToRound::kPlain>() {
+    using Kernel = Quantize<kPlanes, kTokenWarps, kRows>;
     const GridSize grid = {{blocks_for(call.tokens, Kernel::kTokens), 1, 1},
                            static_cast<std::size_t>(Kernel::shared_words(call.steps)) * sizeof(std::uint32_t)};
     return launcher.template launch<Kernel>(grid, call);
   };
+  if constexpr (kPlanes == 1) {
+    if (call.rows == RowsToRound::kNormed) return launch.template operator()<8, RowsToRound::kNormed>();
+    if (call.rows == RowsToRound::kGated) return launch.template operator()<8, RowsToRound::kGated>();
+  }
   const bool many_short = call.tokens >= 16 && call.steps <= 32;  // a warp keeps such a row in registers
   return many_short ? launch.template operator()<1>() : launch.template operator()<8>();
 }

@@ -24,6 +24,11 @@ class SkinnyInteger {
     const int last_steps = weight.steps - (weight.groups - 1) * weight.group_steps;
     return (weight.groups - 1) * runs_of_group(weight.group_steps) + (last_steps + kRunSteps - 1) / kRunSteps;
   }
+  /// Shared memory with which two blocks of a multiprocessor hold what the links of a product need.
+  static constexpr std::size_t kMostLinkBytes = std::size_t{96} << 10;
+  static bool takes(const Matrix& weight, int tokens) {
+    return tokens <= kTokens && shared_words(weight, tokens) * sizeof(float) <= kMostLinkBytes;
+  }
   /// A link's integers, and a scale for each row or token.
   LOWBIT_HOST_DEVICE static constexpr int shared_words(const Matrix& weight, int tokens) {
     return links(weight) * kTileRows * ((tokens < kTokens ? tokens : kTokens) + 1);

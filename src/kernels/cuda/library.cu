@@ -223,6 +223,7 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                multiply_together,
                                multiply_gated,
                                Functions::hopper_bytes,
-                               Functions::integer_tiles};
+                               Functions::integer_tiles,
+                               multiply_integers_together};
   return &kTable;
 }

@@ -3,11 +3,16 @@
 #include "kernels/cuda/hopper_bytes_input.h"
 #include "kernels/cuda/load_eight.h"
 #include "kernels/cuda/output.h"
+#include "kernels/cuda/rows.h"
 #include "kernels/cuda/runs.h"
 
 // Activations rounded to integers as `Arithmetic::kInt8` and `kInt16` define it, bit for bit, and arranged for the
 // integer product: the columns of a weight's places, four side by side in the order of `byte_of_column`.
 namespace lowbit::kernels::cuda {
+
+/// What is rounded to integers: numbers as they lie, rows of them normalised as `NormRows` defines it, or silu(gate)
+/// up. The latter two, of bfloat16, are rounded to bfloat16 first, as they would be between two kernels.
+enum class RowsToRound : std::int32_t { kPlain, kNormed, kGated };
 
 struct QuantizeCall {
   const void* input;  ///< [tokens][stride] of `kind`
@@ -27,6 +32,10 @@ struct QuantizeCall {
   /// above.
   std::int32_t block_tokens = 0;
   std::int32_t* totals = nullptr;  ///< sums of a token's integers: [tokens]; with `block_tokens`
+  /// Of one plane, of columns that have not moved.
+  RowsToRound rows = RowsToRound::kPlain;
+  const std::uint16_t* other = nullptr;  ///< kNormed: the norm's weight, [columns]; kGated: up, as `input`, the gate
+  float epsilon = 0.0F;                  ///< of the norm
 };
 
 inline constexpr int kQuantizeThreads = 256;
@@ -34,8 +43,10 @@ inline constexpr int kQuantizeThreads = 256;
 /// Two planes: an integer up to 32639 in magnitude is 256 high + low, both of which are bytes with a sign. So many
 /// warps take a token; no bit depends on how many. A thread takes eight places side by side at once, and keeps the
 /// first four of these in registers, so that they are read once.
-template <int kPlanes, int kTokenWarps>
+template <int kPlanes, int kTokenWarps, RowsToRound kRows = RowsToRound::kPlain>
 class Quantize {
+  static_assert(kRows == RowsToRound::kPlain || kPlanes == 1);
+
  public:
   static constexpr int kThreads = kQuantizeThreads;
   static constexpr int kResidentBlocks = 2;
@@ -50,6 +61,7 @@ class Quantize {
     thread.wait_for_previous_grid();
     Quantize own(thread, call);
     Eight kept[kKept] = {};
+    if constexpr (kRows == RowsToRound::kNormed) own.find_norm(thread, call);
     own.find_largest(thread, call, kept);
     thread.sync();
     own.store_integers(thread, call, kept);
@@ -78,22 +90,61 @@ class Quantize {
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE Eight load(Thread& thread, const QuantizeCall& call, int eight) const {
+    const std::int64_t row = token_ * call.stride;
+    Eight result = load_row(thread, call, call.input, row, eight);
+    if constexpr (kRows != RowsToRound::kPlain) {
+      constexpr bool kNormed = kRows == RowsToRound::kNormed;
+      const Eight other = load_row(thread, call, call.other, kNormed ? 0 : row, eight);
+      LOWBIT_UNROLL
+      for (int i = 0; i < 8; ++i) {
+        const float x = result.x[i];
+        const float made = kNormed ? x * norm_scale_ * other.x[i] : GateRows::gated(x, other.x[i]);
+        result.x[i] = bfloat16_as_float(as_bfloat16(made));
+      }
+    }
+    return result;
+  }
+  // Eight numbers of a row, which begins with number `row` of `base`.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE Eight load_row(Thread& thread, const QuantizeCall& call, const void* base, std::int64_t row,
+                                    int eight) const {
     Eight result = {};
     if (!present_ || eight >= eights(call)) return result;
     const int place = eight * 8;
-    const std::int64_t at = token_ * call.stride + place;
-    const auto address = reinterpret_cast<std::uintptr_t>(address_of(call.kind, call.input, at));
+    const auto address = reinterpret_cast<std::uintptr_t>(address_of(call.kind, base, row + place));
     if (call.sources == nullptr && place + 8 <= call.columns && address % 16 == 0) {
-      return load_eight(thread, call.kind, call.input, at);
+      return load_eight(thread, call.kind, base, row + place);
     }
     LOWBIT_UNROLL
-    for (int i = 0; i < 8; ++i) result.x[i] = value_at(call, place + i);
+    for (int i = 0; i < 8; ++i) result.x[i] = value_at(call, base, row, place + i);
     return result;
   }
-  LOWBIT_HOST_DEVICE float value_at(const QuantizeCall& call, int place) const {
+  LOWBIT_HOST_DEVICE float value_at(const QuantizeCall& call, const void* base, std::int64_t row, int place) const {
     const int column = call.sources != nullptr ? call.sources[place] : place;
     if (column < 0 || column >= call.columns) return 0.0F;
-    return load_number(call.kind, call.input, token_ * call.stride + column);
+    return load_number(call.kind, base, row + column);
+  }
+
+  // Threads' sums of squares are joined by warps in a tree and then in the order of warps.
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE void find_norm(Thread& thread, const QuantizeCall& call) {
+    float sum = 0.0F;
+    for (int eight = within_; eight < eights(call); eight += kTokenThreads) {
+      const Eight x = load_row(thread, call, call.input, token_ * call.stride, eight);
+      LOWBIT_UNROLL
+      for (int i = 0; i < 8; ++i) sum = fused(x.x[i], x.x[i], sum);
+    }
+    LOWBIT_UNROLL
+    for (int mask = kLanes / 2; mask > 0; mask /= 2) sum += thread.shuffle_xor(sum, mask);
+    auto shared = thread.template shared<float>();
+    if (within_ % kLanes == 0) shared.store(warps_at_ + within_ / kLanes, sum);
+    thread.sync();
+    sum = shared.load(warps_at_);
+    LOWBIT_UNROLL
+    for (int w = 1; w < kTokenWarps; ++w) sum += shared.load(warps_at_ + w);
+    thread.sync();  // what was there is replaced
+    const float mean = quotient(sum, static_cast<float>(call.columns));
+    norm_scale_ = quotient(1.0F, square_root(mean + call.epsilon));
   }
 
   // `use(number of an eight, its values)` for all that the thread takes; the first ones are kept, or were.
@@ -269,6 +320,7 @@ class Quantize {
   int warps_at_;
   int sums_at_;
   int steps_at_;
+  float norm_scale_ = 0.0F;  // of the token's row
 };
 
 }  // namespace lowbit::kernels::cuda

@@ -25,6 +25,10 @@ bool attend_cached(const CachedAttentionCall* call, const Launch* launch, Report
 bool multiply_together(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report) {
   return Functions::multiply_together(products, count, launch, report);
 }
+bool multiply_integers_together(const IntegerProduct* products, std::int32_t count, const Launch* launch,
+                                Report* report) {
+  return Functions::multiply_integers_together(products, count, launch, report);
+}
 bool multiply_gated(const GatedCall* call, const Launch* launch, Report* report) {
   return Functions::multiply_gated(call, launch, report);
 }

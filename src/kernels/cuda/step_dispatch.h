@@ -75,6 +75,15 @@ struct CheckedStep {
     auto launcher = Launchers::make(*launch, report);
     return dispatch_together(products, count, launcher);
   }
+  static bool multiply_integers_together(const IntegerProduct* products, std::int32_t count, const Launch* launch,
+                                         Report* report) {
+    *report = Report{};
+    if (const char* obstacle = together_obstacle(products, count)) return refuse(report, obstacle);
+    if (products[0].tokens == 0) return true;
+    auto launcher = Launchers::make(*launch, report);
+    return for_width(products[0].weight.bits, report,
+                     [&]<int kBits>() { return dispatch_together<kBits>(products, count, launcher); });
+  }
   static bool multiply_gated(const GatedCall* call, const Launch* launch, Report* report) {
     *report = Report{};
     if (const char* obstacle = gated_obstacle(*call)) return refuse(report, obstacle);

@@ -13,6 +13,8 @@ bool norm_rows(const NormCall* call, const Launch* launch, Report* report);
 bool gate_rows(const GateCall* call, const Launch* launch, Report* report);
 bool attend_cached(const CachedAttentionCall* call, const Launch* launch, Report* report);
 bool multiply_together(const HalfProduct* products, std::int32_t count, const Launch* launch, Report* report);
+bool multiply_integers_together(const IntegerProduct* products, std::int32_t count, const Launch* launch,
+                                Report* report);
 bool multiply_gated(const GatedCall* call, const Launch* launch, Report* report);
 
 }  // namespace lowbit::kernels::cuda

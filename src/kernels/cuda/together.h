@@ -43,7 +43,42 @@ struct Together {
   }
 };
 
+/// The same of up to eight tokens whose activations are integers, of one width of weights.
+struct TogetherIntegersCall {
+  static constexpr int kMost = TogetherCall::kMost;
+  IntegerProduct products[kMost];
+  std::int32_t row_blocks[kMost];
+};
+template <int kBits>
+struct TogetherIntegers {
+  using Kernel = SkinnyInteger<kBits, 1>;
+  static constexpr int kThreads = Kernel::kThreads;
+  static constexpr int kResidentBlocks = Kernel::kResidentBlocks;
+
+  template <typename Thread>
+  LOWBIT_HOST_DEVICE static void run(Thread& thread, const TogetherIntegersCall& call) {
+    int first = 0;
+    int which = 0;
+    while (thread.block(0) >= first + call.row_blocks[which]) first += call.row_blocks[which++];
+    PartOfGrid<Thread> own(thread, first, call.row_blocks[which]);
+    Kernel::run(own, call.products[which]);
+  }
+};
+
 /// Null, or why the products cannot be made together.
+inline const char* together_obstacle(const IntegerProduct* products, int count) {
+  if (count < 1 || count > TogetherIntegersCall::kMost) return "1 to 3 products are made together";
+  for (int i = 0; i < count; ++i) {
+    const IntegerProduct& product = products[i];
+    if (product.weight.table != nullptr) return "a table has no integer product";
+    if (product.weight.bits != products[0].weight.bits) return "products of one width are made together";
+    if (product.tokens != products[0].tokens) return "products that are made together have the same tokens";
+    if (!SkinnyInteger<8, 1>::takes(product.weight, product.tokens)) {
+      return "products of integers that are made together have few tokens and groups";
+    }
+  }
+  return nullptr;
+}
 inline const char* together_obstacle(const HalfProduct* products, int count) {
   if (count < 1 || count > TogetherCall::kMost) return "1 to 3 products are made together";
   for (int i = 0; i < count; ++i) {
@@ -83,6 +118,21 @@ class TogetherLauncher {
   int count_;
   Launcher& launcher_;
 };
+
+template <int kBits, typename Launcher>
+bool dispatch_together(const IntegerProduct* products, int count, Launcher& launcher) {
+  using Kernel = TogetherIntegers<kBits>;
+  TogetherIntegersCall call{};
+  GridSize grid{{0, 1, 1}, 0};
+  for (int i = 0; i < count && i < TogetherIntegersCall::kMost; ++i) {
+    call.products[i] = products[i];
+    call.row_blocks[i] = tiles_of(products[i].weight);
+    grid.blocks[0] += call.row_blocks[i];
+    const int words = Kernel::Kernel::shared_words(products[i].weight, products[i].tokens);
+    grid.shared_bytes = std::max(grid.shared_bytes, static_cast<std::size_t>(words) * sizeof(float));
+  }
+  return launcher.template launch<Kernel>(grid, call);
+}
 
 template <typename Launcher>
 bool dispatch_together(const HalfProduct* products, int count, Launcher& launcher) {

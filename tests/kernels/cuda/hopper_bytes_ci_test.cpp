@@ -256,6 +256,10 @@ TEST(CudaHopperBytes, SaysWhatItLacks) {
   rounding.totals = &total;
   EXPECT_EQ(refusal_to_round(2), "integers are laid out for a product of one plane, with the totals of tokens");
   EXPECT_EQ(refusal_to_round(1), "integers are laid out for blocks of another number of tokens");
+  rounding.block_tokens = 0;
+  rounding.rows = RowsToRound::kNormed;
+  rounding.kind = NumberKind::kBFloat16;
+  EXPECT_EQ(refusal_to_round(1), "rows that are normed or gated are bfloat16 in the order of columns, for one plane");
 }
 
 }  // namespace

@@ -167,6 +167,90 @@ TEST(CudaGated, GatesTheSumsOfEachProductAlone) {
   }
 }
 
+/// Integers of bfloat16 rows of so many columns, their scales, and their sums.
+struct RoundedRows {
+  std::vector<std::int8_t> bytes;
+  std::vector<float> scales;
+  std::vector<std::int32_t> sums;
+  bool operator==(const RoundedRows&) const = default;
+
+  RoundedRows(const std::uint16_t* input, int tokens, int columns, RowsToRound rows, const std::uint16_t* other) {
+    const int steps = (columns + kStepColumns - 1) / kStepColumns;
+    bytes.resize(count_of(tokens, steps, kStepColumns));
+    scales.resize(count_of(tokens, 1));
+    sums.resize(count_of(tokens, 1, runs_of(1, steps)));
+    QuantizeCall call = {input, NumberKind::kBFloat16, columns,       tokens,     columns, nullptr, steps, 1,
+                         steps, bytes.data(),          scales.data(), sums.data()};
+    call.rows = rows;
+    call.other = other;
+    call.epsilon = 1e-5F;
+    Seeded launcher{3};
+    dispatch_quantize<1>(call, launcher);
+  }
+};
+
+// Whole numbers, whose squares add up exactly in any order, so that the norm is the same to the last bit; rows that
+// threads keep, rows that they read again, and columns that end within a step.
+TEST(CudaQuantize, RoundsNormedAndGatedRowsAsTwoKernelsDo) {
+  for (const int columns : {8, 72, 1056, 8456}) {
+    constexpr int kTokens = 3;
+    Numbers<> input(count_of(kTokens, columns));
+    for (std::size_t i = 0; i < count_of(kTokens, columns); ++i) {
+      input.data()[i] = as_bfloat16(static_cast<float>(i * 7 % 13) - 6.0F);
+    }
+    Numbers<> weight(count_of(1, columns), "weight");
+    Numbers<> up(count_of(kTokens, columns), "up");
+    Numbers<> between(count_of(kTokens, columns));
+    Seeded launcher;
+    const NormCall norm = {input.data(), weight.data(), between.data(), kTokens, columns, 1e-5F, nullptr};
+    launcher.launch<NormRows>({{kTokens, 1, 1}, NormRows::kSharedWords * 4}, norm);
+    EXPECT_EQ(RoundedRows(input.data(), kTokens, columns, RowsToRound::kNormed, weight.data()),
+              RoundedRows(between.data(), kTokens, columns, RowsToRound::kPlain, nullptr))
+        << columns;
+    const GateCall gate = {input.data(), up.data(), between.data(), kTokens * columns};
+    launcher.launch<GateRows>({{blocks_for(gate.count, GateRows::kThreads * 8), 1, 1}, 0}, gate);
+    EXPECT_EQ(RoundedRows(input.data(), kTokens, columns, RowsToRound::kGated, up.data()),
+              RoundedRows(between.data(), kTokens, columns, RowsToRound::kPlain, nullptr))
+        << columns;
+  }
+}
+
+TEST(CudaTogether, HasTheBitsOfEachProductOfIntegersAlone) {
+  constexpr int kColumns = 1056;
+  constexpr std::int32_t kRows[] = {40, 7, 33};
+  std::vector<std::unique_ptr<testing::OnDevice>> weights;
+  for (const std::int32_t rows : kRows) {
+    weights.push_back(std::make_unique<testing::OnDevice>(random_weight(rows, kColumns, std::to_string(rows))));
+  }
+  for (const int tokens : {1, 8}) {
+    Numbers<> input(count_of(tokens, kColumns), "input");
+    const Matrix& shape = weights[0]->matrix();
+    std::vector<std::int8_t> bytes(count_of(tokens, shape.steps, kStepColumns));
+    std::vector<float> scales(count_of(tokens, 1));
+    std::vector<std::int32_t> sums(count_of(tokens, runs_of(shape.groups, shape.group_steps)));
+    const QuantizeCall rounding = {
+        input.data(), NumberKind::kBFloat16, kColumns,          tokens,       kColumns,      nullptr,
+        shape.steps,  shape.groups,          shape.group_steps, bytes.data(), scales.data(), sums.data()};
+    Seeded launcher{tokens + 1U};
+    dispatch_quantize<1>(rounding, launcher);
+    std::vector<float> alone[3];
+    std::vector<float> together[3];
+    IntegerProduct products[3];
+    for (std::size_t i = 0; i < 3; ++i) {
+      alone[i].resize(count_of(tokens, kRows[i]));
+      together[i] = alone[i];
+      products[i] = {
+          weights[i]->matrix(), bytes.data(), scales.data(),
+          sums.data(),          tokens,       {alone[i].data(), kRows[i], NumberKind::kFloat32, nullptr, nullptr, 0}};
+      dispatch_integer<1, 4>(products[i], launcher);
+      products[i].output.data = together[i].data();
+    }
+    ASSERT_EQ(together_obstacle(products, 3), nullptr);
+    dispatch_together<4>(products, 3, launcher);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(together[i], alone[i]) << tokens << " tokens, product " << i;
+  }
+}
+
 struct NoLaunchers {
   struct Launcher {
     template <typename Kernel, typename Call>
@@ -208,6 +292,21 @@ TEST(CudaStep, SaysWhatACallLacks) {
   products[0].splits = 2;
   EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch, &report)),
             "a product in splits has no memory for their sums");
+  IntegerProduct integers[2] = {};
+  const auto integers_fault = [&](int count) {
+    return fault(Functions::multiply_integers_together(integers, count, &launch, &report));
+  };
+  EXPECT_EQ(integers_fault(4), "1 to 3 products are made together");
+  integers[0].weight.bits = 4;
+  EXPECT_EQ(integers_fault(2), "products of one width are made together");
+  integers[1].weight.bits = 4;
+  integers[1].tokens = 1;
+  EXPECT_EQ(integers_fault(2), "products that are made together have the same tokens");
+  integers[0].tokens = 9;
+  EXPECT_EQ(integers_fault(1), "products of integers that are made together have few tokens and groups");
+  const float table[16] = {};
+  integers[0].weight.table = table;
+  EXPECT_EQ(integers_fault(1), "a table has no integer product");
   const auto gated_fault = [&] {
     const GatedCall gated = {products[0], products[1]};
     return fault(Functions::multiply_gated(&gated, &launch, &report));
