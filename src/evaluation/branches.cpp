@@ -11,7 +11,6 @@
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
-#include "lowbit/tensor/parallel.h"
 #include "tensor/float_panels.h"
 
 namespace lowbit {
@@ -177,20 +176,19 @@ class BranchScorer {
       if (rows.size() == 1) rows.push_back(rows.front());
       const at::Tensor index = tensor_of(std::span<const std::int64_t>(rows)).to(hidden.device());
       const at::Tensor states = model_.final_norm(hidden.select(0, 0).index_select(0, index));
-      const at::Tensor logits = model_.head(states).cpu().contiguous();
-      const std::span<const float> values = values_of<float>(logits);
-      const auto width = static_cast<std::size_t>(logits.size(1));
-      std::vector<RowScore> found(end - begin);
-      parallel_for(static_cast<std::int64_t>(found.size()), 1, [&](std::int64_t from, std::int64_t to) {
-        for (auto i = static_cast<std::size_t>(from); i < static_cast<std::size_t>(to); ++i) {
-          const Target& target = targets[begin + i];
-          const ScoreRequest& request = all_.requests[target.request];
-          found[i] = score_row(values.subspan(row_of[i] * width, width),
-                               request.tokens[static_cast<std::size_t>(request.first) + target.index]);
+      RowScores found(static_cast<std::int64_t>(rows.size()), model_.architecture().vocabulary);
+      const auto each_target = [&](auto visit) {
+        for (std::size_t i = begin; i < end; ++i) {
+          const ScoreRequest& request = all_.requests[targets[i].request];
+          visit(targets[i], static_cast<std::int64_t>(row_of[i - begin]),
+                request.tokens[static_cast<std::size_t>(request.first) + targets[i].index]);
         }
+      };
+      each_target([&](const Target&, std::int64_t row, TokenId token) { found.want(row, token); });
+      model_.head_parts(states, found);
+      each_target([&](const Target& target, std::int64_t row, TokenId token) {
+        keep(target.request, target.index, found.score(row, token));
       });
-      for (std::size_t i = 0; i < found.size(); ++i)
-        keep(targets[begin + i].request, targets[begin + i].index, found[i]);
       begin = end;
     }
   }

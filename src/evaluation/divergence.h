@@ -27,6 +27,7 @@ class ReferenceWriter : public ScoreObserver {
                   std::span<const ScoreRequest> requests, std::int64_t hidden_size);
   ~ReferenceWriter() override;
   void hidden(std::size_t request, const at::Tensor& states) override;
+  [[nodiscard]] bool wants_logits() const override { return false; }
   [[nodiscard]] std::vector<std::byte> save(std::size_t request) override;
   [[nodiscard]] bool restore(std::size_t request, std::span<const std::byte> saved) override;
   /// The file appears under its name.

@@ -12,7 +12,6 @@
 #include "lowbit/base/resident.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
-#include "lowbit/tensor/parallel.h"
 
 namespace lowbit {
 namespace {
@@ -158,20 +157,22 @@ Score Scorer::score_one(const ScoreRequest& request, std::size_t index, const at
   const std::int64_t targets = target_count(request);
   const at::Tensor states = model_.final_norm(hidden.narrow(0, request.first - 1, targets));
   if (observer != nullptr) observer->hidden(index, states);
-  std::vector<RowScore> scores(static_cast<std::size_t>(targets));
+  std::vector<RowScore> scores;
   for (std::int64_t begin = 0; begin < targets; begin += options_.logit_rows) {
     const std::int64_t rows = std::min(options_.logit_rows, targets - begin);
-    const at::Tensor logits = model_.head(states.narrow(0, begin, rows)).cpu().contiguous();
-    const std::span<const float> values = values_of<float>(logits);
-    const auto width = static_cast<std::size_t>(logits.size(1));
-    parallel_for(rows, 1, [&](std::int64_t from, std::int64_t to) {
-      for (std::int64_t r = from; r < to; ++r) {
-        const TokenId target = request.tokens[static_cast<std::size_t>(request.first + begin + r)];
-        scores[static_cast<std::size_t>(begin + r)] =
-            score_row(values.subspan(static_cast<std::size_t>(r) * width, width), target);
-      }
-    });
-    if (observer != nullptr) observer->logits(index, begin, logits);
+    const auto target = [&](std::int64_t row) {
+      return std::int64_t{request.tokens[static_cast<std::size_t>(request.first + begin + row)]};
+    };
+    RowScores found(rows, model_.architecture().vocabulary);
+    for (std::int64_t row = 0; row < rows; ++row) found.want(row, target(row));
+    if (observer == nullptr || !observer->wants_logits()) {
+      model_.head_parts(states.narrow(0, begin, rows), found);
+    } else {
+      const at::Tensor logits = model_.head(states.narrow(0, begin, rows)).cpu().contiguous();
+      take_in_parts(logits, found);
+      observer->logits(index, begin, logits);
+    }
+    for (std::int64_t row = 0; row < rows; ++row) scores.push_back(found.score(row, target(row)));
   }
   Score result;
   for (std::size_t i = 0; i < scores.size(); ++i) {

@@ -163,14 +163,12 @@ class AnswerWriter {
 
   /// Reads what is unread and takes one token more, or ends.
   void step(std::span<Writer* const> writers) {
-    const at::Tensor logits = next_logits(writers);
-    const auto width = static_cast<std::size_t>(logits.size(1));
-    const std::span<const float> values = values_of<float>(logits);
+    const std::vector<std::vector<RankedToken>> ranked =
+        model_.rank(next_states(writers), ranked_count(options_, model_.architecture().vocabulary));
     for (std::size_t i = 0; i < writers.size(); ++i) {
       Writer& writer = *writers[i];
       writer.read += static_cast<std::int64_t>(writer.unread.size());
-      const TokenId id = sample_token(values.subspan(i * width, width), options_, writer.random,
-                                      static_cast<std::uint64_t>(writer.written));
+      const TokenId id = sample_token(ranked[i], options_, writer.random, static_cast<std::uint64_t>(writer.written));
       ++writer.written;
       writer.unread = {id};
       writer.done = std::find(ends_.begin(), ends_.end(), id) != ends_.end() || writer.text.add(id) ||
@@ -178,7 +176,8 @@ class AnswerWriter {
     }
   }
 
-  [[nodiscard]] at::Tensor next_logits(std::span<Writer* const> writers) const {
+  // The final norm behind what is unread: a row for each writer (two of one).
+  [[nodiscard]] at::Tensor next_states(std::span<Writer* const> writers) const {
     std::vector<std::int64_t> ids, positions, last_rows;
     for (const Writer* const writer : writers) {
       ids.insert(ids.end(), writer->unread.begin(), writer->unread.end());
@@ -201,7 +200,7 @@ class AnswerWriter {
       WritersAttention attention(writers, static_cast<std::size_t>(layer));
       hidden = model_.block(layer)->forward(hidden, rope, &attention);
     }
-    return model_.logits(hidden.select(0, 0).index_select(0, index(last_rows, hidden))).cpu().contiguous();
+    return model_.final_norm(hidden.select(0, 0).index_select(0, index(last_rows, hidden)));
   }
 
   void finish(Writer& writer, ProgressTask& task) {

@@ -151,8 +151,8 @@ std::span<const Backend> all_backends() {
 }
 
 const Backend& choose_backend(std::string_view name, std::string* reason) {
-  const auto explain_with = [&](std::string text) {
-    if (reason != nullptr) *reason = std::move(text);
+  const auto explain_with = [&](std::string_view text) {
+    if (reason != nullptr) *reason = text;
   };
   if (!name.empty()) {
     explain_with("asked for by the caller");

@@ -18,6 +18,8 @@ namespace {
 // Values, scales and sums are indexed with 64 bits; this bounds the workspace.
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
 
+static_assert(kOutputPart == kCallRows);
+
 void check_matrix(const char* what, const void* data, std::int64_t tokens, std::int64_t width, std::int64_t expected,
                   std::int64_t stride) {
   if (tokens < 0 || tokens > kMostTokens) {
@@ -41,7 +43,9 @@ void check_product(const Product& product) {
   const Input& input = product.input;
   const Output& output = product.output;
   check_matrix("input", input.data, input.tokens, input.columns, product.weight.columns(), input.stride);
-  check_matrix("output", output.data, output.tokens, output.rows, rows, output.stride);
+  const bool taken = output.taker.take != nullptr;
+  check_matrix("output", taken ? input.data : output.data, output.tokens, output.rows, rows,
+               taken ? output.rows : output.stride);
   if (input.tokens != output.tokens) {
     fail(ErrorCode::kInternal, "product: the input has {} tokens and the output {}, expected as many", input.tokens,
          output.tokens);
@@ -54,6 +58,8 @@ void check_product(const Product& product) {
     check_matrix("residual", epilogue.residual, input.tokens, rows, rows, epilogue.residual_stride);
   }
 }
+
+std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // The bytes in front of the first cache line of a workspace.
 std::size_t misalignment(const std::byte* data) {
@@ -69,26 +75,34 @@ class Multiplication {
         kernel_(kernel),
         arranged_(arranged),
         layout_(product.weight.layout()),
-        blocks_(layout_.view()) {}
+        blocks_(layout_.view()),
+        grain_(product.output.taker.take == nullptr ? 1 : kCallBlocks),
+        columns_(ceil_divide(layout_.blocks, grain_)),
+        tiles_(ceil_divide(product.input.tokens, kernel.tile)),
+        parts_(ceil_divide(tiles_, kCallTokens / kernel.tile)) {}
 
-  // Work items are pairs of a part of the tokens and a block, the blocks of a part side by side.
+  // Work items are pairs of a part of the tokens and `grain_` blocks, the blocks of a part side by side.
   void run(std::int64_t begin, std::int64_t end) const {
     while (begin < end) {
-      const std::int64_t block = begin % layout_.blocks;
-      const std::int64_t count = std::min({std::int64_t{kCallBlocks}, layout_.blocks - block, end - begin});
-      multiply_blocks(begin / layout_.blocks * kCallTokens, block, count);
-      begin += count;
+      const std::int64_t part = begin / columns_;
+      const std::int64_t block = begin % columns_ * grain_;
+      const std::int64_t count = std::min({std::int64_t{kCallBlocks}, layout_.blocks - block, (end - begin) * grain_});
+      multiply_blocks(first_token(part), first_token(part + 1), block, count);
+      begin += ceil_divide(count, grain_);
     }
   }
 
-  [[nodiscard]] std::int64_t items() const {
-    return (product_.input.tokens + kCallTokens - 1) / kCallTokens * layout_.blocks;
-  }
+  [[nodiscard]] std::int64_t items() const { return parts_ * columns_; }
 
  private:
-  void multiply_blocks(std::int64_t token, std::int64_t block, std::int64_t count) const {
+  // Parts differ by one tile at most, so that threads with as many items have as much to do.
+  [[nodiscard]] std::int64_t first_token(std::int64_t part) const {
+    return std::min(product_.input.tokens, part * tiles_ / parts_ * kernel_.tile);
+  }
+
+  void multiply_blocks(std::int64_t token, std::int64_t end, std::int64_t block, std::int64_t count) const {
     alignas(64) float sums[kCallTokens * kCallRows];
-    const std::int64_t tokens = std::min<std::int64_t>(kCallTokens, product_.input.tokens - token);
+    const std::int64_t tokens = end - token;
     const std::int64_t rows = std::min(count * kBlockRows, layout_.shape.rows - block * kBlockRows);
     start_sums(sums, tokens, block * kBlockRows, rows);
     const auto runs = static_cast<std::int64_t>(layout_.runs.size());
@@ -115,7 +129,7 @@ class Multiplication {
       for (std::int64_t r = 0; r < count * kBlockRows; ++r) sums[r] *= scale;
     }
     const float* input = product_.input.data + token * product_.input.stride;
-    for (std::int64_t b = 0; b < count; ++b) {
+    for (std::int64_t b = 0; b < count && !layout_.outlier_values.empty(); ++b) {
       const auto at = static_cast<std::size_t>(block + b);
       for (std::int64_t i = layout_.outlier_begin[at]; i < layout_.outlier_begin[at + 1]; ++i) {
         const auto outlier = static_cast<std::size_t>(i);
@@ -129,11 +143,22 @@ class Multiplication {
     for (std::int64_t r = 0; r < rows; ++r) sums[r] += product_.epilogue.bias[static_cast<std::size_t>(row + r)];
   }
 
-  void store(const float* sums, std::int64_t token, std::int64_t row, std::int64_t rows) const {
-    float* target = product_.output.data + token * product_.output.stride + row;
+  void store(float* sums, std::int64_t token, std::int64_t row, std::int64_t rows) const {
+    const OutputTaker& taker = product_.output.taker;
+    float* target = taker.take != nullptr ? sums : product_.output.data + token * product_.output.stride + row;
+    add_residual(sums, token, row, rows, target);
+    if (taker.take != nullptr) taker.take(taker.state, token, row, rows, sums);
+  }
+
+  void add_residual(const float* sums, std::int64_t token, std::int64_t row, std::int64_t rows, float* target) const {
     const Epilogue& epilogue = product_.epilogue;
     if (epilogue.residual == nullptr) {
-      std::copy_n(sums, rows, target);
+      if (target == sums) return;
+      if (rows == kCallRows) {  // of a size that the compiler knows
+        std::memcpy(target, sums, kCallRows * sizeof(float));
+      } else {
+        std::copy_n(sums, rows, target);
+      }
       return;
     }
     const float* residual = epilogue.residual + token * epilogue.residual_stride + row;
@@ -145,6 +170,10 @@ class Multiplication {
   const Arranged& arranged_;
   const PackedLayout& layout_;
   Blocks blocks_;
+  std::int64_t grain_;    // blocks of an item: those of a part of the output where it is taken
+  std::int64_t columns_;  // items side by side
+  std::int64_t tiles_;    // of tokens
+  std::int64_t parts_;    // of tokens, each for one call
 };
 
 }  // namespace
@@ -198,12 +227,21 @@ Prepared prepare(const Backend& backend, const Product& product) {
   return {&product, &kernel, arranged};
 }
 
-void arrange(const Prepared& prepared) {
+// Numbers of an input that are worth waking a thread for.
+constexpr std::int64_t kWorthAThread = 16384;
+
+// `maker` null: the input is there.
+void arrange(const Prepared& prepared, const InputMaker& maker) {
   const Product& product = *prepared.product;
-  const Arranging arranging{product.weight.layout(), *prepared.kernel, product.arithmetic, product.input,
-                            prepared.arranged};
-  run_parts(product.executor, product.input.tokens,
-            [&](std::int64_t begin, std::int64_t end) { arrange_tokens(arranging, begin, end); });
+  const Input& input = product.input;
+  const Arranging arranging{product.weight.layout(), *prepared.kernel, product.arithmetic, input, prepared.arranged};
+  const bool alone = input.tokens * input.columns < kWorthAThread;
+  run_parts(alone ? Executor{} : product.executor, input.tokens, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t token = begin; token < end; ++token) {
+      if (maker.make != nullptr) maker.make(maker.state, token, token + 1);
+      arrange_tokens(arranging, token, token + 1);
+    }
+  });
 }
 
 // Whether what was arranged for one product is what the other needs.
@@ -228,7 +266,7 @@ class Joint {
     if (arranged != end) {
       next.arranged = arranged->arranged;
     } else {
-      arrange(next);
+      arrange(next, count_ == 0 ? next.product->input.maker : InputMaker{});
     }
     prepared_[count_] = next;
     multiplications_[count_].emplace(*next.product, *next.kernel, prepared_[count_].arranged);
@@ -256,7 +294,7 @@ class Joint {
 void multiply_on(const Backend& backend, const Product& product) {
   if (product.input.tokens == 0) return;
   const Prepared prepared = prepare(backend, product);
-  arrange(prepared);
+  arrange(prepared, product.input.maker);
   const Multiplication multiplication(product, *prepared.kernel, prepared.arranged);
   run_parts(product.executor, multiplication.items(),
             [&](std::int64_t begin, std::int64_t end) { multiplication.run(begin, end); });

@@ -10,6 +10,7 @@
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/rotary.h"
 #include "model/compute_options.h"
+#include "model/packed_products.h"
 
 namespace lowbit {
 namespace {
@@ -71,7 +72,9 @@ bool Block::mixes_tokens() const {
   });
 }
 
-at::Tensor& Block::norm(std::string_view name) {
+at::Tensor& Block::norm(std::string_view name) { return const_cast<at::Tensor&>(std::as_const(*this).norm(name)); }
+
+const at::Tensor& Block::norm(std::string_view name) const {
   if (name == "input_layernorm") return weights_.input_norm;
   if (name == "post_attention_layernorm") return weights_.post_attention_norm;
   fail(ErrorCode::kInternal, "{} has no norm '{}'", this->name(), name);
@@ -93,15 +96,21 @@ std::vector<FusedGroup> Block::fused_groups() const {
 
 at::Tensor Block::heads_output(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache) const {
   const auto product = [&](const char* name) { return linear(name).forward(x, options_.deterministic); };
-  const at::Tensor q = split_heads(product("self_attn.q_proj"), architecture_.heads);
-  const at::Tensor k = split_heads(product("self_attn.k_proj"), architecture_.kv_heads);
-  const at::Tensor v = split_heads(product("self_attn.v_proj"), architecture_.kv_heads);
+  return attend(product("self_attn.q_proj"), product("self_attn.k_proj"), product("self_attn.v_proj"), rope, cache);
+}
+
+at::Tensor Block::attend(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                         const RopeTable& rope, KvCachePolicy* cache) const {
+  const at::Tensor q = split_heads(queries, architecture_.heads);
+  const at::Tensor k = split_heads(keys, architecture_.kv_heads);
+  const at::Tensor v = split_heads(values, architecture_.kv_heads);
+  const std::int64_t tokens = q.size(2);
   const std::int64_t start = cache == nullptr ? 0 : cache->length();
-  if (rope.cos.size(0) < start + x.size(1)) {
-    fail(ErrorCode::kInternal, "{}: rotary table of {} positions for {}", name(), rope.cos.size(0), start + x.size(1));
+  if (rope.cos.size(0) < start + tokens) {
+    fail(ErrorCode::kInternal, "{}: rotary table of {} positions for {}", name(), rope.cos.size(0), start + tokens);
   }
-  const at::Tensor cos = to_place(rope.cos.narrow(0, start, x.size(1)), dtype_of(q), q.device());
-  const at::Tensor sin = to_place(rope.sin.narrow(0, start, x.size(1)), dtype_of(q), q.device());
+  const at::Tensor cos = to_place(rope.cos.narrow(0, start, tokens), dtype_of(q), q.device());
+  const at::Tensor sin = to_place(rope.sin.narrow(0, start, tokens), dtype_of(q), q.device());
   const double scale = 1.0 / std::sqrt(static_cast<double>(architecture_.head_dim));
   at::Tensor query = rotate_pairs(q, cos, sin);
   at::Tensor key = rotate_pairs(k, cos, sin);
@@ -112,7 +121,7 @@ at::Tensor Block::heads_output(const at::Tensor& x, const RopeTable& rope, KvCac
   const at::Tensor out =
       cache != nullptr ? cache->append_and_attend(query, key, v, scale, options_.deterministic)
                        : causal_attention(query, key, v, scale, architecture_.sliding_window, options_.deterministic);
-  return out.transpose(1, 2).reshape({x.size(0), x.size(1), architecture_.heads * architecture_.head_dim});
+  return out.transpose(1, 2).reshape({q.size(0), tokens, architecture_.heads * architecture_.head_dim});
 }
 
 at::Tensor Block::gated(const at::Tensor& x) const {
@@ -159,12 +168,38 @@ void Block::step(BlockState& state, std::size_t group, const RopeTable& rope, Kv
 }
 
 at::Tensor Block::forward(const at::Tensor& hidden, const RopeTable& rope, KvCachePolicy* cache, TapSink* taps) const {
+  if (taps == nullptr && hidden.numel() > 0 && packed_obstacle(*this).empty()) {
+    return packed_forward(hidden, rope, cache);
+  }
   BlockState state = begin(hidden);
   for (std::size_t group = 0; group < kGroupCount; ++group) {
     tell(taps, static_cast<Group>(group), state.x);
     step(state, group, rope, cache);
   }
   return state.residual;
+}
+
+at::Tensor Block::packed_forward(const at::Tensor& hidden, const RopeTable& rope, KvCachePolicy* cache) const {
+  const PackedProducts products(*this);
+  BlockSpace own;
+  BlockSpace& space = space_ ? *space_ : own;
+  const at::Tensor input = hidden.contiguous();
+  const std::int64_t rows = input.size(0) * input.size(1);
+  products.reserve(rows, space);
+  const auto projection = [&](std::int64_t heads) {
+    return make_empty({input.size(0), input.size(1), heads * architecture_.head_dim}, DType::kFloat32);
+  };
+  const at::Tensor q = projection(architecture_.heads);
+  const at::Tensor k = projection(architecture_.kv_heads);
+  const at::Tensor v = projection(architecture_.kv_heads);
+  products.project(input.const_data_ptr<float>(), rows, q.mutable_data_ptr<float>(), k.mutable_data_ptr<float>(),
+                   v.mutable_data_ptr<float>(), space);
+  const at::Tensor heads = attend(q, k, v, rope, cache).contiguous();
+  at::Tensor out = make_empty(shape_of(input), DType::kFloat32);
+  products.add_heads(heads.const_data_ptr<float>(), input.const_data_ptr<float>(), rows, out.mutable_data_ptr<float>(),
+                     space);
+  products.add_mlp(out.mutable_data_ptr<float>(), rows, space);
+  return out;
 }
 
 }  // namespace lowbit

@@ -6,6 +6,7 @@
 #include "lowbit/model/kv_rounder.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/parallel.h"
 #include "model/device_decoder.h"
 #include "model/direct_block.h"
 
@@ -34,18 +35,21 @@ class PromptCache : public KvCachePolicy {
   at::Tensor append_and_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                                bool deterministic) override {
     if (cache_.length() != 0) fail(ErrorCode::kInternal, "prompt: {} tokens were read before", cache_.length());
-    const at::Tensor keys = k.contiguous();
-    const at::Tensor values = v.contiguous();
+    const auto in_rows = [](const at::Tensor& t) { return t.stride(3) == 1 ? t : t.contiguous(); };
+    const at::Tensor keys = in_rows(k);
+    const at::Tensor values = in_rows(v);
     const std::int64_t tokens = k.size(2);
     cache_.reserve(tokens);
-    const std::int64_t dim = k.size(3);
-    for (std::int64_t sequence = 0; sequence < k.size(0); ++sequence) {
-      for (std::int64_t head = 0; head < k.size(1); ++head) {
-        const std::int64_t place = (sequence * k.size(1) + head) * tokens * dim;
-        cache_.put(sequence, head, tokens, keys.const_data_ptr<float>() + place, values.const_data_ptr<float>() + place,
-                   dim, dim);
+    parallel_for(k.size(0) * k.size(1), 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t unit = begin; unit < end; ++unit) {
+        const std::int64_t sequence = unit / k.size(1);
+        const std::int64_t head = unit % k.size(1);
+        const auto first = [&](const at::Tensor& t) {
+          return t.const_data_ptr<float>() + sequence * t.stride(0) + head * t.stride(1);
+        };
+        cache_.put(sequence, head, tokens, first(keys), first(values), keys.stride(2), values.stride(2));
       }
-    }
+    });
     cache_.advance(tokens);
     return causal_attention(q, k, v, scale, window_, deterministic);
   }
@@ -161,20 +165,30 @@ Decoder::Decoder(const Model& model, std::int64_t sequences, std::int64_t limit)
 Decoder::~Decoder() = default;
 
 at::Tensor Decoder::read(const at::Tensor& ids, const Cancellation& cancellation) {
+  const NoGradScope no_grad;
+  return model_.head(read_states(ids, cancellation)).select(1, 0).cpu().contiguous();
+}
+
+std::vector<std::vector<RankedToken>> Decoder::read_ranked(const at::Tensor& ids, std::int64_t count,
+                                                           const Cancellation& cancellation) {
+  const NoGradScope no_grad;
+  return model_.rank(read_states(ids, cancellation).select(1, 0), count);
+}
+
+at::Tensor Decoder::read_states(const at::Tensor& ids, const Cancellation& cancellation) {
   const std::int64_t tokens = ids.dim() == 2 ? ids.size(1) : 0;
   if (tokens < 1 || ids.size(0) != sequences_ || length_ + tokens > limit_) {
     fail(ErrorCode::kInternal, "decoder: ids {} behind {} positions, expected [{}, 1 to {}]", shape_text(shape_of(ids)),
          length_, sequences_, limit_ - length_);
   }
-  const NoGradScope no_grad;
   if (device_) {
     const at::Tensor normalised = device_->read(ids, cancellation);
     length_ += tokens;
-    return model_.head(normalised).select(1, 0).cpu().contiguous();
+    return normalised;
   }
   if (direct_ && length_ > 0 && tokens > 1) {
-    for (std::int64_t token = 0; token + 1 < tokens; ++token) (void)read(ids.narrow(1, token, 1), cancellation);
-    return read(ids.narrow(1, tokens - 1, 1), cancellation);
+    for (std::int64_t token = 0; token + 1 < tokens; ++token) (void)read_states(ids.narrow(1, token, 1), cancellation);
+    return read_states(ids.narrow(1, tokens - 1, 1), cancellation);
   }
   at::Tensor hidden = model_.embed(ids);
   const RopeTable& rope = model_.rope(limit_);
@@ -190,7 +204,7 @@ at::Tensor Decoder::read(const at::Tensor& ids, const Cancellation& cancellation
     }
   }
   length_ += tokens;
-  return model_.logits(hidden.narrow(1, tokens - 1, 1)).select(1, 0).cpu().contiguous();
+  return model_.final_norm(hidden.narrow(1, tokens - 1, 1));
 }
 
 std::int64_t Decoder::cache_bytes() const {

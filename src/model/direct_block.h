@@ -1,16 +1,13 @@
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "lowbit/kernels/api.h"
 #include "lowbit/model/block.h"
 #include "lowbit/tensor/decode.h"
-#include "model/packed_op.h"
+#include "model/packed_products.h"
 
 namespace lowbit {
 
@@ -19,8 +16,8 @@ namespace lowbit {
 
 /// Memory that the blocks of one decoder share.
 struct DirectSpace {
-  std::vector<float> normalised, q, k, v, heads, gate, up, scratch;
-  std::array<std::vector<std::byte>, 3> workspaces;
+  std::vector<float> q, k, v, heads, scratch;
+  BlockSpace products;
 };
 
 /// A block of packed products that reads one token a sequence on plain memory: five parallel regions, no allocation.
@@ -28,26 +25,19 @@ struct DirectSpace {
 class DirectBlock {
  public:
   /// `block` and `space` outlive it.
-  DirectBlock(Block& block, std::int64_t sequences, std::int64_t limit, DecodeCache::Room room, DirectSpace& space);
+  DirectBlock(const Block& block, std::int64_t sequences, std::int64_t limit, DecodeCache::Room room,
+              DirectSpace& space);
   /// hidden [sequences, hidden], replaced by the block's output. `cos` and `sin` of the position, [head_dim].
   void read(float* hidden, const float* cos, const float* sin);
   [[nodiscard]] DecodeCache& cache() { return *cache_; }
   [[nodiscard]] const DecodeCache& cache() const { return *cache_; }
 
  private:
-  struct Linear {
-    const PackedLinear* op = nullptr;
-    at::Tensor bias;  // float32, held for `bias_numbers`
-    [[nodiscard]] std::span<const float> bias_numbers() const;
-  };
-  [[nodiscard]] kernels::Product product(const Linear& linear, const float* input, float* output, std::size_t workspace,
-                                         const float* residual = nullptr) const;
   void attend(const float* cos, const float* sin);
   const Block& block_;
   std::int64_t sequences_;
   DirectSpace& space_;
-  Linear q_, k_, v_, o_, gate_, up_, down_;
-  at::Tensor input_norm_, mlp_norm_;
+  PackedProducts products_;
   std::unique_ptr<DecodeCache> cache_;
 };
 

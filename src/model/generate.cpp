@@ -40,6 +40,7 @@ Generation generate(const Model& model, std::span<const TokenId> prompt, const G
   check_prompt(prompt, context);
   const auto length = static_cast<std::int64_t>(prompt.size());
   const std::int64_t count = std::min(options.max_new_tokens, context - length);
+  const std::int64_t looked_at = ranked_count(options, model.architecture().vocabulary);
   const NoGradScope no_grad;
   const std::vector<std::int64_t> ends = options.ignore_eos ? std::vector<std::int64_t>{} : end_tokens(model);
   const Random random(options.seed, "generate");
@@ -49,8 +50,8 @@ Generation generate(const Model& model, std::span<const TokenId> prompt, const G
   result.stopped_by = "length";
   std::vector<TokenId> unread(prompt.begin(), prompt.end());
   for (std::int64_t step = 0; step < count; ++step) {
-    const at::Tensor logits = decoder.read(ids_of(unread), cancellation).select(0, 0);
-    const TokenId id = sample_token(values_of<float>(logits), options, random, static_cast<std::uint64_t>(step));
+    const auto ranked = decoder.read_ranked(ids_of(unread), looked_at, cancellation);
+    const TokenId id = sample_token(ranked.front(), options, random, static_cast<std::uint64_t>(step));
     if (std::find(ends.begin(), ends.end(), id) != ends.end()) {
       result.stopped_by = "eos";
       break;

@@ -1,11 +1,14 @@
 #include "lowbit/model/linear_op.h"
 
+#include <algorithm>
 #include <span>
 #include <utility>
 
 #include "lowbit/base/error.h"
+#include "lowbit/kernels/api.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/parallel.h"
 
 namespace lowbit {
 namespace {
@@ -55,6 +58,25 @@ class ExecutedLinear : public LinearOp {
 };
 
 }  // namespace
+
+void LinearOp::forward_parts(const at::Tensor& x, bool deterministic, OutputSink& sink) const {
+  take_in_parts(forward(x, deterministic), sink);
+}
+
+void take_in_parts(const at::Tensor& outputs, OutputSink& sink) {
+  const at::Tensor plain = to_dtype(outputs, DType::kFloat32).cpu().contiguous();
+  const auto width = static_cast<std::size_t>(plain.size(1));
+  const std::span<const float> numbers = values_of<float>(plain);
+  parallel_for(plain.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const auto own = numbers.subspan(static_cast<std::size_t>(row) * width, width);
+      for (std::size_t first = 0; first < width; first += kernels::kOutputPart) {
+        sink.take(row, static_cast<std::int64_t>(first),
+                  own.subspan(first, std::min<std::size_t>(kernels::kOutputPart, width - first)));
+      }
+    }
+  });
+}
 
 std::shared_ptr<LinearOp> make_float_linear(at::Tensor weight, at::Tensor bias) {
   return std::make_shared<FloatLinear>(std::move(weight), std::move(bias));

@@ -10,6 +10,7 @@
 #include "lowbit/tensor/ops.h"
 #include "model/compute_options.h"
 #include "model/load_weight.h"
+#include "model/packed_products.h"
 #include "model/stored_product.h"
 
 namespace lowbit {
@@ -46,7 +47,8 @@ Model::Model(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokeni
       residency_(residency),
       readers_(std::move(readers)),
       blocks_(static_cast<std::size_t>(weights_->architecture().layers)),
-      records_(blocks_.size() + 1) {}
+      records_(blocks_.size() + 1),
+      space_(std::make_shared<BlockSpace>()) {}
 
 std::shared_ptr<Model> Model::make(std::shared_ptr<const WeightSource> weights, std::unique_ptr<Tokenizer> tokenizer,
                                    const ComputeOptions& options, Residency residency, RuntimeReaders readers) {
@@ -138,6 +140,7 @@ std::shared_ptr<Block> Model::block(std::int64_t index) const {
   ComputeOptions options = options_;
   options.certify = options.certify && !records_[static_cast<std::size_t>(index)];
   std::shared_ptr<Block> loaded = load_block(*weights_, index, options, readers_);
+  loaded->share_space(space_);
   std::vector<ProductRecord> records;
   for (const LinearSlot& slot : loaded->linears()) records.push_back(slot.record);
   keep_records(static_cast<std::size_t>(index), std::move(records));
@@ -186,6 +189,11 @@ at::Tensor Model::head(const at::Tensor& normalised) const {
   if (residency_ == Residency::kStreamed && !architecture().tied_head) embedding_ = at::Tensor();
   const at::Tensor logits = head_product().forward(normalised, options_.deterministic);
   return to_dtype(logits, DType::kFloat32);
+}
+
+void Model::head_parts(const at::Tensor& normalised, OutputSink& sink) const {
+  if (residency_ == Residency::kStreamed && !architecture().tied_head) embedding_ = at::Tensor();
+  head_product().forward_parts(normalised, options_.deterministic, sink);
 }
 
 const RopeTable& Model::rope(std::int64_t length) const {

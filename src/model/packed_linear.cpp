@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lowbit/base/error.h"
+#include "lowbit/base/half.h"
 #include "lowbit/formats/pack_weight.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/packed.h"
@@ -34,6 +35,23 @@ PackedLinear::PackedLinear(kernels::PackedWeight weight, at::Tensor bias, kernel
 
 at::Tensor PackedLinear::forward(const at::Tensor& x, bool) const {
   return packed_linear(x, weight_, bias_, arithmetic_);
+}
+
+void PackedLinear::forward_parts(const at::Tensor& x, bool, OutputSink& sink) const {
+  struct Rounding {
+    OutputSink& sink;
+    bool rounds;  // to bfloat16, as `forward` does
+  };
+  Rounding rounding{sink, dtype_of(x) == DType::kBFloat16};
+  const auto take = [](void* state, std::int64_t row, std::int64_t first, std::int64_t count, const float* values) {
+    const auto& [target, rounds] = *static_cast<Rounding*>(state);
+    const auto width = static_cast<std::size_t>(count);
+    if (!rounds) return target.take(row, first, {values, width});
+    float rounded[kernels::kOutputPart];
+    for (std::size_t i = 0; i < width; ++i) rounded[i] = bfloat16_to_float(float_to_bfloat16(values[i]));
+    target.take(row, first, {rounded, width});
+  };
+  packed_linear_parts(x, weight_, bias_, arithmetic_, {take, &rounding});
 }
 
 at::Tensor PackedLinear::dense_weight() const { return decoded_matrix(weight_.unpack()); }

@@ -15,6 +15,7 @@ class PackedLinear : public LinearOp {
  public:
   PackedLinear(kernels::PackedWeight weight, at::Tensor bias, kernels::Arithmetic arithmetic);
   [[nodiscard]] at::Tensor forward(const at::Tensor& x, bool deterministic) const override;
+  void forward_parts(const at::Tensor& x, bool deterministic, OutputSink& sink) const override;
   [[nodiscard]] std::int64_t in_features() const override { return weight_.columns(); }
   [[nodiscard]] std::int64_t out_features() const override { return weight_.rows(); }
   [[nodiscard]] at::Tensor dense_weight() const override;

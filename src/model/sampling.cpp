@@ -21,26 +21,19 @@ void check_options(const GenerationOptions& o) {
   }
 }
 
-TokenId sample_token(std::span<const float> logits, const GenerationOptions& options, const Random& random,
+std::int64_t ranked_count(const GenerationOptions& options, std::int64_t vocabulary) {
+  if (options.temperature == 0.0) return 1;
+  return options.top_k > 0 ? std::min(options.top_k, vocabulary) : vocabulary;
+}
+
+TokenId sample_token(std::span<const RankedToken> ranked, const GenerationOptions& options, const Random& random,
                      std::uint64_t step) {
-  for (const float logit : logits) {
-    if (!std::isfinite(logit))
-      fail(ErrorCode::kData, "a logit is {}; the model's weights or activations overflow", logit);
-  }
-  if (options.temperature == 0.0) {
-    return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  }
-  std::vector<TokenId> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  // Equal logits in the order of their ids: the cut is the same on every machine.
-  std::stable_sort(order.begin(), order.end(), [&](TokenId a, TokenId b) {
-    return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
-  });
-  if (options.top_k > 0) order.resize(std::min(order.size(), static_cast<std::size_t>(options.top_k)));
-  std::vector<double> weights(order.size());
-  const double largest = logits[static_cast<std::size_t>(order.front())];
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    weights[i] = std::exp((logits[static_cast<std::size_t>(order[i])] - largest) / options.temperature);
+  LOWBIT_ASSERT(!ranked.empty());
+  if (options.temperature == 0.0) return ranked.front().id;
+  std::vector<double> weights(ranked.size());
+  const double largest = ranked.front().logit;
+  for (std::size_t i = 0; i < ranked.size(); ++i) {
+    weights[i] = std::exp((ranked[i].logit - largest) / options.temperature);
   }
   const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
   double kept = 0;
@@ -49,9 +42,9 @@ TokenId sample_token(std::span<const float> logits, const GenerationOptions& opt
   double target = random.uniform(step) * kept;
   for (std::size_t i = 0; i + 1 < count; ++i) {
     target -= weights[i];
-    if (target < 0) return order[i];
+    if (target < 0) return ranked[i].id;
   }
-  return order[count - 1];
+  return ranked[count - 1].id;
 }
 
 }  // namespace lowbit

@@ -9,10 +9,13 @@
 
 namespace lowbit {
 
-/// The next token from its logits: the largest one (the first of equals) at temperature 0, else a draw with the random
-/// number `step` from softmax(logits / temperature) cut to the `top_k` largest, then to the fewest that hold `top_p`.
-/// Throws `kData` when a logit is not finite.
-[[nodiscard]] TokenId sample_token(std::span<const float> logits, const GenerationOptions& options,
+/// How many of the largest logits `sample_token` looks at: 1 at temperature 0, else `top_k`, or all.
+[[nodiscard]] std::int64_t ranked_count(const GenerationOptions& options, std::int64_t vocabulary);
+
+/// The next token from the `ranked_count` largest logits, as `Model::rank` gives them: the first at temperature 0, else
+/// a draw with the random number `step` from softmax(logits / temperature) of these, cut to the fewest that hold
+/// `top_p`.
+[[nodiscard]] TokenId sample_token(std::span<const RankedToken> ranked, const GenerationOptions& options,
                                    const Random& random, std::uint64_t step);
 
 /// Ids that end a text: what the architecture says, else the tokenizer's EOS.

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <vector>
 
+#include "base/every_isa.h"
 #include "tensor/aligned_buffer.h"
 #include "tensor/float_panels.h"
 #include "tensor/threads.h"
@@ -49,16 +51,23 @@ struct PackedForms {
   explicit PackedForms(const FloatAttention& a) : recent(a) {
     if (a.old_k.count != nullptr) old.emplace(a);
   }
-  void fill(const FloatAttention& a, std::int64_t batch, std::int64_t head) {
-    const double work = kPackingWork * 2.0 * static_cast<double>(a.keys * a.dim);
-    for_each_unit(ceil_divide(a.keys, kPackedKeys), work, [&](std::int64_t unit) {
-      const std::int64_t first = unit * kPackedKeys;
-      const std::int64_t count = std::min(kPackedKeys, a.keys - first);
-      recent.fill(a, a.k, a.v, batch, head, first, count);
-      if (old) old->fill(a, a.old_k.data, a.old_v.data, batch, head, first, count);
-    });
+  [[nodiscard]] static std::int64_t steps(const FloatAttention& a) { return ceil_divide(a.keys, kPackedKeys); }
+  // Called with all numbers below `steps`, in any order.
+  void fill(const FloatAttention& a, std::int64_t batch, std::int64_t head, std::int64_t step) {
+    const std::int64_t first = step * kPackedKeys;
+    const std::int64_t count = std::min(kPackedKeys, a.keys - first);
+    recent.fill(a, a.k, a.v, batch, head, first, count);
+    if (old) old->fill(a, a.old_k.data, a.old_v.data, batch, head, first, count);
   }
 };
+
+// rows [count][width] /= divisors, column by column.
+LOWBIT_EVERY_ISA
+void divide_rows(float* rows, std::int64_t count, std::int64_t width, const float* divisors) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    for (std::int64_t query = 0; query < width; ++query) rows[i * width + query] /= divisors[query];
+  }
+}
 
 // Neighbouring queries of one head, one in each column of a tile. Scores stand as [key][query], so that the softmax
 // runs down the columns and its result is the right side of the product with the values as it is.
@@ -93,9 +102,7 @@ class QueryBlock {
     for (std::int64_t query = 0; query < width_; query += kPanelColumns)
       kernel_.softmax_columns(scores_.data() + query, end_ - begin_, width_, a_.scale, sums + query);
     weigh(head);
-    for (std::int64_t i = 0; i < a_.dim; ++i) {
-      for (std::int64_t query = 0; query < width_; ++query) turned_.data()[i * width_ + query] /= sums[query];
-    }
+    divide_rows(turned_.data(), a_.dim, width_, sums);
     for (std::int64_t query = 0; query < count_; ++query) {
       float* target = a_.out.at(batch, query_head, first_ + query);
       for (std::int64_t i = 0; i < a_.dim; ++i) target[i] = turned_.data()[i * width_ + query];
@@ -229,18 +236,33 @@ class QueryBlock {
 }  // namespace
 
 void attend_on_panels(const FloatAttention& a) {
+  // Of packed heads, where there are several at a time: 1 MiB, which the second-level cache holds.
+  constexpr std::int64_t kPackedNumbers = std::int64_t{1} << 18;
   const std::int64_t repeats = a.heads / a.kv_heads;
   const std::int64_t queries = QueryBlock::queries_of_unit();
   const std::int64_t blocks = ceil_divide(a.queries, queries);
-  const double work = 2.0 * static_cast<double>(a.batch * a.heads * a.queries) * static_cast<double>(a.keys * a.dim);
-  // A KV head at a time bounds the memory. The longest blocks come first, so that threads end together.
-  PackedForms head(a);
+  const std::int64_t together = std::clamp<std::int64_t>(kPackedNumbers / (2 * a.keys * a.dim), 1, a.kv_heads);
+  const double moved = kPackingWork * 2.0 * static_cast<double>(a.keys * a.dim);
+  const double work = 2.0 * static_cast<double>(repeats * a.queries) * static_cast<double>(a.keys * a.dim);
+  std::vector<PackedForms> packed;
+  packed.reserve(static_cast<std::size_t>(together));
+  for (std::int64_t i = 0; i < together; ++i) packed.emplace_back(a);
+  const auto forms = [&](std::int64_t head) -> PackedForms& {
+    return packed[static_cast<std::size_t>(head % together)];
+  };
+  const std::int64_t steps = PackedForms::steps(a);
   for (std::int64_t batch = 0; batch < a.batch; ++batch) {
-    for (std::int64_t kv_head = 0; kv_head < a.kv_heads; ++kv_head) {
-      head.fill(a, batch, kv_head);
-      for_each_unit(blocks * repeats, work / static_cast<double>(a.batch * a.kv_heads), [&](std::int64_t unit) {
-        const std::int64_t block = blocks - 1 - unit / repeats;
-        QueryBlock(a, block * queries).run(head, batch, kv_head * repeats + unit % repeats);
+    for (std::int64_t first = 0; first < a.kv_heads; first += together) {
+      const std::int64_t count = std::min(together, a.kv_heads - first);
+      for_each_unit(count * steps, moved * static_cast<double>(count), [&](std::int64_t unit) {
+        forms(first + unit / steps).fill(a, batch, first + unit / steps, unit % steps);
+      });
+      // The longest blocks come first, so that threads end together.
+      const std::int64_t heads = count * repeats;
+      for_each_unit(blocks * heads, work * static_cast<double>(count), [&](std::int64_t unit) {
+        const std::int64_t block = blocks - 1 - unit / heads;
+        const std::int64_t head = first * repeats + unit % heads;
+        QueryBlock(a, block * queries).run(forms(head / repeats), batch, head);
       });
     }
   }

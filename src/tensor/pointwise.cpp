@@ -18,6 +18,7 @@
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
 #include "tensor/autograd.h"
+#include "tensor/silu.h"
 
 namespace lowbit {
 namespace {
@@ -125,23 +126,21 @@ void rms_norm_rows(const float* x, std::int64_t rows, std::int64_t width, const 
   for (std::int64_t row = 0; row < rows; ++row) norm_row(x + row * width, width, weight, eps, out + row * width);
 }
 
-void silu_product(float* gate, const float* up, std::int64_t rows, std::int64_t width) {
+void silu_product(float* gate, const float* up, std::int64_t count) {
+  if (decode_operations_available()) return silu_product_numbers(gate, up, count);
   const NoGradScope no_grad;
-  const auto activate = [](float* values, std::int64_t count) {
-    at::Tensor part = at::from_blob(values, {count}, at::TensorOptions(at::kFloat));
-    at::silu_out(part, part);
-  };
-  if (width % kVector == 0) {
-    activate(gate, rows * width);
-  } else {
-    for (std::int64_t row = 0; row < rows; ++row) activate(gate + row * width, width);
-  }
-  for (std::int64_t i = 0; i < rows * width; ++i) gate[i] *= up[i];
+  at::Tensor part = at::from_blob(gate, {count}, at::TensorOptions(at::kFloat));
+  at::silu_out(part, part);
+  for (std::int64_t i = 0; i < count; ++i) gate[i] *= up[i];
 }
 
 at::Tensor silu(const at::Tensor& x) {
   if (needs_functional({x})) return at::silu(x);
-  return map_parts(x, [](at::Tensor& out, const at::Tensor& in) { at::silu_out(out, in); });
+  const bool own = x.scalar_type() == at::kFloat && decode_operations_available();
+  return map_parts(x, [own](at::Tensor& out, const at::Tensor& in) {
+    if (!own) return static_cast<void>(at::silu_out(out, in));
+    silu_numbers(in.const_data_ptr<float>(), in.numel(), out.mutable_data_ptr<float>());
+  });
 }
 
 at::Tensor gelu_tanh(const at::Tensor& x) {

@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
+#include <thread>
 #include <vector>
 
 #include "lowbit/base/random.h"
+#include "lowbit/kernels/api.h"
 
 namespace lowbit {
 namespace {
@@ -40,6 +44,66 @@ TEST(RowScore, SurvivesLargeLogitsAndShowsDamagedOnes) {
       std::isfinite(score_row(std::vector<float>{std::numeric_limits<float>::quiet_NaN(), 1}, 1).log_likelihood));
   EXPECT_FALSE(
       std::isfinite(score_row(std::vector<float>{1, std::numeric_limits<float>::quiet_NaN()}, 0).log_likelihood));
+}
+
+// A float64 sum of n terms errs by n 2^-53 relative, the exponentials by about 2^-52; the logarithm is below 10.
+TEST(RowScore, EqualsItsDefinition) {
+  for (const std::size_t size : {1, 63, 64, 65, 1000}) {
+    const std::vector<float> row = random_row(size, size);
+    long double sum = 0;
+    for (const float logit : row) sum += std::exp(static_cast<long double>(logit));
+    const auto target = static_cast<std::int64_t>(size / 2);
+    const long double expected = row[size / 2] - std::log(sum);
+    EXPECT_NEAR(score_row(row, target).log_likelihood, static_cast<double>(expected), 1000 * 0x1p-52) << size;
+    const auto best = std::max_element(row.begin(), row.end()) - row.begin();
+    EXPECT_TRUE(score_row(row, best).greedy) << size;
+  }
+}
+
+TEST(RowScore, LeavesOutWhatIsExcluded) {
+  std::vector<float> row(200, -std::numeric_limits<float>::infinity());
+  row[70] = 2.0F;
+  row[190] = 2.0F;
+  EXPECT_NEAR(score_row(row, 190).log_likelihood, -std::log(2.0), kTolerance);
+  EXPECT_TRUE(score_row(row, 70).greedy);
+}
+
+// Parts in another order, on several threads; two targets of a row.
+TEST(RowScores, HaveTheBitsOfWholeRows) {
+  for (const std::size_t width : {1, 64, 100, 1000}) {
+    std::vector<std::vector<float>> rows;
+    for (std::uint64_t i = 0; i < 5; ++i) rows.push_back(random_row(i, width));
+    rows[4][width / 3] = std::numeric_limits<float>::quiet_NaN();
+    const auto last = static_cast<std::int64_t>(width) - 1;
+    RowScores scores(5, static_cast<std::int64_t>(width));
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      scores.want(static_cast<std::int64_t>(i), 0);
+      scores.want(static_cast<std::int64_t>(i), last);
+      threads.emplace_back([&scores, &rows, i, width] {
+        const std::size_t parts = (width + kernels::kOutputPart - 1) / kernels::kOutputPart;
+        for (std::size_t part = parts; part-- > 0;) {
+          const std::size_t first = part * kernels::kOutputPart;
+          scores.take(static_cast<std::int64_t>(i), static_cast<std::int64_t>(first),
+                      std::span<const float>(rows[i]).subspan(
+                          first, std::min<std::size_t>(kernels::kOutputPart, width - first)));
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      for (const std::int64_t target : {std::int64_t{0}, last}) {
+        const RowScore found = scores.score(static_cast<std::int64_t>(i), target);
+        const RowScore expected = score_row(rows[i], target);
+        if (i == 4) {
+          EXPECT_FALSE(std::isfinite(found.log_likelihood)) << width;
+          continue;
+        }
+        EXPECT_EQ(found.log_likelihood, expected.log_likelihood) << width;
+        EXPECT_EQ(found.greedy, expected.greedy) << width;
+      }
+    }
+  }
 }
 
 // p has logits (0, 1), q those of p at temperature 2: (0, 1/2). With s = e / (1 + e):

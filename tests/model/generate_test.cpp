@@ -1,13 +1,18 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
+#include <thread>
 
 #include "lowbit/base/error.h"
 #include "lowbit/model/model.h"
+#include "model/ranking.h"
 #include "model/sampling.h"
 #include "model/text_stream.h"
 #include "model_cases.h"
+#include "support/error_text.h"
 
 namespace lowbit {
 namespace {
@@ -90,9 +95,17 @@ TEST(TextStream, HandsOutTheRestAtTheEnd) {
   EXPECT_EQ(heard.parts, std::vector<std::string>{"b"});
 }
 
+TokenId sampled(std::span<const float> logits, const GenerationOptions& options, const Random& random,
+                std::uint64_t step) {
+  Ranking ranking;
+  ranking.limit_to(static_cast<std::size_t>(ranked_count(options, static_cast<std::int64_t>(logits.size()))));
+  ranking.take(0, logits);
+  return sample_token(ranking.finish(), options, random, step);
+}
+
 TEST(SampleToken, TakesTheFirstLargestLogitAtTemperatureZero) {
   const std::vector<float> logits{1, 3, 3, 2};
-  EXPECT_EQ(sample_token(logits, {}, Random(0, "x"), 0), 1);
+  EXPECT_EQ(sampled(logits, {}, Random(0, "x"), 0), 1);
 }
 
 // 20,000 draws: the standard error of a share is below 0.0036; five of them.
@@ -101,7 +114,7 @@ TEST(SampleToken, DrawsBySoftmaxOfTheKeptTokens) {
   const auto shares = [&](const GenerationOptions& options) {
     std::vector<double> counts(4);
     for (std::uint64_t i = 0; i < 20000; ++i) {
-      counts[static_cast<std::size_t>(sample_token(logits, options, Random(5, "x"), i))] += 1.0 / 20000;
+      counts[static_cast<std::size_t>(sampled(logits, options, Random(5, "x"), i))] += 1.0 / 20000;
     }
     return counts;
   };
@@ -117,9 +130,45 @@ TEST(SampleToken, DrawsBySoftmaxOfTheKeptTokens) {
   EXPECT_NEAR(hot[2], 36.0 / 46, 0.018);
 }
 
-TEST(SampleToken, RefusesLogitsThatAreNotFinite) {
-  const std::vector<float> logits{1, std::numeric_limits<float>::quiet_NaN()};
-  EXPECT_THROW((void)sample_token(logits, {}, Random(0, "x"), 0), Error);
+// Parts in another order, each on a thread of its own, with many equal logits.
+TEST(Ranking, DoesNotDependOnPartsAndTheirOrder) {
+  const Random random(8, "logits");
+  std::vector<float> logits(1000);
+  for (std::size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>(random.below(i, 40));
+  std::vector<TokenId> expected(logits.size());
+  std::iota(expected.begin(), expected.end(), 0);
+  std::ranges::stable_sort(expected, [&](TokenId a, TokenId b) {
+    return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
+  });
+  for (const std::size_t part : {64, 7, 1000}) {
+    for (const std::size_t count : {1, 5, 100, 1000}) {
+      Ranking ranking;
+      ranking.limit_to(count);
+      std::vector<std::thread> threads;
+      for (std::size_t end = logits.size(); end > 0; end -= std::min(part, end)) {
+        const std::size_t first = end - std::min(part, end);
+        threads.emplace_back([&ranking, &logits, first, end] {
+          ranking.take(static_cast<std::int64_t>(first), std::span(logits).subspan(first, end - first));
+        });
+      }
+      for (std::thread& thread : threads) thread.join();
+      const std::vector<RankedToken> found = ranking.finish();
+      ASSERT_EQ(found.size(), count);
+      for (std::size_t i = 0; i < count; ++i) {
+        EXPECT_EQ(found[i].id, expected[i]);
+        EXPECT_EQ(found[i].logit, logits[static_cast<std::size_t>(expected[i])]);
+      }
+    }
+  }
+}
+
+TEST(Ranking, NamesTheFirstLogitThatIsNotFinite) {
+  Ranking ranking;
+  ranking.limit_to(1);
+  ranking.take(2, std::vector<float>{1, std::numeric_limits<float>::infinity()});
+  ranking.take(0, std::vector<float>{0, std::numeric_limits<float>::quiet_NaN()});
+  EXPECT_EQ(lowbit::testing::error_text(ErrorCode::kData, [&] { (void)ranking.finish(); }),
+            "a logit is nan; the model's weights or activations overflow");
 }
 
 std::shared_ptr<Model> byte_model() {

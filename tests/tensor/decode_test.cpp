@@ -110,7 +110,7 @@ TEST(DecodeOperations, HaveTheBitsOfTheTensorOperations) {
                   out.mutable_data_ptr<float>());
     EXPECT_TRUE(out.equal(rms_norm(x, weight, 1e-5))) << width;
     at::Tensor gate = x.clone();
-    silu_product(gate.mutable_data_ptr<float>(), up.const_data_ptr<float>(), 3, width);
+    silu_product(gate.mutable_data_ptr<float>(), up.const_data_ptr<float>(), 3 * width);
     EXPECT_TRUE(gate.equal(silu(x).mul(up))) << width;
   }
 }

@@ -37,13 +37,15 @@ struct Score {
   [[nodiscard]] double sum() const;
 };
 
-/// Sees a scoring pass from within: requests one after the other in their order, each first by `hidden`, then by
-/// `logits` in slices.
+/// Sees a scoring pass from within: requests one after the other in their order, each first by `hidden`, then, where
+/// it wants them, by `logits` in slices.
 class ScoreObserver {
  public:
   virtual ~ScoreObserver() = default;
   /// The normalised final hidden states of the scored positions, [targets, hidden].
   virtual void hidden(std::size_t request, const at::Tensor& states);
+  /// False: `logits` is not called, and rows of logits need never be whole.
+  [[nodiscard]] virtual bool wants_logits() const { return true; }
   /// Logits of targets first_row, first_row + 1 ... of the request, [rows, vocabulary] float32.
   virtual void logits(std::size_t request, std::int64_t first_row, const at::Tensor& rows);
   /// What it must remember of a request that is done, for a pass that goes on after its process was killed.

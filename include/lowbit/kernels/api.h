@@ -108,19 +108,38 @@ class PackedWeight {
   std::shared_ptr<const PackedLayout> layout_;
 };
 
+/// Makes tokens begin .. end - 1 of an input. Called once for each token, by any of the executor's threads, right
+/// before the token is rounded.
+struct InputMaker {
+  void (*make)(void* state, std::int64_t begin, std::int64_t end) = nullptr;  ///< null: the input is there
+  void* state = nullptr;
+};
+
 /// float32 [tokens, columns], rows `stride` numbers apart.
 struct Input {
   const float* data = nullptr;
   std::int64_t tokens = 0;
   std::int64_t columns = 0;
   std::int64_t stride = 0;
+  /// What writes `data` (a norm, an activation): it and the rounding of its numbers are one pass through the cache.
+  InputMaker maker = {};
 };
+/// Takes outputs row .. row + count - 1 of a token in place of memory: all rows in parts of kOutputPart (the last may
+/// be shorter), each once, by any of the executor's threads and by several at a time. `values` are there during the
+/// call.
+struct OutputTaker {
+  void (*take)(void* state, std::int64_t token, std::int64_t row, std::int64_t count, const float* values) = nullptr;
+  void* state = nullptr;
+};
+inline constexpr std::int64_t kOutputPart = 64;
+
 /// float32 [tokens, rows], tokens `stride` numbers apart. Must not overlap anything that is read but the residual.
 struct Output {
   float* data = nullptr;
   std::int64_t tokens = 0;
   std::int64_t rows = 0;
   std::int64_t stride = 0;
+  OutputTaker taker = {};  ///< given: nothing is written to `data`, which may be null
 };
 /// What follows the sums, in this order: y + bias (kFloat32: before the sums), y + residual.
 struct Epilogue {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lowbit/base/export.h"
@@ -18,6 +19,7 @@
 namespace lowbit LOWBIT_EXPORT {
 
 class WeightSource;
+struct BlockSpace;
 
 struct ComputeOptions {
   DType dtype = DType::kFloat32;  ///< kFloat32 or kBFloat16
@@ -126,8 +128,16 @@ class Block {
   [[nodiscard]] const LinearSlot& linear(std::string_view name) const;
   /// "input_layernorm" or "post_attention_layernorm".
   [[nodiscard]] at::Tensor& norm(std::string_view name);
+  [[nodiscard]] const at::Tensor& norm(std::string_view name) const;
+  /// Memory that passes through packed blocks leave to each other, one pass at a time. Without it each takes its own.
+  void share_space(std::shared_ptr<BlockSpace> space) { space_ = std::move(space); }
 
  private:
+  // The pass of packed products, each with what stands before it in one pass over its input.
+  [[nodiscard]] at::Tensor packed_forward(const at::Tensor& hidden, const RopeTable& rope, KvCachePolicy* cache) const;
+  // Projections [batch, tokens, heads * head_dim] -> the heads' outputs side by side.
+  [[nodiscard]] at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RopeTable& rope,
+                                  KvCachePolicy* cache) const;
   // Normalised input -> the heads' outputs side by side, [batch, tokens, heads * head_dim].
   [[nodiscard]] at::Tensor heads_output(const at::Tensor& x, const RopeTable& rope, KvCachePolicy* cache) const;
   // Normalised input -> activation(gate) * up, rotated where the architecture says so, [batch, tokens, intermediate].
@@ -138,6 +148,7 @@ class Block {
   ComputeOptions options_;
   std::shared_ptr<const Rotation> query_key_rotation_;   // null: none
   std::shared_ptr<const Rotation> down_input_rotation_;  // null: none
+  std::shared_ptr<BlockSpace> space_;
 };
 
 struct RuntimeReaders;

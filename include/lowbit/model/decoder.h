@@ -35,6 +35,9 @@ class Decoder {
   /// Reads ids int64 [sequences, tokens]; the logits of the tokens behind them, [sequences, vocabulary], float32 in
   /// main memory. Throws `kInterrupted` when cancelled, `kInternal` beyond the limit.
   [[nodiscard]] at::Tensor read(const at::Tensor& ids, const Cancellation& cancellation);
+  /// As `read`, but of each sequence only the `count` largest logits, as `Model::rank` gives them.
+  [[nodiscard]] std::vector<std::vector<RankedToken>> read_ranked(const at::Tensor& ids, std::int64_t count,
+                                                                  const Cancellation& cancellation);
   [[nodiscard]] std::int64_t length() const { return length_; }
   /// Of the keys and values of all layers and sequences.
   [[nodiscard]] std::int64_t cache_bytes() const;
@@ -43,6 +46,8 @@ class Decoder {
 
  private:
   class Direct;
+  // Reads ids; the final norm of the last tokens, [sequences, 1, hidden].
+  [[nodiscard]] at::Tensor read_states(const at::Tensor& ids, const Cancellation& cancellation);
   const Model& model_;
   std::int64_t sequences_;
   std::int64_t limit_;

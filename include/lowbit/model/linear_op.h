@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,25 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
+/// Takes a product's outputs where they would fill too much memory, in float32: those of a row from `first` on, in
+/// parts of `kernels::kOutputPart` (the last may be shorter), each part once, on several threads at a time.
+class OutputSink {
+ public:
+  virtual ~OutputSink() = default;
+  virtual void take(std::int64_t row, std::int64_t first, std::span<const float> part) = 0;
+};
+
+/// Hands outputs [rows, out] that are in memory to `sink`.
+void take_in_parts(const at::Tensor& outputs, OutputSink& sink);
+
 /// y = x W^T + b, whatever W is made of.
 class LinearOp {
  public:
   virtual ~LinearOp() = default;
   /// x [..., tokens, in] -> [..., tokens, out] in the type of x.
   [[nodiscard]] virtual at::Tensor forward(const at::Tensor& x, bool deterministic) const = 0;
+  /// The same numbers for x [rows, in], in parts. By default all of them are in memory first.
+  virtual void forward_parts(const at::Tensor& x, bool deterministic, OutputSink& sink) const;
   [[nodiscard]] virtual std::int64_t in_features() const = 0;
   [[nodiscard]] virtual std::int64_t out_features() const = 0;
   /// The matrix in float32 and in main memory, [out, in]; a packed one is unpacked.

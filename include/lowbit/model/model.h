@@ -27,6 +27,11 @@ struct DecodedBatch {
   std::int64_t cache_bytes = 0;  ///< of all layers and sequences when the last token was read
 };
 
+struct RankedToken {
+  TokenId id = 0;
+  float logit = 0;
+};
+
 /// A decoder-only language model, opened lazily: embedding, head and blocks are read when first used. One thread at a
 /// time may use it; its computations run on all threads of the pool.
 ///
@@ -78,6 +83,11 @@ class Model {
   /// `deterministic`, a row's bits depend on its place among the n rows (see `linear`) only in whether n is 1.
   [[nodiscard]] at::Tensor head(const at::Tensor& normalised) const;
   [[nodiscard]] at::Tensor logits(const at::Tensor& hidden) const { return head(final_norm(hidden)); }
+  /// What `head` gives for rows [n, hidden], in parts: where the head is packed, no row of logits is ever whole.
+  void head_parts(const at::Tensor& normalised, OutputSink& sink) const;
+  /// The `count` largest logits of each row of `head` (all, where there are fewer), the largest first and equal ones in
+  /// the order of their ids. Throws `kData` when a logit is not finite.
+  [[nodiscard]] std::vector<std::vector<RankedToken>> rank(const at::Tensor& normalised, std::int64_t count) const;
   /// How the products with weights that are stored quantized ran, of blocks and head that were read so far.
   [[nodiscard]] std::vector<ProductRecord> products() const;
   /// For sequences of `length` positions; valid until the next call.
@@ -101,6 +111,7 @@ class Model {
   mutable at::Tensor final_norm_;           // [hidden]
   mutable std::vector<std::shared_ptr<Block>> blocks_;
   mutable std::vector<std::optional<std::vector<ProductRecord>>> records_;  // of each block, then of the head
+  std::shared_ptr<BlockSpace> space_;                                       // of all blocks
   mutable RopeTable rope_;
   mutable std::int64_t rope_length_ = 0;
 };

@@ -15,8 +15,8 @@ namespace lowbit LOWBIT_EXPORT {
 
 /// out[row] = x[row] / rms(x[row]) * weight, rows of `width`.
 void rms_norm_rows(const float* x, std::int64_t rows, std::int64_t width, const float* weight, double eps, float* out);
-/// gate = silu(gate) * up, rows of `width`.
-void silu_product(float* gate, const float* up, std::int64_t rows, std::int64_t width);
+/// gate = silu(gate) * up, `count` numbers.
+void silu_product(float* gate, const float* up, std::int64_t count);
 /// x [heads * dim], each head turned as `rotate_pairs` does; dim at most kMostRotated.
 inline constexpr std::int64_t kMostRotated = 512;
 void rotate_heads(float* x, std::int64_t heads, std::int64_t dim, const float* cos, const float* sin);

@@ -17,6 +17,11 @@ namespace lowbit LOWBIT_EXPORT {
 [[nodiscard]] at::Tensor packed_linear(const at::Tensor& x, const kernels::PackedWeight& weight, const at::Tensor& bias,
                                        kernels::Arithmetic arithmetic, std::string_view backend = {});
 
+/// The same for x [rows, in], each part of a row handed to `taker`, in float32 whatever the type of x: the outputs are
+/// never all in memory.
+void packed_linear_parts(const at::Tensor& x, const kernels::PackedWeight& weight, const at::Tensor& bias,
+                         kernels::Arithmetic arithmetic, kernels::OutputTaker taker);
+
 /// LibTorch's own products, as its users call them: what packed ones are measured against. x [m, k], weight [n, k].
 [[nodiscard]] at::Tensor library_linear(const at::Tensor& x, const at::Tensor& weight);
 /// Of int8 to int32, without scales.
