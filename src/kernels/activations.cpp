@@ -36,7 +36,7 @@ class TokenArranger {
   }
 
   void arrange() {
-    const bool per_token = arranging_.arithmetic == Arithmetic::kInt8;
+    const bool per_token = rounds_tokens(arranging_.arithmetic);
     if (per_token) {
       scale_ = scale_for(largest_magnitude(source_, layout_.shape.columns), kByteRange);
       arranging_.target.token_scales[token_] = scale_;

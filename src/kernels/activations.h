@@ -10,6 +10,11 @@
 
 namespace lowbit::kernels {
 
+/// Whether tokens are rounded as for kInt8.
+[[nodiscard]] constexpr bool rounds_tokens(Arithmetic arithmetic) {
+  return arithmetic == Arithmetic::kInt8 || arithmetic == Arithmetic::kInt8TwoLevel;
+}
+
 /// The parts of a workspace, each on a cache line of its own.
 struct Arranged {
   std::byte* values = nullptr;

@@ -60,4 +60,10 @@ const Kernel& amx_int8_kernel() {
   return kKernel;
 }
 
+const Kernel& amx_two_level_kernel() {
+  static constexpr Kernel kKernel = {"matrix tiles of scaled bytes", Form::kBytes, 1,
+                                     MatrixTiles<Avx512, Amx>::run_two_level};
+  return kKernel;
+}
+
 }  // namespace lowbit::kernels

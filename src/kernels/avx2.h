@@ -39,10 +39,25 @@ template <int kBits>
   return blocks.data + block * blocks.block_bytes;
 }
 
+// Of scales of two levels.
+[[gnu::always_inline]] inline __m256i load_whole_scales(const Blocks& blocks, std::int64_t block, std::int64_t group,
+                                                        int half) {
+  const std::uint8_t* scales = block_data(blocks, block) + group * kBlockRows + 8 * half;
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(scales)));
+}
+[[gnu::always_inline]] inline __m256 load_row_scales(const Blocks& blocks, std::int64_t block, int half) {
+  const std::uint8_t* scales = block_data(blocks, block) + blocks.row_scale_offset;
+  return _mm256_loadu_ps(reinterpret_cast<const float*>(scales) + 8 * half);
+}
+
 [[gnu::always_inline]] inline __m256 load_scales(const Blocks& blocks, std::int64_t block, std::int64_t group,
                                                  int half) {
   const std::uint8_t* scales = block_data(blocks, block);
   const std::int64_t index = group * kBlockRows + 8 * half;
+  if (blocks.row_scale_offset != 0) {
+    return _mm256_mul_ps(_mm256_cvtepi32_ps(load_whole_scales(blocks, block, group, half)),
+                         load_row_scales(blocks, block, half));
+  }
   if (blocks.scale_kind == ScaleKind::kFloat32) return _mm256_loadu_ps(reinterpret_cast<const float*>(scales) + index);
   const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(scales + 2 * index));
   if (blocks.scale_kind == ScaleKind::kFloat16) return _mm256_cvtph_ps(halves);

@@ -47,7 +47,7 @@ template <int kBytes>
 
 // Codes of up to 4 bits by activations of one or two planes of bytes. Within a step a sum of pairs stays in int16:
 // eight times two products of at most 15 * 128.
-template <int kBits, int kPlanes, int kTokens>
+template <int kBits, int kPlanes, int kTokens, bool kTwoLevel = false>
 void direct_narrow(const Call& call, std::int64_t b) {
   constexpr int kStepBytes = kBlockRows * kStepColumns * kBits / 8;
   const Blocks& blocks = *call.blocks;
@@ -56,6 +56,7 @@ void direct_narrow(const Call& call, std::int64_t b) {
   const auto* words = static_cast<const std::int32_t*>(call.values);
   Sums<kTokens> result = {};
   __m256i totals[kTokens][kPlanes][2] = {};
+  __m256i row_totals[kTokens][2] = {};  // of scales of two levels
   for (std::int64_t r = 0; r < blocks.run_count; ++r) {
     const Run& run = blocks.runs[r];
     for (std::int32_t s = 0; s < run.steps; ++s) {
@@ -84,7 +85,8 @@ void direct_narrow(const Call& call, std::int64_t b) {
     if (kPlanes == 1 && !run.closes) continue;
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
-      const __m256 scales = load_scales(blocks, block, run.group, half);
+      const __m256 scales = kTwoLevel ? __m256{} : load_scales(blocks, block, run.group, half);
+      const __m256i whole = kTwoLevel ? load_whole_scales(blocks, block, run.group, half) : __m256i{};
       const __m256i zeros = load_zeros(blocks, block, run.group, half);
 #pragma GCC unroll 4
       for (int t = 0; t < kTokens; ++t) {
@@ -94,10 +96,18 @@ void direct_narrow(const Call& call, std::int64_t b) {
         std::int32_t sum = run_sums[r];
         for (std::int64_t before = r; kPlanes == 1 && !blocks.runs[before].opens;) sum += run_sums[--before];
         total = _mm256_sub_epi32(total, _mm256_mullo_epi32(zeros, _mm256_set1_epi32(sum)));
-        add_run<kPlanes == 2>(call, r, t, total, scales, result.f[t][half]);
+        if constexpr (kTwoLevel) {
+          row_totals[t][half] = _mm256_add_epi32(row_totals[t][half], _mm256_mullo_epi32(total, whole));
+        } else {
+          add_run<kPlanes == 2>(call, r, t, total, scales, result.f[t][half]);
+        }
         for (int plane = 0; plane < kPlanes; ++plane) totals[t][plane][half] = _mm256_setzero_si256();
       }
     }
+  }
+  for (int i = 0; kTwoLevel && i < 2 * kTokens; ++i) {
+    const __m256 sum = _mm256_cvtepi32_ps(row_totals[i / 2][i % 2]);
+    result.f[i / 2][i % 2] = _mm256_mul_ps(sum, load_row_scales(blocks, block, i % 2));
   }
   store_sums(call, b, result);
 }
@@ -156,23 +166,27 @@ void run_blocks(const Call& call, BlockKernel kernel) {
   for (std::int64_t b = 0; b < call.block_count; ++b) kernel(call, b);
 }
 
-template <int kPlanes, int kTokens>
+template <int kPlanes, int kTokens, bool kTwoLevel = false>
 BlockKernel narrow_kernel(int bits) {
-  if (bits == 4) return direct_narrow<4, kPlanes, kTokens>;
-  return bits == 3 ? direct_narrow<3, kPlanes, kTokens> : direct_narrow<2, kPlanes, kTokens>;
+  if (bits == 4) return direct_narrow<4, kPlanes, kTokens, kTwoLevel>;
+  return bits == 3 ? direct_narrow<3, kPlanes, kTokens, kTwoLevel> : direct_narrow<2, kPlanes, kTokens, kTwoLevel>;
+}
+
+template <bool kTwoLevel>
+void direct_bytes(const Call& call) {
+  const int bits = call.blocks->packed_bits;
+  switch (call.tokens) {
+    case 1: return run_blocks(call, narrow_kernel<1, 1, kTwoLevel>(bits));
+    case 2: return run_blocks(call, narrow_kernel<1, 2, kTwoLevel>(bits));
+    case 3: return run_blocks(call, narrow_kernel<1, 3, kTwoLevel>(bits));
+    default: return run_blocks(call, narrow_kernel<1, 4, kTwoLevel>(bits));
+  }
 }
 
 }  // namespace
 
-void avx2_direct_int8(const Call& call) {
-  const int bits = call.blocks->packed_bits;
-  switch (call.tokens) {
-    case 1: return run_blocks(call, narrow_kernel<1, 1>(bits));
-    case 2: return run_blocks(call, narrow_kernel<1, 2>(bits));
-    case 3: return run_blocks(call, narrow_kernel<1, 3>(bits));
-    default: return run_blocks(call, narrow_kernel<1, 4>(bits));
-  }
-}
+void avx2_direct_int8(const Call& call) { direct_bytes<false>(call); }
+void avx2_direct_two_level(const Call& call) { direct_bytes<true>(call); }
 
 void avx2_direct_int16(const Call& call) {
   const int bits = call.blocks->packed_bits;

@@ -12,5 +12,7 @@ void avx2_panel_int8(const Call& call);         // up to 4 bits
 void avx2_panel_int8_wide(const Call& call);
 void avx2_panel_int16(const Call& call);
 void avx2_panel_float32(const Call& call);
+void avx2_direct_two_level(const Call& call);  // up to 4 tokens
+void avx2_panel_two_level(const Call& call);
 
 }  // namespace lowbit::kernels

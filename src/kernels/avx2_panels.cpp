@@ -10,7 +10,8 @@ namespace {
 constexpr int kTile = 6;  // tokens: twelve sums, two vectors of weights, a factor and a product fill the registers
 
 struct Panel {
-  float scales[kBlockRows];
+  float scales[kBlockRows];  // of scales of two levels the rows'
+  std::int32_t whole_scales[kBlockRows];
   std::int32_t zeros[kBlockRows];
   // Bytes: [quad][16 rows][4]. Words: [quad][2 pairs][16 rows][2]. Floats: [column][16 rows].
   alignas(64) std::uint8_t data[kRunColumns * kBlockRows * sizeof(float)];
@@ -25,6 +26,8 @@ struct Tile {
   const float* run_scales;    // [token], run_count apart
   const std::int32_t* run_sums;
   std::int64_t run_count;
+  bool first;  // of the row's runs
+  bool last;
 };
 
 // Decodes a run's quads: use(quad, half, codes).
@@ -40,9 +43,11 @@ template <int kBits, typename Use>
   }
 }
 
-// Codes as they are, zero points for later.
+// Codes as they are, zero points and whole scales for later.
+template <bool kTwoLevel>
 struct ByteScheme {
   static constexpr int kWordsOfQuad = 1;
+  static constexpr bool kTwoLevelScales = kTwoLevel;
 
   template <int kBits>
   static void decode(const Blocks&, std::int64_t, const Run& run, const std::uint8_t* codes, Panel& panel) {
@@ -57,7 +62,7 @@ struct ByteScheme {
     __m256i totals[kTokens][2];
     for (int i = 0; i < 2 * kTokens; ++i) {
       const std::int32_t* before = tile.totals + i / 2 * kCallRows + i % 2 * 8;
-      totals[i / 2][i % 2] = tile.run->opens ? _mm256_setzero_si256() : load(before);
+      totals[i / 2][i % 2] = kTwoLevel || tile.run->opens ? _mm256_setzero_si256() : load(before);
     }
     const std::uint8_t* codes = tile.panel->data;
     const std::int32_t* words = tile.words;
@@ -94,6 +99,13 @@ struct ByteScheme {
   // A group's last run adds to f; others leave their totals to the next.
   static void finish(const Tile& tile, int token, int half, __m256i total) {
     const int at = token * kCallRows + 8 * half;
+    if constexpr (kTwoLevel) {
+      total = _mm256_mullo_epi32(total, load(tile.panel->whole_scales + 8 * half));
+      if (!tile.first) total = _mm256_add_epi32(total, load(tile.totals + at));
+      if (!tile.last) return store(tile.totals + at, total);
+      const __m256 rows = _mm256_loadu_ps(tile.panel->scales + 8 * half);
+      return _mm256_storeu_ps(tile.sums + at, _mm256_mul_ps(_mm256_cvtepi32_ps(total), rows));
+    }
     if (!tile.run->closes) return store(tile.totals + at, total);
     const __m256 scales = _mm256_loadu_ps(tile.panel->scales + 8 * half);
     float* f = tile.sums + at;
@@ -105,6 +117,7 @@ struct ByteScheme {
 template <bool kPerRun>
 struct WordScheme {
   static constexpr int kWordsOfQuad = 2;
+  static constexpr bool kTwoLevelScales = false;
 
   template <int kBits>
   static void decode(const Blocks&, std::int64_t, const Run& run, const std::uint8_t* codes, Panel& panel) {
@@ -154,7 +167,7 @@ struct WordScheme {
   }
 
   static void finish(const Tile& tile, int token, int half, __m256i total) {
-    if constexpr (!kPerRun) return ByteScheme::finish(tile, token, half, total);
+    if constexpr (!kPerRun) return ByteScheme<false>::finish(tile, token, half, total);
     const __m256 scales = _mm256_loadu_ps(tile.panel->scales + 8 * half);
     const __m256 scale = _mm256_set1_ps(tile.run_scales[token * tile.run_count]);
     float* f = tile.sums + token * kCallRows + 8 * half;
@@ -166,6 +179,7 @@ struct WordScheme {
 // Weights as float32.
 struct FloatScheme {
   static constexpr int kWordsOfQuad = 4;
+  static constexpr bool kTwoLevelScales = false;
 
   template <int kBits>
   static void decode(const Blocks& blocks, std::int64_t block, const Run& run, const std::uint8_t* codes,
@@ -244,7 +258,12 @@ struct FloatScheme {
 template <typename Scheme>
 void decode_run(const Blocks& blocks, std::int64_t block, const Run& run, Panel& panel) {
   for (int half = 0; half < 2; ++half) {
-    _mm256_storeu_ps(panel.scales + 8 * half, load_scales(blocks, block, run.group, half));
+    if constexpr (Scheme::kTwoLevelScales) {
+      store(panel.whole_scales + 8 * half, load_whole_scales(blocks, block, run.group, half));
+      _mm256_storeu_ps(panel.scales + 8 * half, load_row_scales(blocks, block, half));
+    } else {
+      _mm256_storeu_ps(panel.scales + 8 * half, load_scales(blocks, block, run.group, half));
+    }
     const bool whole = blocks.zero_kind == ZeroKind::kByte || blocks.zero_kind == ZeroKind::kUniform;
     if (whole) store(panel.zeros + 8 * half, load_zeros(blocks, block, run.group, half));
   }
@@ -290,7 +309,7 @@ void multiply_call(const Call& call) {
         const std::int64_t at = token * kCallRows + b * kBlockRows;
         const std::int64_t parameters = token * blocks.run_count + r;
         multiply_tile<Scheme>({&panels[b], &run, words, call.sums + at, totals + at, call.run_scales + parameters,
-                               call.run_sums + parameters, blocks.run_count},
+                               call.run_sums + parameters, blocks.run_count, r == 0, r + 1 == blocks.run_count},
                               tokens);
       }
     }
@@ -299,7 +318,8 @@ void multiply_call(const Call& call) {
 
 }  // namespace
 
-void avx2_panel_int8(const Call& call) { multiply_call<ByteScheme>(call); }
+void avx2_panel_int8(const Call& call) { multiply_call<ByteScheme<false>>(call); }
+void avx2_panel_two_level(const Call& call) { multiply_call<ByteScheme<true>>(call); }
 void avx2_panel_int8_wide(const Call& call) { multiply_call<WordScheme<false>>(call); }
 void avx2_panel_int16(const Call& call) { multiply_call<WordScheme<true>>(call); }
 void avx2_panel_float32(const Call& call) { multiply_call<FloatScheme>(call); }
@@ -314,6 +334,8 @@ const KernelTable& avx2_kernels() {
       {"panels of 16-bit words", Form::kWords, kTile, avx2_panel_int8_wide},
       {"panels of 16-bit words", Form::kWords, kTile, avx2_panel_int16},
       {"panels of float32", Form::kFloats, kTile, avx2_panel_float32},
+      {"direct, bytes", Form::kBytes, 4, avx2_direct_two_level},
+      {"panels of bytes", Form::kBytes, kTile, avx2_panel_two_level},
   };
   return kTable;
 }

@@ -37,6 +37,9 @@ struct Avx512 {
   static Integers add(Integers a, Integers b) { return _mm512_add_epi32(a, b); }
   static Integers subtract(Integers a, Integers b) { return _mm512_sub_epi32(a, b); }
   static Integers multiply(Integers a, Integers b) { return _mm512_mullo_epi32(a, b); }
+  /// Of 16-bit words, their lower halves.
+  static Integers multiply_low_words(Integers a, Integers b) { return _mm512_mullo_epi16(a, b); }
+  static Integers add_bytes(Integers a, Integers b) { return _mm512_add_epi8(a, b); }
   /// Of the lower 16 bits, with their sign, where the upper ones of `a` are zero.
   static Integers multiply_words(Integers a, Integers b) { return _mm512_madd_epi16(a, b); }
   /// sum + four products of u8 by s8, in each word. GCC 12 copies sums of the intrinsic's in every turn of a loop.

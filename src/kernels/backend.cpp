@@ -6,9 +6,11 @@
 #include <unistd.h>
 #endif
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 
+#include "kernels/calibration.h"
 #include "kernels/layout.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/log.h"
@@ -54,9 +56,26 @@ const Kernel* select_avx2(Arithmetic arithmetic, int packed_bits, std::int64_t t
     case Arithmetic::kInt16:
       if (tokens <= kDirectTokensWide) return wide ? &table.direct_int16_wide : &table.direct_int16;
       return &table.panel_int16;
+    case Arithmetic::kInt8TwoLevel: return tokens <= kDirectTokens ? &table.direct_two_level : &table.panel_two_level;
     case Arithmetic::kFloat32: break;
   }
   return &table.panel_float32;
+}
+
+std::vector<const Kernel*> avx2_alternatives(Arithmetic arithmetic, int packed_bits, std::int64_t tokens) {
+  const KernelTable& table = avx2_kernels();
+  const bool wide = packed_bits == 8;
+  std::vector<const Kernel*> kernels;
+  switch (arithmetic) {
+    case Arithmetic::kInt8: kernels = {wide ? &table.direct_int8_wide : &table.direct_int8}; break;
+    case Arithmetic::kInt16: kernels = {wide ? &table.direct_int16_wide : &table.direct_int16}; break;
+    case Arithmetic::kInt8TwoLevel: kernels = {&table.direct_two_level}; break;
+    case Arithmetic::kFloat32: break;
+  }
+  std::erase_if(kernels, [&](const Kernel* kernel) { return tokens > kernel->tile; });
+  // Its panels.
+  kernels.push_back(select_avx2(arithmetic, packed_bits, kCallTokens));
+  return kernels;
 }
 
 const Kernel* select_avx512(Arithmetic arithmetic, int, std::int64_t tokens) {
@@ -65,9 +84,17 @@ const Kernel* select_avx512(Arithmetic arithmetic, int, std::int64_t tokens) {
   switch (arithmetic) {
     case Arithmetic::kInt8: return direct ? &table.direct_int8 : &table.panel_int8;
     case Arithmetic::kInt16: return direct ? &table.direct_int16 : &table.panel_int16;
+    case Arithmetic::kInt8TwoLevel: return direct ? &table.direct_two_level : &table.panel_two_level;
     case Arithmetic::kFloat32: break;
   }
   return &table.panel_float32;
+}
+
+std::vector<const Kernel*> avx512_alternatives(Arithmetic arithmetic, int packed_bits, std::int64_t tokens) {
+  std::vector<const Kernel*> kernels = {select_avx512(arithmetic, packed_bits, kCallTokens)};
+  const Kernel* direct = select_avx512(arithmetic, packed_bits, 1);
+  if (direct != kernels.front() && tokens <= direct->tile) kernels.push_back(direct);
+  return kernels;
 }
 
 // Bits 24 and 25 of EDX of leaf 7; GCC 12 has no name for them.
@@ -96,7 +123,15 @@ constexpr std::int64_t kTileTokens = 8;
 
 const Kernel* select_amx(Arithmetic arithmetic, int packed_bits, std::int64_t tokens) {
   if (arithmetic == Arithmetic::kInt8 && tokens >= kTileTokens) return &amx_int8_kernel();
+  if (arithmetic == Arithmetic::kInt8TwoLevel && tokens >= kTileTokens) return &amx_two_level_kernel();
   return select_avx512(arithmetic, packed_bits, tokens);
+}
+
+// Those of AVX-512 are that backend's.
+std::vector<const Kernel*> amx_alternatives(Arithmetic arithmetic, int, std::int64_t) {
+  if (arithmetic == Arithmetic::kInt8) return {&amx_int8_kernel()};
+  if (arithmetic == Arithmetic::kInt8TwoLevel) return {&amx_two_level_kernel()};
+  return {};
 }
 #endif
 
@@ -142,34 +177,47 @@ std::span<const Backend> all_backends() {
   static constexpr std::array kBackends = {
     Backend{"reference", missing_nothing, select_reference},
 #if defined(LOWBIT_KERNELS_X86)
-    Backend{"avx2", missing_for_avx2, select_avx2},
-    Backend{"avx512vnni", missing_for_avx512, select_avx512},
-    Backend{"amx", missing_for_amx, select_amx},
+    Backend{"avx2", missing_for_avx2, select_avx2, avx2_alternatives},
+    Backend{"avx512vnni", missing_for_avx512, select_avx512, avx512_alternatives},
+    Backend{"amx", missing_for_amx, select_amx, amx_alternatives},
 #endif
   };
   return kBackends;
 }
 
-const Backend& choose_backend(std::string_view name, std::string* reason) {
-  const auto explain_with = [&](std::string_view text) {
-    if (reason != nullptr) *reason = text;
+bool is_usable(const Backend& backend) {
+  return std::ranges::any_of(checked_backends(), [&](const Checked& checked) {
+    return checked.backend == &backend && checked.problem.empty();
+  });
+}
+
+const Kernel& choose_kernel(std::string_view name, Arithmetic arithmetic, int packed_bits, std::int64_t tokens,
+                            Choice* choice) {
+  const auto take = [&](std::string_view backend, const Kernel& kernel, std::string_view reason) -> const Kernel& {
+    if (choice != nullptr) *choice = {std::string(backend), kernel.name, std::string(reason)};
+    return kernel;
   };
-  if (!name.empty()) {
-    explain_with("asked for by the caller");
-    return forced_backend(name, "the option");
-  }
+  const auto force = [&](std::string_view forced, std::string_view who, std::string_view reason) -> const Kernel& {
+    const Backend& backend = forced_backend(forced, who);
+    return take(backend.name, *backend.select(arithmetic, packed_bits, tokens), reason);
+  };
+  if (!name.empty()) return force(name, "the option", "asked for by the caller");
   const char* variable = std::getenv("LOWBIT_KERNELS");
   if (variable != nullptr && *variable != '\0') {
-    explain_with("asked for by LOWBIT_KERNELS");
-    return forced_backend(variable, "LOWBIT_KERNELS");
+    return force(variable, "LOWBIT_KERNELS", "asked for by LOWBIT_KERNELS");
   }
   const Checked* fastest = nullptr;
   for (const Checked& checked : checked_backends()) {
     if (checked.problem.empty()) fastest = &checked;
   }
   LOWBIT_ASSERT(fastest != nullptr);
-  explain_with("the fastest that this machine has");
-  return *fastest->backend;
+  const Backend& table = *fastest->backend;
+  static const bool calibrated = wants_calibration(std::getenv("LOWBIT_CALIBRATION"));
+  if (!calibrated || tokens == 0) {
+    return take(table.name, *table.select(arithmetic, packed_bits, tokens), "the fastest that this machine has");
+  }
+  const Calibrated& found = calibrated_kernel(table, arithmetic, packed_bits, tokens);
+  return take(found.chosen.backend, *found.chosen.kernel, found.reason);
 }
 
 std::vector<BackendState> backends() {
@@ -183,9 +231,7 @@ std::vector<BackendState> backends() {
 Choice explain(const PackedWeight& weight, Arithmetic arithmetic, std::int64_t tokens, std::string_view backend) {
   check_arithmetic(weight, arithmetic);
   Choice choice;
-  const Backend& chosen = choose_backend(backend, &choice.reason);
-  choice.backend = chosen.name;
-  choice.kernel = chosen.select(arithmetic, weight.layout().packed_bits, tokens)->name;
+  (void)choose_kernel(backend, arithmetic, weight.layout().packed_bits, tokens, &choice);
   return choice;
 }
 

@@ -1,11 +1,13 @@
 #include <atomic>
 #include <cmath>
+#include <optional>
 
 #include "kernels/executor.h"
 #include "kernels/layout.h"
 #include "kernels/scan_numbers.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/half.h"
+#include "lowbit/kernels/two_level.h"
 
 namespace lowbit::kernels {
 
@@ -48,7 +50,8 @@ float rounded(float value, ScaleStorage storage) {
   switch (storage) {
     case ScaleStorage::kFloat16: return half_to_float(float_to_half(value));
     case ScaleStorage::kBFloat16: return bfloat16_to_float(float_to_bfloat16(value));
-    case ScaleStorage::kFloat32: break;
+    case ScaleStorage::kFloat32:
+    case ScaleStorage::kUint8: break;  // `check_two_levels`
   }
   return value;
 }
@@ -85,25 +88,48 @@ void check_zeros(const CanonicalWeight& weight) {
   }
 }
 
+// Whole multiples of one number a row, small enough for all n (code - zero) to be signed bytes.
+void check_two_levels(const CanonicalWeight& weight) {
+  if (weight.decoding != Decoding::kWholeZero || weight.bits > 4) {
+    fail(ErrorCode::kData,
+         "packing: scales of two levels with {} and codes of {} bits, expected whole zero points and 2 to 4 bits; pack "
+         "the scales as float32",
+         weight.decoding == Decoding::kTable      ? "a table"
+         : weight.decoding == Decoding::kRealZero ? "real zero points"
+                                                  : "whole zero points",
+         weight.bits);
+  }
+  for (std::int64_t row = 0; row < weight.rows; ++row) {
+    const auto begin = static_cast<std::size_t>(row * weight.groups);
+    const auto scales = weight.scales.subspan(begin, static_cast<std::size_t>(weight.groups));
+    const std::optional<float> of_row = row_scale(scales);
+    if (!of_row) {
+      fail(ErrorCode::kData,
+           "packing: the scales of row {} are no whole multiples, up to 255, of one positive number; round them before "
+           "codes are chosen, or pack them as float32",
+           row);
+    }
+    for (std::size_t g = 0; g < scales.size(); ++g) {
+      const int whole = *of_row == 0.0F ? 0 : static_cast<int>(scales[g] / *of_row);
+      const ZeroRange zeros = zeros_for(whole, weight.bits);
+      const auto zero = static_cast<int>(weight.zeros[begin + g]);
+      if (zero >= zeros.low && zero <= zeros.high) continue;
+      fail(
+          ErrorCode::kData,
+          "packing: {} (code - {}) of row {}, group {} leaves -128..127 for codes of {} bits; fit scales of two levels "
+          "so that it does not, or pack them as float32",
+          whole, zero, row, g, weight.bits);
+    }
+  }
+}
+
 // Codes are below this.
 std::size_t code_limit(const CanonicalWeight& weight) {
   return weight.decoding == Decoding::kTable ? weight.table.size() : std::size_t{1} << weight.bits;
 }
 
-void check_codes(const CanonicalWeight& weight) {
-  const std::size_t limit = code_limit(weight);
-  for (std::size_t i = 0; i < weight.codes.size(); ++i) {
-    if (weight.codes[i] < limit) continue;
-    const auto place = static_cast<std::int64_t>(i);
-    fail(ErrorCode::kData, "packing: the code of row {}, column {} is {}, expected less than {}",
-         place / weight.columns, place % weight.columns, weight.codes[i], limit);
-  }
-}
-
-// Whether nothing is wrong with the numbers of rows begin .. end - 1. False may be a false alarm.
+// Whether nothing is wrong with scales and zeros of rows begin .. end - 1. False may be a false alarm.
 bool surely_sound(const CanonicalWeight& weight, std::int64_t begin, std::int64_t end) {
-  const std::int64_t codes = (end - begin) * weight.columns;
-  if (largest_code(weight.codes.data() + begin * weight.columns, codes) >= code_limit(weight)) return false;
   const std::int64_t first = begin * weight.groups;
   const std::int64_t count = (end - begin) * weight.groups;
   if (!surely_held(weight.scales.data() + first, count, weight.scale_storage)) return false;
@@ -144,6 +170,21 @@ void check_indices(const CanonicalWeight& weight) {
 
 }  // namespace
 
+bool codes_hold(const CanonicalWeight& weight, std::int64_t begin, std::int64_t end) {
+  const std::int64_t codes = (end - begin) * weight.columns;
+  return largest_code(weight.codes.data() + begin * weight.columns, codes) < code_limit(weight);
+}
+
+void check_codes(const CanonicalWeight& weight) {
+  const std::size_t limit = code_limit(weight);
+  for (std::size_t i = 0; i < weight.codes.size(); ++i) {
+    if (weight.codes[i] < limit) continue;
+    const auto place = static_cast<std::int64_t>(i);
+    fail(ErrorCode::kData, "packing: the code of row {}, column {} is {}, expected less than {}",
+         place / weight.columns, place % weight.columns, weight.codes[i], limit);
+  }
+}
+
 void check_weight(const CanonicalWeight& weight, const Executor& executor) {
   check_shape(weight);
   const bool table = weight.decoding == Decoding::kTable;
@@ -165,8 +206,8 @@ void check_weight(const CanonicalWeight& weight, const Executor& executor) {
   if (!sound) {
     check_scales(weight);
     check_zeros(weight);
-    check_codes(weight);
   }
+  if (weight.scale_storage == ScaleStorage::kUint8) check_two_levels(weight);
   check_indices(weight);
 }
 

@@ -17,6 +17,9 @@ enum class Form {
   return form == Form::kBytes ? 1 : form == Form::kFloats ? 4 : 2;
 }
 
+/// After which columns a kernel turns whole numbers into floats.
+enum class Ends { kGroup, kRun, kRow };
+
 /// The product of one call, for one arithmetic and one form of activations.
 struct Kernel {
   const char* name;
@@ -36,11 +39,14 @@ struct KernelTable {
   Kernel panel_int8_wide;    ///< 8 bits
   Kernel panel_int16;
   Kernel panel_float32;
+  Kernel direct_two_level;
+  Kernel panel_two_level;
 };
 
 [[nodiscard]] const KernelTable& avx2_kernels();
 [[nodiscard]] const KernelTable& avx512_kernels();
 /// For any number of bits; the rest of an AMX machine's products are those of `avx512_kernels`.
 [[nodiscard]] const Kernel& amx_int8_kernel();
+[[nodiscard]] const Kernel& amx_two_level_kernel();
 
 }  // namespace lowbit::kernels

@@ -13,7 +13,10 @@ namespace {
 
 std::int64_t aligned(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
-int scale_bytes(ScaleStorage storage) { return storage == ScaleStorage::kFloat32 ? 4 : 2; }
+int scale_bytes(ScaleStorage storage) {
+  if (storage == ScaleStorage::kUint8) return 1;
+  return storage == ScaleStorage::kFloat32 ? 4 : 2;
+}
 
 int zero_bytes(ZeroKind kind) {
   switch (kind) {
@@ -29,7 +32,8 @@ ScaleKind scale_kind(ScaleStorage storage) {
   switch (storage) {
     case ScaleStorage::kFloat16: return ScaleKind::kFloat16;
     case ScaleStorage::kBFloat16: return ScaleKind::kBFloat16;
-    case ScaleStorage::kFloat32: break;
+    case ScaleStorage::kFloat32:
+    case ScaleStorage::kUint8: break;
   }
   return ScaleKind::kFloat32;
 }
@@ -112,6 +116,7 @@ Blocks PackedLayout::view() const {
           block_bytes,
           zero_offset,
           code_offset,
+          row_scale_offset,
           static_cast<std::int32_t>(step_bytes),
           packed_bits,
           scale_kind(shape.scale_storage),
@@ -148,6 +153,10 @@ PackedLayout plan_layout(const CanonicalWeight& weight) {
   layout.blocks = (weight.rows + kBlockRows - 1) / kBlockRows;
   const std::int64_t lanes = weight.groups * kBlockRows;
   layout.zero_offset = aligned(lanes * scale_bytes(weight.scale_storage));
+  if (weight.scale_storage == ScaleStorage::kUint8) {
+    layout.row_scale_offset = layout.zero_offset;
+    layout.zero_offset += kBlockRows * static_cast<std::int64_t>(sizeof(float));
+  }
   layout.code_offset = layout.zero_offset + aligned(lanes * zero_bytes(layout.zero_kind));
   layout.step_bytes = kBlockRows * kStepColumns * layout.packed_bits / 8;
   layout.block_bytes = layout.code_offset + layout.steps * layout.step_bytes;
@@ -166,9 +175,18 @@ std::span<const Plane> planes_of(int packed_bits) {
   return std::span(kWhole).subspan(packed_bits == 2 ? 0 : packed_bits == 4 ? 1 : 2, 1);
 }
 
+float load_row_scale(const Blocks& blocks, std::int64_t block, int lane) {
+  return load<float>(blocks.data + block * blocks.block_bytes + blocks.row_scale_offset + sizeof(float) * lane);
+}
+
+int load_whole_scale(const Blocks& blocks, std::int64_t block, std::int64_t group, int lane) {
+  return blocks.data[block * blocks.block_bytes + group * kBlockRows + lane];
+}
+
 float load_scale(const Blocks& blocks, std::int64_t block, std::int64_t group, int lane) {
   const std::uint8_t* scales = blocks.data + block * blocks.block_bytes;
   const std::int64_t index = group * kBlockRows + lane;
+  if (blocks.row_scale_offset != 0) return static_cast<float>(scales[index]) * load_row_scale(blocks, block, lane);
   switch (blocks.scale_kind) {
     case ScaleKind::kFloat16: return half_to_float(load<std::uint16_t>(scales + 2 * index));
     case ScaleKind::kBFloat16: return bfloat16_to_float(load<std::uint16_t>(scales + 2 * index));

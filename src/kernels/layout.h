@@ -28,6 +28,7 @@ struct PackedLayout {
   std::int64_t longest_group = 0;  ///< columns
   std::int64_t zero_offset = 0;
   std::int64_t code_offset = 0;
+  std::int64_t row_scale_offset = 0;  ///< 0: scales of one level
   std::int64_t step_bytes = 0;
   std::int64_t block_bytes = 0;
   AlignedBytes data;
@@ -51,8 +52,12 @@ struct PackedLayout {
 
 /// Shapes, groups, runs and offsets of a checked weight; no memory yet.
 [[nodiscard]] PackedLayout plan_layout(const CanonicalWeight& weight);
-/// Throws `kData` when the weight contradicts itself.
+/// Throws `kData` when the weight contradicts itself; its codes are not looked at.
 void check_weight(const CanonicalWeight& weight, const Executor& executor);
+/// Whether the codes of rows begin .. end - 1 are all numbers of the grid.
+[[nodiscard]] bool codes_hold(const CanonicalWeight& weight, std::int64_t begin, std::int64_t end);
+/// Throws `kData` for the first code that is none.
+void check_codes(const CanonicalWeight& weight);
 
 /// One plane of a step: `bits` of each code from bit `shift` on, `offset` bytes into the step.
 struct Plane {
@@ -65,6 +70,9 @@ struct Plane {
 /// A scale or zero of the packed form as float32.
 [[nodiscard]] float load_scale(const Blocks& blocks, std::int64_t block, std::int64_t group, int lane);
 [[nodiscard]] float load_zero(const Blocks& blocks, std::int64_t block, std::int64_t group, int lane);
+/// Of scales of two levels: the row's number and a group's whole one.
+[[nodiscard]] float load_row_scale(const Blocks& blocks, std::int64_t block, int lane);
+[[nodiscard]] int load_whole_scale(const Blocks& blocks, std::int64_t block, std::int64_t group, int lane);
 /// The code at a padded column.
 [[nodiscard]] std::uint8_t load_code(const Blocks& blocks, std::int64_t block, std::int64_t place, int lane);
 

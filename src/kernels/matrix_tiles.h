@@ -2,18 +2,24 @@
 
 #include <cstdint>
 
+#include "kernels/two_level_panels.h"
 #include "kernels/wide.h"
 
 // Products on a matrix unit (AMX): tiles of 16 rows of 64 bytes. `Unit` has its operations: the processor's, or a plain
-// model of them. kInt8 with activations as rows of bytes (Form::kBytes, tokens one by one); a panel of codes,
-// [quad][16 rows][4], is a right-hand tile as it lies, two steps of columns at a time.
+// model of them. Activations are rows of bytes (Form::kBytes, tokens one by one); a panel of bytes, [quad][16 rows][4],
+// is a right-hand tile as it lies, two steps of columns at a time.
 namespace lowbit::kernels {
 
 template <typename Simd, typename Unit>
 class MatrixTiles {
   static constexpr int kTileTokens = 16;
-  static constexpr int kTileColumns = 64;
+  using Panels = TwoLevelPanels<Simd>;
 
+  // Columns that are multiplied in one go.
+  struct Part {
+    std::int32_t first_step;
+    std::int32_t steps;
+  };
   // Tile registers: four of sums (two token tiles by two blocks), two of activations, two of codes.
   struct Left {
     const std::int8_t* rows;
@@ -21,72 +27,121 @@ class MatrixTiles {
   };
 
  public:
+  /// kInt8.
   static void run(const Call& call) {
-    // An odd last step is filled up with zeros, here and in the activations.
     alignas(64) std::uint8_t codes[kCallBlocks][kRunColumns * kBlockRows];
     alignas(64) std::int32_t totals[kCallTokens * kCallRows];
     Unit unit;
     for (std::int64_t r = 0; r < call.blocks->run_count; ++r) {
-      const Run& run = call.blocks->runs[r];
+      const Part part{call.blocks->runs[r].first_step, call.blocks->runs[r].steps};
       for (std::int64_t b = 0; b < call.block_count; ++b) {
-        Wide<Simd>::decode_codes(*call.blocks, call.first_block + b, run, codes[b]);
-        if (run.steps % 2 == 0) continue;
-        for (int quad = 0; quad < kStepQuads; ++quad) {
-          Simd::store(codes[b] + 64 * (run.steps * kStepQuads + quad), Simd::broadcast(0));
-        }
+        Wide<Simd>::decode_codes(*call.blocks, call.first_block + b, call.blocks->runs[r], codes[b]);
+        fill_up(part, codes[b]);
       }
-      for (std::int64_t token = 0; token < call.tokens; token += 2 * kTileTokens) {
-        for (std::int64_t b = 0; b < call.block_count; b += 2) multiply(unit, call, r, token, b, codes, totals);
+      each_pair(call, [&](std::int64_t token, std::int64_t b, bool two_tiles, bool two_blocks) {
+        unit.clear_sums();
+        multiply<kRunColumns>(unit, call, part, token, codes[b], two_tiles, two_blocks ? codes[b + 1] : nullptr);
+        add<0>(unit, call, r, token, b, totals);
+        if (two_blocks) add<1>(unit, call, r, token, b + 1, totals);
+        if (two_tiles) add<2>(unit, call, r, token + kTileTokens, b, totals);
+        if (two_tiles && two_blocks) add<3>(unit, call, r, token + kTileTokens, b + 1, totals);
+      });
+    }
+  }
+
+  /// kInt8TwoLevel: sums go on from where the columns before left them.
+  static void run_two_level(const Call& call) {
+    alignas(64) typename Panels::Codes codes[kCallBlocks];
+    alignas(64) std::int32_t totals[kCallTokens * kCallRows];
+    Unit unit;
+    Panels::for_each_stretch(*call.blocks, [&](const typename Panels::Stretch& stretch) {
+      const Part part{stretch.first_step, stretch.steps};
+      for (std::int64_t b = 0; b < call.block_count; ++b) {
+        Panels::decode(call, b, stretch, codes[b]);
+        fill_up(part, codes[b]);
+      }
+      each_pair(call, [&](std::int64_t token, std::int64_t b, bool two_tiles, bool two_blocks) {
+        constexpr std::int64_t kStride = kCallRows * sizeof(std::int32_t);
+        std::int32_t* first = totals + token * kCallRows + b * kBlockRows;
+        std::int32_t* second = first + kTileTokens * kCallRows;
+        if (stretch.first_run == 0) {
+          unit.clear_sums();
+        } else {
+          unit.template load<0>(first, kStride);
+          if (two_blocks) unit.template load<1>(first + kBlockRows, kStride);
+          if (two_tiles) unit.template load<2>(second, kStride);
+          if (two_tiles && two_blocks) unit.template load<3>(second + kBlockRows, kStride);
+        }
+        multiply<Panels::kStretchColumns>(unit, call, part, token, codes[b], two_tiles,
+                                          two_blocks ? codes[b + 1] : nullptr);
+        unit.template store<0>(first, kStride);
+        if (two_blocks) unit.template store<1>(first + kBlockRows, kStride);
+        if (two_tiles) unit.template store<2>(second, kStride);
+        if (two_tiles && two_blocks) unit.template store<3>(second + kBlockRows, kStride);
+      });
+    });
+    Panels::finish(call, totals);
+  }
+
+ private:
+  static_assert(kCallTokens % (2 * kTileTokens) == 0, "tiles of sums end with the totals");
+
+  // An odd last step is filled up with zeros, here and in the activations.
+  static void fill_up(const Part& part, std::uint8_t* codes) {
+    if (part.steps % 2 == 0) return;
+    for (int quad = 0; quad < kStepQuads; ++quad) {
+      Simd::store(codes + 64 * (part.steps * kStepQuads + quad), Simd::broadcast(0));
+    }
+  }
+
+  // use(token, block, two token tiles, two blocks) for squares of up to two by two tiles of sums.
+  template <typename Use>
+  static void each_pair(const Call& call, Use&& use) {
+    for (std::int64_t token = 0; token < call.tokens; token += 2 * kTileTokens) {
+      for (std::int64_t b = 0; b < call.block_count; b += 2) {
+        use(token, b, call.tokens - token > kTileTokens, b + 1 < call.block_count);
       }
     }
   }
 
- private:
-  using Codes = std::uint8_t[kRunColumns * kBlockRows];
-
-  static void multiply(Unit& unit, const Call& call, std::int64_t r, std::int64_t token, std::int64_t b,
-                       const Codes* codes, std::int32_t* totals) {
-    const Run& run = call.blocks->runs[r];
-    const bool two_tiles = call.tokens - token > kTileTokens;
-    const bool two_blocks = b + 1 < call.block_count;
-    alignas(64) std::int8_t padded[2][kTileTokens * kRunColumns];
-    const Left first = left(call, run, token, padded[0]);
-    const Left second = two_tiles ? left(call, run, token + kTileTokens, padded[1]) : Left{};
-    unit.clear_sums();
-    for (std::int32_t step = 0; step < run.steps; step += 2) {
+  // `second_codes` null: one block.
+  template <int kColumns>
+  static void multiply(Unit& unit, const Call& call, const Part& part, std::int64_t token, const std::uint8_t* codes,
+                       bool two_tiles, const std::uint8_t* second_codes) {
+    alignas(64) std::int8_t padded[2][kTileTokens * kColumns];
+    const Left first = left<kColumns>(call, part, token, padded[0]);
+    const Left second = two_tiles ? left<kColumns>(call, part, token + kTileTokens, padded[1]) : Left{};
+    for (std::int32_t step = 0; step < part.steps; step += 2) {
       const std::int64_t column = std::int64_t{step} * kStepColumns;
       unit.template load<4>(first.rows + column, first.stride);
-      unit.template load<6>(codes[b] + column * kBlockRows, 64);
+      unit.template load<6>(codes + column * kBlockRows, 64);
       unit.template dot<0, 4, 6>();
-      if (two_blocks) {
-        unit.template load<7>(codes[b + 1] + column * kBlockRows, 64);
+      if (second_codes != nullptr) {
+        unit.template load<7>(second_codes + column * kBlockRows, 64);
         unit.template dot<1, 4, 7>();
       }
       if (!two_tiles) continue;
       unit.template load<5>(second.rows + column, second.stride);
       unit.template dot<2, 5, 6>();
-      if (two_blocks) unit.template dot<3, 5, 7>();
+      if (second_codes != nullptr) unit.template dot<3, 5, 7>();
     }
-    add<0>(unit, call, r, token, b, totals);
-    if (two_blocks) add<1>(unit, call, r, token, b + 1, totals);
-    if (two_tiles) add<2>(unit, call, r, token + kTileTokens, b, totals);
-    if (two_tiles && two_blocks) add<3>(unit, call, r, token + kTileTokens, b + 1, totals);
   }
 
-  // Sixteen tokens' activations of a run: where they lie, or copied where rows or columns are missing.
-  static Left left(const Call& call, const Run& run, std::int64_t token, std::int8_t* padded) {
+  // Sixteen tokens' activations of a part: where they lie, or copied where rows or columns are missing.
+  template <int kColumns>
+  static Left left(const Call& call, const Part& part, std::int64_t token, std::int8_t* padded) {
     const std::int64_t stride = Wide<Simd>::places(*call.blocks);
     const auto* rows =
-        static_cast<const std::int8_t*>(call.values) + token * stride + std::int64_t{run.first_step} * kStepColumns;
-    if (call.tokens - token >= kTileTokens && run.steps % 2 == 0) return {rows, stride};
+        static_cast<const std::int8_t*>(call.values) + token * stride + std::int64_t{part.first_step} * kStepColumns;
+    if (call.tokens - token >= kTileTokens && part.steps % 2 == 0) return {rows, stride};
     const std::int64_t tokens = call.tokens - token < kTileTokens ? call.tokens - token : kTileTokens;
     for (std::int64_t t = 0; t < kTileTokens; ++t) {
-      const std::int64_t columns = t < tokens ? std::int64_t{run.steps} * kStepColumns : 0;
-      std::int8_t* target = padded + t * kRunColumns;
+      const std::int64_t columns = t < tokens ? std::int64_t{part.steps} * kStepColumns : 0;
+      std::int8_t* target = padded + t * kColumns;
       for (std::int64_t i = 0; i < columns; ++i) target[i] = rows[t * stride + i];
-      for (std::int64_t i = columns; i < kRunColumns; ++i) target[i] = 0;
+      for (std::int64_t i = columns; i < kColumns; ++i) target[i] = 0;
     }
-    return {padded, kRunColumns};
+    return {padded, kColumns};
   }
 
   template <int kSums>
@@ -96,7 +151,7 @@ class MatrixTiles {
     unit.template store<kSums>(sums, 64);
     const std::int64_t tokens = call.tokens - token < kTileTokens ? call.tokens - token : kTileTokens;
     const typename Wide<Simd>::Place place{&call, r, token, b, totals + token * kCallRows + b * kBlockRows};
-    const typename Wide<Simd>::template RunEnd<false> end(place);
+    const typename Wide<Simd>::template RunEnd<Ends::kGroup> end(place);
     for (int t = 0; t < tokens; ++t) end.add(t, Simd::load(sums + t * kBlockRows));
   }
 };

@@ -124,7 +124,7 @@ class Multiplication {
   }
 
   void finish_integers(float* sums, std::int64_t token, std::int64_t block, std::int64_t count) const {
-    if (product_.arithmetic == Arithmetic::kInt8) {
+    if (rounds_tokens(product_.arithmetic)) {
       const float scale = arranged_.token_scales[token];
       for (std::int64_t r = 0; r < count * kBlockRows; ++r) sums[r] *= scale;
     }
@@ -183,9 +183,30 @@ std::string_view arithmetic_name(Arithmetic arithmetic) {
     case Arithmetic::kFloat32: return "float32";
     case Arithmetic::kInt8: return "int8";
     case Arithmetic::kInt16: return "int16";
+    case Arithmetic::kInt8TwoLevel: return "int8_two_level";
   }
   return "";
 }
+
+namespace {
+
+// At most 2^31 / (128 * 127) summands n (code - zero) q.
+constexpr std::int64_t kTwoLevelColumns = 131072;
+
+void check_two_level(const PackedLayout& layout) {
+  if (layout.row_scale_offset == 0) {
+    fail(ErrorCode::kUnsupported,
+         "product: arithmetic 'int8_two_level' needs scales that are whole multiples of one number a row, packed as "
+         "uint8, and this weight's are packed as floats; use 'int8'");
+  }
+  if (layout.shape.columns > kTwoLevelColumns) {
+    fail(ErrorCode::kUnsupported,
+         "product: arithmetic 'int8_two_level' takes at most {} columns, and this weight has {}; use 'int8'",
+         kTwoLevelColumns, layout.shape.columns);
+  }
+}
+
+}  // namespace
 
 void check_arithmetic(const PackedWeight& weight, Arithmetic arithmetic) {
   if (arithmetic == Arithmetic::kFloat32) return;
@@ -195,6 +216,7 @@ void check_arithmetic(const PackedWeight& weight, Arithmetic arithmetic) {
          "product: arithmetic '{}' needs whole zero points, and this weight has {}; use 'float32'",
          arithmetic_name(arithmetic), layout.shape.decoding == Decoding::kTable ? "a table of numbers" : "real ones");
   }
+  if (arithmetic == Arithmetic::kInt8TwoLevel) return check_two_level(layout);
   // Sums of a group must fit in int32; kInt16 sums no more than 256 columns, which always do.
   const std::int64_t most = (std::int64_t{1} << 31) / (128 * ((std::int64_t{1} << layout.packed_bits) - 1));
   if (arithmetic == Arithmetic::kInt8 && layout.longest_group > most) {
@@ -214,10 +236,13 @@ struct Prepared {
   Arranged arranged;
 };
 
-Prepared prepare(const Backend& backend, const Product& product) {
+const Kernel& kernel_of(const Product& product, std::string_view backend) {
+  return choose_kernel(backend, product.arithmetic, product.weight.layout().packed_bits, product.input.tokens, nullptr);
+}
+
+Prepared prepare(const Kernel& kernel, const Product& product) {
   const PackedLayout& layout = product.weight.layout();
   const std::int64_t tokens = product.input.tokens;
-  const Kernel& kernel = *backend.select(product.arithmetic, layout.packed_bits, tokens);
   const std::size_t skipped = misalignment(product.workspace.data());
   const Arranged arranged = lay_out(product.workspace.data() + skipped, layout, kernel, tokens);
   if (skipped + arranged.bytes > product.workspace.size()) {
@@ -289,15 +314,30 @@ class Joint {
   std::size_t count_ = 0;
 };
 
+// From as many tokens on an item is worth being fetched. Below, threads keep to their rows, which their second-level
+// caches may still hold.
+constexpr std::int64_t kSharedTokens = 8;
+
+template <typename Items>
+void run_items(const Executor& executor, std::int64_t tokens, const Items& items) {
+  auto run = [&](std::int64_t begin, std::int64_t end) { items.run(begin, end); };
+  if (tokens < kSharedTokens) return run_parts(executor, items.items(), run);
+  share_out(executor, items.items(), kCallBlocks, run);
+}
+
 }  // namespace
 
 void multiply_on(const Backend& backend, const Product& product) {
+  multiply_with(*backend.select(product.arithmetic, product.weight.layout().packed_bits, product.input.tokens),
+                product);
+}
+
+void multiply_with(const Kernel& kernel, const Product& product) {
   if (product.input.tokens == 0) return;
-  const Prepared prepared = prepare(backend, product);
+  const Prepared prepared = prepare(kernel, product);
   arrange(prepared, product.input.maker);
   const Multiplication multiplication(product, *prepared.kernel, prepared.arranged);
-  run_parts(product.executor, multiplication.items(),
-            [&](std::int64_t begin, std::int64_t end) { multiplication.run(begin, end); });
+  run_items(product.executor, product.input.tokens, multiplication);
 }
 
 void multiply_together(std::span<const Product> products) {
@@ -317,16 +357,16 @@ void multiply_together(std::span<const Product> products) {
   }
   if (input.tokens == 0) return;
   Joint joint;
-  const Backend& backend = choose_backend(products.front().backend, nullptr);
-  for (const Product& product : products) joint.add(prepare(backend, product));
-  run_parts(products.front().executor, joint.items(),
-            [&](std::int64_t begin, std::int64_t end) { joint.run(begin, end); });
+  for (const Product& product : products) {
+    joint.add(prepare(kernel_of(product, products.front().backend), product));
+  }
+  run_items(products.front().executor, input.tokens, joint);
 }
 
 void multiply(const Product& product) {
   check_product(product);
   check_arithmetic(product.weight, product.arithmetic);
-  multiply_on(choose_backend(product.backend, nullptr), product);
+  multiply_with(kernel_of(product, product.backend), product);
 }
 
 std::size_t workspace_bytes(const PackedWeight& weight, Arithmetic arithmetic, std::int64_t tokens,
@@ -334,8 +374,13 @@ std::size_t workspace_bytes(const PackedWeight& weight, Arithmetic arithmetic, s
   check_arithmetic(weight, arithmetic);
   if (tokens <= 0) return 0;
   const PackedLayout& layout = weight.layout();
-  const Kernel* kernel = choose_backend(backend, nullptr).select(arithmetic, layout.packed_bits, tokens);
-  return lay_out(nullptr, layout, *kernel, tokens).bytes + kAlignment;
+  const Kernel& kernel = choose_kernel(backend, arithmetic, layout.packed_bits, tokens, nullptr);
+  return lay_out(nullptr, layout, kernel, tokens).bytes + kAlignment;
+}
+
+std::size_t largest_workspace(const PackedWeight& weight, std::int64_t tokens) {
+  constexpr Kernel kWidest = {"", Form::kFloats, 1, nullptr};
+  return lay_out(nullptr, weight.layout(), kWidest, tokens).bytes + kAlignment;
 }
 
 }  // namespace lowbit::kernels

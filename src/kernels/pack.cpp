@@ -1,18 +1,18 @@
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <tuple>
 #include <utility>
 
 #include "kernels/executor.h"
 #include "kernels/layout.h"
+#include "kernels/pack_codes.h"
 #include "lowbit/base/half.h"
+#include "lowbit/kernels/two_level.h"
 
 namespace lowbit::kernels {
 
 namespace {
-
-// Codes of one block, [place][16], zero where the matrix ends.
-using BlockCodes = std::vector<std::uint8_t>;
 
 void store_scale(std::uint8_t* scales, std::int64_t index, float scale, ScaleStorage storage) {
   if (storage == ScaleStorage::kFloat32) {
@@ -29,72 +29,59 @@ class Packer {
 
   void pack_block(std::int64_t block) const {
     std::uint8_t* target = layout_.data.get() + block * layout_.block_bytes;
-    std::memset(target, 0, static_cast<std::size_t>(layout_.block_bytes));
+    std::memset(target, 0, static_cast<std::size_t>(layout_.code_offset));
     const int lanes = static_cast<int>(std::min<std::int64_t>(kBlockRows, weight_.rows - block * kBlockRows));
-    for (int lane = 0; lane < lanes; ++lane) {
-      const std::int64_t row = block * kBlockRows + lane;
-      store_parameters(target, row, lane);
-      std::uint8_t* codes = target + layout_.code_offset;
-      switch (layout_.packed_bits) {
-        case 2: store_codes<2>(codes, row, lane); break;
-        case 3: store_codes<3>(codes, row, lane); break;
-        case 4: store_codes<4>(codes, row, lane); break;
-        default: store_codes<8>(codes, row, lane); break;
-      }
+    for (int lane = 0; lane < lanes; ++lane) store_parameters(target, block * kBlockRows + lane, lane);
+    const std::uint8_t* codes = weight_.codes.data() + block * kBlockRows * weight_.columns;
+    if (layout_.sources.empty() && lanes == kBlockRows) {
+      const std::uint8_t* rows[kBlockRows];
+      for (int lane = 0; lane < kBlockRows; ++lane) rows[lane] = codes + lane * weight_.columns;
+      pack_codes(rows, layout_.steps, layout_.packed_bits, target + layout_.code_offset);
+    } else {
+      pack_gathered(codes, lanes, target + layout_.code_offset);
     }
   }
 
  private:
   void store_parameters(std::uint8_t* target, std::int64_t row, int lane) const {
+    const bool two_levels = layout_.row_scale_offset != 0;
+    const float of_row = two_levels ? *row_scale(scales_of_row(row)) : 0.0F;
+    if (two_levels) {
+      std::memcpy(target + layout_.row_scale_offset + sizeof(float) * lane, &of_row, sizeof of_row);
+    }
     for (std::int64_t g = 0; g < weight_.groups; ++g) {
       const auto from = static_cast<std::size_t>(row * weight_.groups + g);
       const std::int64_t index = g * kBlockRows + lane;
-      store_scale(target, index, weight_.scales[from], weight_.scale_storage);
+      if (two_levels) {
+        target[index] = of_row == 0.0F ? std::uint8_t{0} : static_cast<std::uint8_t>(weight_.scales[from] / of_row);
+      } else {
+        store_scale(target, index, weight_.scales[from], weight_.scale_storage);
+      }
       std::uint8_t* zeros = target + layout_.zero_offset;
       if (layout_.zero_kind == ZeroKind::kByte) zeros[index] = static_cast<std::uint8_t>(weight_.zeros[from]);
       if (layout_.zero_kind == ZeroKind::kFloat32) std::memcpy(zeros + 4 * index, &weight_.zeros[from], sizeof(float));
     }
   }
 
-  template <int kBits>
-  void store_codes(std::uint8_t* target, std::int64_t row, int lane) const {
-    const std::uint8_t* codes = weight_.codes.data() + row * weight_.columns;
-    std::uint8_t padded[kStepColumns];
-    for (std::int64_t step = 0; step < layout_.steps; ++step) {
-      const std::uint8_t* from = codes + step * kStepColumns;
-      if (!layout_.sources.empty()) {
-        gather(codes, step, padded);
-        from = padded;
-      }
-      std::uint8_t* to = target + step * layout_.step_bytes;
-      if constexpr (kBits == 3) {
-        store_plane<2, 0>(from, to, lane);
-        store_plane<1, 2>(from, to + planes_of(3)[1].offset, lane);
-      } else {
-        store_plane<kBits, 0>(from, to, lane);
-      }
-    }
+  [[nodiscard]] std::span<const float> scales_of_row(std::int64_t row) const {
+    return weight_.scales.subspan(static_cast<std::size_t>(row * weight_.groups),
+                                  static_cast<std::size_t>(weight_.groups));
   }
 
-  void gather(const std::uint8_t* codes, std::int64_t step, std::uint8_t* padded) const {
-    const std::int32_t* sources = layout_.sources.data() + step * kStepColumns;
-    for (int i = 0; i < kStepColumns; ++i) padded[i] = sources[i] < 0 ? std::uint8_t{0} : codes[sources[i]];
-  }
-
-  // Bits kShift .. kShift + kBits - 1 of a row's codes. Four columns at once: a quad is a 32-bit word, shifted as a
-  // whole.
-  template <int kBits, int kShift>
-  static void store_plane(const std::uint8_t* codes, std::uint8_t* plane, int lane) {
-    constexpr std::uint32_t kMask = ((1U << kBits) - 1U) * 0x01010101U;
-    constexpr int kQuads = 8 / kBits;
-    for (int chunk = 0; chunk * kQuads < kStepQuads; ++chunk) {
-      std::uint32_t word = 0;
-      for (int q = 0; q < kQuads; ++q) {
-        std::uint32_t quad = 0;
-        std::memcpy(&quad, codes + 4 * (chunk * kQuads + q), sizeof quad);
-        word |= ((quad >> kShift) & kMask) << (q * kBits);
+  // Where columns are moved or rows are missing: a run of steps at a time, by way of copies with zeros in the gaps.
+  void pack_gathered(const std::uint8_t* codes, int lanes, std::uint8_t* target) const {
+    std::uint8_t copies[kBlockRows][kRunColumns] = {};
+    const std::uint8_t* rows[kBlockRows];
+    for (int lane = 0; lane < kBlockRows; ++lane) rows[lane] = copies[lane];
+    for (std::int64_t step = 0; step < layout_.steps; step += kRunSteps) {
+      const std::int64_t steps = std::min<std::int64_t>(kRunSteps, layout_.steps - step);
+      for (int lane = 0; lane < lanes; ++lane) {
+        for (std::int64_t i = 0; i < steps * kStepColumns; ++i) {
+          const std::int64_t source = layout_.source(step * kStepColumns + i);
+          copies[lane][i] = source < 0 ? std::uint8_t{0} : codes[lane * weight_.columns + source];
+        }
       }
-      std::memcpy(plane + 64 * chunk + 4 * lane, &word, sizeof word);
+      pack_codes(rows, steps, layout_.packed_bits, target + step * layout_.step_bytes);
     }
   }
 
@@ -177,9 +164,15 @@ PackedWeight PackedWeight::pack(const CanonicalWeight& weight, const Executor& e
   const auto bytes = static_cast<std::size_t>(layout->blocks * layout->block_bytes);
   layout->data.reset(static_cast<std::uint8_t*>(::operator new (bytes, std::align_val_t{kAlignment})));
   const Packer packer(weight, *layout);
+  // Codes are checked as they pass: they are most of what is read.
+  std::atomic<bool> sound{true};
   run_parts(executor, layout->blocks, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t block = begin; block < end; ++block) packer.pack_block(block);
+    for (std::int64_t block = begin; block < end; ++block) {
+      if (!codes_hold(weight, block * kBlockRows, std::min((block + 1) * kBlockRows, weight.rows))) sound = false;
+      packer.pack_block(block);
+    }
   });
+  if (!sound) check_codes(weight);
   pack_outliers(*layout, weight.outliers, weight.codes);
   return PackedWeight(std::move(layout));
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/backend.h"
@@ -64,6 +65,27 @@ void multiply_int8(const Call& call) {
   });
 }
 
+void multiply_int8_two_level(const Call& call) {
+  std::int32_t row_sums[kCallTokens] = {};
+  const Blocks& blocks = *call.blocks;
+  for (std::int64_t b = 0; b < call.block_count; ++b) {
+    const std::int64_t block = call.first_block + b;
+    for (int lane = 0; lane < kBlockRows; ++lane) {
+      std::fill_n(row_sums, call.tokens, 0);
+      for (std::int64_t r = 0; r < blocks.run_count; ++r) {
+        const Run& run = blocks.runs[r];
+        const DecodedRun decoded = decode(blocks, block, run, lane);
+        const std::int32_t whole_scale = load_whole_scale(blocks, block, run.group, lane);
+        for (std::int64_t t = 0; t < call.tokens; ++t) row_sums[t] += whole_scale * exact_sum(call, t, run, decoded);
+      }
+      const float scale = load_row_scale(blocks, block, lane);
+      for (std::int64_t t = 0; t < call.tokens; ++t) {
+        call.sums[t * kCallRows + b * kBlockRows + lane] = static_cast<float>(row_sums[t]) * scale;
+      }
+    }
+  }
+}
+
 void multiply_int16(const Call& call) {
   for_each_run(call, [&](std::int64_t index, const Run& run, const DecodedRun& decoded, float* sums) {
     for (std::int64_t t = 0; t < call.tokens; ++t) {
@@ -111,10 +133,12 @@ void multiply_float32(const Call& call) {
 const Kernel* select_reference(Arithmetic arithmetic, int, std::int64_t) {
   static constexpr Kernel kInt8 = {"one by one", Form::kPlain, 1, multiply_int8};
   static constexpr Kernel kInt16 = {"one by one", Form::kPlain, 1, multiply_int16};
+  static constexpr Kernel kInt8TwoLevel = {"one by one", Form::kPlain, 1, multiply_int8_two_level};
   static constexpr Kernel kFloat32 = {"one by one", Form::kFloats, 1, multiply_float32};
   switch (arithmetic) {
     case Arithmetic::kInt8: return &kInt8;
     case Arithmetic::kInt16: return &kInt16;
+    case Arithmetic::kInt8TwoLevel: return &kInt8TwoLevel;
     case Arithmetic::kFloat32: break;
   }
   return &kFloat32;

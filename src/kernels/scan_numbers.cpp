@@ -20,7 +20,8 @@ NumberRange range_of(ScaleStorage storage) {
   switch (storage) {
     case ScaleStorage::kFloat16: return {0x1FFFU, 0x38800000U, 0x47800000U};  // 2^-14 .. below 2^16
     case ScaleStorage::kBFloat16: return {0xFFFFU, 0x00800000U, kInfinity};
-    case ScaleStorage::kFloat32: break;
+    case ScaleStorage::kFloat32:
+    case ScaleStorage::kUint8: break;
   }
   return {0U, 0U, kInfinity};
 }

@@ -1,50 +1,25 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "kernels/backend.h"
-#include "kernels/layout.h"
+#include "kernels/sample_weight.h"
 #include "lowbit/base/random.h"
 
 namespace lowbit::kernels {
 
 namespace {
 
-// A part of a block, two runs in one group and a ragged last one, 20 x 329.
-UnpackedWeight small_weight(int bits, Decoding decoding, std::int64_t group) {
-  constexpr std::int64_t kRows = 20;
-  constexpr std::int64_t kColumns = 329;
-  const Random random(1, "kernels/self-check");
-  UnpackedWeight weight;
-  weight.shape.rows = kRows;
-  weight.shape.columns = kColumns;
-  weight.shape.groups = (kColumns - 1) / group + 1;
-  weight.shape.bits = bits;
-  weight.shape.decoding = decoding;
-  weight.shape.scale_storage = ScaleStorage::kFloat16;
-  weight.shape.group = group;
-  for (std::uint64_t i = 0; i < kRows * kColumns; ++i) {
-    weight.codes.push_back(static_cast<std::uint8_t>(random.below(i, std::uint64_t{1} << bits)));
-  }
-  for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(kRows * weight.shape.groups); ++i) {
-    weight.scales.push_back(static_cast<float>(1 + random.below(i + 10000, 1000)) / 1024.0F);
-    const auto zero = static_cast<float>(random.below(i + 20000, std::uint64_t{1} << bits));
-    if (decoding != Decoding::kTable) weight.zeros.push_back(zero);
-  }
-  for (int i = 0; decoding == Decoding::kTable && i < 1 << bits; ++i) {
-    weight.table.push_back(static_cast<float>(random.normal(static_cast<std::uint64_t>(i) + 30000)));
-  }
-  return weight;
-}
+// A part of a block, two runs in one group and a ragged last one.
+constexpr std::int64_t kRows = 20;
+constexpr std::int64_t kColumns = 329;
 
 std::vector<float> run(const Backend& backend, const PackedWeight& weight, Arithmetic arithmetic,
                        std::span<const float> input, std::int64_t tokens) {
   std::vector<float> output(static_cast<std::size_t>(tokens * weight.rows()));
-  // Enough for every form: four words a quad, and scales and sums of runs.
-  std::vector<std::byte> space(static_cast<std::size_t>(tokens) * 8 * sizeof(float) *
-                                   static_cast<std::size_t>(weight.layout().padded_columns()) +
-                               1024);
+  std::vector<std::byte> space(largest_workspace(weight, tokens));
   multiply_on(backend, {weight,
                         arithmetic,
                         {input.data(), tokens, weight.columns(), weight.columns()},
@@ -63,7 +38,9 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 std::string check_weight_on(const Backend& backend, const UnpackedWeight& unpacked, std::span<const float> input) {
   const PackedWeight weight = PackedWeight::pack(unpacked.view());
   const Backend& reference = all_backends().front();
-  for (const Arithmetic arithmetic : {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16}) {
+  for (const Arithmetic arithmetic :
+       {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16, Arithmetic::kInt8TwoLevel}) {
+    if (arithmetic == Arithmetic::kInt8TwoLevel && unpacked.shape.scale_storage != ScaleStorage::kUint8) continue;
     if (arithmetic != Arithmetic::kFloat32 && unpacked.shape.decoding != Decoding::kWholeZero) continue;
     for (const std::int64_t tokens : {1, 2, 3, 4, 11}) {
       if (same_bits(run(backend, weight, arithmetic, input, tokens),
@@ -82,12 +59,17 @@ std::string check_weight_on(const Backend& backend, const UnpackedWeight& unpack
 std::string self_check(const Backend& backend) {
   if (&backend == &all_backends().front()) return {};
   const Random random(2, "kernels/self-check/input");
-  std::vector<float> input(11 * 329);
+  constexpr std::string_view kSeed = "kernels/self-check";
+  std::vector<float> input(11 * kColumns);
   for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<float>(random.normal(i));
   for (const int bits : {2, 3, 4, 8}) {
     for (const std::int64_t group : {64, 300}) {
-      for (const Decoding decoding : {Decoding::kWholeZero, Decoding::kTable}) {
-        std::string problem = check_weight_on(backend, small_weight(bits, decoding, group), input);
+      for (const auto& [decoding, storage] : {std::pair(Decoding::kWholeZero, ScaleStorage::kFloat16),
+                                              std::pair(Decoding::kTable, ScaleStorage::kFloat16),
+                                              std::pair(Decoding::kWholeZero, ScaleStorage::kUint8)}) {
+        if (storage == ScaleStorage::kUint8 && bits > 4) continue;
+        std::string problem =
+            check_weight_on(backend, sample_weight({kRows, kColumns, group, bits, decoding, storage}, kSeed), input);
         if (!problem.empty()) return problem;
       }
     }

@@ -32,12 +32,14 @@ struct Run {
 enum class ScaleKind : std::uint8_t { kFloat32, kFloat16, kBFloat16 };
 enum class ZeroKind : std::uint8_t { kUniform, kByte, kFloat32, kTable };
 
-/// A packed matrix. A block's memory: scales [groups][16], zeros [groups][16], then the codes, step by step.
+/// A packed matrix. A block's memory: scales [groups][16], zeros [groups][16], then the codes, step by step. Scales of
+/// two levels are bytes [groups][16], which multiply the rows' numbers, float32 [16] at `row_scale_offset`.
 struct Blocks {
   const std::uint8_t* data;  ///< begins on 64 bytes
   std::int64_t block_bytes;
   std::int64_t zero_offset;
   std::int64_t code_offset;
+  std::int64_t row_scale_offset;  ///< 0: scales of one level
   std::int32_t step_bytes;
   std::int32_t packed_bits;  ///< 2, 3, 4 or 8
   ScaleKind scale_kind;

@@ -24,13 +24,14 @@ class Wide {
   static constexpr int kFarBytes = 8192;
   static constexpr int kNearBytes = 2048;
 
-  template <int kPlanes>
+  /// For two planes kRun.
+  template <int kPlanes, Ends kEnds>
   static void direct(const Call& call) {
     switch (call.blocks->packed_bits) {
-      case 2: return direct_blocks<2, kPlanes>(call);
-      case 3: return direct_blocks<3, kPlanes>(call);
-      case 4: return direct_blocks<4, kPlanes>(call);
-      default: return direct_blocks<8, kPlanes>(call);
+      case 2: return direct_blocks<2, kPlanes, kEnds>(call);
+      case 3: return direct_blocks<3, kPlanes, kEnds>(call);
+      case 4: return direct_blocks<4, kPlanes, kEnds>(call);
+      default: return direct_blocks<8, kPlanes, kEnds>(call);
     }
   }
 
@@ -92,6 +93,34 @@ class Wide {
     return std::int64_t{last.first_step + last.steps} * kStepColumns;
   }
 
+  static const std::uint8_t* block_data(const Blocks& blocks, std::int64_t block) {
+    return blocks.data + block * blocks.block_bytes;
+  }
+  static V load_zeros(const Blocks& blocks, std::int64_t block, std::int64_t group) {
+    if (blocks.zero_kind == ZeroKind::kUniform) return Simd::broadcast(blocks.uniform_zero);
+    return Simd::load_bytes(block_data(blocks, block) + blocks.zero_offset + group * kBlockRows);
+  }
+  /// Of scales of two levels.
+  static V load_whole_scales(const Blocks& blocks, std::int64_t block, std::int64_t group) {
+    return Simd::load_bytes(block_data(blocks, block) + group * kBlockRows);
+  }
+  static F load_row_scales(const Blocks& blocks, std::int64_t block) {
+    return Simd::load_floats(block_data(blocks, block) + blocks.row_scale_offset);
+  }
+
+  /// use(quad, codes) for a run's quads.
+  template <typename Use>
+  static void with_quads(const Blocks& blocks, std::int64_t block, const Run& run, Use&& use) {
+    const std::uint8_t* codes =
+        block_data(blocks, block) + blocks.code_offset + std::int64_t{run.first_step} * blocks.step_bytes;
+    switch (blocks.packed_bits) {
+      case 2: return each_quad<2>(codes, run.steps, use);
+      case 3: return each_quad<3>(codes, run.steps, use);
+      case 4: return each_quad<4>(codes, run.steps, use);
+      default: return each_quad<8>(codes, run.steps, use);
+    }
+  }
+
   /// A run's codes, [quad][16 rows][4].
   static void decode_codes(const Blocks& blocks, std::int64_t block, const Run& run, std::uint8_t* codes) {
     with_quads(blocks, block, run, [&](std::int32_t quad, V bytes) { Simd::store(codes + 64 * quad, bytes); });
@@ -108,7 +137,7 @@ class Wide {
 
   /// What ends a run for one token tile and block: takes the zero points off sums of codes times activations (for two
   /// planes: 256 high + low), and adds them to f, or to their group's.
-  template <bool kPerRun>
+  template <Ends kEnds>
   class RunEnd {
    public:
     explicit RunEnd(const Place& place) {
@@ -117,21 +146,28 @@ class Wide {
       const Run& run = blocks.runs[place.run];
       const std::int64_t block = call.first_block + place.block;
       zeros_ = load_zeros(blocks, block, run.group);
-      scales_ = load_scales(blocks, block, run.group);
       runs_ = blocks.run_count;
       const std::int64_t parameter = place.token * runs_ + place.run;
       run_sums_ = call.run_sums + parameter;
-      run_scales_ = kPerRun ? call.run_scales + parameter : nullptr;
+      run_scales_ = kEnds == Ends::kRun ? call.run_scales + parameter : nullptr;
       sums_ = call.sums + place.token * kCallRows + place.block * kBlockRows;
       totals_ = place.totals;
-      opens_ = run.opens;
-      closes_ = run.closes;
+      if constexpr (kEnds == Ends::kRow) {
+        whole_scales_ = load_whole_scales(blocks, block, run.group);
+        scales_ = load_row_scales(blocks, block);
+        opens_ = place.run == 0;
+        closes_ = place.run + 1 == runs_;
+      } else {
+        scales_ = load_scales(blocks, block, run.group);
+        opens_ = run.opens;
+        closes_ = run.closes;
+      }
     }
 
     [[gnu::always_inline]] void add(std::int64_t t, V total) const {
       const V activations = Simd::broadcast(run_sums_[t * runs_]);
       float* sums = sums_ + t * kCallRows;
-      if constexpr (kPerRun) {
+      if constexpr (kEnds == Ends::kRun) {
         total = Simd::subtract(total, Simd::multiply(zeros_, activations));
         const F scale = Simd::broadcast_float(run_scales_[t * runs_]);
         const F product = Simd::multiply_floats(Simd::to_floats(total), scales_);
@@ -139,6 +175,7 @@ class Wide {
       } else {
         // At most 256 integers of at most 127.
         total = Simd::subtract(total, Simd::multiply_words(zeros_, activations));
+        if constexpr (kEnds == Ends::kRow) total = Simd::multiply(total, whole_scales_);
         std::int32_t* carried = totals_ + t * kCallRows;
         if (!opens_) total = Simd::add(total, Simd::load(carried));
         if (!closes_) return Simd::store(carried, total);
@@ -148,6 +185,7 @@ class Wide {
 
    private:
     V zeros_;
+    V whole_scales_;
     F scales_;
     std::int64_t runs_;
     const std::int32_t* run_sums_;  // [token][runs]
@@ -176,23 +214,18 @@ class Wide {
     return Simd::either(low, Simd::bits_of_bytes(moved, 4));
   }
 
-  static const std::uint8_t* block_data(const Blocks& blocks, std::int64_t block) {
-    return blocks.data + block * blocks.block_bytes;
-  }
-
   static F load_scales(const Blocks& blocks, std::int64_t block, std::int64_t group) {
     const std::uint8_t* scales = block_data(blocks, block);
+    if (blocks.row_scale_offset != 0) {
+      const F whole = Simd::to_floats(load_whole_scales(blocks, block, group));
+      return Simd::multiply_floats(whole, load_row_scales(blocks, block));
+    }
     switch (blocks.scale_kind) {
       case ScaleKind::kFloat16: return Simd::load_halves(scales + 2 * group * kBlockRows);
       case ScaleKind::kBFloat16: return Simd::load_bfloats(scales + 2 * group * kBlockRows);
       case ScaleKind::kFloat32: break;
     }
     return Simd::load_floats(scales + 4 * group * kBlockRows);
-  }
-
-  static V load_zeros(const Blocks& blocks, std::int64_t block, std::int64_t group) {
-    if (blocks.zero_kind == ZeroKind::kUniform) return Simd::broadcast(blocks.uniform_zero);
-    return Simd::load_bytes(block_data(blocks, block) + blocks.zero_offset + group * kBlockRows);
   }
 
   template <int kBits, typename Use>
@@ -204,33 +237,21 @@ class Wide {
     }
   }
 
-  template <typename Use>
-  static void with_quads(const Blocks& blocks, std::int64_t block, const Run& run, Use&& use) {
-    const std::uint8_t* codes =
-        block_data(blocks, block) + blocks.code_offset + std::int64_t{run.first_step} * blocks.step_bytes;
-    switch (blocks.packed_bits) {
-      case 2: return each_quad<2>(codes, run.steps, use);
-      case 3: return each_quad<3>(codes, run.steps, use);
-      case 4: return each_quad<4>(codes, run.steps, use);
-      default: return each_quad<8>(codes, run.steps, use);
-    }
-  }
-
-  template <int kBits, int kPlanes>
+  template <int kBits, int kPlanes, Ends kEnds>
   static void direct_blocks(const Call& call) {
     alignas(64) std::int32_t totals[kDirectTokens * kCallRows];
     for (std::int64_t b = 0; b < call.block_count; ++b) {
       std::int32_t* carried = totals + b * kBlockRows;
       switch (call.tokens) {
-        case 1: direct_block<kBits, kPlanes, 1>(call, b, carried); break;
-        case 2: direct_block<kBits, kPlanes, 2>(call, b, carried); break;
-        case 3: direct_block<kBits, kPlanes, 3>(call, b, carried); break;
-        default: direct_block<kBits, kPlanes, 4>(call, b, carried); break;
+        case 1: direct_block<kBits, kPlanes, kEnds, 1>(call, b, carried); break;
+        case 2: direct_block<kBits, kPlanes, kEnds, 2>(call, b, carried); break;
+        case 3: direct_block<kBits, kPlanes, kEnds, 3>(call, b, carried); break;
+        default: direct_block<kBits, kPlanes, kEnds, 4>(call, b, carried); break;
       }
     }
   }
 
-  template <int kBits, int kPlanes, int kTokens>
+  template <int kBits, int kPlanes, Ends kEnds, int kTokens>
   static void direct_block(const Call& call, std::int64_t b, std::int32_t* totals) {
     constexpr int kSums = kPlanes * kTokens;
     // Quads that share a byte go in sums of their own, as multiples of 2^kBits, while there are registers for that.
@@ -276,7 +297,7 @@ class Wide {
         Simd::store(kept[t], join<kPlanes>(planes));
       });
       const Place own{&call, r, 0, b, totals};
-      const RunEnd<kPlanes == 2> end(own);
+      const RunEnd<kEnds> end(own);
       for (int t = 0; t < kTokens; ++t) end.add(t, Simd::load(kept[t]));
     }
   }
@@ -315,7 +336,7 @@ class Wide {
     for_each<kSums>([&](auto i) LOWBIT_INLINE { Simd::store(kept[i], sums.template at<i>()); });
     for (int b = 0; b < kBlocks; ++b) {
       const Place own{place.call, place.run, place.token, place.block + b, place.totals + b * kBlockRows};
-      const RunEnd<kPlanes == 2> end(own);
+      const RunEnd<kPlanes == 2 ? Ends::kRun : Ends::kGroup> end(own);
       for (int t = 0; t < kTokens; ++t) {
         V planes[kPlanes];
         for (int p = 0; p < kPlanes; ++p) planes[p] = Simd::load(kept[(p * kTokens + t) * kBlocks + b]);

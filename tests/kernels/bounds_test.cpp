@@ -28,6 +28,9 @@ const WeightCase kCases[] = {
     {20, 90, 64, 4, Decoding::kTable},
     {20, 90, 64, 8, Decoding::kRealZero},
     {20, 90, 32, 4, Decoding::kWholeZero, false, ScaleStorage::kFloat32, true, 30},
+    {17, 33, 32, 4, Decoding::kWholeZero, false, ScaleStorage::kUint8},
+    {33, 600, 64, 3, Decoding::kWholeZero, true, ScaleStorage::kUint8},
+    {20, 90, 32, 2, Decoding::kWholeZero, false, ScaleStorage::kUint8, true, 30},
 };
 
 // A product whose packed codes, input, output, bias, residual and workspace all lie between forbidden pages. A packed
@@ -75,8 +78,8 @@ TEST(Product, ReadsAndWritesNothingBesideItsBuffers) {
     if (!backend.missing().empty()) continue;
     for (const WeightCase& c : kCases) {
       const PackedWeight weight = PackedWeight::pack(make_weight(c).view());
-      for (const Arithmetic arithmetic : {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16}) {
-        if (arithmetic != Arithmetic::kFloat32 && c.decoding != Decoding::kWholeZero) continue;
+      for (const Arithmetic arithmetic : testing::kArithmetics) {
+        if (!testing::legal(c, arithmetic)) continue;
         for (const std::int64_t tokens : {1, 2, 3, 4, 5, 7, 13}) {
           multiply_guarded(backend, weight, arithmetic, tokens, Guarded<float>::Side::kStart);
           multiply_guarded(backend, weight, arithmetic, tokens, Guarded<float>::Side::kEnd);
@@ -113,7 +116,7 @@ TEST(PackedWeight, IsMadeOfNothingBesideItsParts) {
 // Rows of input and output that lie apart: what is between them is neither read nor written.
 TEST(Product, KeepsToItsStrides) {
   constexpr std::int64_t kTokens = 7;
-  const WeightCase c{21, 70, 32, 4};
+  const WeightCase c{21, 70, 32, 4, Decoding::kWholeZero, false, ScaleStorage::kUint8};
   const PackedWeight weight = PackedWeight::pack(make_weight(c).view());
   const std::vector<float> dense = make_input(kTokens, c.columns);
   const std::int64_t input_stride = c.columns + 5;
@@ -122,7 +125,7 @@ TEST(Product, KeepsToItsStrides) {
   for (std::int64_t t = 0; t < kTokens; ++t) {
     std::copy_n(dense.begin() + t * c.columns, c.columns, input.begin() + t * input_stride);
   }
-  for (const Arithmetic arithmetic : {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16}) {
+  for (const Arithmetic arithmetic : testing::kArithmetics) {
     const std::vector<float> expected = testing::run_product(weight, arithmetic, dense, "").values;
     std::vector<float> output(static_cast<std::size_t>(kTokens * output_stride), 123.0F);
     std::vector<std::byte> space(workspace_bytes(weight, arithmetic, kTokens, ""));

@@ -15,6 +15,7 @@
 #include "lowbit/base/half.h"
 #include "lowbit/base/random.h"
 #include "lowbit/kernels/api.h"
+#include "lowbit/kernels/two_level.h"
 
 namespace lowbit::kernels::testing {
 
@@ -31,9 +32,19 @@ struct WeightCase {
 };
 
 inline std::ostream& operator<<(std::ostream& out, const WeightCase& c) {
+  static constexpr const char* kStorages[] = {"float32", "float16", "bfloat16", "uint8"};
   return out << "[" << c.rows << ", " << c.columns << "], " << c.bits << " bits, group " << c.group << ", decoding "
-             << static_cast<int>(c.decoding) << (c.symmetric ? ", symmetric" : "") << (c.act_order ? ", act order" : "")
-             << ", " << c.outliers << " outliers";
+             << static_cast<int>(c.decoding) << ", " << kStorages[static_cast<int>(c.storage)] << " scales"
+             << (c.symmetric ? ", symmetric" : "") << (c.act_order ? ", act order" : "") << ", " << c.outliers
+             << " outliers";
+}
+
+inline constexpr Arithmetic kArithmetics[] = {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16,
+                                              Arithmetic::kInt8TwoLevel};
+
+inline bool legal(const WeightCase& c, Arithmetic arithmetic) {
+  if (arithmetic == Arithmetic::kInt8TwoLevel) return c.storage == ScaleStorage::kUint8;
+  return arithmetic == Arithmetic::kFloat32 || c.decoding == Decoding::kWholeZero;
 }
 
 inline float stored(float value, ScaleStorage storage) {
@@ -44,7 +55,17 @@ inline float stored(float value, ScaleStorage storage) {
 inline void add_groups(UnpackedWeight& weight, const WeightCase& c, const Random& random) {
   const std::uint64_t levels = std::uint64_t{1} << c.bits;
   const auto count = static_cast<std::uint64_t>(c.rows * weight.shape.groups);
-  for (std::uint64_t i = 0; i < count; ++i) {
+  for (std::uint64_t i = 0; c.storage == ScaleStorage::kUint8 && i < count; ++i) {
+    const auto most = static_cast<std::uint64_t>(largest_whole_scale(c.bits));
+    const auto whole = static_cast<int>(1 + random.child("whole").below(i, most));
+    const std::uint64_t row = i / static_cast<std::uint64_t>(weight.shape.groups);
+    const auto of_row = static_cast<float>(0.001 + 0.1 * random.child("rows").uniform(row));
+    weight.scales.push_back(static_cast<float>(whole) * stored(of_row, ScaleStorage::kBFloat16));
+    const ZeroRange zeros = zeros_for(whole, c.bits);
+    const auto zero = random.child("zeros").below(i, static_cast<std::uint64_t>(zeros.high - zeros.low) + 1);
+    weight.zeros.push_back(static_cast<float>(c.symmetric ? levels / 2 : zeros.low + static_cast<int>(zero)));
+  }
+  for (std::uint64_t i = weight.scales.size(); i < count; ++i) {
     const auto scale = static_cast<float>(0.001 + 0.1 * random.child("scales").uniform(i));
     weight.scales.push_back(stored(random.child("signs").below(i, 8) == 0 ? -scale : scale, c.storage));
     if (c.decoding == Decoding::kTable) continue;

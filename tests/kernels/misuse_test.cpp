@@ -91,6 +91,12 @@ TEST(Arithmetics, RefuseWeightsThatTheyCannotMultiply) {
   EXPECT_EQ(text({1, 65794, 65794, 8}, Arithmetic::kInt8),
             "product: arithmetic 'int8' takes groups of at most 65793 columns of 8 bits, and this weight has one of "
             "65794; use 'int16'");
+  EXPECT_EQ(text({16, 64, 32, 4}, Arithmetic::kInt8TwoLevel),
+            "product: arithmetic 'int8_two_level' needs scales that are whole multiples of one number a row, packed as "
+            "uint8, and this weight's are packed as floats; use 'int8'");
+  EXPECT_EQ(
+      text({1, 131073, 64, 4, Decoding::kWholeZero, false, ScaleStorage::kUint8}, Arithmetic::kInt8TwoLevel),
+      "product: arithmetic 'int8_two_level' takes at most 131072 columns, and this weight has 131073; use 'int8'");
 }
 
 // Sets LOWBIT_KERNELS for a scope.

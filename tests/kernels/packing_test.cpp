@@ -61,6 +61,35 @@ TEST(PackedWeight, KeepsScalesThatAreZeroOrBelowTheNormalNumbers) {
   }
 }
 
+TEST(PackedWeight, KeepsScalesOfTwoLevels) {
+  for (const int bits : {2, 3, 4}) {
+    for (const bool symmetric : {false, true}) {
+      const WeightCase c{40, 200, 64, bits, Decoding::kWholeZero, symmetric, ScaleStorage::kUint8, true, 30};
+      UnpackedWeight weight = make_weight(c);
+      expect_same(PackedWeight::pack(weight.view()).unpack(), weight, c);
+      for (std::size_t g = 0; g < 4; ++g) weight.scales[g] = static_cast<float>(g) * 0x1p-149F;
+      for (std::size_t g = 4; g < 8; ++g) weight.scales[g] = 0.0F;
+      expect_same(PackedWeight::pack(weight.view()).unpack(), weight, c);
+    }
+  }
+}
+
+TEST(RowScale, IsTheLargestNumberThatAllAreWholeMultiplesOf) {
+  const auto of = [](std::vector<float> scales) { return row_scale(scales); };
+  EXPECT_EQ(of({6.0F, 10.0F, 4.0F}), 2.0F);
+  EXPECT_EQ(of({0.1F, 0.2F, 0.0F}), 0.1F);
+  EXPECT_EQ(of({0.75F, 191.25F}), 0.75F);
+  EXPECT_EQ(of({0x1p-149F, 0x3p-149F}), 0x1p-149F);
+  EXPECT_EQ(of({std::numeric_limits<float>::max()}), std::numeric_limits<float>::max());
+  EXPECT_EQ(of({0.0F, 0.0F}), 0.0F);
+  EXPECT_EQ(of({1.0F, 256.0F}), std::nullopt);
+  EXPECT_EQ(of({1.0F, 254.5F}), std::nullopt);
+  EXPECT_EQ(of({1.0F, 1.0F + 0x1p-23F}), std::nullopt);
+  EXPECT_EQ(of({1.0F, -1.0F}), std::nullopt);
+  EXPECT_EQ(of({1.0F, INFINITY}), std::nullopt);
+  EXPECT_EQ(of({1.0F, std::nanf("")}), std::nullopt);
+}
+
 TEST(PackedWeight, KeepsMovedGroupsAndTheCodesBelowOutliers) {
   for (const int bits : {2, 3, 4, 8}) {
     expect_round_trip({33, 300, 64, bits, Decoding::kWholeZero, false, ScaleStorage::kFloat16, true, 0});
@@ -141,6 +170,30 @@ TEST(PackedWeight, RefusesNumbersThatItCannotHold) {
                 },
                 {3, 40, 32, 2, Decoding::kTable}),
             "packing: the code of row 0, column 0 is 3, expected less than 3");
+}
+
+TEST(PackedWeight, RefusesScalesThatAreNotOfTwoLevels) {
+  const WeightCase c{3, 40, 32, 4, Decoding::kWholeZero, false, ScaleStorage::kUint8};
+  EXPECT_EQ(text_after([](UnpackedWeight& w) { w.scales[2] *= 1.37F; }, c),
+            "packing: the scales of row 1 are no whole multiples, up to 255, of one positive number; round them before "
+            "codes are chosen, or pack them as float32");
+  EXPECT_EQ(text_after(
+                [](UnpackedWeight& w) {
+                  w.scales[2] = 12.0F;
+                  w.scales[3] = 1.0F;
+                  w.zeros[2] = 15.0F;
+                  w.zeros[3] = 0.0F;
+                },
+                c),
+            "packing: 12 (code - 15) of row 1, group 0 leaves -128..127 for codes of 4 bits; fit scales of two levels "
+            "so that it does not, or pack them as float32");
+  EXPECT_EQ(text_after([](UnpackedWeight& w) { w.shape.decoding = Decoding::kRealZero; }, c),
+            "packing: scales of two levels with real zero points and codes of 4 bits, expected whole zero points and 2 "
+            "to 4 bits; pack the scales as float32");
+  EXPECT_EQ(
+      text_after([](UnpackedWeight& w) { w.shape.bits = 8; }, c),
+      "packing: scales of two levels with whole zero points and codes of 8 bits, expected whole zero points and 2 "
+      "to 4 bits; pack the scales as float32");
 }
 
 TEST(PackedWeight, RefusesIndicesOutsideTheMatrix) {

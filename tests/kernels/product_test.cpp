@@ -7,17 +7,16 @@ namespace lowbit::kernels {
 namespace {
 
 using testing::Bits;
+using testing::kArithmetics;
+using testing::legal;
 using testing::make_input;
 using testing::make_weight;
 using testing::Oracle;
 using testing::run_product;
 using testing::WeightCase;
 
-constexpr Arithmetic kArithmetics[] = {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16};
-
-bool legal(const WeightCase& c, Arithmetic arithmetic) {
-  return arithmetic == Arithmetic::kFloat32 || c.decoding == Decoding::kWholeZero;
-}
+constexpr auto kTwoLevels = ScaleStorage::kUint8;
+constexpr auto kWhole = Decoding::kWholeZero;
 
 // Every backend and arithmetic gives the bits of the definition.
 void expect_definition(const WeightCase& c, std::int64_t tokens, const std::vector<float>* given = nullptr) {
@@ -88,6 +87,57 @@ TEST(Product, HasTheBitsOfItsDefinitionWithMovedGroupsAndOutliers) {
   }
 }
 
+TEST(Product, HasTheBitsOfItsDefinitionForScalesOfTwoLevels) {
+  for (const int bits : {2, 3, 4}) {
+    for (const std::int64_t tokens : {0, 1, 2, 3, 4, 5, 7, 11, 12, 13, 33, 97}) {
+      expect_definition({18, 100, 32, bits, kWhole, false, kTwoLevels}, tokens);
+    }
+    for (const std::int64_t columns : {1, 7, 31, 33, 129, 300, 1100}) {
+      for (const std::int64_t group : {16, 64, 100, 257, 600, 100000}) {
+        for (const std::int64_t tokens : {1, 7}) {
+          expect_definition({17, columns, group, bits, kWhole, false, kTwoLevels}, tokens);
+        }
+      }
+    }
+    for (const std::int64_t outliers : {0, 40, 2000}) {
+      for (const bool moved : {false, true}) {
+        for (const std::int64_t tokens : {1, 2, 7}) {
+          expect_definition({70, 300, 64, bits, kWhole, !moved, kTwoLevels, moved, outliers}, tokens);
+        }
+      }
+    }
+  }
+}
+
+// Every code at an end, every scale and zero as large as the format lets them be: bytes at -128 and 127.
+TEST(Product, SumsTheLargestNumbersOfTwoLevelsExactly) {
+  for (const std::int64_t columns : {512, 131072}) {
+    for (const int bits : {2, 3, 4}) {
+      const int whole = largest_whole_scale(bits);
+      const int zero = zeros_for(whole, bits).low;
+      for (const int code : {0, (1 << bits) - 1}) {
+        UnpackedWeight weight = make_weight({2, columns, 64, bits, kWhole, false, kTwoLevels});
+        std::ranges::fill(weight.codes, static_cast<std::uint8_t>(code));
+        std::ranges::fill(weight.scales, static_cast<float>(whole) * 0.25F);
+        weight.scales.front() = weight.scales.back() = 0.25F;  // so that a row's number is this
+        std::ranges::fill(weight.zeros, static_cast<float>(zero));
+        const PackedWeight packed = PackedWeight::pack(weight.view());
+        const Oracle oracle(weight);
+        for (const std::int64_t tokens : {1, 6, 17}) {
+          const std::vector<float> input(static_cast<std::size_t>(tokens * columns), -1.0F);
+          for (int row = 0; row < 2; ++row) {
+            const float expected = oracle.product(Arithmetic::kInt8TwoLevel, input.data(), row, 0.0F);
+            for (const std::string& backend : testing::usable_backends()) {
+              EXPECT_EQ(run_product(packed, Arithmetic::kInt8TwoLevel, input, backend).values[row], expected)
+                  << backend << ", " << bits << " bits, code " << code << ", " << columns << " columns";
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(Product, TakesAnyNumbersAsActivations) {
   constexpr std::int64_t kColumns = 520;
   constexpr std::int64_t kTokens = 8;
@@ -103,6 +153,7 @@ TEST(Product, TakesAnyNumbersAsActivations) {
   for (const int bits : {2, 3, 4, 8}) {
     expect_definition({17, kColumns, 520, bits}, kTokens, &input);
     expect_definition({17, kColumns, 64, bits}, kTokens, &input);
+    if (bits < 8) expect_definition({17, kColumns, 64, bits, kWhole, false, kTwoLevels}, kTokens, &input);
   }
 }
 
@@ -132,13 +183,15 @@ TEST(Product, SumsTheLargestIntegersExactly) {
 }
 
 TEST(Product, KeepsATokensBitsWhateverStandsBesideIt) {
-  const WeightCase c{40, 321, 64, 4, Decoding::kWholeZero, false, ScaleStorage::kFloat16, true, 50};
+  const WeightCase c{40, 321, 64, 4, kWhole, false, ScaleStorage::kFloat16, true, 50};
   for (const int bits : {3, 4, 8}) {
     WeightCase with_bits = c;
     with_bits.bits = bits;
+    if (bits == 3) with_bits.storage = kTwoLevels;
     const PackedWeight packed = PackedWeight::pack(make_weight(with_bits).view());
     const std::vector<float> input = make_input(100, c.columns);
     for (const Arithmetic arithmetic : kArithmetics) {
+      if (!legal(with_bits, arithmetic)) continue;
       const Bits all = run_product(packed, arithmetic, input, "");
       for (const std::int64_t tokens : {1, 2, 4, 5, 96, 97}) {
         const std::vector<float> first(input.begin(), input.begin() + tokens * c.columns);
@@ -151,7 +204,7 @@ TEST(Product, KeepsATokensBitsWhateverStandsBesideIt) {
 }
 
 TEST(Product, HasTheSameBitsForAnyCutOfTheWork) {
-  const PackedWeight packed = PackedWeight::pack(make_weight({150, 321, 64, 4}).view());
+  const PackedWeight packed = PackedWeight::pack(make_weight({150, 321, 64, 4, kWhole, false, kTwoLevels}).view());
   for (const std::int64_t tokens : {1, 7, 100}) {
     const std::vector<float> input = make_input(tokens, 321);
     for (const Arithmetic arithmetic : kArithmetics) {
@@ -164,7 +217,7 @@ TEST(Product, HasTheSameBitsForAnyCutOfTheWork) {
 }
 
 TEST(Product, AddsBiasAndResidual) {
-  const WeightCase c{37, 100, 32, 4};
+  const WeightCase c{37, 100, 32, 4, kWhole, false, kTwoLevels};
   const UnpackedWeight weight = make_weight(c);
   const PackedWeight packed = PackedWeight::pack(weight.view());
   const Oracle oracle(weight);
@@ -191,7 +244,7 @@ TEST(Product, AddsBiasAndResidual) {
 }
 
 TEST(Product, LetsNumbersThatAreNotFiniteReachTheirTokenAlone) {
-  const WeightCase c{20, 600, 64, 4, Decoding::kWholeZero, false, ScaleStorage::kFloat16, true, 20};
+  const WeightCase c{20, 600, 64, 4, kWhole, false, kTwoLevels, true, 20};
   const PackedWeight packed = PackedWeight::pack(make_weight(c).view());
   for (const std::int64_t tokens : {2, 4, 9}) {
     const std::vector<float> sound = make_input(tokens, c.columns);
@@ -224,12 +277,14 @@ TEST(Product, IsAsNearToTheExactOneAsItsRoundingsAllow) {
   constexpr double kUnit = 0x1p-24;
   for (const int bits : {2, 4, 8}) {
     for (const std::int64_t group : {64, 600}) {
-      const WeightCase c{24, 600, group, bits, Decoding::kWholeZero, false, ScaleStorage::kFloat16, false, 10};
+      const ScaleStorage storage = bits == 4 ? kTwoLevels : ScaleStorage::kFloat16;
+      const WeightCase c{24, 600, group, bits, kWhole, false, storage, false, 10};
       const UnpackedWeight weight = make_weight(c);
       const PackedWeight packed = PackedWeight::pack(weight.view());
       const Oracle oracle(weight);
       const std::vector<float> input = make_input(5, c.columns);
       for (const Arithmetic arithmetic : kArithmetics) {
+        if (!legal(c, arithmetic)) continue;
         const std::vector<float> values = run_product(packed, arithmetic, input, "").values;
         for (std::int64_t t = 0; t < 5; ++t) {
           const float* token = input.data() + t * c.columns;

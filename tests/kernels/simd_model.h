@@ -80,6 +80,22 @@ struct ModelSimd {
   [[gnu::noinline]] static Integers multiply(const Integers& a, const Integers& b) {
     return each([&](std::size_t i) { return word(a, i) * word(b, i); });
   }
+  [[gnu::noinline]] static Integers multiply_low_words(const Integers& a, const Integers& b) {
+    return each([&](std::size_t i) {
+      const std::uint32_t low = (word(a, i) & 0xFFFFU) * (word(b, i) & 0xFFFFU) & 0xFFFFU;
+      return low | ((word(a, i) >> 16) * (word(b, i) >> 16) << 16);
+    });
+  }
+  [[gnu::noinline]] static Integers add_bytes(const Integers& a, const Integers& b) {
+    return each([&](std::size_t i) {
+      std::uint32_t result = 0;
+      for (int byte = 0; byte < 4; ++byte) {
+        const std::uint32_t sum = (word(a, i) >> (8 * byte)) + (word(b, i) >> (8 * byte));
+        result |= (sum & 0xFFU) << (8 * byte);
+      }
+      return result;
+    });
+  }
   // VPMADDWD: both pairs of 16-bit words, added up.
   [[gnu::noinline]] static Integers multiply_words(const Integers& a, const Integers& b) {
     const auto half = [](const Integers& x, std::size_t i, int shift) {

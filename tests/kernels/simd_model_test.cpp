@@ -17,15 +17,19 @@ using testing::WeightCase;
 
 const Kernel* select_modelled(Arithmetic arithmetic, int, std::int64_t tokens) {
   using Kernels = Wide<ModelSimd>;
-  static constexpr Kernel kDirectBytes = {"model", Form::kBytes, 4, Kernels::direct<1>};
-  static constexpr Kernel kDirectPlanes = {"model", Form::kTwoPlanes, 4, Kernels::direct<2>};
+  static constexpr Kernel kDirectBytes = {"model", Form::kBytes, 4, Kernels::direct<1, Ends::kGroup>};
+  static constexpr Kernel kDirectPlanes = {"model", Form::kTwoPlanes, 4, Kernels::direct<2, Ends::kRun>};
   static constexpr Kernel kBytes = {"model", Form::kBytes, Kernels::kTile<1>, Kernels::panels<1>};
   static constexpr Kernel kPlanes = {"model", Form::kTwoPlanes, Kernels::kTile<2>, Kernels::panels<2>};
   static constexpr Kernel kFloats = {"model", Form::kFloats, Kernels::kTile<1>, Kernels::float_panels};
+  static constexpr Kernel kDirectTwoLevel = {"model", Form::kBytes, 4, Kernels::direct<1, Ends::kRow>};
+  static constexpr Kernel kTwoLevel = {"model", Form::kBytes, TwoLevelPanels<ModelSimd>::kTile,
+                                       TwoLevelPanels<ModelSimd>::panels};
   const bool direct = tokens <= Kernels::kDirectTokens;
   switch (arithmetic) {
     case Arithmetic::kInt8: return direct ? &kDirectBytes : &kBytes;
     case Arithmetic::kInt16: return direct ? &kDirectPlanes : &kPlanes;
+    case Arithmetic::kInt8TwoLevel: return direct ? &kDirectTwoLevel : &kTwoLevel;
     case Arithmetic::kFloat32: break;
   }
   return &kFloats;
@@ -33,6 +37,8 @@ const Kernel* select_modelled(Arithmetic arithmetic, int, std::int64_t tokens) {
 
 const Kernel* select_modelled_tiles(Arithmetic arithmetic, int bits, std::int64_t tokens) {
   static constexpr Kernel kTiles = {"model", Form::kBytes, 1, MatrixTiles<ModelSimd, ModelUnit>::run};
+  static constexpr Kernel kTwoLevel = {"model", Form::kBytes, 1, MatrixTiles<ModelSimd, ModelUnit>::run_two_level};
+  if (arithmetic == Arithmetic::kInt8TwoLevel) return &kTwoLevel;
   return arithmetic == Arithmetic::kInt8 ? &kTiles : select_modelled(arithmetic, bits, tokens);
 }
 
@@ -40,8 +46,8 @@ const Kernel* select_modelled_tiles(Arithmetic arithmetic, int bits, std::int64_
 void expect_reference(const Backend& backend, const WeightCase& c, std::int64_t tokens) {
   const PackedWeight weight = PackedWeight::pack(testing::make_weight(c).view());
   const std::vector<float> input = testing::make_input(tokens, c.columns);
-  for (const Arithmetic arithmetic : {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16}) {
-    if (arithmetic != Arithmetic::kFloat32 && c.decoding != Decoding::kWholeZero) continue;
+  for (const Arithmetic arithmetic : testing::kArithmetics) {
+    if (!testing::legal(c, arithmetic)) continue;
     const testing::Bits expected = testing::run_product(weight, arithmetic, input, "reference");
     testing::Bits result{std::vector<float>(expected.values.size(), std::nanf(""))};
     std::vector<std::byte> space(static_cast<std::size_t>(tokens * weight.layout().padded_columns()) * 32 + 4096);
@@ -83,6 +89,21 @@ TEST_P(Modelled, GivesTheReferencesBitsForAnyDecoding) {
     for (const Decoding decoding : {Decoding::kWholeZero, Decoding::kRealZero, Decoding::kTable}) {
       for (const ScaleStorage storage : {ScaleStorage::kFloat32, ScaleStorage::kFloat16, ScaleStorage::kBFloat16}) {
         expect_reference(backend(), {20, 90, 64, bits, decoding, true, storage, true, 30}, 6);
+      }
+    }
+  }
+}
+
+TEST_P(Modelled, GivesTheReferencesBitsForScalesOfTwoLevels) {
+  constexpr auto kWhole = Decoding::kWholeZero;
+  constexpr auto kTwoLevels = ScaleStorage::kUint8;
+  for (const int bits : {2, 3, 4}) {
+    for (const std::int64_t tokens : {1, 2, 3, 4, 5, 13, 16, 17, 33, 97}) {
+      expect_reference(backend(), {37, 100, 32, bits, kWhole, false, kTwoLevels}, tokens);
+    }
+    for (const std::int64_t columns : {1, 31, 300, 1111}) {
+      for (const std::int64_t group : {32, 96, 576}) {
+        expect_reference(backend(), {65, columns, group, bits, kWhole, false, kTwoLevels, true, 20}, 9);
       }
     }
   }

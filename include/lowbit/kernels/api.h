@@ -31,6 +31,9 @@ enum class Arithmetic {
   /// As kInt8 with 32639 in place of 127, and s of runs of at most 256 columns of a group. Each run adds
   /// f = fma(float(sum) scale[r, g], s, f); y = f. An activation is off by at most 2^-16 of its run's largest.
   kInt16,
+  /// A token is rounded as for kInt8, and y = float(sum of q n[r, g] (code - zero)) m[r] s with a whole n for each
+  /// group and one float m a row (QServe's two levels): nothing is rounded between groups. `ScaleStorage::kUint8` only.
+  kInt8TwoLevel,
 };
 [[nodiscard]] std::string_view arithmetic_name(Arithmetic arithmetic);
 
@@ -41,7 +44,14 @@ enum class Decoding {
   kTable,      ///< scale table[code]
 };
 /// In which type packed scales lie; each must be representable in it.
-enum class ScaleStorage { kFloat32, kFloat16, kBFloat16 };
+enum class ScaleStorage {
+  kFloat32,
+  kFloat16,
+  kBFloat16,
+  /// n m: n a whole number of the group, m one float32 number of the row, which follows from them (two_level.h). For
+  /// whole zeros and codes of 2 to 4 bits; n (code - zero) lies in -128..127 for every code.
+  kUint8,
+};
 
 /// Entries that replace decoded codes, each place once, ordered by row and then by column.
 struct Outliers {

@@ -1,0 +1,110 @@
+#include "kernels/calibration.h"
+
+#include <array>
+#include <chrono>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <tuple>
+
+#include "kernels/sample_weight.h"
+#include "lowbit/base/error.h"
+#include "lowbit/base/random.h"
+
+namespace lowbit::kernels {
+
+namespace {
+
+// Numbers of tokens that share a choice, each up to the next; direct kernels take 2 or 4 at most.
+constexpr std::array<std::int64_t, 7> kTokens = {1, 2, 4, 8, 16, 32, 64};
+
+std::int64_t measured_tokens(std::int64_t tokens) {
+  for (const std::int64_t most : kTokens) {
+    if (tokens <= most) return most;
+  }
+  return kTokens.back();
+}
+
+double best_seconds(const Kernel& kernel, const Product& product) {
+  constexpr int kRounds = 5;
+  multiply_with(kernel, product);
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < kRounds; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    multiply_with(kernel, product);
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return best;
+}
+
+void measure(std::span<Candidate> candidates, Arithmetic arithmetic, int packed_bits, std::int64_t tokens) {
+  constexpr std::int64_t kRows = 64;
+  constexpr std::int64_t kColumns = 1024;
+  const ScaleStorage storage = arithmetic == Arithmetic::kInt8TwoLevel ? ScaleStorage::kUint8 : ScaleStorage::kFloat16;
+  const PackedWeight weight = PackedWeight::pack(
+      sample_weight({kRows, kColumns, 128, packed_bits, Decoding::kWholeZero, storage}, "kernels/calibration").view());
+  const Random random(1, "kernels/calibration/input");
+  std::vector<float> input(static_cast<std::size_t>(tokens * kColumns));
+  for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<float>(random.normal(i % 1021));
+  std::vector<float> output(static_cast<std::size_t>(tokens * kRows));
+  std::vector<std::byte> space(largest_workspace(weight, tokens));
+  const Product product{
+      weight, arithmetic, {input.data(), tokens, kColumns, kColumns}, {output.data(), tokens, kRows, kRows}, {}, space,
+      {},     {}};
+  for (Candidate& candidate : candidates) candidate.seconds = best_seconds(*candidate.kernel, product);
+}
+
+Calibrated calibrate(const Backend& table, Arithmetic arithmetic, int packed_bits, std::int64_t tokens) {
+  std::vector<Candidate> candidates = {{table.name, table.select(arithmetic, packed_bits, tokens)}};
+  for (const Backend& backend : all_backends()) {
+    if (backend.alternatives == nullptr || !is_usable(backend)) continue;
+    for (const Kernel* kernel : backend.alternatives(arithmetic, packed_bits, tokens)) {
+      if (kernel != candidates.front().kernel) candidates.push_back({backend.name, kernel});
+    }
+  }
+  if (candidates.size() == 1) return {candidates.front(), "the only one that this machine has"};
+  measure(candidates, arithmetic, packed_bits, tokens);
+  const std::size_t best = choose_candidate(candidates);
+  const Candidate& chosen = candidates[best];
+  std::string reason =
+      fmt::format("{} of {} measured with {} tokens: {:.1f} us", best == 0 ? "as good as any" : "the fastest",
+                  candidates.size(), tokens, chosen.seconds * 1e6);
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (i == best) continue;
+    reason +=
+        fmt::format(", {}: {} {:.1f}", candidates[i].backend, candidates[i].kernel->name, candidates[i].seconds * 1e6);
+  }
+  return {chosen, std::move(reason)};
+}
+
+}  // namespace
+
+std::size_t choose_candidate(std::span<const Candidate> candidates) {
+  constexpr double kShare = 0.9;
+  std::size_t best = 0;
+  for (std::size_t i = 1; i < candidates.size(); ++i) {
+    if (candidates[i].seconds < candidates[best].seconds) best = i;
+  }
+  return candidates[best].seconds <= kShare * candidates[0].seconds ? best : 0;
+}
+
+const Calibrated& calibrated_kernel(const Backend& table, Arithmetic arithmetic, int packed_bits, std::int64_t tokens) {
+  // Entries stay where they are.
+  static std::mutex mutex;
+  static std::map<std::tuple<Arithmetic, int, std::int64_t>, Calibrated> known;
+  const std::int64_t measured = measured_tokens(tokens);
+  const std::lock_guard lock(mutex);
+  const auto key = std::tuple(arithmetic, packed_bits, measured);
+  const auto found = known.find(key);
+  if (found != known.end()) return found->second;
+  return known.emplace(key, calibrate(table, arithmetic, packed_bits, measured)).first->second;
+}
+
+bool wants_calibration(const char* variable) {
+  const std::string_view value = variable == nullptr ? "" : variable;
+  if (value.empty() || value == "on") return true;
+  if (value == "off") return false;
+  fail(ErrorCode::kConfig, "kernels: LOWBIT_CALIBRATION is '{}', expected 'on' or 'off'", value);
+}
+
+}  // namespace lowbit::kernels
