@@ -73,37 +73,50 @@ class HostContest : public GemmContest {
   }
 
   void add_packed(int bits, std::int64_t group, std::int64_t tokens, bool cold) override {
-    const PackedWeight weight = random_weight(options(), bits, group);
+    const std::vector<PackedWeight> weights = copy(random_weight(options(), bits, group), cold);
+    for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kInt16, Arithmetic::kFloat32}) {
+      add_product(weights, arithmetic, bits, group, tokens, cold);
+    }
+    if (bits > 4) return;
+    const PackedWeight two_levels = random_weight(options(), bits, group, kernels::ScaleStorage::kUint8);
+    add_product(copy(two_levels, cold), Arithmetic::kInt8TwoLevel, bits, group, tokens, cold);
+  }
+
+  static std::vector<PackedWeight> copy(const PackedWeight& weight, bool cold) {
     std::vector<PackedWeight> weights = {weight};
     const kernels::UnpackedWeight unpacked = cold ? weight.unpack() : kernels::UnpackedWeight{};
     for (std::int64_t i = 1; i < copies_of(weight.bytes(), cold); ++i) {
       weights.push_back(PackedWeight::pack(unpacked.view(), pool_executor()));
     }
+    return weights;
+  }
+
+  void add_product(const std::vector<PackedWeight>& weights, Arithmetic arithmetic, int bits, std::int64_t group,
+                   std::int64_t tokens, bool cold) {
+    const PackedWeight& weight = weights.front();
     const auto input =
         std::make_shared<const std::vector<float>>(random_numbers(tokens * options().columns, "bench/x"));
-    for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kInt16, Arithmetic::kFloat32}) {
-      const kernels::Choice choice = kernels::explain(weight, arithmetic, tokens, options().backend);
-      Contender contender;
-      contender.timing.name = product_name(kernels::arithmetic_name(arithmetic), bits, group);
-      contender.timing.kernel = choice.backend + ": " + choice.kernel;
-      contender.timing.weight_bytes = weight.bytes();
-      contender.copies = static_cast<std::int64_t>(weights.size());
-      auto output = std::make_shared<std::vector<float>>(static_cast<std::size_t>(tokens * options().rows));
-      auto space = std::make_shared<std::vector<std::byte>>(
-          kernels::workspace_bytes(weight, arithmetic, tokens, options().backend));
-      contender.run = [=, this](std::int64_t copy) {
-        kernels::multiply({weights[static_cast<std::size_t>(copy)],
-                           arithmetic,
-                           {input->data(), tokens, options().columns, options().columns},
-                           {output->data(), tokens, options().rows, options().rows},
-                           {},
-                           *space,
-                           pool_executor(),
-                           options().backend});
-        return at::Tensor();  // nothing to wait for
-      };
-      add(std::move(contender), tokens, cold);
-    }
+    const kernels::Choice choice = kernels::explain(weight, arithmetic, tokens, options().backend);
+    Contender contender;
+    contender.timing.name = product_name(kernels::arithmetic_name(arithmetic), bits, group);
+    contender.timing.kernel = choice.backend + ": " + choice.kernel;
+    contender.timing.weight_bytes = weight.bytes();
+    contender.copies = static_cast<std::int64_t>(weights.size());
+    auto output = std::make_shared<std::vector<float>>(static_cast<std::size_t>(tokens * options().rows));
+    auto space = std::make_shared<std::vector<std::byte>>(
+        kernels::workspace_bytes(weight, arithmetic, tokens, options().backend));
+    contender.run = [=, this](std::int64_t copy) {
+      kernels::multiply({weights[static_cast<std::size_t>(copy)],
+                         arithmetic,
+                         {input->data(), tokens, options().columns, options().columns},
+                         {output->data(), tokens, options().rows, options().rows},
+                         {},
+                         *space,
+                         pool_executor(),
+                         options().backend});
+      return at::Tensor();  // nothing to wait for
+    };
+    add(std::move(contender), tokens, cold);
   }
 
   // A warm product runs once before it is timed, since its rivals have driven its weight out of the cache.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "lowbit/base/random.h"
+#include "lowbit/kernels/two_level.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/packed.h"
 
@@ -27,7 +28,8 @@ at::Tensor random_matrix(std::int64_t rows, std::int64_t columns, std::string_vi
   return tensor_of(random_numbers(rows * columns, name)).view({rows, columns});
 }
 
-PackedWeight random_weight(const GemmBenchOptions& options, int bits, std::int64_t group) {
+PackedWeight random_weight(const GemmBenchOptions& options, int bits, std::int64_t group,
+                           kernels::ScaleStorage storage) {
   const Random random(bits, "bench/codes");
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(options.rows * options.columns));
   for (std::size_t i = 0; i < codes.size(); i += 8) {
@@ -42,10 +44,19 @@ PackedWeight random_weight(const GemmBenchOptions& options, int bits, std::int64
   weight.group = group == -1 ? options.columns : group;
   weight.groups = (options.columns - 1) / weight.group + 1;
   weight.bits = bits;
-  weight.scale_storage = kernels::ScaleStorage::kFloat16;
+  weight.scale_storage = storage;
   std::vector<float> scales;
   std::vector<float> zeros;
   for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(weight.rows * weight.groups); ++i) {
+    if (storage == kernels::ScaleStorage::kUint8) {
+      const int most = kernels::largest_whole_scale(bits);
+      const int whole = most / 2 + static_cast<int>(random.below(2 * i, static_cast<std::uint64_t>(most / 2))) + 1;
+      const kernels::ZeroRange range = kernels::zeros_for(whole, bits);
+      const auto zero = random.below(2 * i + 1, static_cast<std::uint64_t>(range.high - range.low) + 1);
+      scales.push_back(static_cast<float>(whole) / 1024.0F);
+      zeros.push_back(static_cast<float>(range.low + static_cast<int>(zero)));
+      continue;
+    }
     scales.push_back(static_cast<float>(1024 + random.below(2 * i, 1024)) / 65536.0F);
     zeros.push_back(static_cast<float>(random.below(2 * i + 1, std::uint64_t{1} << bits)));
   }

@@ -18,7 +18,8 @@ inline std::int64_t copies_of(std::int64_t bytes, bool cold) { return cold ? kCo
 
 [[nodiscard]] std::vector<float> random_numbers(std::int64_t count, std::string_view name);
 [[nodiscard]] at::Tensor random_matrix(std::int64_t rows, std::int64_t columns, std::string_view name);
-[[nodiscard]] kernels::PackedWeight random_weight(const GemmBenchOptions& options, int bits, std::int64_t group);
+[[nodiscard]] kernels::PackedWeight random_weight(const GemmBenchOptions& options, int bits, std::int64_t group,
+                                                  kernels::ScaleStorage storage = kernels::ScaleStorage::kFloat16);
 /// "int8, 4 bits, group 128"
 [[nodiscard]] std::string product_name(std::string_view arithmetic, int bits, std::int64_t group);
 

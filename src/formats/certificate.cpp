@@ -244,7 +244,8 @@ class Comparison {
 
 InputRounding rounding_of(kernels::Arithmetic arithmetic) {
   switch (arithmetic) {
-    case kernels::Arithmetic::kInt8: return InputRounding::kInt8;
+    case kernels::Arithmetic::kInt8:
+    case kernels::Arithmetic::kInt8TwoLevel: return InputRounding::kInt8;
     case kernels::Arithmetic::kInt16: return InputRounding::kInt16;
     case kernels::Arithmetic::kFloat32: break;
   }

@@ -8,7 +8,7 @@
 namespace lowbit {
 namespace {
 
-constexpr std::array<std::string_view, 5> kScaleNames = {"float16", "bfloat16", "float32", "e8m0", "e4m3"};
+constexpr std::array<std::string_view, 6> kScaleNames = {"float16", "bfloat16", "float32", "e8m0", "e4m3", "uint8"};
 constexpr std::array<std::string_view, 4> kRuleNames = {"absmax", "absmean", "floor", "even"};
 constexpr std::array<std::string_view, 4> kSymmetryNames = {"asymmetric", "sym_offset", "sym_restricted",
                                                             "sym_full_signed"};
@@ -45,7 +45,8 @@ int scale_type_bits(ScaleType type) {
     case ScaleType::kBFloat16: return 16;
     case ScaleType::kFloat32: return 32;
     case ScaleType::kE8M0:
-    case ScaleType::kE4M3: return 8;
+    case ScaleType::kE4M3:
+    case ScaleType::kUint8: return 8;
   }
   fail(ErrorCode::kInternal, "unknown scale type {}", static_cast<int>(type));
 }
@@ -98,6 +99,13 @@ void GridSpec::check_scales() const {
   }
   if (scale_type == ScaleType::kE4M3 && (kind == GridKind::kOffset || symmetry == Symmetry::kSymFullSigned)) {
     fail(ErrorCode::kConfig, "grid: scale type e4m3 holds positive scales only, no real zeros and no signed scales");
+  }
+  if (scale_type == ScaleType::kUint8 && (kind != GridKind::kInteger || bits > 4 || group == 0 || nested_bits > 0 ||
+                                          symmetry == Symmetry::kSymFullSigned)) {
+    fail(ErrorCode::kConfig,
+         "grid: scale type uint8 is for integer codes of 2 to 4 bits with positive scales of groups or rows, which are "
+         "not nested; choose float16 for {}",
+         text());
   }
   if (nested_bits == 0) return;
   if (nested_bits < 2 || nested_bits > 8 || nested_run < 1) {

@@ -12,6 +12,7 @@
 
 #include "formats/uniform_grid.h"
 #include "lowbit/base/error.h"
+#include "lowbit/kernels/two_level.h"
 #include "lowbit/tensor/factory.h"
 
 namespace lowbit {
@@ -83,8 +84,21 @@ float round_scale(float value, ScaleType type, float tensor_scale) {
         fail(ErrorCode::kInternal, "scale {} is negative, which a grid with e4m3 scales has not", value);
       if (!(tensor_scale > 0.0F)) fail(ErrorCode::kInternal, "a grid with e4m3 scales is not bound to a weight");
       return round_e4m3(value, tensor_scale);
+    case ScaleType::kUint8: fail(ErrorCode::kInternal, "a scale of type uint8 is not rounded without its row");
   }
   fail(ErrorCode::kInternal, "unknown scale type {}", static_cast<int>(type));
+}
+
+float fit_row_scale(std::span<const float> row) {
+  float largest = 0.0F;
+  for (const float value : row) largest = std::max(largest, std::abs(value));
+  return round_scale((largest == 0.0F ? 1.0F : largest) / 119.0F, ScaleType::kBFloat16);
+}
+
+GridSpec row_grid(const GridSpec& grid, float row_scale) {
+  GridSpec result = grid;
+  result.tensor_scale = row_scale;
+  return result;
 }
 
 GroupGrid::GroupGrid(const GridSpec& grid) : grid_(grid) {
@@ -152,6 +166,11 @@ float GroupGrid::scale_of(const Range& range) const {
 float GroupGrid::stored_scale(float scale) const {
   // A range of denormals may give 0.
   if (scale == 0.0F) scale = std::numeric_limits<float>::min();
+  if (grid_.scale_type == ScaleType::kUint8) {
+    if (!(grid_.tensor_scale > 0.0F)) fail(ErrorCode::kInternal, "a grid with uint8 scales is not bound to a row");
+    const auto most = static_cast<float>(kernels::largest_whole_scale(grid_.bits));
+    return grid_.tensor_scale * std::clamp(std::nearbyint(scale / grid_.tensor_scale), 1.0F, most);
+  }
   return grid_.nested_bits > 0 ? scale : round_scale(scale, grid_.scale_type, grid_.tensor_scale);
 }
 
@@ -159,11 +178,18 @@ float GroupGrid::zero_for(float low, float scale) const {
   if (codebook_ != nullptr) return 0.0F;
   if (grid_.symmetry != Symmetry::kAsymmetric) return half_;
   const float real_zero = -low / scale;
-  // max with 0 first turns -0 into 0.
-  if (grid_.kind == GridKind::kInteger) return std::nearbyint(std::min(std::max(0.0F, real_zero), top_));
+  if (grid_.kind == GridKind::kInteger) return whole_zero(real_zero, scale);
   const float bounded = std::clamp(real_zero, -2.0F * top_, 2.0F * top_);
   if (bounded == 0.0F) return 0.0F;
   return grid_.nested_bits > 0 ? bounded : round_scale(bounded, grid_.scale_type);
+}
+
+float GroupGrid::whole_zero(float real_zero, float scale) const {
+  // max with 0 first turns -0 into 0.
+  const float zero = std::nearbyint(std::min(std::max(0.0F, real_zero), top_));
+  if (grid_.scale_type != ScaleType::kUint8) return zero;
+  const auto range = kernels::zeros_for(static_cast<int>(scale / grid_.tensor_scale), grid_.bits);
+  return std::clamp(zero, static_cast<float>(range.low), static_cast<float>(range.high));
 }
 
 GroupFit GroupGrid::fit_of(const Range& range) const {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "formats/uniform_grid.h"
 #include "lowbit/formats/codebooks.h"
@@ -42,6 +43,7 @@ class GroupGrid {
   [[nodiscard]] GroupFit fit_of(const Range& range) const;
   [[nodiscard]] float scale_of(const Range& range) const;
   [[nodiscard]] float stored_scale(float scale) const;
+  [[nodiscard]] float whole_zero(float real_zero, float scale) const;
   [[nodiscard]] UniformGrid uniform(const GroupFit& fit) const;
   [[nodiscard]] double exact_error(std::span<const float> values, const GroupFit& fit, double norm) const;
 
@@ -50,6 +52,18 @@ class GroupGrid {
   float top_ = 15.0F;  // 2^bits - 1
   float half_ = 8.0F;  // 2^(bits - 1)
 };
+
+/// The number of which a row's scales of type kUint8 are whole multiples: bfloat16, so that multiples are exact. 119 of
+/// it reach the largest weight: rounding to a group's steps, at most 16 of it, then stays within -128..127 (QServe,
+/// section 4.1).
+[[nodiscard]] float fit_row_scale(std::span<const float> row);
+/// `grid` for one row of a weight with scales of type kUint8.
+[[nodiscard]] GridSpec row_grid(const GridSpec& grid, float row_scale);
+/// `fit_row_scale` of all rows of `weight` [out, in]; empty for other types of scales.
+[[nodiscard]] std::vector<float> fit_row_scales(const at::Tensor& weight, const GridSpec& grid);
+/// As `fit_min_max`, or with `search` as `fit_clipped`, of rows whose numbers are `row_scales`.
+[[nodiscard]] GroupParameters fit_part(const at::Tensor& part, const GridSpec& grid, const ClipSearch* search,
+                                       std::span<const float> row_scales);
 
 /// `value` rounded to the storage type and back: see `round_scales`. `tensor_scale` divides E4M3 numbers.
 [[nodiscard]] float round_scale(float value, ScaleType type, float tensor_scale = 1.0F);

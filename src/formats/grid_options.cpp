@@ -75,7 +75,8 @@ void GridOptions::visit(FieldVisitor& v) {
   v.field("group", group, "input columns that share a scale; -1: one a row, 0: one a tensor", {-1, 1 << 24});
   v.choice("symmetry", symmetry, {"asymmetric", "sym_offset", "sym_restricted", "sym_full_signed"},
            "which range the grid covers (format integer)");
-  v.choice("scale", scale, {"float16", "bfloat16", "float32", "e8m0", "e4m3"}, "type that scales are rounded to");
+  v.choice("scale", scale, {"float16", "bfloat16", "float32", "e8m0", "e4m3", "uint8"},
+           "type that scales are rounded to; uint8: whole multiples of one number a row (two levels)");
   v.choice("scale_rule", scale_rule, {"absmax", "absmean", "floor", "even"},
            "how a scale follows from its group (codebooks); floor, even: powers of two");
   v.field("nested_bits", nested_bits, "bits of scales that are quantized again; 0: they are not", {0, 8});

@@ -73,31 +73,6 @@ void nest_column(std::span<GroupFit> fits, const GroupGrid& group_grid, const Gr
   for (std::size_t row = 0; row < fits.size(); ++row) fits[row].zero = values[row];
 }
 
-template <typename Fit>
-GroupParameters fit_rows(const at::Tensor& weight, const GridSpec& grid, const Fit& fit) {
-  const GroupGrid group_grid(grid);
-  const at::Tensor matrix = as_matrix(weight, DType::kFloat32);
-  const std::int64_t rows = matrix.size(0);
-  const std::int64_t columns = matrix.size(1);
-  const std::span<const float> values = values_of<float>(matrix);
-  require_finite(values, columns);
-  std::vector<GroupFit> fits(static_cast<std::size_t>(rows));
-  parallel_for(rows, rows_per_part(columns), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      fits[static_cast<std::size_t>(row)] =
-          fit(group_grid, values.subspan(static_cast<std::size_t>(row * columns), static_cast<std::size_t>(columns)));
-    }
-  });
-  GroupParameters result{make_empty({rows}, DType::kFloat32), {}, {}, {}};
-  if (grid.nested_bits > 0) nest_column(fits, group_grid, grid, result);
-  if (grid.kind != GridKind::kCodebook) result.zeros = make_empty({rows}, DType::kFloat32);
-  for (std::size_t row = 0; row < fits.size(); ++row) {
-    mutable_values_of<float>(result.scales)[row] = fits[row].scale;
-    if (result.zeros.defined()) mutable_values_of<float>(result.zeros)[row] = fits[row].zero;
-  }
-  return result;
-}
-
 GroupFit fit_group(const GroupGrid& grid, std::span<const float> values, const ClipSearch* search) {
   return search != nullptr ? grid.fit_clipped(values, *search) : grid.fit_min_max(values);
 }
@@ -113,14 +88,52 @@ void check_search(const ClipSearch& search) {
 
 }  // namespace
 
+std::vector<float> fit_row_scales(const at::Tensor& weight, const GridSpec& grid) {
+  std::vector<float> result;
+  if (grid.scale_type != ScaleType::kUint8) return result;
+  const at::Tensor matrix = as_matrix(weight, DType::kFloat32);
+  const auto columns = static_cast<std::size_t>(matrix.size(1));
+  const auto values = values_of<float>(matrix);
+  for (std::size_t at = 0; at < values.size(); at += columns) {
+    result.push_back(fit_row_scale(values.subspan(at, columns)));
+  }
+  return result;
+}
+
+GroupParameters fit_part(const at::Tensor& weight, const GridSpec& grid, const ClipSearch* search,
+                         std::span<const float> row_scales) {
+  if (search != nullptr) check_search(*search);
+  const GroupGrid group_grid(grid);
+  const at::Tensor matrix = as_matrix(weight, DType::kFloat32);
+  const std::int64_t rows = matrix.size(0);
+  const std::int64_t columns = matrix.size(1);
+  const std::span<const float> values = values_of<float>(matrix);
+  require_finite(values, columns);
+  std::vector<GroupFit> fits(static_cast<std::size_t>(rows));
+  parallel_for(rows, rows_per_part(columns), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const auto at = static_cast<std::size_t>(row);
+      const auto part = values.subspan(static_cast<std::size_t>(row * columns), static_cast<std::size_t>(columns));
+      fits[at] = row_scales.empty() ? fit_group(group_grid, part, search)
+                                    : fit_group(GroupGrid(row_grid(grid, row_scales[at])), part, search);
+    }
+  });
+  GroupParameters result{make_empty({rows}, DType::kFloat32), {}, {}, {}};
+  if (grid.nested_bits > 0) nest_column(fits, group_grid, grid, result);
+  if (grid.kind != GridKind::kCodebook) result.zeros = make_empty({rows}, DType::kFloat32);
+  for (std::size_t row = 0; row < fits.size(); ++row) {
+    mutable_values_of<float>(result.scales)[row] = fits[row].scale;
+    if (result.zeros.defined()) mutable_values_of<float>(result.zeros)[row] = fits[row].zero;
+  }
+  return result;
+}
+
 GroupParameters fit_min_max(const at::Tensor& weight, const GridSpec& grid) {
-  return fit_rows(weight, grid, [](const GroupGrid& g, std::span<const float> row) { return g.fit_min_max(row); });
+  return fit_part(weight, grid, nullptr, {});
 }
 
 GroupParameters fit_clipped(const at::Tensor& weight, const GridSpec& grid, const ClipSearch& search) {
-  check_search(search);
-  return fit_rows(weight, grid,
-                  [&](const GroupGrid& g, std::span<const float> row) { return g.fit_clipped(row, search); });
+  return fit_part(weight, grid, &search, {});
 }
 
 at::Tensor encode_columns(const at::Tensor& weight, const GroupParameters& parameters, const GridSpec& grid) {
@@ -201,13 +214,16 @@ std::vector<GroupFit> fit_groups(std::span<const float> values, std::int64_t row
     std::fill(fits.begin(), fits.end(), fit_group(group_grid, values, search));
     return fits;
   }
+  const bool by_rows = grid.scale_type == ScaleType::kUint8;
   parallel_for(rows, rows_per_part(columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
+      const auto first = static_cast<std::size_t>(row * columns);
+      const auto numbers = values.subspan(first, static_cast<std::size_t>(columns));
+      const GroupGrid own = by_rows ? GroupGrid(row_grid(grid, fit_row_scale(numbers))) : group_grid;
       for (std::int64_t group = 0; group < groups; ++group) {
-        const auto offset = static_cast<std::size_t>(row * columns + group * width);
+        const auto offset = static_cast<std::size_t>(group * width);
         const auto count = static_cast<std::size_t>(std::min(width, columns - group * width));
-        fits[static_cast<std::size_t>(row * groups + group)] =
-            fit_group(group_grid, values.subspan(offset, count), search);
+        fits[static_cast<std::size_t>(row * groups + group)] = fit_group(own, numbers.subspan(offset, count), search);
       }
     }
   });

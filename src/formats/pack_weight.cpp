@@ -25,6 +25,7 @@ kernels::ScaleStorage storage_of(const QuantizedWeight& weight) {
     case ScaleType::kFloat16: return kernels::ScaleStorage::kFloat16;
     case ScaleType::kBFloat16:
     case ScaleType::kE8M0: return kernels::ScaleStorage::kBFloat16;
+    case ScaleType::kUint8: return kernels::ScaleStorage::kUint8;
     case ScaleType::kFloat32:
     case ScaleType::kE4M3: break;
   }

@@ -132,7 +132,8 @@ std::int64_t QuantizedWeight::stored_bits() const {
   for (const std::int32_t group : column_groups()) row_bits += bits[static_cast<std::size_t>(group)];
   std::int64_t total = out * word_bits(row_bits);
 
-  if (grid.scale_type == ScaleType::kE4M3) total += 32;  // the whole weight's scale
+  if (grid.scale_type == ScaleType::kE4M3) total += 32;         // the whole weight's scale
+  if (grid.scale_type == ScaleType::kUint8) total += 32 * out;  // the rows'
   const std::int64_t scale_count = grid.group == 0 ? 1 : out * groups;
   total += nested_scales ? nested_bits(*nested_scales, groups) : scale_count * scale_type_bits(grid.scale_type);
   if (grid.kind == GridKind::kOffset) {

@@ -6,6 +6,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/formats/codebooks.h"
 #include "lowbit/formats/quantized_weight.h"
+#include "lowbit/kernels/two_level.h"
 #include "lowbit/tensor/factory.h"
 
 namespace lowbit {
@@ -33,6 +34,27 @@ void check_representable(const at::Tensor& tensor, const char* what, ScaleType t
     if ((!signed_type && !(values[i] > 0.0F)) || round_scale(values[i], type, tensor_scale) != values[i]) {
       fail(ErrorCode::kData, "{} hold {} at position {}, which type {} cannot store", what, values[i], i,
            scale_type_name(type));
+    }
+  }
+}
+
+void check_two_levels(const QuantizedWeight& weight) {
+  const auto scales = values_of<float>(weight.scales);
+  const auto zeros = values_of<float>(weight.zeros);
+  const auto groups = static_cast<std::size_t>(weight.scales.size(1));
+  for (std::size_t first = 0; first < scales.size(); first += groups) {
+    const auto of_row = kernels::row_scale(scales.subspan(first, groups));
+    if (!of_row || *of_row == 0.0F) {
+      fail(ErrorCode::kData, "the scales of row {} are no whole multiples, up to 255, of one positive number",
+           first / groups);
+    }
+    for (std::size_t i = first; i < first + groups; ++i) {
+      const auto whole = static_cast<int>(scales[i] / *of_row);
+      const auto range = kernels::zeros_for(whole, weight.grid.bits);
+      if (whole > 0 && zeros[i] >= static_cast<float>(range.low) && zeros[i] <= static_cast<float>(range.high))
+        continue;
+      fail(ErrorCode::kData, "{} (code - {}) of row {}, group {} leaves -128..127 for codes of {} bits", whole,
+           zeros[i], first / groups, i - first, weight.grid.bits);
     }
   }
 }
@@ -172,10 +194,13 @@ void check_weight(const QuantizedWeight& weight) {
       fail(ErrorCode::kData, "the scale of the whole weight is {}, expected a positive number",
            weight.grid.tensor_scale);
     }
-    check_representable(weight.scales, "scales", weight.grid.scale_type, weight.grid.tensor_scale);
+    if (weight.grid.scale_type != ScaleType::kUint8) {
+      check_representable(weight.scales, "scales", weight.grid.scale_type, weight.grid.tensor_scale);
+    }
   }
   check_groups(weight, shape[1]);
   check_zeros(weight, shape);
+  if (weight.grid.scale_type == ScaleType::kUint8) check_two_levels(weight);
   check_codes(weight, shape[1]);
   if (weight.grid.group == 0) {
     for (const at::Tensor* tensor : {&weight.scales, &weight.zeros}) {

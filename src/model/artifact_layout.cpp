@@ -3,6 +3,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/formats/codebooks.h"
 #include "lowbit/formats/packing.h"
+#include "lowbit/kernels/two_level.h"
 #include "lowbit/tensor/factory.h"
 #include "model/artifact_numbers.h"
 
@@ -64,10 +65,29 @@ at::Tensor shared_number(const QuantizedWeight& weight, const at::Tensor& values
   return weight.grid.group == 0 ? values.narrow(0, 0, 1).view({1}) : values;
 }
 
+void store_two_levels(std::vector<StoredPart>& parts, const QuantizedWeight& weight) {
+  const auto scales = values_of<float>(weight.scales);
+  const auto groups = static_cast<std::size_t>(weight.scales.size(1));
+  Codes whole;
+  std::vector<float> of_rows;
+  for (std::size_t first = 0; first < scales.size(); first += groups) {
+    const auto row = scales.subspan(first, groups);
+    const float of_row = kernels::row_scale(row).value_or(0.0F);  // never of a checked weight
+    of_rows.push_back(of_row);
+    for (const float scale : row) whole.push_back(static_cast<std::uint8_t>(scale / of_row));
+  }
+  parts.push_back(part_of("weight_scale", StorageType::kU8, shape_of(weight.scales), whole));
+  parts.push_back(part_of("weight_row_scale", StorageType::kF32, {weight.rows()}, of_rows));
+}
+
 void store_scales(std::vector<StoredPart>& parts, const QuantizedWeight& weight) {
   const GridSpec& grid = weight.grid;
   if (weight.nested_scales) {
     store_nested(parts, "weight_scale", *weight.nested_scales);
+    return;
+  }
+  if (grid.scale_type == ScaleType::kUint8) {
+    store_two_levels(parts, weight);
     return;
   }
   at::Tensor scales = shared_number(weight, weight.scales);
@@ -169,13 +189,25 @@ CodeLayout code_layout_of(const QuantizedWeight& weight) {
 }
 
 const std::vector<std::string>& weight_suffixes() {
-  static const std::vector<std::string> suffixes = {
-      "weight_packed",         "weight_scale",           "weight_shape",
-      "weight_zero_point",     "weight_g_idx",           "weight_group_bits",
-      "weight_scale_codes",    "weight_scale_scales",    "weight_scale_zeros",
-      "weight_zero",           "weight_zero_codes",      "weight_zero_scales",
-      "weight_zero_zeros",     "weight_outlier_offsets", "weight_outlier_columns",
-      "weight_outlier_values", "weight_global_scale",    "weight"};
+  static const std::vector<std::string> suffixes = {"weight_packed",
+                                                    "weight_scale",
+                                                    "weight_shape",
+                                                    "weight_zero_point",
+                                                    "weight_g_idx",
+                                                    "weight_group_bits",
+                                                    "weight_scale_codes",
+                                                    "weight_scale_scales",
+                                                    "weight_scale_zeros",
+                                                    "weight_zero",
+                                                    "weight_zero_codes",
+                                                    "weight_zero_scales",
+                                                    "weight_zero_zeros",
+                                                    "weight_outlier_offsets",
+                                                    "weight_outlier_columns",
+                                                    "weight_outlier_values",
+                                                    "weight_global_scale",
+                                                    "weight_row_scale",
+                                                    "weight"};
   return suffixes;
 }
 
@@ -228,6 +260,7 @@ std::string compressed_tensors_obstacle(const QuantizedWeight& weight) {
   if (grid.kind != GridKind::kInteger) return fmt::format("the grid {} is not an integer one", grid.text());
   if (grid.scale_type == ScaleType::kE8M0) return "scales are powers of two (e8m0)";
   if (grid.scale_type == ScaleType::kE4M3) return "scales are of type e4m3 beside one of the whole weight";
+  if (grid.scale_type == ScaleType::kUint8) return "scales are whole numbers beside one number a row (uint8)";
   if (grid.group > 0 && weight.columns() > grid.group && weight.columns() % grid.group != 0) {
     return fmt::format("{} columns are not a multiple of the group {}", weight.columns(), grid.group);
   }

@@ -71,6 +71,7 @@ StorageType storage_of(ScaleType type) {
     case ScaleType::kFloat32: return StorageType::kF32;
     case ScaleType::kE8M0: return StorageType::kF8E8M0;
     case ScaleType::kE4M3: return StorageType::kF8E4M3;
+    case ScaleType::kUint8: return StorageType::kU8;
   }
   fail(ErrorCode::kInternal, "unknown scale type {}", static_cast<int>(type));
 }
@@ -82,8 +83,9 @@ ScaleType scale_type_of(StorageType type) {
     case StorageType::kF32: return ScaleType::kFloat32;
     case StorageType::kF8E8M0: return ScaleType::kE8M0;
     case StorageType::kF8E4M3: return ScaleType::kE4M3;
+    case StorageType::kU8: return ScaleType::kUint8;
     default:
-      fail(ErrorCode::kData, "scales have type {}, expected F16, BF16, F32, F8_E8M0 or F8_E4M3",
+      fail(ErrorCode::kData, "scales have type {}, expected F16, BF16, F32, F8_E8M0, F8_E4M3 or U8",
            storage_type_name(type));
   }
 }

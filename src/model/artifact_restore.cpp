@@ -84,6 +84,19 @@ NestedScales restore_nested(const Json& description, const std::string& prefix, 
   return nested;
 }
 
+at::Tensor restore_two_levels(const TensorEntry& entry, const Shape& shape, const FindPart& find) {
+  const TensorEntry& rows = require_part(find, "weight_row_scale");
+  require_shape(rows, {shape[0]});
+  const at::Tensor numbers = decode_floats(rows);
+  const std::vector<std::int64_t> whole = decode_integers(entry);
+  at::Tensor scales = make_empty(shape, DType::kFloat32);
+  const auto values = mutable_values_of<float>(scales);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(whole[i]) * values_of<float>(numbers)[i / static_cast<std::size_t>(shape[1])];
+  }
+  return scales;
+}
+
 at::Tensor restore_scales(const std::string& suffix, const GridSpec& grid, const Shape& shape, const FindPart& find) {
   TensorEntry entry = require_part(find, suffix);
   // compressed-tensors keeps the exponents of powers of two as bytes.
@@ -93,6 +106,7 @@ at::Tensor restore_scales(const std::string& suffix, const GridSpec& grid, const
          scale_type_name(grid.scale_type));
   }
   require_shape(entry, grid.group == 0 ? Shape{1} : shape);
+  if (grid.scale_type == ScaleType::kUint8) return restore_two_levels(entry, shape, find);
   at::Tensor scales = decode_floats(entry);
   if (grid.scale_type == ScaleType::kE4M3) {
     for (float& scale : mutable_values_of<float>(scales)) scale /= grid.tensor_scale;

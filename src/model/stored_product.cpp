@@ -50,7 +50,8 @@ DeviceArithmetic choose_device_arithmetic(const QuantizedWeight& weight, const s
 Arithmetic choose_arithmetic(const QuantizedWeight& weight, const std::vector<RuntimeRecord>& around) {
   if (weight.grid.kind != GridKind::kInteger) return Arithmetic::kFloat32;
   if (around.empty()) return Arithmetic::kInt16;
-  return is_int8_rounding(around.back()) ? Arithmetic::kInt8 : Arithmetic::kFloat32;
+  if (!is_int8_rounding(around.back())) return Arithmetic::kFloat32;
+  return weight.grid.scale_type == ScaleType::kUint8 ? Arithmetic::kInt8TwoLevel : Arithmetic::kInt8;
 }
 
 std::string names_of(const std::vector<RuntimeRecord>& records) {
@@ -112,7 +113,8 @@ StoredProduct pack_on_device(const QuantizedWeight& weight, std::vector<RuntimeR
 StoredProduct pack(const QuantizedWeight& weight, std::vector<RuntimeRecord> around, const std::string& linear,
                    at::Tensor bias, const ComputeOptions& options) {
   const Arithmetic arithmetic = choose_arithmetic(weight, around);
-  if (arithmetic == Arithmetic::kInt8) around.pop_back();
+  const bool rounds = arithmetic == Arithmetic::kInt8 || arithmetic == Arithmetic::kInt8TwoLevel;
+  if (rounds) around.pop_back();
   const auto packed = std::make_shared<PackedLinear>(pack_weight(weight), std::move(bias), arithmetic);
   StoredProduct product = packed_product(packed, std::move(around), linear, kernels::arithmetic_name(arithmetic));
   if (options.certify) note(certify_product(weight, packed->weight(), arithmetic), product.record);

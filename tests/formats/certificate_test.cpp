@@ -55,6 +55,9 @@ QuantizedWeight with_outliers_and_order(QuantizedWeight weight) {
 
 std::vector<Arithmetic> arithmetics_of(const QuantizedWeight& weight) {
   if (weight.grid.kind != GridKind::kInteger) return {Arithmetic::kFloat32};
+  if (weight.grid.scale_type == ScaleType::kUint8) {
+    return {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16, Arithmetic::kInt8TwoLevel};
+  }
   return {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16};
 }
 
@@ -66,6 +69,8 @@ TEST(Certificate, HoldsForEveryGridAndArithmeticOnEveryBackend) {
   }
   weights.push_back(quantized(33, 2100, {.bits = 4, .group = 128}));
   weights.push_back(with_outliers_and_order(quantized(20, 333, {.bits = 4, .group = 32})));
+  weights.push_back(quantized(33, 2100, {.bits = 4, .group = 64, .scale = ScaleType::kUint8}));
+  weights.push_back(with_outliers_and_order(quantized(20, 333, {.bits = 3, .group = 32, .scale = ScaleType::kUint8})));
   weights.push_back(quantized(32, 128, {.format = NumberFormat::kOffset, .bits = 3, .group = 32, .nested_bits = 3}));
   weights.push_back(quantized(20, 96, GridOptions::of(NumberFormat::kNf4)));
   weights.push_back(quantized(20, 96, GridOptions::of(NumberFormat::kMxfp4)));

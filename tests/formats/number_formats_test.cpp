@@ -9,6 +9,7 @@
 #include "formats/grid_fit.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
+#include "lowbit/base/half.h"
 #include "lowbit/base/json.h"
 #include "lowbit/base/random.h"
 #include "lowbit/formats/codebooks.h"
@@ -123,6 +124,7 @@ TEST(NumberFormat, HasTheGroupAndScalesOfItsDefinition) {
   EXPECT_EQ(grid_of("{format: mxint8}").bits, 8);
   EXPECT_EQ(grid_of("{format: nvfp4}").text(), "e2m1 g16, e4m3 scales");
   EXPECT_EQ(grid_of("{format: nf4}").text(), "nf4 g64");
+  EXPECT_EQ(grid_of("{scale: uint8}").text(), "int4 g128 asymmetric, uint8 scales");
   EXPECT_EQ(grid_of("{format: ternary}").text(), "ternary per tensor by absmean");
   EXPECT_EQ(grid_of("{format: offset, bits: 3, group: 64}").text(), "int3 g64 real zero");
   EXPECT_EQ(grid_of("{format: nf4, nested_bits: 8, nested_run: 64}").text(), "nf4 g64, scales nested in 8 bits x 64");
@@ -154,7 +156,44 @@ TEST(NumberFormat, RefusesWhatContradictsIt) {
   EXPECT_THAT(problem_of("{format: offset, scale: e4m3}"), HasSubstr("no real zeros"));
   EXPECT_THAT(problem_of("{scale: e8m0, nested_bits: 4}"), HasSubstr("scales of e8m0 cannot be nested"));
   EXPECT_THAT(problem_of("{group: 0, nested_bits: 4}"), HasSubstr("scales of a whole tensor cannot be nested"));
+  for (const char* other : {"format: offset", "bits: 5", "group: 0", "nested_bits: 4", "symmetry: sym_full_signed"}) {
+    EXPECT_THAT(problem_of(fmt::format("{{scale: uint8, {}}}", other)),
+                HasSubstr("scale type uint8 is for integer codes of 2 to 4 bits with positive scales"));
+  }
   EXPECT_THAT(problem_of("{nested_bits: 1}"), HasSubstr("expected 2 to 8 bits"));
+}
+
+// QServe's two levels: what codes stand for are signed bytes times one number of the row, of which 119 reach its
+// largest weight. A whole scale is within half that number of the range's share, and a zero within 1.5 steps of the
+// range's.
+TEST(NumberFormat, GivesScalesOfTwoLevelsBytesOfOneNumberARow) {
+  constexpr std::size_t kColumns = 400;
+  const at::Tensor weight = random_matrix(24, kColumns);
+  for (const char* text : {"{scale: uint8, group: 32}", "{scale: uint8, bits: 3, group: 64}",
+                           "{scale: uint8, group: -1, symmetry: sym_offset}"}) {
+    const QuantizedWeight quantized = quantize_to_nearest(weight, grid_of(text));
+    quantized.check("layer");
+    const auto top = static_cast<float>((1 << quantized.grid.bits) - 1);
+    const auto group_of = quantized.column_groups();
+    const at::Tensor decoded = quantized.dequantize();
+    for (std::size_t row = 0; row < 24; ++row) {
+      const auto original = values_of<float>(weight).subspan(row * kColumns, kColumns);
+      float largest = 0.0F;
+      for (const float value : original) largest = std::max(largest, std::abs(value));
+      const float number = bfloat16_to_float(float_to_bfloat16(largest / 119.0F));
+      for (std::size_t i = 0; i < kColumns; ++i) {
+        const float scale =
+            values_of<float>(quantized.scales)[row * static_cast<std::size_t>(quantized.scales.size(1)) +
+                                               static_cast<std::size_t>(group_of[i])];
+        EXPECT_EQ(std::nearbyint(scale / number) * number, scale) << text;
+        const float value = values_of<float>(decoded)[row * kColumns + i];
+        const float steps = value / number;
+        EXPECT_EQ(steps, std::nearbyint(steps)) << text;
+        EXPECT_TRUE(steps >= -128.0F && steps <= 127.0F) << text << ": " << steps;
+        EXPECT_LE(std::abs(value - original[i]), 1.001F * (1.5F * scale + top / 2.0F * number)) << text;
+      }
+    }
+  }
 }
 
 TEST(NumberFormat, RoundsEveryWeightToTheNearestOfItsNumbers) {

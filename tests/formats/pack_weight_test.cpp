@@ -45,6 +45,24 @@ TEST(PackWeight, MultipliesWithWhatTheWeightDequantizesTo) {
   }
 }
 
+TEST(PackWeight, KeepsScalesOfTwoLevels) {
+  for (const int bits : {2, 3, 4}) {
+    for (const std::int64_t group : {-1, 32, 64}) {
+      for (const Symmetry symmetry : {Symmetry::kAsymmetric, Symmetry::kSymOffset, Symmetry::kSymRestricted}) {
+        GridOptions options;
+        options.bits = bits;
+        options.group = group;
+        options.symmetry = symmetry;
+        options.scale = ScaleType::kUint8;
+        const QuantizedWeight weight = quantize_to_nearest(random_weight(40, 200), options.spec());
+        weight.check("layer");
+        EXPECT_EQ(pack_weight(weight).unpack().shape.scale_storage, kernels::ScaleStorage::kUint8);
+        expect_dequantized(weight);
+      }
+    }
+  }
+}
+
 TEST(PackWeight, KeepsNestedScalesMovedGroupsAndOutliers) {
   GridOptions options;
   options.group = 64;

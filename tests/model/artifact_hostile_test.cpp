@@ -88,7 +88,7 @@ TEST(HostileArtifact, HasEveryTensorChecked) {
       {[](Stored& s) { s.parts["weight_scale"].type = StorageType::kF16; },
        "tensor 'weight_scale' has type F16, expected float32"},
       {[](Stored& s) { s.parts["weight_scale"].type = StorageType::kI32; },
-       "scales have type I32, expected F16, BF16, F32, F8_E8M0 or F8_E4M3"},
+       "scales have type I32, expected F16, BF16, F32, F8_E8M0, F8_E4M3 or U8"},
       {[](Stored& s) { s.parts["weight_packed"].type = StorageType::kF32; },
        "tensor 'weight_packed' has type F32, expected I32"},
       {[](Stored& s) { s.set<std::int32_t>("weight_outlier_offsets", 8, 1000); }, "does not count 2 outliers"},

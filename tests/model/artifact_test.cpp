@@ -122,6 +122,8 @@ TEST_F(Artifact, ReturnsTheGridsOfItsOwnLayoutBitForBit) {
       {GridKind::kCodebook, 8, Symmetry::kAsymmetric, "e4m3", 16, ScaleType::kFloat32},
       {GridKind::kInteger, 4, Symmetry::kSymOffset, "", 8, ScaleType::kE8M0},
       {GridKind::kInteger, 4, Symmetry::kSymOffset, "", 8, ScaleType::kE4M3},
+      {GridKind::kInteger, 4, Symmetry::kAsymmetric, "", 8, ScaleType::kUint8},
+      {GridKind::kInteger, 3, Symmetry::kSymOffset, "", -1, ScaleType::kUint8},
       {GridKind::kCodebook, 6, Symmetry::kAsymmetric, "e3m2", 32, ScaleType::kE8M0, ScaleRule::kEven},
       {GridKind::kCodebook, 4, Symmetry::kAsymmetric, "nf4", 16, ScaleType::kBFloat16, ScaleRule::kAbsmax, 8, 20},
       {GridKind::kOffset, 3, Symmetry::kAsymmetric, "", 16, ScaleType::kFloat16, ScaleRule::kAbsmax, 3, 16},
@@ -200,6 +202,7 @@ TEST_F(Artifact, CountsTheBitsThatItsTensorsTake) {
       {{GridKind::kOffset, 3, Symmetry::kAsymmetric, "", 8, ScaleType::kFloat16}, {}},
       {{GridKind::kCodebook, 4, Symmetry::kAsymmetric, "nf4", 16, ScaleType::kE8M0}, {}},
       {{GridKind::kOffset, 3, Symmetry::kAsymmetric, "", 16, ScaleType::kFloat16, ScaleRule::kAbsmax, 3, 16}, {}},
+      {{GridKind::kInteger, 4, Symmetry::kAsymmetric, "", 8, ScaleType::kUint8}, {}},
       {GridOptions::of(NumberFormat::kNvfp4).spec(), {}},
       {GridOptions::of(NumberFormat::kMxfp4).spec(), {}},
       {GridOptions::of(NumberFormat::kE4m3).spec(), {}}};

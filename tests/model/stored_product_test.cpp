@@ -109,6 +109,19 @@ TEST_F(PackedModel, LeavesTheRoundingOfInputsToInt8) {
   }
 }
 
+TEST_F(PackedModel, AddsUpWholeNumbersWithScalesOfTwoLevels) {
+  const ActivationScheme scheme;
+  GridSpec grid = four_bits();
+  grid.scale_type = ScaleType::kUint8;
+  write(grid, {{ActivationScheme::kRecordName, echo_fields(scheme), {}}});
+  const auto block = open(Execution::kPacked)->block(0);
+  for (const LinearSlot& slot : block->linears()) {
+    EXPECT_EQ(slot.record.arithmetic, "int8_two_level");
+    EXPECT_LE(slot.record.worst_share, 1) << slot.name;
+    EXPECT_TRUE(slot.executions.empty());
+  }
+}
+
 TEST_F(PackedModel, RunsOtherExecutionsAroundFloat32Products) {
   ActivationScheme scheme;
   scheme.bits = 4;

@@ -25,8 +25,10 @@ enum class Symmetry {
 };
 
 /// The type that scales (and real zeros) are rounded to before any code is chosen. With kE4M3 a scale is an E4M3 number
-/// over one float32 number of the whole weight (NVFP4's two levels): `GridSpec::tensor_scale`.
-enum class ScaleType { kFloat16, kBFloat16, kFloat32, kE8M0, kE4M3 };
+/// over one float32 number of the whole weight (NVFP4's two levels): `GridSpec::tensor_scale`. With kUint8 it is a
+/// whole number times one float32 number of the row, and all that codes stand for is -128..127 times that (QServe's two
+/// levels, kernels/two_level.h): products of rounded activations then add up whole numbers over a whole row.
+enum class ScaleType { kFloat16, kBFloat16, kFloat32, kE8M0, kE4M3, kUint8 };
 [[nodiscard]] std::string_view scale_type_name(ScaleType type);
 [[nodiscard]] int scale_type_bits(ScaleType type);
 
@@ -61,7 +63,8 @@ struct GridSpec {
   /// column, each run with a scale and a real zero of `scale_type`.
   int nested_bits = 0;
   std::int64_t nested_run = 16;
-  /// With kE4M3: scales are E4M3 numbers divided by this. 0 until `bind_grid` has seen the weight.
+  /// With kE4M3: scales are E4M3 numbers divided by this. 0 until `bind_grid` has seen the weight. With kUint8: the
+  /// number of the one row that a part of the weight belongs to; 0 in the grid of a whole weight.
   float tensor_scale = 0.0F;
 
   [[nodiscard]] std::int64_t groups(std::int64_t in_features) const;

@@ -103,6 +103,11 @@ void EasyQuantOptions::validate(ConfigProblems& problems, const SourceMark& mark
     problems.add(
         mark, "'nested_bits' binds the scales of many rows together, and easyquant fits each by itself; leave it out");
   }
+  if (grid.scale == ScaleType::kUint8) {
+    problems.add(mark,
+                 "'scale: uint8' binds the scales of a row together, and easyquant fits each by itself; leave it "
+                 "out");
+  }
 }
 
 QuantizedWeight EasyQuantSolver::quantize(const at::Tensor& weight) const {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "formats/grid_fit.h"
 #include "lowbit/tensor/factory.h"
 #include "quantization/solvers/asymmetry.h"
 #include "quantization/solvers/column_plan.h"
@@ -55,8 +56,12 @@ StatisticsNeeds GptqSolver::needs() const {
 void GptqSolver::set_groups(SweepRequest& request, const at::Tensor& weight) const {
   const GridSpec& grid = request.grid;
   request.source = options_.ref_compat ? GroupSource::kBlock : GroupSource::kFresh;
-  request.fit = [this, &grid](const at::Tensor& part, const SweepPlace&) {
-    return fit_group(part, grid, options_.clip);
+  request.fit = [this, &grid, rows = fit_row_scales(weight, grid)](const at::Tensor& part, const SweepPlace& place) {
+    const std::span<const float> own(rows);
+    return fit_group(
+        part, grid, options_.clip,
+        own.empty() ? own
+                    : own.subspan(static_cast<std::size_t>(place.first_row), static_cast<std::size_t>(place.rows)));
   };
   if (!options_.static_groups && grid.group > 0) return;
   request.source = GroupSource::kGiven;

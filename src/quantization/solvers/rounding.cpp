@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/grid_fit.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
@@ -32,8 +33,10 @@ void visit_clip(FieldVisitor& v, Clip& clip) {
            "range that a group's scale covers: none: all weights; mse: shrunk where that lessens |Q(w) - w|^2.4");
 }
 
-GroupParameters fit_group(const at::Tensor& weight, const GridSpec& grid, Clip clip) {
-  return clip == Clip::kMse ? fit_clipped(weight, grid, ClipSearch{}) : fit_min_max(weight, grid);
+GroupParameters fit_group(const at::Tensor& weight, const GridSpec& grid, Clip clip,
+                          std::span<const float> row_scales) {
+  const ClipSearch search;
+  return fit_part(weight, grid, clip == Clip::kMse ? &search : nullptr, row_scales);
 }
 
 QuantizedWeight round_to_nearest(const at::Tensor& weight, const GridSpec& grid, Clip clip) {

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <span>
 #include <string>
 
 #include "lowbit/formats/quantized_weight.h"
@@ -16,8 +17,9 @@ enum class Clip {
 };
 void visit_clip(FieldVisitor& v, Clip& clip);
 
-/// Parameters of one group's columns [rows, columns].
-[[nodiscard]] GroupParameters fit_group(const at::Tensor& weight, const GridSpec& grid, Clip clip);
+/// Parameters of one group's columns [rows, columns]; `row_scales` for scales of type kUint8 (formats/grid_fit.h).
+[[nodiscard]] GroupParameters fit_group(const at::Tensor& weight, const GridSpec& grid, Clip clip,
+                                        std::span<const float> row_scales = {});
 /// Every weight to its nearest code.
 [[nodiscard]] QuantizedWeight round_to_nearest(const at::Tensor& weight, const GridSpec& grid, Clip clip);
 /// Throws `kData`, naming the layer, unless the weight is a finite float32 matrix. Reports groups of the grid that are
