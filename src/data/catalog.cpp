@@ -7,8 +7,10 @@
 #include "data/definition.h"
 #include "data/files.h"
 #include "data/generators.h"
+#include "data/hub_cache.h"
 #include "data/questions.h"
 #include "data/readers.h"
+#include "data/unpack.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/data/dataset.h"
@@ -41,6 +43,22 @@ void check_sum(const DatasetDefinition& definition, const DataFile& file, const 
   if (found == expected) return;
   fail(ErrorCode::kData, "dataset '{}': file '{}' has the SHA-256 {}, expected {}: it is damaged, or another version{}",
        definition.name, file.path.string(), found, expected, with_remedy(definition));
+}
+
+/// Rows of a table come as JSON lines, however the definition's other files are read.
+DatasetDefinition as_read(DatasetDefinition definition, const DataFile& file) {
+  const std::string extension = file.path.extension().string();
+  if (is_table(extension) || (file.hub_layout && extension == ".jsonl")) definition.reader = RowReader::kJsonl;
+  return definition;
+}
+
+/// Where the hub keeps a split that is not in a data folder.
+std::string hub_remedy(const DatasetDefinition::Source& source, const std::string& split) {
+  if (source.config.empty()) return {};
+  return fmt::format(
+      "; or fetch it into the hub's local cache: hf download {} --repo-type dataset --revision refs/convert/parquet "
+      "--include '{}/{}/*'",
+      source.hub, source.config, split);
 }
 
 /// The share of a split's documents or rows.
@@ -147,7 +165,8 @@ std::vector<DatasetDefinition> DatasetCatalog::all() const {
   return definitions;
 }
 
-std::vector<DataFile> DatasetCatalog::locate(const DatasetDefinition& definition, const std::string& pattern) const {
+std::vector<DataFile> DatasetCatalog::locate(const DatasetDefinition& definition, const DatasetDefinition::Split& split,
+                                             const std::string& pattern) const {
   if (fs::path(pattern).is_absolute()) {
     if (is_file(pattern)) return {{.name = pattern, .path = pattern, .group = {}}};
     fail(ErrorCode::kData, "dataset '{}': file '{}' is missing{}", definition.name, pattern, with_remedy(definition));
@@ -159,21 +178,22 @@ std::vector<DataFile> DatasetCatalog::locate(const DatasetDefinition& definition
   std::vector<std::string> searched;
   for (const fs::path& folder : folders) searched.push_back(folder.string());
   for (const fs::path& folder : hub_snapshots(definition.source)) searched.push_back(folder.string());
-  fail(ErrorCode::kData, "dataset '{}': file '{}' is missing; searched in {}{}", definition.name, pattern,
-       list_text(searched), with_remedy(definition));
+  fail(ErrorCode::kData, "dataset '{}': file '{}' is missing; searched in {}{}{}", definition.name, pattern,
+       list_text(searched), with_remedy(definition), hub_remedy(definition.source, split.hub_split));
 }
 
 std::vector<DataFile> DatasetCatalog::files_of(const DatasetDefinition& definition,
                                                const DatasetDefinition::Split& split) const {
   const std::vector<fs::path> folders = folders_of(definition, data_folders_);
   const auto lies_here = [&](const std::string& pattern) { return !find_data_files(pattern, folders).empty(); };
-  if (!split.hub_files.empty() && !std::any_of(split.files.begin(), split.files.end(), lies_here)) {
-    if (std::vector<DataFile> files = find_snapshot_files(split.hub_files, definition.source); !files.empty())
-      return files;
+  if (!definition.source.hub.empty() && std::none_of(split.files.begin(), split.files.end(), lies_here)) {
+    std::vector<DataFile> files = find_snapshot_files(split.hub_files, definition.source);
+    if (files.empty()) files = find_hub_split(definition.source, split.hub_split);
+    if (!files.empty()) return files;
   }
   std::vector<DataFile> all;
   for (std::size_t i = 0; i < split.files.size(); ++i) {
-    std::vector<DataFile> files = locate(definition, split.files[i]);
+    std::vector<DataFile> files = locate(definition, split, split.files[i]);
     if (!split.sha256.empty()) check_sum(definition, files.front(), split.sha256[i]);
     std::move(files.begin(), files.end(), std::back_inserter(all));
   }
@@ -198,9 +218,10 @@ Rows DatasetCatalog::rows_of(const DatasetDefinition& definition, const std::str
     }
   } else {
     for (const DataFile& file : files_of(definition, split)) {
-      Rows rows = read_rows(definition, read_bytes(file.path), file.name);
+      Rows rows = read_rows(as_read(definition, file), read_bytes(file.path), file.name);
       for (Row& row : rows.rows) {
         row.group = file.group;
+        row.hub_layout = file.hub_layout;
         all.rows.push_back(std::move(row));
       }
       std::move(rows.problems.begin(), rows.problems.end(), std::back_inserter(all.problems));
@@ -245,7 +266,7 @@ std::vector<std::string> DatasetCatalog::documents_of(const DatasetDefinition& d
     const std::int64_t left = split.documents == 0 ? 0 : split.documents - static_cast<std::int64_t>(all.size());
     if (split.documents > 0 && left <= 0) return all;
     const std::string text = read_text(file.path, reads_by_line(definition.reader) ? left : 0);
-    std::vector<std::string> documents = read_documents(definition, text, file.path.string(), left);
+    std::vector<std::string> documents = read_documents(as_read(definition, file), text, file.path.string(), left);
     std::move(documents.begin(), documents.end(), std::back_inserter(all));
   }
   return all;

@@ -30,7 +30,7 @@ struct DefinitionFields {
     v.required("licence");
     v.field("licence", d.licence, "licence of the texts");
     v.field("scenario", d.scenario, "what a task is about: commonsense, reading comprehension ...");
-    v.field("source", source, "where the files come from: {hub, revision, url, package}");
+    v.field("source", source, "where the files come from: {hub, config, revision, url, package}");
     v.field("remedy", d.remedy, "what to do when the files are missing");
     v.field("version", d.version, "raised when the rows change", {1, 1000000});
     v.choice("reader", d.reader,
@@ -52,6 +52,12 @@ struct DefinitionFields {
       problems.add(mark, "'delimiter' belongs to 'reader: delimited', which needs it");
     }
     decode_fields(source, definition.source, problems);
+    if (!definition.source.config.empty() && definition.source.hub.empty()) {
+      problems.add(source.mark(), "'config' is a part of a dataset of the hub, which 'hub' names");
+    }
+    if (!definition.source.config.empty() && !stays_inside(definition.source.config)) {
+      problems.add(source.mark(), fmt::format("config '{}' must be the name of a folder", definition.source.config));
+    }
     check_rows(problems, mark);
     if (!task.is_null()) definition.task = decode_task(task, problems);
     if (splits.is_null()) return;
@@ -64,6 +70,13 @@ struct DefinitionFields {
       decode_fields(entry.value, split, problems);
       check_generators(entry.value.mark(), split, problems);
       check_tables(entry.value.mark(), split, problems);
+      if (!split.hub_split.empty() && definition.source.config.empty()) {
+        problems.add(entry.value.mark(), "'hub_split' is a split of the source's 'config', which is missing");
+      }
+      if (split.hub_split.empty()) split.hub_split = entry.key.text();
+      if (!stays_inside(split.hub_split)) {
+        problems.add(entry.value.mark(), fmt::format("split '{}' must be the name of a folder", split.hub_split));
+      }
     }
     check_task_splits(problems);
   }
@@ -140,6 +153,8 @@ void check_sums(const std::vector<std::string>& files, const std::vector<std::st
 
 void DatasetDefinition::Source::visit(FieldVisitor& v) {
   v.field("hub", hub, "dataset of the Hugging Face hub");
+  v.field("config", config,
+          "which of the hub's configs; its files are found by the names that the hub gives. \"*\": each, as a group");
   v.field("revision", revision, "commit of the hub");
   v.field("url", url, "address of the files");
   v.field("package", package, "package of Debian");
@@ -151,6 +166,7 @@ void DatasetDefinition::Split::visit(FieldVisitor& v) {
           "files below a data folder; a name in .gz, .bz2 or .zst is unpacked, .parquet and .arrow are read as "
           "JSON lines, a '*' names the group");
   v.field("hub_files", hub_files, "the same in a snapshot of the hub, where they are called otherwise there");
+  v.field("hub_split", hub_split, "what the hub calls the split, when not as here");
   v.field("sha256", sha256, "checksum of each of 'files', which then must be just these");
   v.field("documents", documents, "only the first so many documents; 0: all", {0, std::int64_t{1} << 40});
   v.field("from", from, "share of the documents where the split begins", {0.0, 1.0});

@@ -1,23 +1,12 @@
 #include "data/files.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <system_error>
 
 namespace lowbit {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::vector<fs::path> paths;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    paths.push_back(entry->path());
-  }
-  std::sort(paths.begin(), paths.end());
-  return paths;
-}
 
 /// What the '*' of `pattern` stands for in `name`; empty when it does not match.
 std::string matched(const std::string& name, const std::string& pattern) {
@@ -45,18 +34,17 @@ std::vector<DataFile> files_in(const fs::path& folder, const std::string& patter
   return files;
 }
 
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-fs::path hub_folder() {
-  if (const std::string cache = environment("HF_HUB_CACHE"); !cache.empty()) return cache;
-  if (const std::string home = environment("HF_HOME"); !home.empty()) return fs::path(home) / "hub";
-  return fs::path(environment("HOME")) / ".cache" / "huggingface" / "hub";
-}
-
 }  // namespace
+
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> paths;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+    paths.push_back(entry->path());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
 
 bool is_file(const fs::path& path) {
   std::error_code ignored;
@@ -67,32 +55,6 @@ std::vector<DataFile> find_data_files(const std::string& pattern, const std::vec
   for (const fs::path& folder : folders) {
     std::vector<DataFile> files = files_in(folder, pattern);
     if (!files.empty()) return files;
-  }
-  return {};
-}
-
-std::vector<fs::path> hub_snapshots(const DatasetDefinition::Source& source) {
-  if (source.hub.empty()) return {};
-  std::string folder = "datasets--" + source.hub;
-  if (const std::size_t slash = folder.find('/'); slash != std::string::npos) folder.replace(slash, 1, "--");
-  const fs::path snapshots = hub_folder() / folder / "snapshots";
-  if (!source.revision.empty()) return {snapshots / source.revision};
-  return entries_of(snapshots);
-}
-
-std::vector<DataFile> find_hub_files(const std::string& pattern, const DatasetDefinition::Source& source) {
-  const std::size_t slash = pattern.find('/');
-  return find_data_files(slash == std::string::npos ? pattern : pattern.substr(slash + 1), hub_snapshots(source));
-}
-
-std::vector<DataFile> find_snapshot_files(const std::vector<std::string>& names,
-                                          const DatasetDefinition::Source& source) {
-  for (const fs::path& folder : hub_snapshots(source)) {
-    std::vector<DataFile> files;
-    for (const std::string& name : names) {
-      if (is_file(folder / name)) files.push_back({.name = name, .path = folder / name, .group = {}});
-    }
-    if (files.size() == names.size()) return files;
   }
   return {};
 }

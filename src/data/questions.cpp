@@ -38,6 +38,19 @@ std::vector<std::string> texts_of(const std::vector<TaskEntry>& entries, const T
   return texts;
 }
 
+/// The columns that the definition knows, made of the hub's. A name is the hub's column, else one made before.
+void add_hub_columns(const Task& task, Json& columns) {
+  const Json given = columns;
+  const TemplateScope made(columns);
+  const TemplateScope scope(given, &made);
+  for (const HubColumn& column : task.hub_columns) {
+    std::vector<std::size_t> gold;
+    std::vector<std::string> texts =
+        with_context(fmt::format("column '{}'", column.name), [&] { return texts_of(column.entries, scope, gold); });
+    columns[column.name] = column.is_list ? Json(texts) : Json(texts.front());
+  }
+}
+
 std::optional<std::size_t> whole_number(const std::string& text) {
   std::size_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -113,6 +126,7 @@ std::vector<AnswerRole> roles_of(const BiasRules& rules, const TemplateScope& sc
 
 Json columns_of(const Task& task, const Row& row) {
   Json columns = row.columns;
+  if (row.hub_layout) add_hub_columns(task, columns);
   if (!row.group.empty()) {
     const auto name = task.group_names.find(row.group);
     columns["group"] = row.group;

@@ -16,6 +16,7 @@ struct DataFile {
   std::string name;
   std::filesystem::path path;
   std::string group;
+  bool hub_layout = false;  ///< its columns are those of the hub (`Task::hub_columns`)
 };
 
 /// One record of a file, an object by column.
@@ -24,6 +25,7 @@ struct Row {
   std::string where;  ///< "piqa/piqa.jsonl:18"
   std::string group;
   std::int64_t number = 0;  ///< within the split, or within its group, from 0
+  bool hub_layout = false;  ///< the file's
 };
 
 /// What a split holds: usable rows, and those that cannot be read.

@@ -1,6 +1,7 @@
 #include "data/task.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "data/generation_task.h"
 #include "lowbit/base/error.h"
@@ -54,7 +55,7 @@ struct BiasFields {
 /// The fields as they are written, before templates are parsed.
 struct TaskFields {
   std::string split, where, description, context, continuation, gold, solution;
-  ConfigNode columns, contexts, choices, references, generation, bias, shots, group_names, domains;
+  ConfigNode columns, hub_columns, contexts, choices, references, generation, bias, shots, group_names, domains;
   Task task;
 
   void visit(FieldVisitor& v) {
@@ -62,6 +63,8 @@ struct TaskFields {
     v.field("split", split, "the split that is scored");
     v.field("where", where, "condition that a row must meet to be a question");
     v.field("columns", columns, "further columns: name -> template");
+    v.field("hub_columns", hub_columns,
+            "columns of rows from the hub, where it has others: name -> template, or list as 'choices'");
     v.field("description", description, "template of what stands once, before everything");
     v.field("context", context, "template of the question");
     v.field("contexts", contexts, "a context for each choice, in place of 'context'");
@@ -99,6 +102,7 @@ class TaskDecoder {
     for (const ConfigNode::Entry& entry : entries(fields_.columns, "columns")) {
       task_.columns.emplace_back(entry.key.text(), parse_template(entry.value.text(), entry.value.mark(), problems_));
     }
+    hub_columns();
     task_.contexts = list(fields_.contexts, "contexts");
     task_.choices = list(fields_.choices, "choices");
     task_.references = list(fields_.references, "references");
@@ -157,6 +161,23 @@ class TaskDecoder {
     return result;
   }
 
+  void hub_columns() {
+    if (fields_.hub_columns.is_null()) return;
+    if (!fields_.hub_columns.is_map()) {
+      problems_.add(fields_.hub_columns.mark(), "'hub_columns' must be a map of templates, or of lists of them");
+      return;
+    }
+    for (const auto& [key, value] : fields_.hub_columns.entries()) {
+      HubColumn column{.name = key.text(), .entries = {}, .is_list = !value.is_scalar()};
+      if (column.is_list) {
+        column.entries = list(value, column.name);
+      } else {
+        column.entries.push_back({.text = parse_template(value.text(), value.mark(), problems_), .each = {}});
+      }
+      task_.hub_columns.push_back(std::move(column));
+    }
+  }
+
   void bias() {
     if (fields_.bias.is_null()) return;
     BiasFields fields;
@@ -206,9 +227,9 @@ class TaskDecoder {
     if (node_.find("metrics") == nullptr && written) task_.metrics = {"exact_match"};
     if (task_.metrics.empty()) problems_.add(mark("metrics"), "'metrics' is empty");
     for (const std::string& metric : task_.metrics) {
-      const std::vector<std::string>& known = written ? generation_metric_names() : choice_metric_names();
-      if (std::find(known.begin(), known.end(), metric) != known.end()) continue;
-      problems_.add(mark("metrics"), fmt::format("unknown metric '{}'{}", metric, suggestion(metric, known)));
+      if (std::optional<std::string> mistake = metric_mistake(metric, written)) {
+        problems_.add(mark("metrics"), *std::move(mistake));
+      }
     }
   }
 
@@ -248,36 +269,44 @@ class TaskDecoder {
 
 }  // namespace
 
-const std::vector<std::string>& choice_metric_names() {
-  static const std::vector<std::string> names = {"acc",
-                                                 "acc_norm",
-                                                 "acc_bytes",
-                                                 "acc_mutual_info",
-                                                 "brier_score",
-                                                 "mc2",
-                                                 "mrr",
-                                                 "r@2",
-                                                 "macro_f1",
-                                                 "likelihood_diff",
-                                                 "mcc",
-                                                 "f1",
-                                                 "greedy_acc",
-                                                 "target_perplexity",
-                                                 "acc_ambiguous",
-                                                 "acc_disambiguated",
-                                                 "bias_ambiguous",
-                                                 "bias_disambiguated"};
-  return names;
+std::optional<std::size_t> recall_depth(std::string_view metric) {
+  if (!metric.starts_with("r@")) return std::nullopt;
+  const std::string_view digits = metric.substr(2);
+  std::size_t depth = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), depth);
+  if (error != std::errc() || end != digits.data() + digits.size() || digits.front() == '0') return std::nullopt;
+  return depth;
+}
+
+std::optional<std::string> metric_mistake(const std::string& metric, bool written) {
+  static const std::vector<std::string> choice_metrics = {"acc",
+                                                          "acc_norm",
+                                                          "acc_bytes",
+                                                          "acc_mutual_info",
+                                                          "brier_score",
+                                                          "mc2",
+                                                          "mrr",
+                                                          "r@1",
+                                                          "macro_f1",
+                                                          "likelihood_diff",
+                                                          "mcc",
+                                                          "f1",
+                                                          "greedy_acc",
+                                                          "target_perplexity",
+                                                          "acc_ambiguous",
+                                                          "acc_disambiguated",
+                                                          "bias_ambiguous",
+                                                          "bias_disambiguated"};
+  static const std::vector<std::string> answer_metrics = {"exact_match", "squad_em", "squad_f1", "rouge1",   "rouge2",
+                                                          "rougeL",      "bleu",     "chrf",     "entity_f1"};
+  const std::vector<std::string>& known = written ? answer_metrics : choice_metrics;
+  if (std::find(known.begin(), known.end(), metric) != known.end()) return std::nullopt;
+  if (!written && recall_depth(metric)) return std::nullopt;
+  return fmt::format("unknown metric '{}'{}", metric, suggestion(metric, known));
 }
 
 bool needs_bias_roles(std::string_view metric) {
   return metric.ends_with("_ambiguous") || metric.ends_with("_disambiguated");
-}
-
-const std::vector<std::string>& generation_metric_names() {
-  static const std::vector<std::string> names = {"exact_match", "squad_em", "squad_f1", "rouge1",   "rouge2",
-                                                 "rougeL",      "bleu",     "chrf",     "entity_f1"};
-  return names;
 }
 
 std::shared_ptr<const Task> decode_task(const ConfigNode& node, ConfigProblems& problems) {

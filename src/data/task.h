@@ -20,6 +20,13 @@ struct TaskEntry {
   bool skip_empty = false;                 ///< an empty text is no entry
 };
 
+/// A column made of the hub's: a text, or a list of texts.
+struct HubColumn {
+  std::string name;
+  std::vector<TaskEntry> entries;
+  bool is_list = false;
+};
+
 /// How a row tells what its choices show of a bias.
 struct BiasRules {
   TemplateCondition ambiguous;
@@ -39,6 +46,7 @@ enum class GoldForm {
 struct Task {
   std::string split;                                      ///< that is scored
   std::optional<TemplateCondition> where;                 ///< rows that it does not hold for are no questions
+  std::vector<HubColumn> hub_columns;                     ///< for rows that the hub lays out in another way
   std::vector<std::pair<std::string, Template>> columns;  ///< further ones, each from those before
   Template description;
   Template context;

@@ -25,16 +25,26 @@ std::vector<double> probabilities(std::span<const double> log_likelihoods) {
   return result;
 }
 
-/// The place of the best right choice when choices are sorted from the likeliest, from 1.
+/// The place of a choice when all are sorted from the likeliest, from 1; of equal ones that of the first place.
+std::size_t rank_of(const ScoredChoices& question, std::size_t choice) {
+  const double own = question.log_likelihoods[choice];
+  const auto above = std::count_if(question.log_likelihoods.begin(), question.log_likelihoods.end(),
+                                   [&](double other) { return other > own; });
+  return static_cast<std::size_t>(above) + 1;
+}
+
+/// The place of the best right choice.
 std::size_t rank_of_gold(const ScoredChoices& question) {
   std::size_t best = question.log_likelihoods.size();
-  for (const std::size_t gold : question.gold) {
-    const double own = question.log_likelihoods[gold];
-    const auto above = std::count_if(question.log_likelihoods.begin(), question.log_likelihoods.end(),
-                                     [&](double other) { return other > own; });
-    best = std::min(best, static_cast<std::size_t>(above) + 1);
-  }
+  for (const std::size_t gold : question.gold) best = std::min(best, rank_of(question, gold));
   return best;
+}
+
+/// The share of the right choices that are among the `depth` likeliest.
+double recall_at(std::size_t depth, const ScoredChoices& question) {
+  const auto found = std::count_if(question.gold.begin(), question.gold.end(),
+                                   [&](std::size_t gold) { return rank_of(question, gold) <= depth; });
+  return static_cast<double>(found) / static_cast<double>(question.gold.size());
 }
 
 double brier(const ScoredChoices& question) {
@@ -166,7 +176,7 @@ double question_score(const ScoredChoices& question, std::string_view metric) {
   if (metric == "brier_score") return brier(question);
   if (metric == "mrr") return 1.0 / static_cast<double>(rank_of_gold(question));
   if (metric == "likelihood_diff") return likelihood_difference(question);
-  if (metric == "r@2") return rank_of_gold(question) <= 2 ? 1.0 : 0.0;
+  if (const std::optional<std::size_t> depth = recall_depth(metric)) return recall_at(*depth, question);
   LOWBIT_ASSERT(metric == "mc2");
   const std::vector<double> p = probabilities(question.log_likelihoods);
   double sum = 0;

@@ -24,11 +24,9 @@ void QuestionOptions::visit(FieldVisitor& v) {
           "with 'chat', each shot is a user's turn and the model's; else all stand in the question's turn");
 }
 
-void QuestionOptions::check(const std::vector<std::string>& known_metrics, ConfigProblems& problems,
-                            const SourceMark& mark) const {
+void QuestionOptions::check(bool written, ConfigProblems& problems, const SourceMark& mark) const {
   for (const std::string& metric : metrics) {
-    if (std::find(known_metrics.begin(), known_metrics.end(), metric) != known_metrics.end()) continue;
-    problems.add(mark, fmt::format("unknown metric '{}'{}", metric, suggestion(metric, known_metrics)));
+    if (std::optional<std::string> mistake = metric_mistake(metric, written)) problems.add(mark, *std::move(mistake));
   }
   if (!shots_as_turns && !chat) {
     problems.add(mark,

@@ -23,7 +23,8 @@ struct QuestionOptions {
   bool shots_as_turns = true;
 
   void visit(FieldVisitor& v);
-  void check(const std::vector<std::string>& known_metrics, ConfigProblems& problems, const SourceMark& mark) const;
+  /// `written`: whether answers are written, or chosen.
+  void check(bool written, ConfigProblems& problems, const SourceMark& mark) const;
   /// As tables head the column: "mmlu STEM 5-shot".
   [[nodiscard]] std::string label() const;
   /// With these metrics where there are any, else the dataset's own.

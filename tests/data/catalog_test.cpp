@@ -180,6 +180,25 @@ TEST_F(DatasetCatalogTest, ReadsTablesByRowsOnly) {
       HasSubstr("file 'data/a.parquet' is a table, whose rows are read as JSON lines: it needs 'reader: jsonl'"));
 }
 
+TEST_F(DatasetCatalogTest, NamesTheHubsPartsByTheirDataset) {
+  define("bad",
+         "summary: s\nlicence: l\nreader: jsonl\nsource: {config: main}\nsplits: {test: {files: [a.jsonl]}}\n"
+         "task: {split: test, hub_columns: [a], choices: [a, b], gold: '0'}\n");
+  const std::string problems = error_of(ErrorCode::kConfig, [&] { (void)catalog_.find("bad"); });
+  EXPECT_THAT(problems, HasSubstr("'config' is a part of a dataset of the hub, which 'hub' names"));
+  EXPECT_THAT(problems, HasSubstr("'hub_columns' must be a map of templates, or of lists of them"));
+  define("bad",
+         "summary: s\nlicence: l\nsource: {hub: a/b}\nsplits: {test: {files: [a.txt], hub_split: validation}}\n");
+  EXPECT_THAT(error_of(ErrorCode::kConfig, [&] { (void)catalog_.find("bad"); }),
+              HasSubstr("'hub_split' is a split of the source's 'config', which is missing"));
+  define("bad",
+         "summary: s\nlicence: l\nsource: {hub: a/b, config: ../x}\n"
+         "splits: {test: {files: [a.txt], hub_split: /etc}}\n");
+  const std::string outside = error_of(ErrorCode::kConfig, [&] { (void)catalog_.find("bad"); });
+  EXPECT_THAT(outside, HasSubstr("config '../x' must be the name of a folder"));
+  EXPECT_THAT(outside, HasSubstr("split '/etc' must be the name of a folder"));
+}
+
 // A snapshot of the hub in its local cache, where files may have names of their own.
 class HubCacheTest : public DatasetCatalogTest {
  protected:

@@ -80,6 +80,7 @@ INSTANTIATE_TEST_SUITE_P(
         FilterCase{"after('?')", "abc", ""}, FilterCase{"split(';') | join('|')", "a;b;;c", "a|b||c"},
         FilterCase{"first", {"a", "b"}, "a"}, FilterCase{"last", {"a", "b"}, "b"},
         FilterCase{"from(1) | join('')", {"a", "b", "c"}, "bc"}, FilterCase{"to(2) | join('')", {"a", "b", "c"}, "ab"},
+        FilterCase{"sum_above('5.5')", {2.5, 3.0}, "false"}, FilterCase{"sum_above('5.5')", {2.5, "3.01"}, "true"},
         FilterCase{"size", {"a", "b"}, "2"}, FilterCase{"size", "好的", "2"}));
 
 TEST(Template, SaysWhatARowLacks) {
@@ -91,6 +92,9 @@ TEST(Template, SaysWhatARowLacks) {
   EXPECT_EQ(refusal("{a | trim}", {{"a", 1}}), "'a' is number, and the filter 'trim' takes a text");
   EXPECT_EQ(refusal("{a | last}", {{"a", Json::array()}}),
             "'a' is an empty list, and the filter 'last' takes a list with items");
+  EXPECT_EQ(refusal("{a | sum_above('1')}", {{"a", {"1x"}}}),
+            "'a' is a list with items that are no numbers, and the filter 'sum_above' takes a list of numbers");
+  EXPECT_EQ(refusal("{a | sum_above('x')}", {{"a", {1}}}), "the filter 'sum_above' takes a number, not 'x'");
   EXPECT_EQ(refusal("{for x in a}{x}{end}", {{"a", "b"}}), "'a' is string, expected a list");
 }
 

@@ -1,8 +1,11 @@
 #include "evaluation/choice_metrics.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <random>
 
 #include "support/error_text.h"
 
@@ -68,6 +71,41 @@ TEST(ChoiceMetrics, RankTheRightAnswer) {
   EXPECT_DOUBLE_EQ(question_score(question({-3, -1, -2}, {1, 1, 1}, 0), "mrr"), 1.0 / 3);
   EXPECT_EQ(question_score(question({-3, -1, -2}, {1, 1, 1}, 2), "r@2"), 1);
   EXPECT_EQ(question_score(question({-3, -1, -2}, {1, 1, 1}, 0), "r@2"), 0);
+  EXPECT_EQ(question_score(question({-1, -1, -1}, {1, 1, 1}, 2), "r@1"), 1);  // equal ones share the first place
+}
+
+// Against the definition, by sorting: |right choices among the first k| / |right choices|.
+TEST(ChoiceMetrics, RecallWhatStandsAmongTheFirst) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 200; ++round) {
+    const std::size_t choices = 1 + random() % 12;
+    ScoredChoices q = question({}, std::vector<double>(choices, 1.0), 0);
+    q.gold.clear();
+    std::vector<std::pair<double, bool>> sorted;  // loss, right
+    for (std::size_t i = 0; i < choices; ++i) {
+      // Different ones, so that the order is one.
+      q.log_likelihoods.push_back(-static_cast<double>(random() % 1000) - static_cast<double>(i) / 100);
+      const bool right = random() % 3 == 0 || (i + 1 == choices && q.gold.empty());
+      if (right) q.gold.push_back(i);
+      sorted.emplace_back(-q.log_likelihoods.back(), right);
+    }
+    std::sort(sorted.begin(), sorted.end());
+    double found = 0;
+    for (std::size_t k = 1; k <= choices + 2; ++k) {
+      if (k <= choices && sorted[k - 1].second) ++found;
+      EXPECT_DOUBLE_EQ(question_score(q, fmt::format("r@{}", k)), found / static_cast<double>(q.gold.size()));
+    }
+  }
+}
+
+TEST(ChoiceMetrics, NameRecallByItsDepth) {
+  EXPECT_EQ(recall_depth("r@12"), 12U);
+  for (const char* other : {"r@", "r@0", "r@02", "r@-1", "r@2x", "r@99999999999999999999", "mrr"}) {
+    EXPECT_FALSE(recall_depth(other)) << other;
+  }
+  EXPECT_FALSE(metric_mistake("r@5", false));
+  EXPECT_EQ(metric_mistake("r@x", false), "unknown metric 'r@x'; did you mean 'r@1'?");
+  EXPECT_TRUE(metric_mistake("r@5", true));
 }
 
 // Answers 1 1 0 1 0 where 1 0 0 1 1 is right: true positives 2, false positives 1, false negatives 1, true negatives 1.
@@ -96,7 +134,9 @@ TEST(ChoiceMetrics, MeasureHowFarTwoSentencesLieApart) {
   EXPECT_DOUBLE_EQ(question_score(question({-12.5, -10}, {1, 1}, 0), "likelihood_diff"), 2.5);
   EXPECT_FALSE(choice_metric(five(), "likelihood_diff").higher_is_better);
   EXPECT_EQ(testing::error_text(ErrorCode::kConfig,
-                                [] { (void)question_score(question({-1, -2, -3}, {1, 1, 1}, 0), "likelihood_diff"); }),
+                                [] {
+                                  (void)question_score(question({-1, -2, -3}, {1, 1, 1}, 0), "likelihood_diff");
+                                }),
             "metric 'likelihood_diff' is the distance of two choices, a question has 3");
 }
 

@@ -45,6 +45,7 @@ int show(const Session& session, const std::string& name) {
   print_field("licence", definition.licence);
   print_field("version", fmt::format("{}", definition.version));
   print_field("hub", definition.source.hub);
+  print_field("config", definition.source.config);
   print_field("url", definition.source.url);
   print_field("package", definition.source.package);
   print_field("remedy", definition.remedy);

@@ -57,6 +57,7 @@ struct DatasetDefinition {
   /// Where the files come from, for people and for the search in the local cache of the Hugging Face hub.
   struct Source {
     std::string hub;       ///< "Rowan/hellaswag"
+    std::string config;    ///< the hub's part that holds the splits, "default" where it has one only; "*": the groups
     std::string revision;  ///< a commit; empty: any
     std::string url;
     std::string package;  ///< of Debian
@@ -75,6 +76,7 @@ struct DatasetDefinition {
     std::vector<std::string> files;
     /// What the hub calls them, below its snapshot, where that is not `files` without their first folder.
     std::vector<std::string> hub_files = {};
+    std::string hub_split = {};            ///< what the hub calls the split; decoded to the split's own name by default
     std::vector<std::string> sha256 = {};  ///< of each of `files`, in hexadecimal digits; empty: not looked at
     std::int64_t documents = 0;            ///< only the first so many of the files; 0: all
     double from = 0.0;                     ///< share of those documents where the split begins, and ends
@@ -125,7 +127,8 @@ class DatasetCatalog {
   [[nodiscard]] DatasetDefinition find(const std::string& name) const;
   /// Sorted by name; of two of one name that of the earlier folder.
   [[nodiscard]] std::vector<DatasetDefinition> all() const;
-  /// A definition's files are looked for in the data folders, then beside the definition. Throws `kConfig` when the
+  /// A definition's files are looked for in the data folders, beside the definition, then in the local caches of the
+  /// Hugging Face hub and of the Python package datasets. Throws `kConfig` when the
   /// split is unknown; `kData` when a file is missing (naming the folders searched and the remedy), not the one whose
   /// checksum is told, damaged or not valid UTF-8 (naming file, line and byte), and when the split has no text. A byte
   /// order mark at a file's start is dropped. The documents of a task are its questions, without description and shots.
@@ -141,7 +144,8 @@ class DatasetCatalog {
   [[nodiscard]] std::map<std::string, std::filesystem::path> definition_files() const;
   [[nodiscard]] std::vector<DataFile> files_of(const DatasetDefinition& definition,
                                                const DatasetDefinition::Split& split) const;
-  [[nodiscard]] std::vector<DataFile> locate(const DatasetDefinition& definition, const std::string& pattern) const;
+  [[nodiscard]] std::vector<DataFile> locate(const DatasetDefinition& definition, const DatasetDefinition::Split& split,
+                                             const std::string& pattern) const;
   [[nodiscard]] const DatasetDefinition::Split& split_of(const DatasetDefinition& definition,
                                                          const std::string& name) const;
   [[nodiscard]] std::vector<std::string> documents_of(const DatasetDefinition& definition,

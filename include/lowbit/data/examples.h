@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -99,9 +100,10 @@ struct ExampleSet {
   Hash hash;                                                ///< of the definition's version and all that is rendered
 };
 
-/// What a task may be measured by where answers are chosen, and where they are written.
-[[nodiscard]] const std::vector<std::string>& choice_metric_names();
-[[nodiscard]] const std::vector<std::string>& generation_metric_names();
+/// What is wrong with the name of a metric of answers that are chosen, or written: with the nearest one that there is.
+[[nodiscard]] std::optional<std::string> metric_mistake(const std::string& metric, bool written);
+/// How many of the likeliest choices a recall looks at, 3 of "r@3"; none for other metrics.
+[[nodiscard]] std::optional<std::size_t> recall_depth(std::string_view metric);
 /// Of choices: those of which the task must tell what they show of a bias.
 [[nodiscard]] bool needs_bias_roles(std::string_view metric);
 

@@ -110,7 +110,31 @@ constexpr FilterInfo kListFilters[] = {{"join", 1, "a list's texts with that bet
                                        {"last", 0, "a list's last item"},
                                        {"from", 1, "a list without its first so many items"},
                                        {"to", 1, "only a list's first so many items"},
-                                       {"size", 0, "how many items a list has, or characters a text"}};
+                                       {"size", 0, "how many items a list has, or characters a text"},
+                                       {"sum_above", 1, "whether a list's numbers add up to more than that"}};
+
+/// A number, or a text that is one and nothing else.
+std::optional<double> number_in(const Json& value) {
+  if (value.is_number()) return value.get<double>();
+  if (!value.is_string()) return std::nullopt;
+  const std::string& text = value.get_ref<const std::string&>();
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+std::optional<Json> sum_above(const Json& list, const std::string& bound) {
+  double sum = 0;
+  for (const Json& item : list) {
+    const std::optional<double> number = number_in(item);
+    if (!number) return std::nullopt;
+    sum += *number;
+  }
+  const std::optional<double> most = number_in(bound);
+  if (!most) fail(ErrorCode::kData, "the filter 'sum_above' takes a number, not '{}'", bound);
+  return Json(sum > *most);
+}
 
 std::optional<Json> list_filter(std::string_view name, const Arguments& arguments, const Json& list) {
   if (name == "join") {
@@ -123,6 +147,7 @@ std::optional<Json> list_filter(std::string_view name, const Arguments& argument
     return Json(text);
   }
   if (name == "size") return Json(list.size());
+  if (name == "sum_above") return sum_above(list, arguments[0]);
   if (name == "first" || name == "last") {
     if (list.empty()) return std::nullopt;
     return name == "first" ? list.front() : list.back();
@@ -159,11 +184,17 @@ Json apply_filter(std::string_view name, const Arguments& arguments, Json value,
   std::optional<Json> result;
   if (value.is_array()) result = list_filter(name, arguments, value);
   if (result) return *std::move(result);
+  const bool numbers = name == "sum_above";
+  const std::string_view items =
+      numbers ? "a list with items that are no numbers" : "a list with items that are no texts";
   fail(ErrorCode::kData, "'{}' is {}, and the filter '{}' takes a list{}", origin,
-       value.is_array() ? (value.empty() ? "an empty list" : "a list with items that are no texts") : value.type_name(),
+       !value.is_array() ? value.type_name()
+       : value.empty()   ? "an empty list"
+                         : items,
        name,
        name == "join"                      ? " of texts"
        : name == "first" || name == "last" ? " with items"
+       : numbers                           ? " of numbers"
                                            : "");
 }
 
