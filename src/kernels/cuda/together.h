@@ -53,7 +53,8 @@ template <int kBits>
 struct TogetherIntegers {
   using Kernel = SkinnyInteger<kBits, 1>;
   static constexpr int kThreads = Kernel::kThreads;
-  static constexpr int kResidentBlocks = Kernel::kResidentBlocks;
+  /// With 8 bits the call of one of several products leaves too few registers for as many blocks.
+  static constexpr int kResidentBlocks = kBits == 8 ? Kernel::kResidentBlocks - 1 : Kernel::kResidentBlocks;
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const TogetherIntegersCall& call) {
