@@ -74,7 +74,8 @@ class HostContest : public GemmContest {
 
   void add_packed(int bits, std::int64_t group, std::int64_t tokens, bool cold) override {
     const std::vector<PackedWeight> weights = copy(random_weight(options(), bits, group), cold);
-    for (const Arithmetic arithmetic : {Arithmetic::kInt8, Arithmetic::kInt16, Arithmetic::kFloat32}) {
+    for (const Arithmetic arithmetic :
+         {Arithmetic::kInt8, Arithmetic::kInt16, Arithmetic::kFloat32, Arithmetic::kBFloat16}) {
       add_product(weights, arithmetic, bits, group, tokens, cold);
     }
     if (bits > 4) return;

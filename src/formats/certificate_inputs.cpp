@@ -62,7 +62,10 @@ CertificateInputs::CertificateInputs(const QuantizedWeight& weight, InputRoundin
   for (std::int64_t token = 0; token < tokens_; ++token) {
     const float* row = values_.data() + token * columns_;
     for (std::int64_t column = 0; column < columns_; ++column) {
-      reference_[static_cast<std::size_t>(column * padded + token)] = row[column];
+      const auto at = static_cast<std::size_t>(column * padded + token);
+      reference_[at] = row[column];
+      // Which matrix units, and `Arithmetic::kBFloat16`, may take for zero.
+      if (rounding == InputRounding::kBFloat16 && std::abs(row[column]) < 0x1p-100F) lost_[at] = row[column];
     }
     for (const auto& part : parts) round_part(token, part, rounding);
     const std::int64_t not_zero = columns_ - std::count(row, row + columns_, 0.0F);

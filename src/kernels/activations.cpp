@@ -48,6 +48,15 @@ class TokenArranger {
         store_floats(values, run);
         continue;
       }
+      if (arranging_.arithmetic == Arithmetic::kBFloat16) {
+        round_to_bfloats(values, run.columns, rounded_);
+        if (arranging_.kernel.form == Form::kBFloats) {
+          store_bfloats(run);
+        } else {
+          store_floats(rounded_, run);
+        }
+        continue;
+      }
       const auto at = static_cast<std::size_t>(token_) * layout_.runs.size() + r;
       if (!per_token) {
         scale_ = scale_for(largest_magnitude(values, run.columns), kWordRange);
@@ -81,6 +90,7 @@ class TokenArranger {
       case Form::kTwoPlanes: store_planes(run, places / 4); break;
       case Form::kWords: store_words(run, places / 4); break;
       case Form::kFloats:
+      case Form::kBFloats:
       case Form::kPlain:
         std::memcpy(word(run, 0), integers_, static_cast<std::size_t>(places) * sizeof(std::int16_t));
         break;
@@ -122,6 +132,15 @@ class TokenArranger {
     }
   }
 
+  void store_bfloats(const Run& run) {
+    std::fill(rounded_ + run.columns, rounded_ + run.steps * kStepColumns, 0.0F);
+    std::uint32_t* target = word(run, 0);
+    for (std::int32_t i = 0; i < run.steps * kStepColumns / 2; ++i) {
+      target[i] = (std::bit_cast<std::uint32_t>(rounded_[2 * i]) >> 16) |
+                  (std::bit_cast<std::uint32_t>(rounded_[2 * i + 1]) & 0xFFFF0000U);
+    }
+  }
+
   // This token's first word of the run's quad.
   [[nodiscard]] std::uint32_t* word(const Run& run, std::int32_t quad) const {
     const std::int64_t index = std::int64_t{run.first_step} * kStepQuads + quad;
@@ -137,6 +156,7 @@ class TokenArranger {
   std::uint32_t* words_ = nullptr;
   float scale_ = 0.0F;
   alignas(64) float gathered_[kRunColumns];
+  alignas(64) float rounded_[kRunColumns];
   alignas(64) std::int16_t integers_[kRunColumns];
   alignas(64) std::uint8_t high_[kRunColumns];
   alignas(64) std::uint8_t low_[kRunColumns];

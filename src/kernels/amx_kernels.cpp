@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include "kernels/avx512_simd.h"
+#include "kernels/matrix_bfloats.h"
 #include "kernels/matrix_tiles.h"
 
 namespace lowbit::kernels {
@@ -47,8 +48,13 @@ class Amx {
   static void dot() {
     asm volatile("tdpbsud %%tmm%c0, %%tmm%c1, %%tmm%c2" : : "i"(kRight), "i"(kLeft), "i"(kSums));
   }
+  /// Sums += activations by weights, both bfloat16.
+  template <int kSums, int kLeft, int kRight>
+  static void dot_bfloats() {
+    asm volatile("tdpbf16ps %%tmm%c0, %%tmm%c1, %%tmm%c2" : : "i"(kRight), "i"(kLeft), "i"(kSums));
+  }
   template <int kTile>
-  static void store(std::int32_t* rows, std::int64_t stride) {
+  static void store(void* rows, std::int64_t stride) {
     asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(rows), "r"(stride), "i"(kTile) : "memory");
   }
 };
@@ -57,6 +63,11 @@ class Amx {
 
 const Kernel& amx_int8_kernel() {
   static constexpr Kernel kKernel = {"matrix tiles of bytes", Form::kBytes, 1, MatrixTiles<Avx512, Amx>::run};
+  return kKernel;
+}
+
+const Kernel& amx_bfloat16_kernel() {
+  static constexpr Kernel kKernel = {"matrix tiles of bfloat16", Form::kBFloats, 1, MatrixBFloats<Avx512, Amx>::run};
   return kKernel;
 }
 

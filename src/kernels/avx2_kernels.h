@@ -14,5 +14,6 @@ void avx2_panel_int16(const Call& call);
 void avx2_panel_float32(const Call& call);
 void avx2_direct_two_level(const Call& call);  // up to 4 tokens
 void avx2_panel_two_level(const Call& call);
+void avx2_panel_bfloat16(const Call& call);
 
 }  // namespace lowbit::kernels

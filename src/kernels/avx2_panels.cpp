@@ -255,6 +255,64 @@ struct FloatScheme {
   }
 };
 
+// Codes less zero points as float32, for kBFloat16.
+struct BFloatScheme {
+  static constexpr int kWordsOfQuad = 4;
+  static constexpr bool kTwoLevelScales = false;
+
+  template <int kBits>
+  static void decode(const Blocks&, std::int64_t, const Run& run, const std::uint8_t* codes, Panel& panel) {
+    auto* weights = reinterpret_cast<float*>(panel.data);
+    for_each_quad<kBits>(codes, run.steps, [&](std::int32_t quad, int half, __m256i bytes) {
+      const __m256i zeros = load(panel.zeros + 8 * half);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const __m256i code = _mm256_and_si256(_mm256_srli_epi32(bytes, 8 * i), _mm256_set1_epi32(255));
+        const __m256 weight = _mm256_cvtepi32_ps(_mm256_sub_epi32(code, zeros));
+        _mm256_storeu_ps(weights + (4 * quad + i) * kBlockRows + 8 * half, weight);
+      }
+    });
+  }
+
+  template <int kTokens>
+  static void multiply(const Tile& tile) {
+    for (int t = 0; t < kTokens; ++t) {
+      multiply_token(tile, t, reinterpret_cast<const float*>(tile.words) + t, kTokens);
+    }
+  }
+
+  // A step's even and odd columns are two chains for each half of the rows.
+  static void multiply_token(const Tile& tile, int token, const float* values, int stride) {
+    const auto* weights = reinterpret_cast<const float*>(tile.panel->data);
+    auto* totals = reinterpret_cast<float*>(tile.totals + token * kCallRows);
+    __m256 sums[2] = {};
+    for (int half = 0; half < 2 && !tile.run->opens; ++half) sums[half] = _mm256_loadu_ps(totals + 8 * half);
+    for (std::int32_t step = 0; step < tile.run->steps; ++step) {
+      __m256 parts[2][2] = {};
+#pragma GCC unroll 32
+      for (int i = 0; i < kStepColumns; ++i) {
+        const __m256 factor = _mm256_broadcast_ss(values);
+        parts[i % 2][0] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(weights), parts[i % 2][0]);
+        parts[i % 2][1] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(weights + 8), parts[i % 2][1]);
+        weights += kBlockRows;
+        values += stride;
+      }
+      for (int half = 0; half < 2; ++half) {
+        sums[half] = _mm256_add_ps(sums[half], _mm256_add_ps(parts[0][half], parts[1][half]));
+      }
+    }
+    for (int half = 0; half < 2; ++half) {
+      if (!tile.run->closes) {
+        _mm256_storeu_ps(totals + 8 * half, sums[half]);
+        continue;
+      }
+      float* f = tile.sums + token * kCallRows + 8 * half;
+      const __m256 scales = _mm256_loadu_ps(tile.panel->scales + 8 * half);
+      _mm256_storeu_ps(f, _mm256_fmadd_ps(sums[half], scales, _mm256_loadu_ps(f)));
+    }
+  }
+};
+
 template <typename Scheme>
 void decode_run(const Blocks& blocks, std::int64_t block, const Run& run, Panel& panel) {
   for (int half = 0; half < 2; ++half) {
@@ -323,6 +381,7 @@ void avx2_panel_two_level(const Call& call) { multiply_call<ByteScheme<true>>(ca
 void avx2_panel_int8_wide(const Call& call) { multiply_call<WordScheme<false>>(call); }
 void avx2_panel_int16(const Call& call) { multiply_call<WordScheme<true>>(call); }
 void avx2_panel_float32(const Call& call) { multiply_call<FloatScheme>(call); }
+void avx2_panel_bfloat16(const Call& call) { multiply_call<BFloatScheme>(call); }
 
 const KernelTable& avx2_kernels() {
   static constexpr KernelTable kTable = {
@@ -336,6 +395,7 @@ const KernelTable& avx2_kernels() {
       {"panels of float32", Form::kFloats, kTile, avx2_panel_float32},
       {"direct, bytes", Form::kBytes, 4, avx2_direct_two_level},
       {"panels of bytes", Form::kBytes, kTile, avx2_panel_two_level},
+      {"panels of float32", Form::kFloats, kTile, avx2_panel_bfloat16},
   };
   return kTable;
 }

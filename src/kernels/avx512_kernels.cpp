@@ -1,4 +1,5 @@
 #include "kernels/avx512_simd.h"
+#include "kernels/bfloat_panels.h"
 #include "kernels/two_level_panels.h"
 #include "kernels/wide.h"
 
@@ -22,6 +23,7 @@ const KernelTable& avx512_kernels() {
       {"panels of float32", Form::kFloats, Kernels::kTile<1>, Kernels::float_panels},
       {"direct, bytes", Form::kBytes, kTokens, Kernels::direct<1, Ends::kRow>},
       {"panels of scaled bytes", Form::kBytes, TwoLevelPanels<Avx512>::kTile, TwoLevelPanels<Avx512>::panels},
+      {"panels of float32", Form::kFloats, BFloatPanels<Avx512>::kTile, BFloatPanels<Avx512>::panels},
   };
   return kTable;
 }

@@ -59,6 +59,12 @@ struct Avx512 {
   }
   static Floats broadcast_float(float value) { return _mm512_set1_ps(value); }
   static Floats to_floats(Integers a) { return _mm512_cvtepi32_ps(a); }
+  static Floats add_floats(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+  /// Words of two bfloat16, which must hold the numbers exactly.
+  static Integers pair_bfloats(Floats low, Floats high) {
+    const __m512i upper = _mm512_and_si512(_mm512_castps_si512(high), _mm512_set1_epi32(static_cast<int>(0xFFFF0000U)));
+    return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(low), 16), upper);
+  }
   static Floats subtract_floats(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
   static Floats multiply_floats(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
   static Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }

@@ -56,6 +56,7 @@ const Kernel* select_avx2(Arithmetic arithmetic, int packed_bits, std::int64_t t
     case Arithmetic::kInt16:
       if (tokens <= kDirectTokensWide) return wide ? &table.direct_int16_wide : &table.direct_int16;
       return &table.panel_int16;
+    case Arithmetic::kBFloat16: return &table.panel_bfloat16;
     case Arithmetic::kInt8TwoLevel: return tokens <= kDirectTokens ? &table.direct_two_level : &table.panel_two_level;
     case Arithmetic::kFloat32: break;
   }
@@ -70,7 +71,8 @@ std::vector<const Kernel*> avx2_alternatives(Arithmetic arithmetic, int packed_b
     case Arithmetic::kInt8: kernels = {wide ? &table.direct_int8_wide : &table.direct_int8}; break;
     case Arithmetic::kInt16: kernels = {wide ? &table.direct_int16_wide : &table.direct_int16}; break;
     case Arithmetic::kInt8TwoLevel: kernels = {&table.direct_two_level}; break;
-    case Arithmetic::kFloat32: break;
+    case Arithmetic::kFloat32:
+    case Arithmetic::kBFloat16: break;
   }
   std::erase_if(kernels, [&](const Kernel* kernel) { return tokens > kernel->tile; });
   // Its panels.
@@ -84,6 +86,7 @@ const Kernel* select_avx512(Arithmetic arithmetic, int, std::int64_t tokens) {
   switch (arithmetic) {
     case Arithmetic::kInt8: return direct ? &table.direct_int8 : &table.panel_int8;
     case Arithmetic::kInt16: return direct ? &table.direct_int16 : &table.panel_int16;
+    case Arithmetic::kBFloat16: return &table.panel_bfloat16;
     case Arithmetic::kInt8TwoLevel: return direct ? &table.direct_two_level : &table.panel_two_level;
     case Arithmetic::kFloat32: break;
   }
@@ -97,14 +100,14 @@ std::vector<const Kernel*> avx512_alternatives(Arithmetic arithmetic, int packed
   return kernels;
 }
 
-// Bits 24 and 25 of EDX of leaf 7; GCC 12 has no name for them.
+// Bits 22 (bfloat16), 24 and 25 of EDX of leaf 7; GCC 12 has no name for them.
 bool has_matrix_tiles() {
   unsigned eax = 0;
   unsigned ebx = 0;
   unsigned ecx = 0;
   unsigned edx = 0;
   if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-  return (edx >> 24 & 3U) == 3U;
+  return (edx >> 24 & 3U) == 3U && (edx >> 22 & 1U) == 1U;
 }
 
 std::string missing_for_amx() {
@@ -124,6 +127,7 @@ constexpr std::int64_t kTileTokens = 8;
 const Kernel* select_amx(Arithmetic arithmetic, int packed_bits, std::int64_t tokens) {
   if (arithmetic == Arithmetic::kInt8 && tokens >= kTileTokens) return &amx_int8_kernel();
   if (arithmetic == Arithmetic::kInt8TwoLevel && tokens >= kTileTokens) return &amx_two_level_kernel();
+  if (arithmetic == Arithmetic::kBFloat16 && tokens >= kTileTokens) return &amx_bfloat16_kernel();
   return select_avx512(arithmetic, packed_bits, tokens);
 }
 
@@ -131,6 +135,7 @@ const Kernel* select_amx(Arithmetic arithmetic, int packed_bits, std::int64_t to
 std::vector<const Kernel*> amx_alternatives(Arithmetic arithmetic, int, std::int64_t) {
   if (arithmetic == Arithmetic::kInt8) return {&amx_int8_kernel()};
   if (arithmetic == Arithmetic::kInt8TwoLevel) return {&amx_two_level_kernel()};
+  if (arithmetic == Arithmetic::kBFloat16) return {&amx_bfloat16_kernel()};
   return {};
 }
 #endif

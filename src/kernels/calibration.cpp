@@ -1,11 +1,12 @@
 #include "kernels/calibration.h"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
+#include <deque>
 #include <limits>
-#include <map>
 #include <mutex>
-#include <tuple>
 
 #include "kernels/sample_weight.h"
 #include "lowbit/base/error.h"
@@ -18,11 +19,10 @@ namespace {
 // Numbers of tokens that share a choice, each up to the next; direct kernels take 2 or 4 at most.
 constexpr std::array<std::int64_t, 7> kTokens = {1, 2, 4, 8, 16, 32, 64};
 
-std::int64_t measured_tokens(std::int64_t tokens) {
-  for (const std::int64_t most : kTokens) {
-    if (tokens <= most) return most;
-  }
-  return kTokens.back();
+std::size_t size_of(std::int64_t tokens) {
+  std::size_t size = 0;
+  while (size + 1 < kTokens.size() && tokens > kTokens[size]) ++size;
+  return size;
 }
 
 double best_seconds(const Kernel& kernel, const Product& product) {
@@ -43,9 +43,12 @@ void measure(std::span<Candidate> candidates, Arithmetic arithmetic, int packed_
   const ScaleStorage storage = arithmetic == Arithmetic::kInt8TwoLevel ? ScaleStorage::kUint8 : ScaleStorage::kFloat16;
   const PackedWeight weight = PackedWeight::pack(
       sample_weight({kRows, kColumns, 128, packed_bits, Decoding::kWholeZero, storage}, "kernels/calibration").view());
+  // Numbers that repeat: drawing all would take longer than the products.
   const Random random(1, "kernels/calibration/input");
+  std::array<float, 251> drawn;
+  for (std::size_t i = 0; i < drawn.size(); ++i) drawn[i] = static_cast<float>(random.normal(i));
   std::vector<float> input(static_cast<std::size_t>(tokens * kColumns));
-  for (std::size_t i = 0; i < input.size(); ++i) input[i] = static_cast<float>(random.normal(i % 1021));
+  for (std::size_t i = 0; i < input.size(); ++i) input[i] = drawn[i % drawn.size()];
   std::vector<float> output(static_cast<std::size_t>(tokens * kRows));
   std::vector<std::byte> space(largest_workspace(weight, tokens));
   const Product product{
@@ -89,15 +92,23 @@ std::size_t choose_candidate(std::span<const Candidate> candidates) {
 }
 
 const Calibrated& calibrated_kernel(const Backend& table, Arithmetic arithmetic, int packed_bits, std::int64_t tokens) {
-  // Entries stay where they are.
+  constexpr std::size_t kArithmetics = 8;
+  constexpr std::size_t kMostBits = 8;
+  static std::array<std::atomic<const Calibrated*>, kArithmetics*(kMostBits + 1) * kTokens.size()> known;
   static std::mutex mutex;
-  static std::map<std::tuple<Arithmetic, int, std::int64_t>, Calibrated> known;
-  const std::int64_t measured = measured_tokens(tokens);
+  static std::deque<Calibrated> owned;  // entries stay where they are
+  const std::size_t size = size_of(tokens);
+  const std::size_t key =
+      (static_cast<std::size_t>(arithmetic) * (kMostBits + 1) + static_cast<std::size_t>(packed_bits)) *
+          kTokens.size() +
+      size;
+  LOWBIT_ASSERT(key < known.size());
+  if (const Calibrated* found = known[key].load()) return *found;
   const std::lock_guard lock(mutex);
-  const auto key = std::tuple(arithmetic, packed_bits, measured);
-  const auto found = known.find(key);
-  if (found != known.end()) return found->second;
-  return known.emplace(key, calibrate(table, arithmetic, packed_bits, measured)).first->second;
+  if (const Calibrated* found = known[key].load()) return *found;
+  owned.push_back(calibrate(table, arithmetic, packed_bits, kTokens[size]));
+  known[key] = &owned.back();
+  return owned.back();
 }
 
 bool wants_calibration(const char* variable) {

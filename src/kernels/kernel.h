@@ -11,6 +11,7 @@ enum class Form {
   kTwoPlanes,  ///< two words: a = 256 high + low, four int8 each, high first, low in -128..127
   kWords,      ///< two words of int16: columns 0 and 2, then 1 and 3
   kFloats,     ///< four words: float32
+  kBFloats,    ///< two words of bfloat16, in the order of the columns
   kPlain,      ///< as kWords, but in the order of the columns, and tokens one by one
 };
 [[nodiscard]] constexpr int words_of_quad(Form form) {
@@ -41,6 +42,7 @@ struct KernelTable {
   Kernel panel_float32;
   Kernel direct_two_level;
   Kernel panel_two_level;
+  Kernel panel_bfloat16;
 };
 
 [[nodiscard]] const KernelTable& avx2_kernels();
@@ -48,5 +50,6 @@ struct KernelTable {
 /// For any number of bits; the rest of an AMX machine's products are those of `avx512_kernels`.
 [[nodiscard]] const Kernel& amx_int8_kernel();
 [[nodiscard]] const Kernel& amx_two_level_kernel();
+[[nodiscard]] const Kernel& amx_bfloat16_kernel();
 
 }  // namespace lowbit::kernels

@@ -184,6 +184,7 @@ std::string_view arithmetic_name(Arithmetic arithmetic) {
     case Arithmetic::kInt8: return "int8";
     case Arithmetic::kInt16: return "int16";
     case Arithmetic::kInt8TwoLevel: return "int8_two_level";
+    case Arithmetic::kBFloat16: return "bfloat16";
   }
   return "";
 }

@@ -96,6 +96,28 @@ void multiply_int16(const Call& call) {
   });
 }
 
+void multiply_bfloat16(const Call& call) {
+  float group_sums[kCallTokens] = {};
+  const std::int64_t places = places_of(*call.blocks);
+  for_each_run(call, [&](std::int64_t, const Run& run, const DecodedRun& decoded, float* sums) {
+    for (std::int64_t t = 0; t < call.tokens; ++t) {
+      const float* values = static_cast<const float*>(call.values) + t * places + run.first_step * kStepColumns;
+      float& sum = group_sums[t];
+      if (run.opens) sum = 0.0F;
+      for (std::int32_t step = 0; step < run.steps; ++step) {
+        float parts[2] = {};  // of even and of odd columns
+        const std::int32_t end = std::min((step + 1) * kStepColumns, run.columns);
+        for (std::int32_t i = step * kStepColumns; i < end; ++i) {
+          parts[i % 2] = std::fma(values[i], static_cast<float>(decoded.codes[i]) - decoded.zero, parts[i % 2]);
+        }
+        sum += parts[0] + parts[1];
+      }
+      float& f = sums[t * kCallRows];
+      if (run.closes) f = std::fma(sum, decoded.scale, f);
+    }
+  });
+}
+
 float decoded_weight(const Blocks& blocks, const DecodedRun& decoded, std::int32_t i) {
   if (blocks.zero_kind == ZeroKind::kTable) return decoded.scale * blocks.table[decoded.codes[i]];
   return decoded.scale * (static_cast<float>(decoded.codes[i]) - decoded.zero);
@@ -134,11 +156,13 @@ const Kernel* select_reference(Arithmetic arithmetic, int, std::int64_t) {
   static constexpr Kernel kInt8 = {"one by one", Form::kPlain, 1, multiply_int8};
   static constexpr Kernel kInt16 = {"one by one", Form::kPlain, 1, multiply_int16};
   static constexpr Kernel kInt8TwoLevel = {"one by one", Form::kPlain, 1, multiply_int8_two_level};
+  static constexpr Kernel kBFloat16 = {"one by one", Form::kFloats, 1, multiply_bfloat16};
   static constexpr Kernel kFloat32 = {"one by one", Form::kFloats, 1, multiply_float32};
   switch (arithmetic) {
     case Arithmetic::kInt8: return &kInt8;
     case Arithmetic::kInt16: return &kInt16;
     case Arithmetic::kInt8TwoLevel: return &kInt8TwoLevel;
+    case Arithmetic::kBFloat16: return &kBFloat16;
     case Arithmetic::kFloat32: break;
   }
   return &kFloat32;

@@ -30,6 +30,19 @@ std::int32_t round_to_integers(const float* values, std::int64_t count, float sc
 }
 
 LOWBIT_EVERY_ISA
+void round_to_bfloats(const float* values, std::int64_t count, float* rounded) {
+  constexpr std::uint32_t kInfinity = 0x7F800000U;
+  constexpr std::uint32_t kLeast = 27U << 23;  // 2^-100
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto bits = std::bit_cast<std::uint32_t>(values[i]);
+    const std::uint32_t up = (bits + 0x7FFFU + (bits >> 16 & 1U)) & 0xFFFF0000U;
+    const std::uint32_t nan = (bits | 0x400000U) & 0xFFFF0000U;
+    const std::uint32_t number = (bits & 0x7FFFFFFFU) > kInfinity ? nan : up;
+    rounded[i] = std::bit_cast<float>((number & 0x7FFFFFFFU) < kLeast ? 0U : number);
+  }
+}
+
+LOWBIT_EVERY_ISA
 void low_bytes(const std::int16_t* integers, std::int64_t count, std::uint8_t* low) {
   for (std::int64_t i = 0; i < count; ++i) low[i] = static_cast<std::uint8_t>(integers[i]);
 }

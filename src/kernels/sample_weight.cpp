@@ -1,5 +1,7 @@
 #include "kernels/sample_weight.h"
 
+#include <array>
+
 #include "lowbit/base/random.h"
 #include "lowbit/kernels/two_level.h"
 
@@ -16,8 +18,12 @@ UnpackedWeight sample_weight(const SampleShape& shape, std::string_view seed) {
   weight.shape.decoding = shape.decoding;
   weight.shape.scale_storage = shape.storage;
   weight.shape.group = shape.group;
-  const auto codes = static_cast<std::uint64_t>(shape.rows * shape.columns);
-  for (std::uint64_t i = 0; i < codes; ++i) weight.codes.push_back(static_cast<std::uint8_t>(random.below(i, levels)));
+  // Codes repeat after a prime number: drawing many takes longer than their products.
+  std::array<std::uint8_t, 4099> drawn;
+  for (std::size_t i = 0; i < drawn.size(); ++i) drawn[i] = static_cast<std::uint8_t>(random.below(i, levels));
+  const auto codes = static_cast<std::size_t>(shape.rows * shape.columns);
+  weight.codes.resize(codes);
+  for (std::size_t i = 0; i < codes; ++i) weight.codes[i] = drawn[i % drawn.size()];
   const Random scales = random.child("scales");
   const Random zeros = random.child("zeros");
   for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(shape.rows * weight.shape.groups); ++i) {

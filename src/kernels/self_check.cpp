@@ -38,8 +38,8 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 std::string check_weight_on(const Backend& backend, const UnpackedWeight& unpacked, std::span<const float> input) {
   const PackedWeight weight = PackedWeight::pack(unpacked.view());
   const Backend& reference = all_backends().front();
-  for (const Arithmetic arithmetic :
-       {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16, Arithmetic::kInt8TwoLevel}) {
+  for (const Arithmetic arithmetic : {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16,
+                                      Arithmetic::kInt8TwoLevel, Arithmetic::kBFloat16}) {
     if (arithmetic == Arithmetic::kInt8TwoLevel && unpacked.shape.scale_storage != ScaleStorage::kUint8) continue;
     if (arithmetic != Arithmetic::kFloat32 && unpacked.shape.decoding != Decoding::kWholeZero) continue;
     for (const std::int64_t tokens : {1, 2, 3, 4, 11}) {

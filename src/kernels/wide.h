@@ -100,6 +100,19 @@ class Wide {
     if (blocks.zero_kind == ZeroKind::kUniform) return Simd::broadcast(blocks.uniform_zero);
     return Simd::load_bytes(block_data(blocks, block) + blocks.zero_offset + group * kBlockRows);
   }
+  static F load_scales(const Blocks& blocks, std::int64_t block, std::int64_t group) {
+    const std::uint8_t* scales = block_data(blocks, block);
+    if (blocks.row_scale_offset != 0) {
+      const F whole = Simd::to_floats(load_whole_scales(blocks, block, group));
+      return Simd::multiply_floats(whole, load_row_scales(blocks, block));
+    }
+    switch (blocks.scale_kind) {
+      case ScaleKind::kFloat16: return Simd::load_halves(scales + 2 * group * kBlockRows);
+      case ScaleKind::kBFloat16: return Simd::load_bfloats(scales + 2 * group * kBlockRows);
+      case ScaleKind::kFloat32: break;
+    }
+    return Simd::load_floats(scales + 4 * group * kBlockRows);
+  }
   /// Of scales of two levels.
   static V load_whole_scales(const Blocks& blocks, std::int64_t block, std::int64_t group) {
     return Simd::load_bytes(block_data(blocks, block) + group * kBlockRows);
@@ -212,20 +225,6 @@ class Wide {
     const V plane = Simd::load(step + 128);
     const V moved = quad >= 2 ? Simd::shift_right(plane, quad - 2) : Simd::shift_left(plane, 2 - quad);
     return Simd::either(low, Simd::bits_of_bytes(moved, 4));
-  }
-
-  static F load_scales(const Blocks& blocks, std::int64_t block, std::int64_t group) {
-    const std::uint8_t* scales = block_data(blocks, block);
-    if (blocks.row_scale_offset != 0) {
-      const F whole = Simd::to_floats(load_whole_scales(blocks, block, group));
-      return Simd::multiply_floats(whole, load_row_scales(blocks, block));
-    }
-    switch (blocks.scale_kind) {
-      case ScaleKind::kFloat16: return Simd::load_halves(scales + 2 * group * kBlockRows);
-      case ScaleKind::kBFloat16: return Simd::load_bfloats(scales + 2 * group * kBlockRows);
-      case ScaleKind::kFloat32: break;
-    }
-    return Simd::load_floats(scales + 4 * group * kBlockRows);
   }
 
   template <int kBits, typename Use>

@@ -32,9 +32,10 @@ TEST(GemmBench, TimesEveryArithmeticAndEachOfLibTorchsTypes) {
     EXPECT_LE(timing.seconds.fastest, timing.seconds.median);
     EXPECT_LE(timing.seconds.median, timing.seconds.slowest);
   }
-  EXPECT_THAT(names, ::testing::ElementsAre("LibTorch float32", "LibTorch bfloat16", "LibTorch int8",
-                                            "int8, 4 bits, one a row", "int16, 4 bits, one a row",
-                                            "float32, 4 bits, one a row", "int8_two_level, 4 bits, one a row"));
+  EXPECT_THAT(
+      names, ::testing::ElementsAre("LibTorch float32", "LibTorch bfloat16", "LibTorch int8", "int8, 4 bits, one a row",
+                                    "int16, 4 bits, one a row", "float32, 4 bits, one a row",
+                                    "bfloat16, 4 bits, one a row", "int8_two_level, 4 bits, one a row"));
   EXPECT_GT(bench.warm_bandwidth, 0.0);
   EXPECT_GT(bench.cold_bandwidth, 0.0);
   for (const kernels::UnitPeak& peak : bench.peaks) EXPECT_GT(peak.operations_per_second, 0.0) << peak.name;

@@ -56,9 +56,10 @@ QuantizedWeight with_outliers_and_order(QuantizedWeight weight) {
 std::vector<Arithmetic> arithmetics_of(const QuantizedWeight& weight) {
   if (weight.grid.kind != GridKind::kInteger) return {Arithmetic::kFloat32};
   if (weight.grid.scale_type == ScaleType::kUint8) {
-    return {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16, Arithmetic::kInt8TwoLevel};
+    return {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16, Arithmetic::kInt8TwoLevel,
+            Arithmetic::kBFloat16};
   }
-  return {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16};
+  return {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16, Arithmetic::kBFloat16};
 }
 
 TEST(Certificate, HoldsForEveryGridAndArithmeticOnEveryBackend) {

@@ -40,7 +40,7 @@ inline std::ostream& operator<<(std::ostream& out, const WeightCase& c) {
 }
 
 inline constexpr Arithmetic kArithmetics[] = {Arithmetic::kFloat32, Arithmetic::kInt8, Arithmetic::kInt16,
-                                              Arithmetic::kInt8TwoLevel};
+                                              Arithmetic::kInt8TwoLevel, Arithmetic::kBFloat16};
 
 inline bool legal(const WeightCase& c, Arithmetic arithmetic) {
   if (arithmetic == Arithmetic::kInt8TwoLevel) return c.storage == ScaleStorage::kUint8;

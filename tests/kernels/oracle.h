@@ -26,9 +26,7 @@ class Oracle {
 
   [[nodiscard]] float product(Arithmetic arithmetic, const float* input, std::int64_t row, float bias) const {
     if (arithmetic == Arithmetic::kFloat32) return float_product(input, row, bias);
-    float y = arithmetic == Arithmetic::kInt8           ? int8_product(input, row)
-              : arithmetic == Arithmetic::kInt8TwoLevel ? two_level_product(input, row)
-                                                        : int16_product(input, row);
+    float y = sums(arithmetic, input, row);
     for (const auto& columns : groups_) {
       for (const std::int64_t c : columns) {
         const auto found = outliers_.find({row, c});
@@ -81,6 +79,39 @@ class Oracle {
   }
 
  private:
+  [[nodiscard]] float sums(Arithmetic arithmetic, const float* input, std::int64_t row) const {
+    switch (arithmetic) {
+      case Arithmetic::kInt8: return int8_product(input, row);
+      case Arithmetic::kInt8TwoLevel: return two_level_product(input, row);
+      case Arithmetic::kBFloat16: return bfloat16_product(input, row);
+      case Arithmetic::kInt16:
+      case Arithmetic::kFloat32: break;
+    }
+    return int16_product(input, row);
+  }
+
+  // Even and odd columns of each step of 32 of a group are chains of their own.
+  [[nodiscard]] float bfloat16_product(const float* input, std::int64_t row) const {
+    float f = 0.0F;
+    for (const auto& columns : groups_) {
+      float sum = 0.0F;
+      for (std::size_t begin = 0; begin < columns.size(); begin += 32) {
+        float parts[2] = {};
+        for (std::size_t i = begin; i < std::min(begin + 32, columns.size()); ++i) {
+          float value = bfloat16_to_float(float_to_bfloat16(input[columns[i]]));
+          if (std::fabs(value) < 0x1p-100F) value = 0.0F;
+          const float zero = weight_.zeros[group_place(row, columns[i])];
+          const float whole =
+              outliers_.contains({row, columns[i]}) ? 0.0F : static_cast<float>(code(row, columns[i])) - zero;
+          parts[i % 2] = std::fma(value, whole, parts[i % 2]);
+        }
+        sum += parts[0] + parts[1];
+      }
+      f = std::fma(sum, weight_.scales[group_place(row, columns[0])], f);
+    }
+    return f;
+  }
+
   [[nodiscard]] std::int32_t group_of(std::int64_t column) const {
     if (!weight_.group_index.empty()) return weight_.group_index[static_cast<std::size_t>(column)];
     return static_cast<std::int32_t>(column / weight_.shape.group);

@@ -258,7 +258,7 @@ TEST(Product, LetsNumbersThatAreNotFiniteReachTheirTokenAlone) {
           for (std::size_t i = 0; i < values.size(); ++i) {
             if (static_cast<std::int64_t>(i) / c.rows != 1) {
               EXPECT_EQ(values[i], expected[i]) << backend << ", " << arithmetic_name(arithmetic);
-            } else if (arithmetic == Arithmetic::kFloat32) {
+            } else if (arithmetic == Arithmetic::kFloat32 || arithmetic == Arithmetic::kBFloat16) {
               EXPECT_FALSE(std::isfinite(values[i]));
             } else {
               EXPECT_TRUE(std::isnan(values[i]));
@@ -295,13 +295,15 @@ TEST(Product, IsAsNearToTheExactOneAsItsRoundingsAllow) {
             double rounding = 0.0;
             for (std::int64_t k = 0; k < c.columns; ++k) {
               const double w = oracle.weight(r, k);
-              const double scale =
-                  arithmetic == Arithmetic::kFloat32 ? 0.0 : rounded.scales[static_cast<std::size_t>(k)];
+              const bool floats = arithmetic == Arithmetic::kFloat32 || arithmetic == Arithmetic::kBFloat16;
+              const double scale = floats ? 0.0 : rounded.scales[static_cast<std::size_t>(k)];
               exact += token[k] * w;
               magnitude += (std::fabs(token[k]) + scale) * std::fabs(w);
               rounding += 0.5 * scale * (1.0 + 0x1p-8) * std::fabs(w);  // the quotient is itself rounded
             }
-            const double steps = arithmetic == Arithmetic::kFloat32 ? 600 + 1 : 3 * 10 + 10 + 2;
+            if (arithmetic == Arithmetic::kBFloat16) rounding = 0x1p-8 * magnitude;
+            const double steps =
+                arithmetic == Arithmetic::kFloat32 || arithmetic == Arithmetic::kBFloat16 ? 600 + 1 : 3 * 10 + 10 + 2;
             const double bound = rounding + 1.01 * steps * kUnit * magnitude;
             EXPECT_LE(std::fabs(values[static_cast<std::size_t>(t * c.rows + r)] - exact), bound)
                 << arithmetic_name(arithmetic) << ", " << c;

@@ -134,6 +134,15 @@ struct ModelSimd {
   [[gnu::noinline]] static Floats to_floats(const Integers& a) {
     return each_float([&](std::size_t i) { return static_cast<float>(a[i]); });
   }
+  [[gnu::noinline]] static Floats add_floats(const Floats& a, const Floats& b) {
+    return each_float([&](std::size_t i) { return a[i] + b[i]; });
+  }
+  [[gnu::noinline]] static Integers pair_bfloats(const Floats& low, const Floats& high) {
+    return each([&](std::size_t i) {
+      return static_cast<std::uint32_t>(float_to_bfloat16(low[i])) |
+             (static_cast<std::uint32_t>(float_to_bfloat16(high[i])) << 16);
+    });
+  }
   [[gnu::noinline]] static Floats subtract_floats(const Floats& a, const Floats& b) {
     return each_float([&](std::size_t i) { return a[i] - b[i]; });
   }
@@ -174,10 +183,34 @@ class ModelUnit {
       }
     }
   }
-  template <int kTile>
-  void store(std::int32_t* rows, std::int64_t stride) {
+  // TDPBF16PS: even and odd numbers of a row are two chains of fused multiply-adds from 0, whose sum joins the tile's.
+  // Denormal numbers, of inputs and results, are 0.
+  template <int kSums, int kLeft, int kRight>
+  void dot_bfloats() {
+    const auto flushed = [](float value) { return std::fabs(value) < 0x1p-126F ? std::copysign(0.0F, value) : value; };
+    const auto half = [&](std::uint32_t word, int place) {
+      return flushed(bfloat16_to_float(static_cast<std::uint16_t>(word >> (16 * place) & 0xFFFFU)));
+    };
     for (int row = 0; row < 16; ++row) {
-      std::memcpy(reinterpret_cast<std::byte*>(rows) + row * stride, tiles_[kTile][row], 64);
+      for (int column = 0; column < 16; ++column) {
+        float parts[2] = {};
+        for (int k = 0; k < 16; ++k) {
+          for (int place = 0; place < 2; ++place) {
+            parts[place] = flushed(
+                std::fma(half(tiles_[kLeft][row][k], place), half(tiles_[kRight][k][column], place), parts[place]));
+          }
+        }
+        float sum = 0.0F;
+        std::memcpy(&sum, &tiles_[kSums][row][column], sizeof sum);
+        sum = flushed(flushed(sum) + flushed(parts[0] + parts[1]));
+        std::memcpy(&tiles_[kSums][row][column], &sum, sizeof sum);
+      }
+    }
+  }
+  template <int kTile>
+  void store(void* rows, std::int64_t stride) {
+    for (int row = 0; row < 16; ++row) {
+      std::memcpy(static_cast<std::byte*>(rows) + row * stride, tiles_[kTile][row], 64);
     }
   }
 

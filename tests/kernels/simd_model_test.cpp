@@ -4,7 +4,9 @@
 
 #include "kernel_cases.h"
 #include "kernels/backend.h"
+#include "kernels/bfloat_panels.h"
 #include "kernels/layout.h"
+#include "kernels/matrix_bfloats.h"
 #include "kernels/matrix_tiles.h"
 #include "kernels/wide.h"
 
@@ -25,11 +27,14 @@ const Kernel* select_modelled(Arithmetic arithmetic, int, std::int64_t tokens) {
   static constexpr Kernel kDirectTwoLevel = {"model", Form::kBytes, 4, Kernels::direct<1, Ends::kRow>};
   static constexpr Kernel kTwoLevel = {"model", Form::kBytes, TwoLevelPanels<ModelSimd>::kTile,
                                        TwoLevelPanels<ModelSimd>::panels};
+  static constexpr Kernel kBFloats = {"model", Form::kFloats, BFloatPanels<ModelSimd>::kTile,
+                                      BFloatPanels<ModelSimd>::panels};
   const bool direct = tokens <= Kernels::kDirectTokens;
   switch (arithmetic) {
     case Arithmetic::kInt8: return direct ? &kDirectBytes : &kBytes;
     case Arithmetic::kInt16: return direct ? &kDirectPlanes : &kPlanes;
     case Arithmetic::kInt8TwoLevel: return direct ? &kDirectTwoLevel : &kTwoLevel;
+    case Arithmetic::kBFloat16: return &kBFloats;
     case Arithmetic::kFloat32: break;
   }
   return &kFloats;
@@ -38,7 +43,9 @@ const Kernel* select_modelled(Arithmetic arithmetic, int, std::int64_t tokens) {
 const Kernel* select_modelled_tiles(Arithmetic arithmetic, int bits, std::int64_t tokens) {
   static constexpr Kernel kTiles = {"model", Form::kBytes, 1, MatrixTiles<ModelSimd, ModelUnit>::run};
   static constexpr Kernel kTwoLevel = {"model", Form::kBytes, 1, MatrixTiles<ModelSimd, ModelUnit>::run_two_level};
+  static constexpr Kernel kBFloats = {"model", Form::kBFloats, 1, MatrixBFloats<ModelSimd, ModelUnit>::run};
   if (arithmetic == Arithmetic::kInt8TwoLevel) return &kTwoLevel;
+  if (arithmetic == Arithmetic::kBFloat16) return &kBFloats;
   return arithmetic == Arithmetic::kInt8 ? &kTiles : select_modelled(arithmetic, bits, tokens);
 }
 

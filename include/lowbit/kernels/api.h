@@ -34,6 +34,11 @@ enum class Arithmetic {
   /// A token is rounded as for kInt8, and y = float(sum of q n[r, g] (code - zero)) m[r] s with a whole n for each
   /// group and one float m a row (QServe's two levels): nothing is rounded between groups. `ScaleStorage::kUint8` only.
   kInt8TwoLevel,
+  /// Activations are rounded to bfloat16 (half to even; what then is below 2^-100 is 0), weights are code - zero. Of
+  /// each
+  /// step of 32 columns of a group the even and the odd ones are two chains of fused multiply-adds from 0; their sum is
+  /// added to the group's, and each group adds f = fma(sum, scale[r, g], f); y = f. Whole zero points only.
+  kBFloat16,
 };
 [[nodiscard]] std::string_view arithmetic_name(Arithmetic arithmetic);
 
@@ -173,7 +178,7 @@ struct Product {
 /// Throws `kInternal` for shapes, strides, null pointers and workspaces that do not fit, `kUnsupported` for a pair of
 /// weight and arithmetic that has no kernel and for a backend that this machine lacks, `kConfig` for an unknown one.
 /// A token with a number that is not finite yields NaN in its whole row for the integer arithmetics, and what IEEE 754
-/// says for kFloat32; other tokens do not change.
+/// says for kFloat32 and kBFloat16; other tokens do not change.
 void multiply(const Product& product);
 
 /// For `backend` as in `Product`. Depends on all arguments.
