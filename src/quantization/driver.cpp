@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lowbit/base/log.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/model/lazy_block.h"
 #include "quantization/driver/block_report_file.h"
 #include "quantization/driver/block_work.h"
@@ -122,6 +123,7 @@ class Driver {
     const bool on_disk = index < finished_;
     if (on_disk) add(read_block_report(request_.output, index));
     if (on_disk && !streams_.any()) return;
+    release_freed_memory();  // the last block's; or else holes would grow block by block
     BlockWork work(run, load(index));
     if (on_disk) {
       work.restore(writer_.read_block(index));
