@@ -20,6 +20,9 @@ namespace {
 
 // Raised when the driver itself gives other bits for the same recipe.
 constexpr int kDriverVersion = 5;
+// Blocks of so many numbers leave holes in the heap that grow from one to the next. Smaller ones leave small holes, and
+// giving them back would take as long as rounding.
+constexpr std::int64_t kLargeBlock = std::int64_t{1} << 25;
 
 std::shared_ptr<const WeightSource> weights_of(const QuantizeRequest& request) {
   std::shared_ptr<const WeightSource> base(request.model, &request.model->weights());
@@ -123,7 +126,7 @@ class Driver {
     const bool on_disk = index < finished_;
     if (on_disk) add(read_block_report(request_.output, index));
     if (on_disk && !streams_.any()) return;
-    release_freed_memory();  // the last block's; or else holes would grow block by block
+    if (weights_->architecture().block_parameters() >= kLargeBlock) release_freed_memory();  // the last block's
     BlockWork work(run, load(index));
     if (on_disk) {
       work.restore(writer_.read_block(index));

@@ -6,10 +6,10 @@
 
 #include "tensor/panel_tiles.h"
 
-// The innermost part of float32 products: tiles of six rows by sixteen columns that stay in registers while the depth
-// runs. Every element is one chain of fused multiply-adds, from first to last, so that its bits are a function of its
-// row and its column alone: not of the tile that it lies in, the cut of the depth, the batch, the threads or the
-// instruction set.
+// The innermost part of float32 products: tiles of one or two panels of six rows by as many of sixteen columns, which
+// stay in registers while the depth runs. Every element is one chain of fused multiply-adds, from first to last, so
+// that its bits are a function of its row and its column alone: not of the tile that it lies in, the cut of the depth,
+// the batch, the threads or the instruction set.
 namespace lowbit {
 
 /// Whether products here run on these panels: a processor with AVX2 and FMA.
