@@ -6,6 +6,7 @@
 #include <exception>
 #include <iostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "efficiency/gemm_operands.h"
@@ -87,7 +88,29 @@ void attend(benchmark::State& state, std::int64_t length) {
     attention.run(cache);
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
-    cache.advance(-1);
+    cache.advance(-1);  // forgets the token again
+  }
+}
+
+// All products of SmolLM2-135M with 4 bits in groups of 64, and its head with 8, from canonical storage.
+void pack_model(benchmark::State& state, bool pool) {
+  constexpr std::int64_t kLayers = 30;
+  struct Matrix {
+    std::int64_t rows, columns, count;
+    int bits;
+  };
+  std::vector<std::pair<kernels::UnpackedWeight, std::int64_t>> weights;
+  for (const Matrix& m : {Matrix{576, 576, 2 * kLayers, 4}, Matrix{192, 576, 2 * kLayers, 4},
+                          Matrix{1536, 576, 2 * kLayers, 4}, Matrix{576, 1536, kLayers, 4}, Matrix{49152, 576, 1, 8}}) {
+    weights.emplace_back(random_weight({.rows = m.rows, .columns = m.columns}, m.bits, 64).unpack(), m.count);
+  }
+  const kernels::Executor executor = pool ? pool_executor() : kernels::Executor{};
+  for (auto _ : state) {
+    for (const auto& [weight, count] : weights) {
+      for (std::int64_t i = 0; i < count; ++i) {
+        benchmark::DoNotOptimize(PackedWeight::pack(weight.view(), executor).bytes());
+      }
+    }
   }
 }
 
@@ -132,6 +155,10 @@ int run(int argc, char** argv) {
   for (const std::int64_t length : {512, 2048}) {
     benchmark::RegisterBenchmark(fmt::format("decode attention/all threads/{} tokens", length).c_str(), attend, length)
         ->UseRealTime();
+  }
+  for (const bool pool : {false, true}) {
+    const std::string name = fmt::format("packing SmolLM2-135M{}", pool ? "/all threads" : "");
+    benchmark::RegisterBenchmark(name.c_str(), pack_model, pool)->UseRealTime()->Unit(benchmark::kMillisecond);
   }
   benchmark::RegisterBenchmark("rms norm/576", normalise, 576);
   benchmark::RegisterBenchmark("silu times up/1536", activate, 1536);
