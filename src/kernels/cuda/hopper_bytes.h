@@ -29,8 +29,8 @@ class HopperBytes {
   static constexpr int kChunksAhead = kTokenTiles == 32 ? 4 : kTokenTiles == 16 ? 6 : 8;
   /// Of a warp, or of a group: each token's scale, and the sum of its integers.
   static constexpr int kTokenNumbers = 2 * kTokens;
-  static constexpr int kStoreWords =
-      kLag > 0 ? StorePanel::kWords + kTokenNumbers : kGroupTurnedWords + kGroupWarps* kTokenNumbers;
+  static constexpr int kStoreWords = kLag > 0 ? StorePanel::kWords + kTokenNumbers
+                                              : kGroupTurnedWords + (kGroupWarps * kTokenNumbers);
   using Weights = LaneRing<kBits, kChunksAhead, kParameters>;
   using Feed = RingFeed<Weights>;
   using Sums = std::int32_t[kTokenTiles][4];
