@@ -276,9 +276,8 @@ struct BFloatScheme {
 
   template <int kTokens>
   static void multiply(const Tile& tile) {
-    for (int t = 0; t < kTokens; ++t) {
-      multiply_token(tile, t, reinterpret_cast<const float*>(tile.words) + t, kTokens);
-    }
+    const auto* values = reinterpret_cast<const float*>(tile.words);
+    for (int t = 0; t < kTokens; ++t) multiply_token(tile, t, values + t, kTokens);
   }
 
   // A step's even and odd columns are two chains for each half of the rows.
@@ -301,14 +300,12 @@ struct BFloatScheme {
         sums[half] = _mm256_add_ps(sums[half], _mm256_add_ps(parts[0][half], parts[1][half]));
       }
     }
+    float* target = tile.run->closes ? tile.sums + token * kCallRows : totals;
     for (int half = 0; half < 2; ++half) {
-      if (!tile.run->closes) {
-        _mm256_storeu_ps(totals + 8 * half, sums[half]);
-        continue;
-      }
-      float* f = tile.sums + token * kCallRows + 8 * half;
       const __m256 scales = _mm256_loadu_ps(tile.panel->scales + 8 * half);
-      _mm256_storeu_ps(f, _mm256_fmadd_ps(sums[half], scales, _mm256_loadu_ps(f)));
+      const __m256 before = _mm256_loadu_ps(target + 8 * half);
+      const __m256 after = tile.run->closes ? _mm256_fmadd_ps(sums[half], scales, before) : sums[half];
+      _mm256_storeu_ps(target + 8 * half, after);
     }
   }
 };
