@@ -247,7 +247,7 @@ InputRounding rounding_of(kernels::Arithmetic arithmetic) {
     case kernels::Arithmetic::kInt8:
     case kernels::Arithmetic::kInt8TwoLevel: return InputRounding::kInt8;
     case kernels::Arithmetic::kInt16: return InputRounding::kInt16;
-    case kernels::Arithmetic::kBFloat16: return InputRounding::kBFloat16;
+    case kernels::Arithmetic::kBFloat16: return InputRounding::kBFloat16Chains;
     case kernels::Arithmetic::kFloat32: break;
   }
   return InputRounding::kNone;

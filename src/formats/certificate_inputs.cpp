@@ -20,7 +20,7 @@ constexpr int kNormals = 2;
 // kFloat32.
 std::vector<std::vector<std::int32_t>> rounded_parts(const QuantizedWeight& weight, InputRounding rounding) {
   std::vector<std::vector<std::int32_t>> parts;
-  if (rounding == InputRounding::kNone || rounding == InputRounding::kBFloat16) return parts;
+  if (rounding != InputRounding::kInt8 && rounding != InputRounding::kInt16) return parts;
   const std::vector<std::int32_t> group_of = weight.column_groups();
   std::vector<std::vector<std::int32_t>> groups(static_cast<std::size_t>(weight.scales.size(1)));
   for (std::size_t column = 0; column < group_of.size(); ++column) {
@@ -49,7 +49,8 @@ std::vector<std::vector<std::int32_t>> rounded_parts(const QuantizedWeight& weig
 CertificateInputs::CertificateInputs(const QuantizedWeight& weight, InputRounding rounding)
     : columns_(weight.columns()) {
   draw();
-  if (rounding == InputRounding::kBFloat16) {
+  const bool chains = rounding == InputRounding::kBFloat16Chains;
+  if (rounding == InputRounding::kBFloat16 || chains) {
     for (float& value : values_) value = bfloat16_to_float(float_to_bfloat16(value));
   }
   const std::int64_t padded = padded_tokens();
@@ -64,17 +65,19 @@ CertificateInputs::CertificateInputs(const QuantizedWeight& weight, InputRoundin
     for (std::int64_t column = 0; column < columns_; ++column) {
       const auto at = static_cast<std::size_t>(column * padded + token);
       reference_[at] = row[column];
-      // Which matrix units, and `Arithmetic::kBFloat16`, may take for zero.
-      if (rounding == InputRounding::kBFloat16 && std::abs(row[column]) < 0x1p-100F) lost_[at] = row[column];
+      if (chains && std::abs(row[column]) < 0x1p-100F) lost_[at] = row[column];  // taken for zero
     }
     for (const auto& part : parts) round_part(token, part, rounding);
     const std::int64_t not_zero = columns_ - std::count(row, row + columns_, 0.0F);
     // In units of 2^-24: two of 2^-23 for each term of a matrix unit's sum, and those that join and scale the sums. A
     // table's number is within 2^-17.
     const std::int64_t of_table = weight.grid.kind == GridKind::kInteger ? 0 : 128;
-    roundings_.push_back(rounding == InputRounding::kBFloat16 ? 4 * not_zero + 16 + of_table
-                         : rounding == InputRounding::kNone   ? not_zero + 1
-                                                              : additions + 4);
+    // Sixteen products, both chains' sum, and one addition for each step of 32 and each group, the last with its scale.
+    const std::int64_t of_chains = 17 + (columns_ + 31) / 32 + 2 * weight.scales.size(1) + 2;
+    roundings_.push_back(chains                                 ? of_chains
+                         : rounding == InputRounding::kBFloat16 ? 4 * not_zero + 16 + of_table
+                         : rounding == InputRounding::kNone     ? not_zero + 1
+                                                                : additions + 4);
   }
 }
 
