@@ -128,11 +128,11 @@ class DatasetCatalog {
   /// Sorted by name; of two of one name that of the earlier folder.
   [[nodiscard]] std::vector<DatasetDefinition> all() const;
   /// A definition's files are looked for in the data folders, beside the definition, then in the local caches of the
-  /// Hugging Face hub and of the Python package datasets. Throws `kConfig` when the
-  /// split is unknown; `kData` when a file is missing (naming the folders searched and the remedy), not the one whose
-  /// checksum is told, damaged or not valid UTF-8 (naming file, line and byte), and when the split has no text. A byte
-  /// order mark at a file's start is dropped. The documents of a task are its questions, without description and shots.
-  /// Options that only tasks have throw `kConfig` for plain text.
+  /// Hugging Face hub and of the Python package datasets. Throws `kConfig` when the split is unknown; `kData` when a
+  /// file is missing (naming the folders searched and the remedy), not the one whose checksum is told, damaged or not
+  /// valid UTF-8 (naming file, line and byte), and when the split has no text. A byte order mark at a file's start is
+  /// dropped. The documents of a task are its questions, without description and shots. Options that only tasks have
+  /// throw `kConfig` for plain text.
   [[nodiscard]] Corpus load(const DatasetDefinition& definition, const std::string& split,
                             const CorpusOptions& options = {}) const;
   /// The questions of a task (lowbit/data/examples.h). Rows that cannot be used are told, not dropped. Throws `kConfig`
