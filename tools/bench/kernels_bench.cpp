@@ -32,6 +32,13 @@ struct Case {
   bool pool;  // all threads of the process
 };
 
+GemmBenchOptions matrix(std::int64_t rows, std::int64_t columns) {
+  GemmBenchOptions options;
+  options.rows = rows;
+  options.columns = columns;
+  return options;
+}
+
 std::string name_of(const Case& c) {
   return fmt::format("product/{}/{}x{}/tokens:{}{}",
                      product_name(kernels::arithmetic_name(c.arithmetic), c.bits, c.group), c.rows, c.columns, c.tokens,
@@ -39,7 +46,7 @@ std::string name_of(const Case& c) {
 }
 
 void run_product(benchmark::State& state, const Case& c) {
-  const PackedWeight weight = random_weight({.rows = c.rows, .columns = c.columns}, c.bits, c.group);
+  const PackedWeight weight = random_weight(matrix(c.rows, c.columns), c.bits, c.group);
   const std::vector<float> input = random_numbers(c.tokens * c.columns, "bench/input");
   std::vector<float> output(static_cast<std::size_t>(c.tokens * c.rows));
   std::vector<std::byte> space(kernels::workspace_bytes(weight, c.arithmetic, c.tokens, {}));
@@ -102,7 +109,7 @@ void pack_model(benchmark::State& state, bool pool) {
   std::vector<std::pair<kernels::UnpackedWeight, std::int64_t>> weights;
   for (const Matrix& m : {Matrix{576, 576, 2 * kLayers, 4}, Matrix{192, 576, 2 * kLayers, 4},
                           Matrix{1536, 576, 2 * kLayers, 4}, Matrix{576, 1536, kLayers, 4}, Matrix{49152, 576, 1, 8}}) {
-    weights.emplace_back(random_weight({.rows = m.rows, .columns = m.columns}, m.bits, 64).unpack(), m.count);
+    weights.emplace_back(random_weight(matrix(m.rows, m.columns), m.bits, 64).unpack(), m.count);
   }
   const kernels::Executor executor = pool ? pool_executor() : kernels::Executor{};
   for (auto _ : state) {
