@@ -114,6 +114,24 @@ TEST(GptqSolver, EqualsRoundToNearestWhenHessianIsDiagonal) {
   }
 }
 
+TEST(GptqSolver, KeepsScalesOfTwoLevelsWhileItCompensates) {
+  const at::Tensor weight = normal_matrix(40, 96, "two levels");
+  const Statistics statistics = hessian_statistics(correlated_inputs(300, 96, "two levels/x"));
+  for (const bool act_order : {false, true}) {
+    GptqOptions options = with_grid(4, 32);
+    options.grid.scale = ScaleType::kUint8;
+    options.act_order = options.static_groups = act_order;
+    const QuantizedWeight solved = gptq(options, weight, statistics);
+    solved.check("two levels");
+    EXPECT_LT(loss(solved, weight, statistics), 0.8 * loss(rtn(options.grid, weight), weight, statistics));
+  }
+  at::Tensor alone = make_zeros({192, 96}, DType::kFloat32);  // each channel by itself: nothing to compensate
+  for (std::int64_t i = 0; i < 192; ++i) alone.select(0, i).select(0, i % 96).fill_(1.0 + static_cast<double>(i));
+  GptqOptions options = with_grid(3, 32);
+  options.grid.scale = ScaleType::kUint8;
+  EXPECT_EQ(gptq(options, weight, hessian_statistics(alone)).content_hash(), rtn(options.grid, weight).content_hash());
+}
+
 TEST(GptqSolver, BlockSizeChangesNoBitUnlessReferenceCompatible) {
   const at::Tensor weight = normal_matrix(40, 96, "blocks");
   const Statistics statistics = hessian_statistics(correlated_inputs(300, 96, "blocks/x"));
