@@ -64,7 +64,7 @@ void repeat_bytes(const Gpu& gpu, const std::string& name, IntegerKernel kernel,
 }  // namespace
 
 void run_repetition(const Gpu& gpu, const Settings& settings, Results& results) {
-  const int times = settings.tiny ? 10 : 1000;
+  const int times = settings.tiny ? 5 : 1000;
   const bool is_hopper = gpu.facts().major == 9;
   if (settings.unproven) {
     if (!is_hopper) return;
