@@ -12,7 +12,7 @@ namespace lowbit {
 struct PerplexityOptions {
   std::string dataset;
   std::string split = "test";
-  std::vector<std::string> groups;
+  std::vector<std::string> groups = {};
   std::string protocol = "gptq-2048";
   std::int64_t limit = 0;
   std::int64_t prefill = 0;

@@ -130,7 +130,7 @@ TEST(CudaTiledInteger, TakesZeroPointsUpTo128) {
   for (std::uint32_t zero = 0; zero <= 128; ++zero) {
     for (std::uint32_t code = 0; code < 16; ++code) {
       const std::uint32_t bytes = SignedCodes(zero).of(code * 0x01010101U);
-      EXPECT_EQ(bytes, (code - zero & 0xFFU) * 0x01010101U) << code << " - " << zero;
+      EXPECT_EQ(bytes, ((code - zero) & 0xFFU) * 0x01010101U) << code << " - " << zero;
     }
   }
 }
