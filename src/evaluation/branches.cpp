@@ -72,7 +72,7 @@ class BranchScorer {
       restore(*journal, done);
     }
     const std::vector<PackedSequence> packed = pack(done);
-    if (!packed.empty() && model_.residency() == Model::Residency::kResident) hold_blocks();
+    if (!packed.empty()) model_.hold_resident_blocks(scorer_.cancellation());
     std::int64_t total = 0;
     for (const PackedSequence& sequence : packed) total += static_cast<std::int64_t>(sequence.ids.size());
     const std::unique_ptr<ProgressTask> task = scorer_.progress().start("scoring", total, "tokens");
@@ -114,14 +114,6 @@ class BranchScorer {
       first += count;
     }
     return pack_sequences(all_, open, scorer_.batch_tokens(), packs_freely(model_.options()));
-  }
-
-  // Weights that stay come before activations, whose memory would be given back after each of them.
-  void hold_blocks() const {
-    for (std::int64_t index = 0; index < model_.architecture().layers; ++index) {
-      scorer_.cancellation().check();
-      static_cast<void>(model_.block(index));
-    }
   }
 
   // One sequence, or for a streamed model as many as may pass its blocks together.
