@@ -10,12 +10,11 @@
 namespace lowbit {
 namespace {
 
-// A tile's panels of the right side, 18 or 36 KiB, stay in the first-level cache while the rows of a block, 108 KiB in
-// the second, pass by them.
-constexpr std::int64_t kDepthBlock = 288;
+// A tile's panels of the left side, at most 14 or 28 KiB, stay in the first-level cache while the columns of a unit, at
+// most 442 KiB in the second, pass by them.
+constexpr std::int64_t kDepthBlock = 576;
+constexpr std::int64_t kColumnBlock = 12 * kPanelColumns;
 constexpr std::int64_t kRowBlock = 16 * kPanelRows;
-// Columns of a unit: as many as one packing of the rows should serve, few enough for all threads to have some.
-constexpr std::int64_t kColumnBlock = 24 * kPanelColumns;
 // Numbers that are packed at a time, 12 MiB of rows and 14 of columns, unless the product is so deep that these would
 // be too few for one packing of the columns to serve, or for all threads to have some.
 constexpr std::int64_t kPackedRows = 2048 * 1536;
@@ -40,9 +39,9 @@ class Wave {
     const std::int64_t column = unit / row_blocks() * kColumnBlock;
     const std::int64_t row_end = std::min(rows_, row + kRowBlock);
     const std::int64_t column_end = std::min(columns_, column + kColumnBlock);
-    for (std::int64_t k = 0; k < product_.depth; k += kDepthBlock) {
-      for (std::int64_t c = column; c < column_end; c += tile_columns_) {
-        for (std::int64_t r = row; r < row_end; r += tile_rows_) run_tile(r, c, k);
+    for (std::int64_t k = 0; k < product_.depth; k += depth_block_) {
+      for (std::int64_t r = row; r < row_end; r += tile_rows_) {
+        for (std::int64_t c = column; c < column_end; c += tile_columns_) run_tile(r, c, k);
       }
     }
   }
@@ -56,7 +55,7 @@ class Wave {
     PanelTile tile{};
     tile.left = left_ + row * product_.depth + k * kPanelRows;
     tile.right = right_ + column * product_.depth + k * kPanelColumns;
-    tile.depth = std::min(kDepthBlock, product_.depth - k);
+    tile.depth = std::min(depth_block_, product_.depth - k);
     tile.resume = k > 0;
     tile.row_panels = ceil_divide(rows, kPanelRows);
     tile.column_panels = ceil_divide(columns, kPanelColumns);
@@ -95,6 +94,7 @@ class Wave {
   const std::int64_t tile_rows_ = kernel_.row_panels * kPanelRows;
   const std::int64_t tile_columns_ = kernel_.column_panels * kPanelColumns;
   const FloatProduct& product_;
+  const std::int64_t depth_block_ = ceil_divide(product_.depth, ceil_divide(product_.depth, kDepthBlock));
   const float* left_;
   const float* right_;
   std::int64_t row_, rows_, column_, columns_;

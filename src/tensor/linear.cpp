@@ -191,17 +191,29 @@ at::Tensor panel_linear(const at::Tensor& x, const at::Tensor& weight, const at:
   return out;
 }
 
+enum class Route { kLibrary, kPanels, kTiles };
+
+Route route_of(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool deterministic) {
+  if (needs_functional({x, weight, bias})) return Route::kLibrary;
+  const bool panels = suits_panels(x, weight);
+  if (!deterministic && !(panels && x.scalar_type() == at::kBFloat16)) return Route::kLibrary;
+  return panels ? Route::kPanels : Route::kTiles;
+}
+
 }  // namespace
+
+bool columns_stand_alone(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool deterministic) {
+  return route_of(x, weight, bias, deterministic) == Route::kPanels;
+}
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool deterministic) {
   check_shapes(x, weight, bias);
   ensure_threads();
-  const bool functional = needs_functional({x, weight, bias});
-  const bool panels = !functional && suits_panels(x, weight);
-  if (functional || !(deterministic || (panels && x.scalar_type() == at::kBFloat16))) {
-    return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+  switch (route_of(x, weight, bias, deterministic)) {
+    case Route::kLibrary: return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+    case Route::kPanels: return panel_linear(x, weight, bias);
+    case Route::kTiles: break;
   }
-  if (panels) return panel_linear(x, weight, bias);
   return tiled_linear(x, weight, bias, {kTileRows, tile_columns(weight.size(0))});
 }
 

@@ -16,4 +16,8 @@ struct LinearTiling {
 [[nodiscard]] at::Tensor tiled_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                                       LinearTiling tiling);
 
+/// Whether `linear` by a slice of the weight's rows gives the bits of these columns of the whole product.
+[[nodiscard]] bool columns_stand_alone(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                                       bool deterministic);
+
 }  // namespace lowbit
