@@ -12,65 +12,27 @@
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "tensor/float_panels.h"
-#include "tensor/threads.h"
+#include "tensor/segment_attention.h"
 
 namespace lowbit {
 namespace {
 
-/// Attention of a packed sequence: a segment sees those it stands behind and itself. It stands in for a cache, which is
-/// where a block hands over its keys and values, and keeps nothing.
+/// Attention of a packed sequence. It stands in for a cache, which is where a block hands over its keys and values, and
+/// keeps nothing.
 class BranchAttention : public KvCachePolicy {
  public:
-  BranchAttention(std::span<const PackedSequence::Segment> segments, std::int64_t window)
+  BranchAttention(std::span<const AttentionSegment> segments, std::int64_t window)
       : segments_(segments), window_(window) {}
 
   at::Tensor append_and_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                                bool deterministic) override {
-    // [batch, tokens, heads, dim] in memory: the block's next step joins the heads of a token.
-    const at::Tensor out = q.new_empty({q.size(0), q.size(2), q.size(1), q.size(3)}).transpose(1, 2);
-    const auto attend = [&](const PackedSequence::Segment& segment) {
-      const NoGradScope no_grad;
-      rows_of(out, segment.own)
-          .copy_(causal_attention(rows_of(q, segment.own), seen_by(segment, k), seen_by(segment, v), scale, window_,
-                                  deterministic));
-    };
-    // A long segment's heads and queries are shared out among the threads; of short ones each thread takes some.
-    constexpr std::int64_t kLong = 20'000'000;  // multiply-adds
-    std::vector<const PackedSequence::Segment*> shorts;
-    for (const PackedSequence::Segment& segment : segments_) {
-      const std::int64_t pairs = segment.own.length * seen_by(segment);
-      if (q.device().is_cpu() && 2 * pairs * q.size(1) * q.size(3) < kLong) {
-        shorts.push_back(&segment);
-      } else {
-        attend(segment);
-      }
-    }
-    constexpr double kLeastWork = 2e6;  // what lies around a segment's products
-    for_each_unit(std::ssize(shorts), kLeastWork * static_cast<double>(shorts.size()),
-                  [&](std::int64_t unit) { attend(*shorts[static_cast<std::size_t>(unit)]); });
-    return out;
+    return segment_attention(q, k, v, segments_, scale, window_, deterministic);
   }
   std::int64_t length() const override { return 0; }
   std::int64_t bytes() const override { return 0; }
 
  private:
-  static at::Tensor rows_of(const at::Tensor& t, const PackedSequence::Rows& rows) {
-    return t.narrow(2, rows.begin, rows.length);
-  }
-  static std::int64_t seen_by(const PackedSequence::Segment& segment) {
-    std::int64_t seen = segment.own.length;
-    for (const PackedSequence::Rows& before : segment.before) seen += before.length;
-    return seen;
-  }
-  static at::Tensor seen_by(const PackedSequence::Segment& segment, const at::Tensor& t) {
-    if (segment.before.empty()) return rows_of(t, segment.own);
-    std::vector<at::Tensor> parts;
-    for (const PackedSequence::Rows& before : segment.before) parts.push_back(rows_of(t, before));
-    parts.push_back(rows_of(t, segment.own));
-    return concatenate(parts, 2);
-  }
-
-  std::span<const PackedSequence::Segment> segments_;
+  std::span<const AttentionSegment> segments_;
   std::int64_t window_;
 };
 
@@ -95,7 +57,7 @@ class BranchScorer {
       restore(*journal, done);
     }
     const std::vector<PackedSequence> packed = pack(done);
-    if (!packed.empty()) model_.hold_resident_weights(scorer_.cancellation());
+    if (!packed.empty()) model_.hold_resident_blocks(scorer_.cancellation());
     std::int64_t total = 0;
     for (const PackedSequence& sequence : packed) total += static_cast<std::int64_t>(sequence.ids.size());
     const std::unique_ptr<ProgressTask> task = scorer_.progress().start("scoring", total, "tokens");

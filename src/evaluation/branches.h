@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lowbit/evaluation/scorer.h"
+#include "tensor/segment_attention.h"
 
 namespace lowbit {
 
@@ -19,21 +20,13 @@ struct BranchedRequests {
 
 /// Sequences laid one behind the other, so that a block computes them in one pass: stems, trunks and branches.
 struct PackedSequence {
-  struct Rows {
-    std::int64_t begin = 0;
-    std::int64_t length = 0;
-  };
-  struct Segment {
-    Rows own;
-    std::vector<Rows> before;  ///< what it reads behind, in the order of positions
-  };
   struct Scored {
     std::size_t request = 0;
     std::vector<std::int64_t> rows;  ///< the row that predicts each target
   };
   std::vector<std::int64_t> ids;        ///< of each row
   std::vector<std::int64_t> positions;  ///< in its own sequence
-  std::vector<Segment> segments;
+  std::vector<AttentionSegment> segments;
   std::vector<Scored> scored;
 };
 

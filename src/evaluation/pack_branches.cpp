@@ -6,7 +6,6 @@
 namespace lowbit {
 namespace {
 
-using Rows = PackedSequence::Rows;
 using Tokens = std::span<const TokenId>;
 
 /// What a request reads: all its tokens but the last.
@@ -37,10 +36,10 @@ std::int64_t tokens_of(std::span<const ScoreRequest> group) {
 }
 
 /// Adds a segment behind `before`, unless it is empty.
-Rows add_segment(Tokens ids, const std::vector<Rows>& before, PackedSequence& packed) {
-  const Rows own{static_cast<std::int64_t>(packed.ids.size()), static_cast<std::int64_t>(ids.size())};
+RowRange add_segment(Tokens ids, const std::vector<RowRange>& before, PackedSequence& packed) {
+  const RowRange own{static_cast<std::int64_t>(packed.ids.size()), static_cast<std::int64_t>(ids.size())};
   std::int64_t position = 0;
-  for (const Rows& rows : before) position += rows.length;
+  for (const RowRange& rows : before) position += rows.length;
   for (const TokenId id : ids) {
     packed.ids.push_back(id);
     packed.positions.push_back(position++);
@@ -50,15 +49,15 @@ Rows add_segment(Tokens ids, const std::vector<Rows>& before, PackedSequence& pa
 }
 
 /// The row of a position of what a request reads.
-std::int64_t row_of(std::int64_t position, const std::vector<Rows>& segments) {
-  for (const Rows& rows : segments) {
+std::int64_t row_of(std::int64_t position, const std::vector<RowRange>& segments) {
+  for (const RowRange& rows : segments) {
     if (position < rows.length) return rows.begin + position;
     position -= rows.length;
   }
   fail(ErrorCode::kInternal, "a packed sequence lacks a position that is scored");
 }
 
-std::vector<Rows> joined(std::vector<Rows> before, const Rows& own) {
+std::vector<RowRange> joined(std::vector<RowRange> before, const RowRange& own) {
   if (own.length > 0) before.push_back(own);
   return before;
 }
@@ -144,15 +143,15 @@ void pack_groups(const BranchedRequests& all, std::span<const RequestGroup> grou
                  PackedSequence& packed) {
   const auto stem_size = static_cast<std::size_t>(stem_length);
   const Tokens stem = input_of(all.requests[groups.front().first]).first(stem_size);
-  const std::vector<Rows> behind_stem = joined({}, add_segment(stem, {}, packed));
+  const std::vector<RowRange> behind_stem = joined({}, add_segment(stem, {}, packed));
   for (const RequestGroup& group : groups) {
     const std::span<const ScoreRequest> requests = requests_of(all, group);
     const Tokens trunk = trunk_of(requests);
-    const std::vector<Rows> behind_trunk =
+    const std::vector<RowRange> behind_trunk =
         joined(behind_stem, add_segment(trunk.subspan(stem_size), behind_stem, packed));
     for (std::size_t i = 0; i < requests.size(); ++i) {
-      const Rows branch = add_segment(input_of(requests[i]).subspan(trunk.size()), behind_trunk, packed);
-      const std::vector<Rows> path = joined(behind_trunk, branch);
+      const RowRange branch = add_segment(input_of(requests[i]).subspan(trunk.size()), behind_trunk, packed);
+      const std::vector<RowRange> path = joined(behind_trunk, branch);
       PackedSequence::Scored& scored = packed.scored.emplace_back();
       scored.request = group.first + i;
       for (std::int64_t target = requests[i].first; target < std::ssize(requests[i].tokens); ++target) {

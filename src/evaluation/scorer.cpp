@@ -12,6 +12,7 @@
 #include "lowbit/base/resident.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "model/row_slices.h"
 
 namespace lowbit {
 namespace {
@@ -158,14 +159,17 @@ Score Scorer::score_one(const ScoreRequest& request, std::size_t index, const at
   const at::Tensor states = model_.final_norm(hidden.narrow(0, request.first - 1, targets));
   if (observer != nullptr) observer->hidden(index, states);
   std::vector<RowScore> scores;
-  for (std::int64_t begin = 0; begin < targets; begin += options_.logit_rows) {
-    const std::int64_t rows = std::min(options_.logit_rows, targets - begin);
+  const bool whole = observer != nullptr && observer->wants_logits();
+  const std::int64_t most = whole ? std::min(options_.logit_rows, kWholeRows) : options_.logit_rows;
+  std::int64_t rows = 0;
+  for (std::int64_t begin = 0; begin < targets; begin += rows) {
+    rows = rows_of_slice(targets - begin, most);
     const auto target = [&](std::int64_t row) {
       return std::int64_t{request.tokens[static_cast<std::size_t>(request.first + begin + row)]};
     };
     RowScores found(rows, model_.architecture().vocabulary);
     for (std::int64_t row = 0; row < rows; ++row) found.want(row, target(row));
-    if (observer == nullptr || !observer->wants_logits()) {
+    if (!whole) {
       model_.head_parts(states.narrow(0, begin, rows), found);
     } else {
       const at::Tensor logits = model_.head(states.narrow(0, begin, rows)).cpu().contiguous();

@@ -9,13 +9,15 @@
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
+#include "model/row_slices.h"
 #include "tensor/linear.h"
 
 namespace lowbit {
 namespace {
 
-// Hands over outputs [rows, count] of the columns from `column` on, a multiple of a part.
-void take_columns(const at::Tensor& outputs, std::int64_t column, OutputSink& sink) {
+// Hands over outputs [rows, columns] of the rows from `first_row` on and the columns from `first_column` on, a multiple
+// of a part.
+void take_outputs(const at::Tensor& outputs, std::int64_t first_row, std::int64_t first_column, OutputSink& sink) {
   const at::Tensor plain = to_dtype(outputs, DType::kFloat32).cpu().contiguous();
   const auto width = static_cast<std::size_t>(plain.size(1));
   const std::span<const float> numbers = values_of<float>(plain);
@@ -23,7 +25,7 @@ void take_columns(const at::Tensor& outputs, std::int64_t column, OutputSink& si
     for (std::int64_t row = begin; row < end; ++row) {
       const auto own = numbers.subspan(static_cast<std::size_t>(row) * width, width);
       for (std::size_t first = 0; first < width; first += kernels::kOutputPart) {
-        sink.take(row, column + static_cast<std::int64_t>(first),
+        sink.take(first_row + row, first_column + static_cast<std::int64_t>(first),
                   own.subspan(first, std::min<std::size_t>(kernels::kOutputPart, width - first)));
       }
     }
@@ -43,14 +45,14 @@ class FloatLinear : public LinearOp {
   }
   // As many columns at a time as fill 4 MiB, so that outputs are taken while a cache holds them.
   void forward_parts(const at::Tensor& x, bool deterministic, OutputSink& sink) const override {
-    if (!columns_stand_alone(x, weight_, bias_, deterministic)) return take_in_parts(forward(x, deterministic), sink);
+    if (!columns_stand_alone(x, weight_, bias_, deterministic)) return take_whole_rows(x, deterministic, sink);
     constexpr std::int64_t kOutputs = std::int64_t{1} << 20;
     constexpr std::int64_t kLeastParts = 16;
     const std::int64_t step = std::max(kOutputs / x.size(0) / kernels::kOutputPart, kLeastParts) * kernels::kOutputPart;
     for (std::int64_t column = 0; column < out_features(); column += step) {
       const std::int64_t count = std::min(step, out_features() - column);
       const at::Tensor bias = bias_.defined() ? bias_.narrow(0, column, count) : bias_;
-      take_columns(linear(x, weight_.narrow(0, column, count), bias, deterministic), column, sink);
+      take_outputs(linear(x, weight_.narrow(0, column, count), bias, deterministic), 0, column, sink);
     }
   }
   std::int64_t in_features() const override { return weight_.size(1); }
@@ -60,6 +62,14 @@ class FloatLinear : public LinearOp {
   std::int64_t weight_bytes() const override { return static_cast<std::int64_t>(weight_.nbytes()); }
 
  private:
+  void take_whole_rows(const at::Tensor& x, bool deterministic, OutputSink& sink) const {
+    std::int64_t rows = 0;
+    for (std::int64_t row = 0; row < x.size(0); row += rows) {
+      rows = rows_of_slice(x.size(0) - row, kWholeRows);
+      take_outputs(forward(x.narrow(0, row, rows), deterministic), row, 0, sink);
+    }
+  }
+
   at::Tensor weight_;  // [out, in]
   at::Tensor bias_;    // [out] or undefined
 };
@@ -92,7 +102,7 @@ void LinearOp::forward_parts(const at::Tensor& x, bool deterministic, OutputSink
   take_in_parts(forward(x, deterministic), sink);
 }
 
-void take_in_parts(const at::Tensor& outputs, OutputSink& sink) { take_columns(outputs, 0, sink); }
+void take_in_parts(const at::Tensor& outputs, OutputSink& sink) { take_outputs(outputs, 0, 0, sink); }
 
 std::shared_ptr<LinearOp> make_float_linear(at::Tensor weight, at::Tensor bias) {
   return std::make_shared<FloatLinear>(std::move(weight), std::move(bias));

@@ -162,19 +162,16 @@ at::Tensor Model::run(const at::Tensor& hidden) const {
   return batches.front();
 }
 
-void Model::hold_resident_weights(const Cancellation& cancellation) const {
-  if (residency_ != Residency::kResident) return;
-  static_cast<void>(embedding_table());
-  for (std::int64_t index = 0; index < architecture().layers; ++index) {
+void Model::hold_resident_blocks(const Cancellation& cancellation) const {
+  for (std::int64_t index = 0; residency_ == Residency::kResident && index < architecture().layers; ++index) {
     cancellation.check();
     static_cast<void>(block(index));
   }
-  static_cast<void>(head_product());
 }
 
 void Model::run_batches(std::vector<at::Tensor>& batches, const Cancellation& cancellation,
                         const std::function<void()>& after_step) const {
-  hold_resident_weights(cancellation);
+  hold_resident_blocks(cancellation);
   for (std::int64_t index = 0; index < architecture().layers; ++index) {
     const std::shared_ptr<Block> current = block(index);
     for (at::Tensor& batch : batches) {

@@ -93,7 +93,7 @@ class Evaluator {
     }
     const auto [model, wave_tokens] = place(arguments_.model, baseline != nullptr);
     WorkFolder& folder = folder_for(*model, baseline ? baseline_key_ : Hash());
-    model->hold_resident_weights(*session_.cancellation);  // not part of the evaluation's cost
+    model->hold_resident_blocks(*session_.cancellation);  // not part of the evaluation's cost
     Cost cost;
     const auto start = std::chrono::steady_clock::now();
     const EvaluationResult result = score(*model, wave_tokens, folder, false, baseline.get());

@@ -62,7 +62,7 @@ class Scorer {
  public:
   struct Options {
     std::int64_t batch_tokens = 2048;    ///< tokens of one batch; at least one sequence
-    std::int64_t logit_rows = 256;       ///< rows of logits at a time
+    std::int64_t logit_rows = 1024;      ///< rows whose logits are made at a time, fewer where they are held whole
     std::int64_t wave_tokens = 1 << 16;  ///< tokens that pass a streamed model's blocks together
     /// Where a pass keeps each request that is done and finds those of an earlier process; its model, options and data
     /// must be the same. Empty: nowhere.

@@ -65,9 +65,9 @@ class Model {
   [[nodiscard]] at::Tensor embed(const at::Tensor& ids) const;
   /// The block, from memory or disk.
   [[nodiscard]] std::shared_ptr<Block> block(std::int64_t index) const;
-  /// Reads the embedding, all blocks and the head of a resident model: weights that stay come before activations, whose
-  /// memory would be given back after each of them. Throws `kInterrupted` when cancelled. Nothing of a streamed one.
-  void hold_resident_weights(const Cancellation& cancellation) const;
+  /// Reads all blocks of a resident model: weights that stay come before activations, whose memory would be given back
+  /// after each of them. Throws `kInterrupted` when cancelled. Nothing of a streamed one.
+  void hold_resident_blocks(const Cancellation& cancellation) const;
   /// The cache of a layer for generation: what the artifact says, else a float one.
   [[nodiscard]] std::unique_ptr<KvCachePolicy> make_kv_cache(std::int64_t layer) const;
   /// Through all blocks, for sequences that start at position 0.
