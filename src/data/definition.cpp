@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "data/generators.h"
+#include "data/hub_cache.h"
 #include "data/rows.h"
 #include "data/task.h"
 #include "data/unpack.h"
@@ -30,7 +31,7 @@ struct DefinitionFields {
     v.required("licence");
     v.field("licence", d.licence, "licence of the texts");
     v.field("scenario", d.scenario, "what a task is about: commonsense, reading comprehension ...");
-    v.field("source", source, "where the files come from: {hub, config, revision, url, package}");
+    v.field("source", source, "where the files come from: {hub, config, also, revision, url, package}");
     v.field("remedy", d.remedy, "what to do when the files are missing");
     v.field("version", d.version, "raised when the rows change", {1, 1000000});
     v.choice("reader", d.reader,
@@ -55,9 +56,7 @@ struct DefinitionFields {
     if (!definition.source.config.empty() && definition.source.hub.empty()) {
       problems.add(source.mark(), "'config' is a part of a dataset of the hub, which 'hub' names");
     }
-    if (!definition.source.config.empty() && !stays_inside(definition.source.config)) {
-      problems.add(source.mark(), fmt::format("config '{}' must be the name of a folder", definition.source.config));
-    }
+    check_hub_names(problems);
     check_rows(problems, mark);
     if (!task.is_null()) definition.task = decode_task(task, problems);
     if (splits.is_null()) return;
@@ -79,6 +78,27 @@ struct DefinitionFields {
       }
     }
     check_task_splits(problems);
+  }
+
+  void check_hub_names(ConfigProblems& problems) const {
+    const DatasetDefinition::Source& from = definition.source;
+    if (!from.also.empty() && from.config.empty()) {
+      problems.add(source.mark(),
+                   "'also' names other datasets of the hub whose splits are found by 'config', which is "
+                   "missing");
+      return;
+    }
+    if (!from.also.empty() && !from.revision.empty()) {
+      problems.add(source.mark(), "'also' and 'revision' exclude each other: a commit is one of 'hub' only");
+    }
+    for (const HubDataset& dataset : hub_datasets(from)) {
+      if (!stays_inside(dataset.name)) {
+        problems.add(source.mark(), fmt::format("hub dataset '{}' must be a name such as ehovy/race", dataset.name));
+      }
+      if (!dataset.config.empty() && !stays_inside(dataset.config)) {
+        problems.add(source.mark(), fmt::format("config '{}' must be the name of a folder", dataset.config));
+      }
+    }
   }
 
   void check_rows(ConfigProblems& problems, const SourceMark& mark) const {
@@ -155,6 +175,8 @@ void DatasetDefinition::Source::visit(FieldVisitor& v) {
   v.field("hub", hub, "dataset of the Hugging Face hub");
   v.field("config", config,
           "which of the hub's configs; its files are found by the names that the hub gives. \"*\": each, as a group");
+  v.field("also", also,
+          "other datasets of the hub with the same rows (older names, copies), with :config where theirs is another");
   v.field("revision", revision, "commit of the hub");
   v.field("url", url, "address of the files");
   v.field("package", package, "package of Debian");

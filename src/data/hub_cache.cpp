@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <regex>
@@ -10,6 +11,7 @@
 #include <system_error>
 
 #include "data/files.h"
+#include "data/unicode_text.h"
 #include "lowbit/base/files.h"
 
 namespace lowbit {
@@ -33,11 +35,29 @@ fs::path hub_folder() {
   return cache.empty() ? hugging_face_folder() / "hub" : fs::path(cache);
 }
 
-/// "owner/name" with `mark` for the slash.
-std::string with_owner(const std::string& hub, std::string_view mark) {
-  std::string text = hub;
-  if (const std::size_t slash = text.find('/'); slash != std::string::npos) text.replace(slash, 1, mark);
+std::string folder_of_hub(const std::string& hub) {
+  std::string text = "datasets--" + hub;
+  if (const std::size_t slash = text.find('/'); slash != std::string::npos) text.replace(slash, 1, "--");
   return text;
+}
+
+/// As the package datasets names folders and files: "PubMedQA" is "pub_med_qa".
+std::string snake_case(const std::string& name) {
+  static const std::regex before_a_word("([A-Z]+)([A-Z][a-z])");
+  static const std::regex after_a_word("([a-z0-9])([A-Z])");
+  return lower_case(std::regex_replace(std::regex_replace(name, before_a_word, "$1_$2"), after_a_word, "$1_$2"));
+}
+
+/// A dataset's snapshots, that of the branch "main" first, or that of the revision.
+std::vector<fs::path> snapshots_of(const std::string& hub, const std::string& revision) {
+  const fs::path folder = hub_folder() / folder_of_hub(hub);
+  if (!revision.empty()) return {folder / "snapshots" / revision};
+  std::vector<fs::path> all = entries_of(folder / "snapshots");
+  if (const fs::path main = folder / "refs" / "main"; is_file(main)) {
+    const std::string commit = read_file(main);
+    std::stable_partition(all.begin(), all.end(), [&](const fs::path& path) { return path.filename() == commit; });
+  }
+  return all;
 }
 
 bool all_digits(std::string_view text) {
@@ -111,7 +131,9 @@ std::vector<fs::path> numbered_files(const fs::path& folder) {
 std::vector<fs::path> snapshot_files(const fs::path& snapshot, const std::string& config, const std::string& split) {
   if (std::vector<fs::path> files = named_files(snapshot / config, split); !files.empty()) return files;
   if (std::vector<fs::path> files = numbered_files(snapshot / config / split); !files.empty()) return files;
-  return config == "default" ? named_files(snapshot / "data", split) : std::vector<fs::path>();
+  if (config != "default") return {};
+  if (std::vector<fs::path> files = named_files(snapshot / "data", split); !files.empty()) return files;
+  return named_files(snapshot, split);
 }
 
 /// In the newest version, as its name sorts, that has the split.
@@ -132,7 +154,8 @@ std::vector<std::string> configs_in(const fs::path& folder, const std::string& c
   std::vector<std::string> names;
   std::error_code ignored;
   for (const fs::path& path : entries_of(folder)) {
-    if (fs::is_directory(path, ignored) && path.filename() != "all") names.push_back(path.filename().string());
+    if (fs::is_directory(path, ignored) && lower_case(path.filename().string()) != "all")
+      names.push_back(path.filename().string());
   }
   return names;
 }
@@ -154,15 +177,22 @@ std::vector<DataFile> split_below(const fs::path& root, const std::string& confi
 
 }  // namespace
 
-std::vector<fs::path> hub_snapshots(const DatasetDefinition::Source& source) {
+std::vector<HubDataset> hub_datasets(const DatasetDefinition::Source& source) {
   if (source.hub.empty()) return {};
-  const fs::path folder = hub_folder() / ("datasets--" + with_owner(source.hub, "--"));
-  const fs::path snapshots = folder / "snapshots";
-  if (!source.revision.empty()) return {snapshots / source.revision};
-  std::vector<fs::path> all = entries_of(snapshots);
-  if (const fs::path main = folder / "refs" / "main"; is_file(main)) {
-    const std::string commit = read_file(main);
-    std::stable_partition(all.begin(), all.end(), [&](const fs::path& path) { return path.filename() == commit; });
+  std::vector<HubDataset> all = {{.name = source.hub, .config = source.config}};
+  for (const std::string& other : source.also) {
+    const std::size_t colon = other.find(':');
+    all.push_back({.name = other.substr(0, colon),
+                   .config = colon == std::string::npos ? source.config : other.substr(colon + 1)});
+  }
+  return all;
+}
+
+std::vector<fs::path> hub_snapshots(const DatasetDefinition::Source& source) {
+  std::vector<fs::path> all;
+  for (const HubDataset& dataset : hub_datasets(source)) {
+    std::vector<fs::path> snapshots = snapshots_of(dataset.name, source.revision);
+    std::move(snapshots.begin(), snapshots.end(), std::back_inserter(all));
   }
   return all;
 }
@@ -185,21 +215,28 @@ std::vector<DataFile> find_snapshot_files(const std::vector<std::string>& names,
   return {};
 }
 
-fs::path datasets_cache_folder(const DatasetDefinition::Source& source) {
+fs::path datasets_cache_folder(const std::string& hub) {
   const std::string cache = environment("HF_DATASETS_CACHE");
-  return (cache.empty() ? hugging_face_folder() / "datasets" : fs::path(cache)) / with_owner(source.hub, "___");
+  const std::size_t slash = hub.find('/');
+  const std::string owner = slash == std::string::npos ? "" : hub.substr(0, slash) + "___";
+  const std::string name = slash == std::string::npos ? hub : hub.substr(slash + 1);
+  return (cache.empty() ? hugging_face_folder() / "datasets" : fs::path(cache)) / (owner + snake_case(name));
 }
 
 std::vector<DataFile> find_hub_split(const DatasetDefinition::Source& source, const std::string& split) {
   if (source.config.empty()) return {};
-  for (const fs::path& snapshot : hub_snapshots(source)) {
+  for (const HubDataset& dataset : hub_datasets(source)) {
+    for (const fs::path& snapshot : snapshots_of(dataset.name, source.revision)) {
+      std::vector<DataFile> files = split_below(
+          snapshot, dataset.config, [&](const std::string& config) { return snapshot_files(snapshot, config, split); });
+      if (!files.empty()) return files;
+    }
+    const fs::path cache = datasets_cache_folder(dataset.name);
     std::vector<DataFile> files = split_below(
-        snapshot, source.config, [&](const std::string& config) { return snapshot_files(snapshot, config, split); });
+        cache, dataset.config, [&](const std::string& config) { return cached_files(cache / config, split); });
     if (!files.empty()) return files;
   }
-  const fs::path cache = datasets_cache_folder(source);
-  return split_below(cache, source.config,
-                     [&](const std::string& config) { return cached_files(cache / config, split); });
+  return {};
 }
 
 }  // namespace lowbit

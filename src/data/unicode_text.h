@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,5 +17,7 @@ namespace lowbit {
 [[nodiscard]] std::string capitalized(std::string_view text);
 [[nodiscard]] std::string with_lower_first(std::string_view text);
 [[nodiscard]] std::int64_t count_characters(std::string_view text);
+/// `text[:count]`.
+[[nodiscard]] std::string_view first_characters(std::string_view text, std::size_t count);
 
 }  // namespace lowbit

@@ -197,6 +197,16 @@ TEST_F(DatasetCatalogTest, NamesTheHubsPartsByTheirDataset) {
   const std::string outside = error_of(ErrorCode::kConfig, [&] { (void)catalog_.find("bad"); });
   EXPECT_THAT(outside, HasSubstr("config '../x' must be the name of a folder"));
   EXPECT_THAT(outside, HasSubstr("split '/etc' must be the name of a folder"));
+  define("bad",
+         "summary: s\nlicence: l\nsource: {hub: a/b, config: x, also: [/etc, 'c/d:../x'], revision: e}\n"
+         "splits: {test: {files: [a.txt]}}\n");
+  const std::string others = error_of(ErrorCode::kConfig, [&] { (void)catalog_.find("bad"); });
+  EXPECT_THAT(others, HasSubstr("hub dataset '/etc' must be a name such as ehovy/race"));
+  EXPECT_THAT(others, HasSubstr("config '../x' must be the name of a folder"));
+  EXPECT_THAT(others, HasSubstr("'also' and 'revision' exclude each other: a commit is one of 'hub' only"));
+  define("bad", "summary: s\nlicence: l\nsource: {hub: a/b, also: [c/d]}\nsplits: {test: {files: [a.txt]}}\n");
+  EXPECT_THAT(error_of(ErrorCode::kConfig, [&] { (void)catalog_.find("bad"); }),
+              HasSubstr("'also' names other datasets of the hub whose splits are found by 'config', which is missing"));
 }
 
 // A snapshot of the hub in its local cache, where files may have names of their own.

@@ -74,7 +74,9 @@ TEST_F(HubSplit, IsFoundInTheBranchOfConvertedFiles) {
               ElementsAre("older/sums-train-00000-of-00002.parquet", "older/sums-train-00001-of-00002.parquet"));
 }
 
-TEST_F(HubSplit, LiesInDataWhereThereIsOneConfigOnly) {
+TEST_F(HubSplit, LiesInDataOrAtTheTopWhereThereIsOneConfigOnly) {
+  have_in("a", "test.jsonl");
+  EXPECT_THAT(found("default", "test"), ElementsAre("test.jsonl"));
   have_in("a", "data/test-00000-of-00001.parquet");
   EXPECT_THAT(found("default", "test"), ElementsAre("data/test-00000-of-00001.parquet"));
   EXPECT_THAT(found("main", "test"), IsEmpty());
@@ -101,7 +103,7 @@ TEST_F(HubSplit, IsThatOfTheMainBranchOrOfTheRevision) {
 }
 
 TEST_F(HubSplit, HasAGroupForEachConfig) {
-  for (const char* config : {"law", "anatomy", "all"}) {
+  for (const char* config : {"law", "anatomy", "all", "All"}) {
     have_in("a", std::string(config) + "/test-00000-of-00001.parquet");
   }
   have_in("a", "auxiliary/train-00000-of-00001.parquet");
@@ -122,6 +124,37 @@ TEST_F(HubSplit, IsFoundWhereThePackageDatasetsKeepsIt) {
   EXPECT_THAT(found("*", "test"), ElementsAre("large large/0.0.0/1c3/sums-test-00000-of-00002.arrow",
                                               "large large/0.0.0/1c3/sums-test-00001-of-00002.arrow",
                                               "regular regular/0.0.0/1c3/sums-test.arrow"));
+}
+
+TEST_F(HubSplit, IsFoundUnderTheNamesThatThePackageDatasetsMakes) {
+  DatasetDefinition::Source source;
+  source.hub = "Some/PubMedQA";
+  source.config = "labeled";
+  have("datasets/Some___pub_med_qa/labeled/0.0.0/1c3/pub_med_qa-train.arrow");
+  ASSERT_EQ(find_hub_split(source, "train").size(), 1U);
+  EXPECT_EQ(datasets_cache_folder("a/SVAMP").filename(), "a___svamp");
+  EXPECT_EQ(datasets_cache_folder("nyu-mll/BLiMP").filename(), "nyu-mll___b_li_mp");
+  EXPECT_EQ(datasets_cache_folder("ai2_arc").filename(), "ai2_arc");
+}
+
+TEST_F(HubSplit, MayLieUnderAnOlderNameOrInACopy) {
+  DatasetDefinition::Source source;
+  source.hub = "some/sums";
+  source.config = "default";
+  source.also = {"sums", "else/sums:plain_text"};
+  const auto place = [&] {
+    const std::vector<DataFile> files = find_hub_split(source, "test");
+    return files.empty() ? "" : files.front().path.lexically_relative(folder_.path()).string();
+  };
+  EXPECT_EQ(place(), "");
+  have("hub/datasets--else--sums/snapshots/a/default/test/0000.parquet");
+  EXPECT_EQ(place(), "") << "its config is another";
+  have("hub/datasets--else--sums/snapshots/a/plain_text/test/0000.parquet");
+  EXPECT_EQ(place(), "hub/datasets--else--sums/snapshots/a/plain_text/test/0000.parquet");
+  have("datasets/sums/default/1.0.0/1c3/sums-test.arrow");
+  EXPECT_EQ(place(), "datasets/sums/default/1.0.0/1c3/sums-test.arrow") << "the first that is named";
+  have_in("a", "data/test-00000-of-00001.parquet");
+  EXPECT_EQ(place(), "hub/datasets--some--sums/snapshots/a/data/test-00000-of-00001.parquet");
 }
 
 TEST_F(HubSplit, IsNotLookedForWithoutAConfig) {

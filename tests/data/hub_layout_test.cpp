@@ -233,12 +233,18 @@ TEST(PennTreebank, JoinsItsSentencesByBlanks) {
 /// A table as BOSS has it: a header, then a row of the class with the given number.
 struct BossSet {
   const char* task;
-  const char* dataset;
+  std::string dataset;
+  std::string folder;
   const char* header;
   const char* row;
   std::string end;
   std::vector<std::string> choices;
 };
+
+std::string without_underscores(std::string name) {
+  std::erase(name, '_');
+  return name;
+}
 
 TEST(BossLayout, BecomesAPromptWithItsClasses) {
   const std::vector<std::string> moods = {"negative", "positive", "neutral"};
@@ -246,19 +252,20 @@ TEST(BossLayout, BecomesAPromptWithItsClasses) {
   const std::vector<std::string> inference = {"entailment", "neutral", "contradiction"};
   std::vector<BossSet> sets;
   for (const char* name : {"amazon", "dynasent", "semeval", "sst5"}) {
-    sets.push_back({"SentimentAnalysis", name, "Text\tLabel", "fine\t1", "Text: fine // Prediction:", moods});
+    sets.push_back({"SentimentAnalysis", name, name, "Text\tLabel", "fine\t1", "Text: fine // Prediction:", moods});
   }
-  for (const char* name : {"civilcomments", "advcivil", "implicithate", "toxigen"}) {
-    sets.push_back({"ToxicDetection", name, "Text\tLabel", "fine\t1", "Text: fine // Prediction:", toxicity});
+  for (const char* name : {"civil_comments", "adv_civil", "implicit_hate", "toxigen"}) {
+    sets.push_back({"ToxicDetection", without_underscores(name), name, "Text\tLabel", "fine\t1",
+                    "Text: fine // Prediction:", toxicity});
   }
-  for (const char* name : {"mnli", "anli", "contractnli", "wanli"}) {
-    sets.push_back({"NaturalLanguageInference", name, "Premise\tHypothesis\tLabel", "p\th\t1",
-                    "Premise: p // Hypothesis: h // Prediction:", inference});
+  for (const char* name : {"mnli", "anli", "contract_nli", "wanli"}) {
+    sets.push_back({"NaturalLanguageInference", without_underscores(name), name, "Premise\tHypothesis\tLabel",
+                    "p\th\t1", "Premise: p // Hypothesis: h // Prediction:", inference});
   }
   for (const BossSet& expected : sets) {
     SCOPED_TRACE(expected.dataset);
     const testing::TemporaryFolder folder;
-    const std::string place = fmt::format("boss/{}/{}", expected.task, expected.dataset);
+    const std::string place = fmt::format("boss/{}/{}", expected.task, expected.folder);
     make_folders(folder / place);
     for (const char* split : {"train", "test"}) {
       write_file_atomically(folder / fmt::format("{}/{}.tsv", place, split),

@@ -46,6 +46,8 @@ TEST(Template, BranchesOnConditions) {
   EXPECT_EQ(render("{if a == 'x' and not b}yes{end}", {{"a", "x"}}), "yes");
   EXPECT_EQ(render("{if a != 3}yes{else}no{end}", {{"a", 3}}), "no");
   EXPECT_EQ(render("{if label | size == 1}one{end}", {{"label", "A"}}), "one");
+  EXPECT_EQ(render("{if a in list and not b in list}yes{end}", {{"a", 2}, {"b", "x"}, {"list", {"1", 2}}}), "yes");
+  EXPECT_EQ(render("{if a | lower in 'my his' | split(' ')}yes{else}no{end}", {{"a", "Hi"}}), "no");
 }
 
 TEST(Template, LoopsOverLists) {
@@ -53,6 +55,13 @@ TEST(Template, LoopsOverLists) {
   EXPECT_EQ(render("{for o in options}{letter}{sign} {o}{if not last}, {end}{end}", row), "A) red, B) blue");
   EXPECT_EQ(render("{for o in options}{index}{number}{end}", row), "0112");
   EXPECT_EQ(render("{for x in list}{for y in x}{y}{end};{end}", {{"list", {{"a", "b"}, {"c"}}}}), "ab;c;");
+  EXPECT_EQ(render("{for o in options}{o}={signs[index]}{end}", {{"options", {"a", "b"}}, {"signs", {1, "2"}}}),
+            "a=1b=2");
+}
+
+TEST(Template, TakesFilterArgumentsFromTheRow) {
+  const Json row = {{"text", "¿Qué? sí"}, {"at", 4}, {"mark", "? "}};
+  EXPECT_EQ(render("{text | to(at)}|{text | from(at)}|{text | after(mark)}", row), "¿Qué|? sí|sí");
 }
 
 struct FilterCase {
@@ -80,6 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
         FilterCase{"after('?')", "abc", ""}, FilterCase{"split(';') | join('|')", "a;b;;c", "a|b||c"},
         FilterCase{"first", {"a", "b"}, "a"}, FilterCase{"last", {"a", "b"}, "b"},
         FilterCase{"from(1) | join('')", {"a", "b", "c"}, "bc"}, FilterCase{"to(2) | join('')", {"a", "b", "c"}, "ab"},
+        FilterCase{"from(1)", "好a", "a"}, FilterCase{"to(1)", "好a", "好"}, FilterCase{"to(9)", "好a", "好a"},
+        FilterCase{"from(9)", "好a", ""}, FilterCase{"single_blanks", "  a \t b\n\n", " a b\n\n"},
         FilterCase{"sum_above('5.5')", {2.5, 3.0}, "false"}, FilterCase{"sum_above('5.5')", {2.5, "3.01"}, "true"},
         FilterCase{"size", {"a", "b"}, "2"}, FilterCase{"size", "好的", "2"}));
 
@@ -96,6 +107,14 @@ TEST(Template, SaysWhatARowLacks) {
             "'a' is a list with items that are no numbers, and the filter 'sum_above' takes a list of numbers");
   EXPECT_EQ(refusal("{a | sum_above('x')}", {{"a", {1}}}), "the filter 'sum_above' takes a number, not 'x'");
   EXPECT_EQ(refusal("{for x in a}{x}{end}", {{"a", "b"}}), "'a' is string, expected a list");
+  EXPECT_EQ(refusal("{if a in b}x{end}", {{"a", "b"}, {"b", "b"}}), "'b' is string, expected a list");
+  EXPECT_EQ(refusal("{a[n]}", {{"a", {1}}, {"n", 1}}), "the row has no 'a[n]'");
+  EXPECT_EQ(refusal("{a[n]}", {{"a", {1}}, {"n", "0"}}), "'n' between '[' and ']' is \"0\", expected a number from 0");
+  EXPECT_EQ(refusal("{a[n]}", {{"a", {1}}, {"n", -1}}), "'n' between '[' and ']' is -1, expected a number from 0");
+  EXPECT_EQ(refusal("{a[m]}", {{"a", {1}}, {"n", 0}}), "the row has no column 'm'; known: 'a', 'n'");
+  EXPECT_EQ(refusal("{a | before(bb)}", {{"a", "x"}, {"b", "y"}}), "the row has no column 'bb'; did you mean 'b'?");
+  EXPECT_EQ(refusal("{a | to(b)}", {{"a", "x"}, {"b", "y"}}), "the filter 'to' takes a number from 0, not 'y'");
+  EXPECT_EQ(refusal("{a | from('-1')}", {{"a", {1}}}), "the filter 'from' takes a number from 0, not '-1'");
 }
 
 TEST(Template, BoundsItsOutput) {
@@ -114,8 +133,9 @@ TEST(Template, PlacesItsMistakes) {
   EXPECT_THAT(mistake("{for a of b}x{end}"), HasSubstr("column 8: expected 'in'"));
   EXPECT_THAT(mistake("{a | trimm}"), HasSubstr("column 6: unknown filter 'trimm'; did you mean 'trim'?"));
   EXPECT_THAT(mistake("{a | replace('x')}"), HasSubstr("the filter 'replace' takes 2 arguments, not 1"));
-  EXPECT_THAT(mistake("{a | before(b)}"), HasSubstr("a filter's argument must be a number or a text in quotes"));
-  EXPECT_THAT(mistake("{a[b]}"), HasSubstr("expected a number between '[' and ']'"));
+  EXPECT_THAT(mistake("{a | before(|)}"),
+              HasSubstr("a filter's argument must be a number, a text in quotes or a column's name"));
+  EXPECT_THAT(mistake("{a['b']}"), HasSubstr("expected a number or a name between '[' and ']'"));
   EXPECT_THAT(mistake("{a b}"), HasSubstr("column 4: unexpected 'b'"));
   EXPECT_THAT(mistake("{a ? b}"), HasSubstr("column 4: unexpected '?'"));
   EXPECT_THAT(mistake("{}"), HasSubstr("column 2: expected a column's name, a number or a text in quotes"));

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
@@ -46,6 +47,7 @@ int show(const Session& session, const std::string& name) {
   print_field("version", fmt::format("{}", definition.version));
   print_field("hub", definition.source.hub);
   print_field("config", definition.source.config);
+  print_field("also", fmt::format("{}", fmt::join(definition.source.also, ", ")));
   print_field("url", definition.source.url);
   print_field("package", definition.source.package);
   print_field("remedy", definition.remedy);

@@ -58,7 +58,10 @@ struct DatasetDefinition {
   struct Source {
     std::string hub;       ///< "Rowan/hellaswag"
     std::string config;    ///< the hub's part that holds the splits, "default" where it has one only; "*": the groups
-    std::string revision;  ///< a commit; empty: any
+    /// Other datasets of the hub with the same rows, older names and copies, looked at next: "race", or
+    /// "ybisk/piqa:plain_text" where their config is called otherwise.
+    std::vector<std::string> also = {};
+    std::string revision;  ///< a commit of `hub`; empty: any
     std::string url;
     std::string package;  ///< of Debian
     void visit(FieldVisitor& v);

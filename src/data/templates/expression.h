@@ -29,16 +29,22 @@ class TemplateScope {
 
 /// A value in a template: a column, what lies within it, or a literal, through filters:
 ///
-///   question          choices.text[0]          `Best Answer`          options | join(", ") | trim
+///   question          choices.text[0]          labels[index]          `Best Answer`          options | join(", ") |
+///   trim
 class TemplateExpression {
  public:
   struct Step {
     std::string key;                   ///< of an object
     std::optional<std::size_t> index;  ///< of a list, in place of a key
+    std::string variable = {};         ///< the name that holds the index, in place of both
+  };
+  struct Argument {
+    std::string text;
+    bool is_name = false;  ///< of a column or variable, whose text or number is meant
   };
   struct FilterCall {
     std::string name;
-    std::vector<std::string> arguments;
+    std::vector<Argument> arguments;
   };
   /// Throws `kData` naming a column that is missing or of a kind that a step or filter cannot take.
   [[nodiscard]] Json value(const TemplateScope& scope) const;
@@ -52,16 +58,17 @@ class TemplateExpression {
 
  private:
   [[nodiscard]] const Json* find(const TemplateScope& scope) const;
-  [[nodiscard]] Json filtered(Json value) const;
+  [[nodiscard]] Json filtered(Json value, const TemplateScope& scope) const;
   [[nodiscard]] std::string path() const;
 };
 
-/// `a`, `not a`, `a == b`, `a != b`, joined by `and`.
+/// `a`, `not a`, `a == b`, `a != b`, `a in b` (one of a list), joined by `and`.
 class TemplateCondition {
  public:
   struct Term {
     TemplateExpression left;
     std::optional<TemplateExpression> right;
+    bool one_of = false;  ///< `in`: `right` is a list
     bool negated = false;
   };
   [[nodiscard]] bool holds(const TemplateScope& scope) const;

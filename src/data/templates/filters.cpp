@@ -37,6 +37,15 @@ std::string without_brackets(std::string_view text) {
   }
 }
 
+std::string with_single_blanks(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const char shown = c == '\t' ? ' ' : c;
+    if (shown != ' ' || out.empty() || out.back() != ' ') out += shown;
+  }
+  return out;
+}
+
 Json split(std::string_view text, std::string_view separator) {
   Json parts = Json::array();
   while (!separator.empty()) {
@@ -85,6 +94,8 @@ const std::vector<TextEntry>& text_entries() {
        [](const std::string& t, const Arguments&) { return Json(with_lower_first(t)); }},
       {{"replace", 2, "each occurrence of the first text replaced by the second"},
        [](const std::string& t, const Arguments& a) { return Json(replaced(t, a[0], a[1])); }},
+      {{"single_blanks", 0, "with each run of blanks and tabs as one blank"},
+       [](const std::string& t, const Arguments&) { return Json(with_single_blanks(t)); }},
       {{"without_brackets", 0, "without what stands in square brackets"},
        [](const std::string& t, const Arguments&) { return Json(without_brackets(t)); }},
       {{"without_prefix", 1, "without that beginning"},
@@ -105,13 +116,14 @@ const std::vector<TextEntry>& text_entries() {
   return entries;
 }
 
-constexpr FilterInfo kListFilters[] = {{"join", 1, "a list's texts with that between them"},
-                                       {"first", 0, "a list's first item"},
-                                       {"last", 0, "a list's last item"},
-                                       {"from", 1, "a list without its first so many items"},
-                                       {"to", 1, "only a list's first so many items"},
-                                       {"size", 0, "how many items a list has, or characters a text"},
-                                       {"sum_above", 1, "whether a list's numbers add up to more than that"}};
+constexpr FilterInfo kListFilters[] = {
+    {"join", 1, "a list's texts with that between them"},
+    {"first", 0, "a list's first item"},
+    {"last", 0, "a list's last item"},
+    {"from", 1, "a list without its first so many items, or a text without characters"},
+    {"to", 1, "only a list's first so many items, or a text's characters"},
+    {"size", 0, "how many items a list has, or characters a text"},
+    {"sum_above", 1, "whether a list's numbers add up to more than that"}};
 
 /// A number, or a text that is one and nothing else.
 std::optional<double> number_in(const Json& value) {
@@ -136,6 +148,19 @@ std::optional<Json> sum_above(const Json& list, const std::string& bound) {
   return Json(sum > *most);
 }
 
+std::size_t whole_number(std::string_view filter, const std::string& text) {
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size()) return number;
+  fail(ErrorCode::kData, "the filter '{}' takes a number from 0, not '{}'", filter, text);
+}
+
+/// `from` and `to` of a text.
+Json characters(std::string_view filter, const std::string& text, const std::string& count) {
+  const std::string_view first = first_characters(text, whole_number(filter, count));
+  return Json(filter == "to" ? std::string(first) : text.substr(first.size()));
+}
+
 std::optional<Json> list_filter(std::string_view name, const Arguments& arguments, const Json& list) {
   if (name == "join") {
     std::string text;
@@ -152,9 +177,7 @@ std::optional<Json> list_filter(std::string_view name, const Arguments& argument
     if (list.empty()) return std::nullopt;
     return name == "first" ? list.front() : list.back();
   }
-  std::size_t count = 0;
-  const std::string& text = arguments[0];
-  std::from_chars(text.data(), text.data() + text.size(), count);
+  const std::size_t count = whole_number(name, arguments[0]);
   const auto middle = list.begin() + static_cast<std::ptrdiff_t>(std::min(count, list.size()));
   Json part = Json::array();
   std::copy(name == "from" ? middle : list.begin(), name == "from" ? list.end() : middle, std::back_inserter(part));
@@ -180,7 +203,11 @@ Json apply_filter(std::string_view name, const Arguments& arguments, Json value,
     if (value.is_string()) return found->apply(value.get_ref<const std::string&>(), arguments);
     fail(ErrorCode::kData, "'{}' is {}, and the filter '{}' takes a text", origin, value.type_name(), name);
   }
-  if (name == "size" && value.is_string()) return count_characters(value.get_ref<const std::string&>());
+  if (value.is_string()) {
+    const std::string& text = value.get_ref<const std::string&>();
+    if (name == "size") return count_characters(text);
+    if (name == "from" || name == "to") return characters(name, text, arguments[0]);
+  }
   std::optional<Json> result;
   if (value.is_array()) result = list_filter(name, arguments, value);
   if (result) return *std::move(result);

@@ -45,6 +45,9 @@ class ExpressionParser {
         take();
         term.right = expression();
         term.negated = term.negated != differs;
+      } else if (skip_word("in")) {
+        term.right = expression();
+        term.one_of = true;
       }
       result.terms.push_back(std::move(term));
     } while (skip_word("and"));
@@ -94,8 +97,13 @@ class ExpressionParser {
       if (skip(".")) {
         result.steps.push_back({name(), std::nullopt});
       } else if (skip("[")) {
-        if (peek().kind != Token::Kind::kNumber) mistake(peek(), "expected a number between '[' and ']'");
-        result.steps.push_back({"", number(take())});
+        if (peek().kind == Token::Kind::kName) {
+          result.steps.push_back({.key = "", .index = std::nullopt, .variable = take().text});
+        } else if (peek().kind == Token::Kind::kNumber) {
+          result.steps.push_back({"", number(take())});
+        } else {
+          mistake(peek(), "expected a number or a name between '[' and ']'");
+        }
         if (!skip("]")) mistake(peek(), "expected ']'");
       } else {
         return;
@@ -108,10 +116,11 @@ class ExpressionParser {
     TemplateExpression::FilterCall call{.name = name(), .arguments = {}};
     if (skip("(")) {
       do {
-        if (peek().kind != Token::Kind::kText && peek().kind != Token::Kind::kNumber) {
-          mistake(peek(), "a filter's argument must be a number or a text in quotes");
+        if (peek().kind == Token::Kind::kSign || peek().kind == Token::Kind::kEnd) {
+          mistake(peek(), "a filter's argument must be a number, a text in quotes or a column's name");
         }
-        call.arguments.push_back(take().text);
+        const bool is_name = peek().kind == Token::Kind::kName;
+        call.arguments.push_back({.text = take().text, .is_name = is_name});
       } while (skip(","));
       if (!skip(")")) mistake(peek(), "expected ')'");
     }
