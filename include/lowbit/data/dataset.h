@@ -56,8 +56,8 @@ struct DatasetDefinition {
   std::string scenario;  ///< "commonsense", "reading comprehension" ... for tasks
   /// Where the files come from, for people and for the search in the local cache of the Hugging Face hub.
   struct Source {
-    std::string hub;       ///< "Rowan/hellaswag"
-    std::string config;    ///< the hub's part that holds the splits, "default" where it has one only; "*": the groups
+    std::string hub;     ///< "Rowan/hellaswag"
+    std::string config;  ///< the hub's part that holds the splits, "default" where it has one only; "*": the groups
     /// Other datasets of the hub with the same rows, older names and copies, looked at next: "race", or
     /// "ybisk/piqa:plain_text" where their config is called otherwise.
     std::vector<std::string> also = {};

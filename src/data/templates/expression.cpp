@@ -21,9 +21,8 @@ const Json* item_of(const Json& list, std::size_t index) {
 
 std::size_t index_held_by(const std::string& name, const TemplateScope& scope) {
   const Json& value = named(name, scope);
-  const bool whole = value.is_number_unsigned() || (value.is_number_integer() && value.get<std::int64_t>() >= 0);
-  if (!whole) fail(ErrorCode::kData, "'{}' between '[' and ']' is {}, expected a number from 0", name, value.dump());
-  return value.get<std::size_t>();
+  if (value.is_number_integer() && value.get<std::int64_t>() >= 0) return value.get<std::size_t>();
+  fail(ErrorCode::kData, "'{}' between '[' and ']' is {}, expected a number from 0", name, value.dump());
 }
 
 }  // namespace

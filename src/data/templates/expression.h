@@ -29,8 +29,7 @@ class TemplateScope {
 
 /// A value in a template: a column, what lies within it, or a literal, through filters:
 ///
-///   question          choices.text[0]          labels[index]          `Best Answer`          options | join(", ") |
-///   trim
+///   question      choices.text[0]      labels[index]      `Best Answer`      options | join(", ") | trim
 class TemplateExpression {
  public:
   struct Step {
