@@ -10,6 +10,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/every_isa.h"
 #include "formats/uniform_grid.h"
 #include "lowbit/base/error.h"
 #include "lowbit/kernels/two_level.h"
@@ -53,6 +54,7 @@ float power_of_two_scale(float largest, const Codebook& codebook, int significan
 }
 
 // The least and the largest of 0 and `values`, in lanes that the compiler turns into vectors.
+LOWBIT_EVERY_ISA
 std::pair<float, float> range_with_zero(std::span<const float> values) {
   std::array<float, 8> low{};
   std::array<float, 8> high{};

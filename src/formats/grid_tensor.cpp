@@ -11,6 +11,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/formats/quantized_weight.h"
 #include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
 
 namespace lowbit {
@@ -35,7 +36,10 @@ std::int64_t rows_per_part(std::int64_t columns) {
   return std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, columns));
 }
 
-void require_finite(std::span<const float> values, std::int64_t columns) {
+void require_finite(const at::Tensor& matrix) {
+  if (all_finite(matrix)) return;
+  const std::span<const float> values = values_of<float>(matrix);
+  const std::int64_t columns = matrix.size(1);
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (std::isfinite(values[i])) continue;
     const auto place = static_cast<std::int64_t>(i);
@@ -108,7 +112,7 @@ GroupParameters fit_part(const at::Tensor& weight, const GridSpec& grid, const C
   const std::int64_t rows = matrix.size(0);
   const std::int64_t columns = matrix.size(1);
   const std::span<const float> values = values_of<float>(matrix);
-  require_finite(values, columns);
+  require_finite(matrix);
   std::vector<GroupFit> fits(static_cast<std::size_t>(rows));
   parallel_for(rows, rows_per_part(columns), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
@@ -273,7 +277,7 @@ QuantizedWeight quantize_to_nearest(const at::Tensor& weight, const GridSpec& gr
   const std::int64_t groups = grid.groups(columns);
   const std::int64_t width = grid.group > 0 ? grid.group : columns;
   const auto values = values_of<float>(matrix);
-  require_finite(values, columns);
+  require_finite(matrix);
 
   QuantizedWeight result;
   result.grid = bind_grid(grid, matrix);

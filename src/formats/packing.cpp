@@ -57,8 +57,28 @@ std::uint64_t spread(std::uint64_t eight, int bits) {
   return (eight & single) | (eight >> bits & single) << 8;
 }
 
+// The usual width, as loops that compilers turn into vectors.
+void pack_halves(const std::uint8_t* values, std::size_t pairs, std::uint8_t* bytes) {
+  for (std::size_t i = 0; i < pairs; ++i) {
+    std::uint16_t pair = 0;
+    std::memcpy(&pair, values + 2 * i, sizeof pair);
+    bytes[i] = static_cast<std::uint8_t>(pair | pair >> 4);
+  }
+}
+void unpack_halves(const std::uint8_t* bytes, std::size_t pairs, std::uint8_t* values) {
+  for (std::size_t i = 0; i < pairs; ++i) {
+    const auto pair = static_cast<std::uint16_t>((bytes[i] | bytes[i] << 4) & 0x0F0F);
+    std::memcpy(values + 2 * i, &pair, sizeof pair);
+  }
+}
+
 // Whole runs; returns how many values they hold.
 std::size_t pack_runs(std::span<const std::uint8_t> values, int bits, std::span<std::uint32_t> words) {
+  if (bits == 4) {
+    const std::size_t whole = values.size() / kRun * kRun;
+    pack_halves(values.data(), whole / 2, reinterpret_cast<std::uint8_t*>(words.data()));
+    return whole;
+  }
   const auto width = static_cast<std::size_t>(bits);
   std::array<std::uint8_t, kRun + 8> bytes;
   std::size_t begin = 0;
@@ -74,6 +94,11 @@ std::size_t pack_runs(std::span<const std::uint8_t> values, int bits, std::span<
   return begin;
 }
 std::size_t unpack_runs(std::span<const std::uint32_t> words, int bits, std::span<std::uint8_t> values) {
+  if (bits == 4) {
+    const std::size_t whole = values.size() / kRun * kRun;
+    unpack_halves(reinterpret_cast<const std::uint8_t*>(words.data()), whole / 2, values.data());
+    return whole;
+  }
   const auto width = static_cast<std::size_t>(bits);
   std::array<std::uint8_t, kRun + 8> bytes{};
   std::size_t begin = 0;

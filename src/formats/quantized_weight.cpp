@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "formats/uniform_grid.h"
 #include "lowbit/base/error.h"
 #include "lowbit/formats/codebooks.h"
 #include "lowbit/formats/packing.h"
@@ -108,17 +109,24 @@ at::Tensor QuantizedWeight::dequantize() const {
   const auto scale = values_of<float>(scales);
   const auto zero = codebook != nullptr ? std::span<const float>{} : values_of<float>(zeros);
   const auto out = mutable_values_of<float>(weight);
+  const bool uniform = codebook == nullptr && natural_groups();
+  const std::size_t width = grid.group > 0 ? std::min(static_cast<std::size_t>(grid.group), in) : in;
+  const auto decode_row = [&](std::size_t row) {
+    for (std::size_t first = 0; uniform && first < in; first += width) {
+      const std::size_t place = row * groups + first / width;
+      decode_uniform(&code[row * in + first], std::min(width, in - first), scale[place], zero[place],
+                     &out[row * in + first]);
+    }
+    for (std::size_t column = 0; !uniform && column < in; ++column) {
+      const std::size_t place = row * groups + static_cast<std::size_t>(group_of[column]);
+      const std::uint8_t q = code[row * in + column];
+      out[row * in + column] = codebook != nullptr ? scale[place] * codebook->table[q]
+                                                   : scale[place] * (static_cast<float>(q) - zero[place]);
+    }
+  };
   parallel_for(rows(), std::max<std::int64_t>(1, 65536 / std::max<std::int64_t>(1, columns())),
                [&](std::int64_t begin, std::int64_t end) {
-                 for (auto row = static_cast<std::size_t>(begin); row < static_cast<std::size_t>(end); ++row) {
-                   for (std::size_t column = 0; column < in; ++column) {
-                     const std::size_t place = row * groups + static_cast<std::size_t>(group_of[column]);
-                     const std::uint8_t q = code[row * in + column];
-                     out[row * in + column] = codebook != nullptr
-                                                  ? scale[place] * codebook->table[q]
-                                                  : scale[place] * (static_cast<float>(q) - zero[place]);
-                   }
-                 }
+                 for (std::int64_t row = begin; row < end; ++row) decode_row(static_cast<std::size_t>(row));
                });
   if (outliers) put_outliers(*outliers, weight);
   return weight;

@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <span>
 
 #include "formats/grid_fit.h"
@@ -115,8 +117,8 @@ void check_codes(const QuantizedWeight& weight, std::int64_t groups) {
       codebook == nullptr || (codebook->table.size() >= std::size_t{1} << least_bits &&
                               std::all_of(codebook->table.begin(), codebook->table.end(), is_number));
   for (std::size_t row = 0; row * columns < codes.size(); ++row) {
-    unsigned joined = 0;
-    for (const std::uint8_t code : codes.subspan(row * columns, columns)) joined |= code;
+    const auto own = codes.subspan(row * columns, columns);
+    const unsigned joined = std::reduce(own.begin(), own.end(), std::uint8_t{0}, std::bit_or<>());
     if (all_known && (joined >> least_bits) == 0) continue;
     for (std::size_t column = 0; column < columns; ++column) {
       const std::uint8_t code = codes[row * columns + column];

@@ -49,6 +49,11 @@ void encode_uniform(const float* values, std::int64_t count, const UniformGrid& 
 }
 
 LOWBIT_EVERY_ISA
+void decode_uniform(const std::uint8_t* codes, std::size_t count, float scale, float zero, float* values) {
+  for (std::size_t i = 0; i < count; ++i) values[i] = scale * (static_cast<float>(codes[i]) - zero);
+}
+
+LOWBIT_EVERY_ISA
 float approximate_error(const float* values, std::int64_t count, const UniformGrid& grid, float unit, float norm) {
   Floats sums = {};
   const std::int64_t whole = count / kLanes * kLanes;

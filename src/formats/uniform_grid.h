@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace lowbit {
@@ -14,6 +15,9 @@ struct UniformGrid {
 
 /// The codes q of `count` finite numbers; `top` at most 255.
 void encode_uniform(const float* values, std::int64_t count, const UniformGrid& grid, std::uint8_t* codes);
+
+/// `count` numbers scale (q - zero).
+void decode_uniform(const std::uint8_t* codes, std::size_t count, float scale, float zero, float* values);
 
 /// sum |scale (q - zero) - w|^norm * unit^norm over `count` finite numbers, to about six digits; for ranking
 /// candidates. `unit`, the reciprocal of the group's largest magnitude, keeps powers of tiny numbers from vanishing.

@@ -1,6 +1,10 @@
 #include "model/artifact_summary.h"
 
+#include <iterator>
+#include <utility>
+
 #include "lowbit/base/error.h"
+#include "lowbit/model/weight_source.h"
 #include "model/artifact_layout.h"
 #include "model/runtime_record.h"
 #include "model/stored_scheme.h"
@@ -10,6 +14,18 @@ namespace {
 
 // What readers knew before anything could run beside the weights.
 constexpr int kWeightsOnlyFormat = 1;
+
+double bits_a_weight(std::int64_t bits, std::int64_t weights) {
+  return weights > 0 ? static_cast<double>(bits) / static_cast<double>(weights) : 0.0;
+}
+
+std::int64_t bytes_of_shards(const std::filesystem::path& folder) {
+  std::int64_t bytes = 0;
+  for (const auto& file : find_safetensors_files(folder)) {
+    bytes += static_cast<std::int64_t>(std::filesystem::file_size(file));
+  }
+  return bytes;
+}
 
 }  // namespace
 
@@ -64,6 +80,20 @@ void ArtifactSummary::add_kv_cache(const RuntimeRecord& record) {
   if (obstacle_.empty()) obstacle_ = fmt::format("keys and values kept by '{}'", record.name);
 }
 
+void ArtifactSummary::append(ArtifactSummary next) {
+  std::move(next.linears_.begin(), next.linears_.end(), std::back_inserter(linears_));
+  std::move(next.plain_.begin(), next.plain_.end(), std::back_inserter(plain_));
+  if (obstacle_.empty()) obstacle_ = std::move(next.obstacle_);
+  if (!next.kv_cache_.is_null()) kv_cache_ = std::move(next.kv_cache_);
+  has_records_ = has_records_ || next.has_records_;
+  bits_ += next.bits_;
+  weights_ += next.weights_;
+}
+
+StoredSize ArtifactSummary::size(const std::filesystem::path& folder) const {
+  return {bits_a_weight(bits_, weights_), weights_, bytes_of_shards(folder)};
+}
+
 Json ArtifactSummary::quantization_config(Json& record) const {
   record["quantized_weights"] = weights_;
   record["stored_bits"] = bits_;
@@ -81,6 +111,23 @@ Json ArtifactSummary::quantization_config(Json& record) const {
   Json own = {{"quant_method", "lowbit"}, {"version", has_records_ ? kArtifactFormat : kWeightsOnlyFormat}};
   if (!kv_cache_.is_null()) own[kKvCache] = kv_cache_;
   return own;
+}
+
+StoredSize stored_size(const WeightSource& weights) {
+  std::int64_t bits = 0;
+  std::int64_t count = 0;
+  for (const StoredTensor& tensor : weights.tensors()) {
+    const std::string suffix = ".weight";
+    if (!tensor.name.ends_with(suffix)) continue;
+    const auto weight = weights.load_quantized(tensor.name.substr(0, tensor.name.size() - suffix.size()));
+    if (!weight) continue;
+    bits += weight->stored_bits();
+    count += weight->codes.numel();
+  }
+  const std::int64_t bytes = std::filesystem::is_directory(weights.path())
+                                 ? bytes_of_shards(weights.path())
+                                 : static_cast<std::int64_t>(std::filesystem::file_size(weights.path()));
+  return {bits_a_weight(bits, count), count, bytes};
 }
 
 }  // namespace lowbit

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "lowbit/base/json.h"
 #include "lowbit/containers/safetensors.h"
+#include "lowbit/model/artifact.h"
 #include "lowbit/model/linear_op.h"
 #include "model/artifact_source.h"
 #include "model/compressed_tensors.h"
@@ -20,11 +22,15 @@ class ArtifactSummary {
   void add(const SafetensorsFile& shard);
   void add_architecture(const Architecture& architecture);
   void add_kv_cache(const RuntimeRecord& record);
+  /// What `next` was told, behind what this one was.
+  void append(ArtifactSummary next);
 
   /// config.json's `quantization_config`; null for a model with nothing quantized. Numbers and layout go into `record`.
   [[nodiscard]] Json quantization_config(Json& record) const;
   /// Why compressed-tensors cannot express the artifact; empty when it can.
   [[nodiscard]] const std::string& obstacle() const { return obstacle_; }
+  /// Of the artifact in `folder`.
+  [[nodiscard]] StoredSize size(const std::filesystem::path& folder) const;
 
  private:
   void add_linear(const SafetensorsFile& shard, const StoredLinear& stored, const Json& executions);

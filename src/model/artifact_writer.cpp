@@ -12,6 +12,7 @@
 #include "lowbit/model/artifact.h"
 #include "lowbit/model/weight_source.h"
 #include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/parallel.h"
 #include "model/artifact_layout.h"
 #include "model/artifact_numbers.h"
 #include "model/artifact_source.h"
@@ -19,6 +20,7 @@
 #include "model/artifact_tokenizer.h"
 #include "model/rotation_config.h"
 #include "model/runtime_record.h"
+#include "model/side_by_side.h"
 
 namespace lowbit {
 namespace {
@@ -59,6 +61,11 @@ StorageType plain_type(const std::string& type) {
 // Encoded slice by slice, so that the table of a large vocabulary is not in memory twice.
 void write_floats(SafetensorsWriter& writer, const at::Tensor& tensor, StorageType type) {
   constexpr std::size_t kSlice = std::size_t{1} << 20;
+  if (type == StorageType::kF32) {
+    const std::span<const std::byte> bytes = std::as_bytes(values_of<float>(tensor));
+    writer.write(bytes.data(), bytes.size());
+    return;
+  }
   for (std::span<const float> rest = values_of<float>(tensor); !rest.empty();) {
     const std::span<const float> slice = rest.first(std::min(kSlice, rest.size()));
     const std::vector<std::byte> bytes = encode_floats(slice, type);
@@ -90,6 +97,7 @@ struct ArtifactWriter::Data {
   std::string block_prefix;
   Json config;  // the artifact's config.json without its quantization
   bool finished = false;
+  bool wrote_rest = false;
 
   std::filesystem::path shard_path(std::int64_t index) const {
     return folder / fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, blocks + 1);
@@ -105,7 +113,7 @@ struct ArtifactWriter::Data {
   void write_shard(std::int64_t index, std::vector<Pending>& pending, const Json& linears,
                    const Json& executions) const;
   void write_index() const;
-  Json quantization_config(Json& record, const std::optional<RuntimeRecord>& kv_cache) const;
+  ArtifactSummary summary(const std::optional<RuntimeRecord>& kv_cache) const;
   void write_config(const Json& quantization) const;
 };
 
@@ -243,20 +251,25 @@ void ArtifactWriter::Data::write_index() const {
   write_file_atomically(folder / "model.safetensors.index.json", document.dump(1) + "\n");
 }
 
-Json ArtifactWriter::Data::quantization_config(Json& record, const std::optional<RuntimeRecord>& kv_cache) const {
-  ArtifactSummary summary;
-  summary.add_architecture(base->architecture());
-  for (std::int64_t index = 0; index < blocks; ++index) summary.add(*open_shard(index));
+// Reads everything again, as whoever opens the folder will.
+ArtifactSummary ArtifactWriter::Data::summary(const std::optional<RuntimeRecord>& kv_cache) const {
+  std::vector<ArtifactSummary> parts(static_cast<std::size_t>(blocks) + 1);
+  const std::int64_t at_once = blocks_side_by_side(base->architecture().block_parameters(), thread_count());
+  for_each_block(blocks, at_once,
+                 [&](std::int64_t index) { parts[static_cast<std::size_t>(index)].add(*open_shard(index)); });
   const auto last = open_shard(blocks);
-  if (!stored_linears(*last).empty()) summary.add(*last);
-  if (kv_cache) summary.add_kv_cache(*kv_cache);
-  if (!summary.obstacle().empty()) {
+  if (!stored_linears(*last).empty()) parts.back().add(*last);
+  ArtifactSummary whole;
+  whole.add_architecture(base->architecture());
+  for (ArtifactSummary& part : parts) whole.append(std::move(part));
+  if (kv_cache) whole.add_kv_cache(*kv_cache);
+  if (!whole.obstacle().empty()) {
     log::info(
         "{}: written in lowbit's own layout, which other programs cannot load, since compressed-tensors cannot express "
         "{}",
-        folder.string(), summary.obstacle());
+        folder.string(), whole.obstacle());
   }
-  return summary.quantization_config(record);
+  return whole;
 }
 
 void ArtifactWriter::Data::write_config(const Json& quantization) const {
@@ -341,13 +354,8 @@ void ArtifactWriter::write_block(const BlockArtifact& block) {
   data_->write_shard(block.index, pending, linears, executions);
 }
 
-void ArtifactWriter::finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors,
-                            const std::optional<RuntimeRecord>& kv_cache, const std::optional<QuantizedWeight>& head) {
-  if (data_->finished) return;
-  const auto done = finished_blocks();
-  if (static_cast<std::int64_t>(done.size()) != data_->blocks) {
-    fail(ErrorCode::kInternal, "{}: {} of {} blocks are written", data_->folder.string(), done.size(), data_->blocks);
-  }
+void ArtifactWriter::write_rest(const std::map<std::string, at::Tensor>& tensors,
+                                const std::optional<QuantizedWeight>& head) {
   release_freed_memory();
   std::vector<Pending> pending;
   std::set<std::string> quantized;
@@ -355,38 +363,28 @@ void ArtifactWriter::finish(const std::string& description, const std::map<std::
   if (head) add_quantized(kHead, *head, pending, quantized, linears);
   data_->add_plain(pending, std::nullopt, tensors, quantized);
   data_->write_shard(data_->blocks, pending, linears, Json::object());
+  data_->wrote_rest = true;
+}
+
+StoredSize ArtifactWriter::finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors,
+                                  const std::optional<RuntimeRecord>& kv_cache,
+                                  const std::optional<QuantizedWeight>& head) {
+  if (data_->finished) return stored_size(*open_weights(data_->folder));
+  const auto done = finished_blocks();
+  if (static_cast<std::int64_t>(done.size()) != data_->blocks) {
+    fail(ErrorCode::kInternal, "{}: {} of {} blocks are written", data_->folder.string(), done.size(), data_->blocks);
+  }
+  if (!data_->wrote_rest) write_rest(tensors, head);
   data_->write_index();
   Json record = {{"description", parse_json(description, "description")}};
-  const Json quantization = data_->quantization_config(record, kv_cache);
+  const ArtifactSummary summary = data_->summary(kv_cache);
+  const Json quantization = summary.quantization_config(record);
   save_tokenizer(*data_->tokenizer, data_->base->path(), data_->folder);
   data_->write_config(quantization);
   record["finished"] = true;
   data_->write_record(record);
   data_->finished = true;
-}
-
-StoredSize stored_size(const WeightSource& weights) {
-  StoredSize size;
-  std::int64_t bits = 0;
-  for (const StoredTensor& tensor : weights.tensors()) {
-    const std::string suffix = ".weight";
-    if (!tensor.name.ends_with(suffix)) continue;
-    const auto weight = weights.load_quantized(tensor.name.substr(0, tensor.name.size() - suffix.size()));
-    if (!weight) continue;
-    bits += weight->stored_bits();
-    size.quantized_weights += weight->codes.numel();
-  }
-  if (size.quantized_weights > 0) {
-    size.bits_per_quantized_weight = static_cast<double>(bits) / static_cast<double>(size.quantized_weights);
-  }
-  if (!std::filesystem::is_directory(weights.path())) {
-    size.file_bytes = static_cast<std::int64_t>(std::filesystem::file_size(weights.path()));
-    return size;
-  }
-  for (const auto& file : find_safetensors_files(weights.path())) {
-    size.file_bytes += static_cast<std::int64_t>(std::filesystem::file_size(file));
-  }
-  return size;
+  return summary.size(data_->folder);
 }
 
 }  // namespace lowbit

@@ -4,12 +4,15 @@
 #include <array>
 #include <chrono>
 #include <iterator>
+#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "lowbit/base/log.h"
 #include "lowbit/base/resident.h"
 #include "lowbit/model/lazy_block.h"
+#include "lowbit/tensor/parallel.h"
+#include "model/side_by_side.h"
 #include "quantization/driver/block_report_file.h"
 #include "quantization/driver/block_work.h"
 #include "quantization/driver/compute_key.h"
@@ -55,6 +58,24 @@ std::int64_t longest_sequence(const CalibrationSet& calibration) {
   return static_cast<std::int64_t>(longest);
 }
 
+// A task that several threads may tell of their work.
+class LockedTask : public ProgressTask {
+ public:
+  explicit LockedTask(std::unique_ptr<ProgressTask> task) : task_(std::move(task)) {}
+  void advance(std::int64_t count) override {
+    const std::lock_guard lock(mutex_);
+    task_->advance(count);
+  }
+  void note(std::string_view text) override {
+    const std::lock_guard lock(mutex_);
+    task_->note(text);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unique_ptr<ProgressTask> task_;
+};
+
 class Driver {
  public:
   Driver(const QuantizeRequest& request, const Cancellation& cancellation)
@@ -68,32 +89,37 @@ class Driver {
   QuantizeReport run(Progress& progress) {
     const auto start = std::chrono::steady_clock::now();
     const std::int64_t blocks = weights_->architecture().layers;
-    const std::unique_ptr<ProgressTask> task = progress.start("quantize", blocks, "blocks");
-    finished_ = writer_.finished() ? blocks : leading_blocks();
-    report_.resumed_blocks = finished_;
-    if (finished_ > 0) log::info("quantization goes on: {} of {} blocks were done before", finished_, blocks);
+    LockedTask task(progress.start("quantize", blocks, "blocks"));
+    find_finished(blocks);
+    report_.resumed_blocks = std::count(finished_.begin(), finished_.end(), true);
+    if (report_.resumed_blocks > 0)
+      log::info("quantization goes on: {} of {} blocks were done before", report_.resumed_blocks, blocks);
     if (writer_.finished()) {
       for (std::int64_t index = 0; index < blocks; ++index) add(read_block_report(request_.output, index));
+      report_.size = stored_size(*open_weights(request_.output));
     } else {
-      run_blocks(blocks, *task);
-      writer_.finish(describe_artifact(request_, report_), {}, request_.recipe->kv_cache_record(), quantized_head());
-      for (const auto& step : request_.recipe->model_steps())
-        step->apply(*request_.model, request_.output, cancellation_);
+      run_blocks(blocks, task);
+      finish();
     }
-    report_.size = stored_size(*open_weights(request_.output));
     report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return std::move(report_);
   }
 
  private:
-  // Blocks that stand without a gap from the first: the streams need every block before the next one.
-  [[nodiscard]] std::int64_t leading_blocks() const {
-    std::vector<std::int64_t> on_disk = writer_.finished_blocks();
-    std::sort(on_disk.begin(), on_disk.end());
-    std::int64_t count = 0;
-    while (count < static_cast<std::int64_t>(on_disk.size()) && on_disk[static_cast<std::size_t>(count)] == count)
-      ++count;
-    return count;
+  // With streams, those that stand without a gap from the first: the streams need every block before the next one.
+  void find_finished(std::int64_t blocks) {
+    finished_.assign(static_cast<std::size_t>(blocks), writer_.finished());
+    if (writer_.finished()) return;
+    for (const std::int64_t index : writer_.finished_blocks()) finished_[static_cast<std::size_t>(index)] = true;
+    if (streams_.any()) std::fill(std::find(finished_.begin(), finished_.end(), false), finished_.end(), false);
+  }
+
+  void finish() {
+    const std::string description = describe_artifact(request_, report_);
+    report_.size = writer_.finish(description, {}, request_.recipe->kv_cache_record());
+    const auto& steps = request_.recipe->model_steps();
+    for (const auto& step : steps) step->apply(*request_.model, request_.output, cancellation_);
+    if (!steps.empty()) report_.size = stored_size(*open_weights(request_.output));
   }
 
   [[nodiscard]] RopeTable start_streams() {
@@ -114,29 +140,50 @@ class Driver {
     std::array<HeldStates, 2> held = {HeldStates(request_.memory.held_bytes), HeldStates(request_.memory.held_bytes)};
     const DriverRun run{*request_.recipe,          streams_, rope,         request_.seed, tokens, held, shared_.get(),
                         request_.model->readers(), task,     cancellation_};
-    for (std::int64_t index = 0; index < blocks; ++index) {
+    std::vector<BlockReport> reports(static_cast<std::size_t>(blocks));
+    const auto solve = [&](std::int64_t index) {
       cancellation_.check();
-      run_block(run, index, index + 1 == blocks);
+      reports[static_cast<std::size_t>(index)] = run_block(run, index, index + 1 == blocks);
       task.advance();
+    };
+    if (const std::int64_t at_once = blocks_at_once(); at_once > 1) {
+      // What is outside the blocks takes longest and so goes first.
+      for_each_block(blocks + 1, at_once, [&](std::int64_t unit) {
+        if (unit > 0) return solve(unit - 1);
+        writer_.write_rest({}, quantized_head());
+      });
+    } else {
+      for (std::int64_t index = 0; index < blocks; ++index) solve(index);
+      writer_.write_rest({}, quantized_head());
     }
+    for (const BlockReport& report : reports) add(report);
     streams_.clear();
   }
 
-  void run_block(const DriverRun& run, std::int64_t index, bool last) {
-    const bool on_disk = index < finished_;
-    if (on_disk) add(read_block_report(request_.output, index));
-    if (on_disk && !streams_.any()) return;
+  // Weights that are rounded on their own; solvers of plugins need not be ready for several threads.
+  [[nodiscard]] std::int64_t blocks_at_once() const {
+    const bool alone = !BlockWork::needs_forward(*request_.recipe, streams_) && request_.recipe->plugins().empty() &&
+                       request_.model->options().device.is_cpu();
+    return alone ? blocks_side_by_side(weights_->architecture().block_parameters(), thread_count()) : 1;
+  }
+
+  [[nodiscard]] BlockReport run_block(const DriverRun& run, std::int64_t index, bool last) {
+    const bool on_disk = finished_[static_cast<std::size_t>(index)];
+    if (on_disk && !streams_.any()) return read_block_report(request_.output, index);
     if (weights_->architecture().block_parameters() >= kLargeBlock) release_freed_memory();  // the last block's
     BlockWork work(run, load(index));
+    BlockReport report;
     if (on_disk) {
+      report = read_block_report(request_.output, index);
       work.restore(writer_.read_block(index));
     } else {
       work.solve();
-      write_block_report(request_.output, index, work.report());
+      report = work.report();
+      write_block_report(request_.output, index, report);
       writer_.write_block(work.artifact());
-      add(work.report());
     }
     if (!last) work.propagate();
+    return report;
   }
 
   [[nodiscard]] std::shared_ptr<const Block> load(std::int64_t index) const {
@@ -173,7 +220,7 @@ class Driver {
   Streams streams_;
   ArtifactWriter writer_;
   QuantizeReport report_;
-  std::int64_t finished_ = 0;
+  std::vector<bool> finished_;  // by block
 };
 
 }  // namespace

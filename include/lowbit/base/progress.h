@@ -9,7 +9,7 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
-/// One running task as the user sees it. Ends when destroyed. All calls come from one thread.
+/// One running task as the user sees it. Ends when destroyed. Calls come one at a time.
 class ProgressTask {
  public:
   virtual ~ProgressTask() = default;

@@ -26,6 +26,14 @@ struct BlockArtifact {
   std::map<std::string, std::vector<RuntimeRecord>> executions;  ///< by slot name: what runs around the product
 };
 
+/// Bits per weight really stored, over all quantized linears of an artifact (codes, scales, zeros, indices, outliers),
+/// and over the whole model's bytes on disk.
+struct StoredSize {
+  double bits_per_quantized_weight = 0;
+  std::int64_t quantized_weights = 0;
+  std::int64_t file_bytes = 0;
+};
+
 /// Writes a quantized model as a Hugging Face directory, a shard a block, so that a run killed at any moment continues
 /// at the next unfinished block: `model-000NN-of-000MM.safetensors`, config.json with `quantization_config`, the
 /// tokenizer, and `lowbit.json` (recipe, key, stored bits). When compressed-tensors can express every quantized linear
@@ -44,13 +52,18 @@ class ArtifactWriter {
   [[nodiscard]] std::vector<std::int64_t> finished_blocks() const;
   /// Reads such a block back: its linears, and all its other tensors in float32.
   [[nodiscard]] BlockArtifact read_block(std::int64_t index) const;
+  /// Several threads may each write blocks, and one of them the rest.
   void write_block(const BlockArtifact& block);
-  /// Embedding, head, final norm (those in `tensors`, by canonical name, in place of the base's), index, config,
-  /// tokenizer; the folder is a model from then on. `description` is JSON that goes into lowbit.json, `kv_cache`
-  /// (without tensors) says how keys and values are kept, `head` takes the place of an untied head's floats.
-  void finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors = {},
-              const std::optional<RuntimeRecord>& kv_cache = std::nullopt,
-              const std::optional<QuantizedWeight>& head = std::nullopt);
+  /// Embedding, head, final norm: those in `tensors`, by canonical name, in place of the base's; `head` takes the place
+  /// of an untied head's floats. For whoever does not leave it to `finish`, whose `tensors` and `head` are then not
+  /// used.
+  void write_rest(const std::map<std::string, at::Tensor>& tensors, const std::optional<QuantizedWeight>& head);
+  /// The rest, unless it is written, index, config, tokenizer; the folder is a model from then on. Reads all quantized
+  /// linears back, and tells how much they take. `description` is JSON that goes into lowbit.json, `kv_cache` (without
+  /// tensors) says how keys and values are kept.
+  StoredSize finish(const std::string& description, const std::map<std::string, at::Tensor>& tensors = {},
+                    const std::optional<RuntimeRecord>& kv_cache = std::nullopt,
+                    const std::optional<QuantizedWeight>& head = std::nullopt);
   [[nodiscard]] bool finished() const;
 
  private:
@@ -58,13 +71,6 @@ class ArtifactWriter {
   std::unique_ptr<Data> data_;
 };
 
-/// Bits per weight really stored, over all quantized linears of an artifact (codes, scales, zeros, indices, outliers),
-/// and over the whole model's bytes on disk.
-struct StoredSize {
-  double bits_per_quantized_weight = 0;
-  std::int64_t quantized_weights = 0;
-  std::int64_t file_bytes = 0;
-};
 [[nodiscard]] StoredSize stored_size(const WeightSource& weights);
 
 }  // namespace lowbit
