@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "evaluation/writing.h"
+#include "lowbit/tensor/parallel.h"
+#include "model/side_by_side.h"
 
 namespace lowbit {
 namespace {
@@ -16,8 +18,9 @@ constexpr std::int64_t kDouble = sizeof(double);
 // beyond that is packed and hashed.
 constexpr std::int64_t kBuffers = std::int64_t{28} << 20;
 constexpr std::int64_t kWritingBuffers = std::int64_t{16} << 20;
-// Rows of logits that are made at a time.
+// Rows of logits that are held whole at a time, and what is held where they are taken in slices of columns.
 constexpr std::int64_t kLogitRows = 256;
+constexpr std::int64_t kLogitSlice = std::int64_t{4} << 20;
 // Rows of a Hessian that are narrowed at a time when a solved weight is judged.
 constexpr std::int64_t kErrorRows = 192;
 // Rows whose products are added to a Hessian at a time; more are summed up in a matrix of their own first.
@@ -120,6 +123,14 @@ std::int64_t MemoryModel::forward_step(std::int64_t tokens) const {
   return tokens * element_ * std::max(2 * a.hidden + 3 * a.intermediate, 2 * a.hidden + 5 * q + 3 * kv);
 }
 
+// What is held of them at a time: whole rows where two models are compared, or in a type whose products are not made
+// column by column, in that type and then in float32.
+std::int64_t MemoryModel::logits(const EvaluationLoad& load) const {
+  const std::int64_t rows = kLogitRows * architecture_.vocabulary;
+  if (element_ < kFloat) return rows * (kFloat * (load.compared ? 2 : 1) + element_);
+  return load.compared ? 2 * rows * kFloat : kLogitSlice;
+}
+
 MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlacement& placement) const {
   const Architecture& a = architecture_;
   const std::int64_t batch = std::min(load.tokens, std::max<std::int64_t>(compute_.batch_tokens, 1));
@@ -136,7 +147,6 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   const std::int64_t cache = load.cached ? batch * 2 * a.kv_heads * a.head_dim * (3 * element_ + kFloat) : 0;
   const std::int64_t written =
       load.writes ? std::min(kWritingCacheBytes, load.tokens * cache_bytes_a_token(a, compute_.dtype)) : 0;
-  const std::int64_t logits = kLogitRows * a.vocabulary * (kFloat + (element_ < kFloat ? element_ : 0));
   // Weights that stay lie between what batches freed, which wider pieces then cannot use. Blocks that come and go leave
   // such holes too, but for what is given back whole.
   const std::int64_t holes = widest * element_ > kMapped ? 0 : kHoles * std::min<std::int64_t>(a.layers, 8) / 8;
@@ -151,15 +161,21 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
                         {"activations of a batch", std::max(forward_step(batch) + cache, unpacking)},
                         {"caches of answers", written},
                         {"freed, of no use to others", freed}});
-  // The float model's head is read when the own one is there.
-  const std::int64_t own_head = load.compared ? table() : table_while_read();
-  phases.add("logits", {{"blocks", kept > 0 ? a.layers * block : 0},
-                        {"embedding and head", placement.streamed ? own_head : tables},
-                        {"the float model's head", load.compared ? table_while_read() : 0},
-                        {"caches of answers", written},
-                        {"hidden states", hidden + batch * a.hidden * element_},
-                        {"logits", logits * (load.compared ? 2 : 1)},
-                        {"freed, of no use to others", freed}});
+  // Heads are read one after the other, the float model's when there are logits of the own one.
+  const auto add_head = [&](const char* phase, std::int64_t own, std::int64_t other, std::int64_t held) {
+    phases.add(phase, {{"blocks", kept > 0 ? a.layers * block : 0},
+                       {"embedding and head", placement.streamed ? own : tables},
+                       {"the float model's head", load.compared ? other : 0},
+                       {"caches of answers", written},
+                       {"hidden states", hidden + batch * a.hidden * element_},
+                       {"logits", held},
+                       {"freed, of no use to others", freed}});
+  };
+  add_head("reading the head", table_while_read(), 0, 0);
+  if (load.compared) {
+    add_head("reading the float model's head", table(), table_while_read(), kLogitRows * a.vocabulary * kFloat);
+  }
+  add_head("logits", table(), table(), logits(load));
   return phases.peak();
 }
 
@@ -179,20 +195,36 @@ MemoryPeak MemoryModel::quantization(const Recipe& recipe, const QuantizationLoa
   return phases.peak();
 }
 
-// Weights on their own: each is read when its turn comes.
+// Weights on their own: each is read when its turn comes, in as many blocks at once as there are threads for.
 void MemoryModel::add_rounding(Phases& phases, const Recipe& recipe) const {
+  const std::int64_t threads = compute_.threads > 0 ? compute_.threads : thread_count();
+  const std::int64_t at_once =
+      recipe.plugins().empty() ? blocks_side_by_side(architecture_.block_parameters(), threads) : 1;
+  std::int64_t copies = 0;
   std::int64_t codes = 0;
   std::int64_t on_disk = 0;
+  std::int64_t most = 0;  // of one block
   for (const Linear& linear : linears()) {
     const WeightSolver* solver = recipe.solver("model.layers.0." + linear.name);
     if (solver == nullptr) continue;
-    const std::int64_t weight = linear.elements() * kFloat;
     codes += codes_of(linear.elements(), linear.out, solver->grid());
     on_disk += packed(linear.elements(), linear.out, solver->grid());
-    phases.add("rounding", {{"copies of a weight", 2 * weight + (element_ < kFloat ? weight / 2 : 0)},
-                            {"codes of the block", codes}});
+    const std::int64_t here = 2 * linear.elements() * kFloat;
+    if (here + codes > most) {
+      most = here + codes;
+      copies = here;
+    }
   }
-  phases.add("writing", {{"codes of the block", codes}, {"packed block", on_disk}});
+  if (codes + on_disk > most) {
+    phases.add("writing", {{"codes of the blocks", at_once * codes}, {"packed blocks", at_once * on_disk}});
+  } else {
+    phases.add("rounding",
+               {{"copies of weights", at_once * copies}, {"codes of the blocks", at_once * (most - copies)}});
+  }
+  if (at_once > 1) {
+    phases.add("writing the embedding", {{"embedding", architecture_.vocabulary * architecture_.hidden * kFloat},
+                                         {"other blocks", (at_once - 1) * std::max(most, codes + on_disk)}});
+  }
 }
 
 void MemoryModel::add_solving(Phases& phases, const Recipe& recipe, const QuantizationLoad& load,

@@ -49,6 +49,7 @@ class MemoryModel {
   [[nodiscard]] std::int64_t table() const;
   [[nodiscard]] std::int64_t table_while_read() const;
   [[nodiscard]] std::int64_t forward_step(std::int64_t tokens) const;
+  [[nodiscard]] std::int64_t logits(const EvaluationLoad& load) const;
   void add_solving(Phases& phases, const Recipe& recipe, const QuantizationLoad& load,
                    const MemoryPlacement& placement) const;
   void add_rounding(Phases& phases, const Recipe& recipe) const;

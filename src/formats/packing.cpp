@@ -4,9 +4,8 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <functional>
-#include <numeric>
 
+#include "formats/joined_bits.h"
 #include "lowbit/base/error.h"
 
 namespace lowbit {
@@ -31,11 +30,6 @@ void require_whole_words(std::int64_t count, int bits, const char* what) {
 }
 
 static_assert(std::endian::native == std::endian::little, "codes are packed as bytes of words");
-
-// The bits that any of the values has.
-unsigned joined(std::span<const std::uint8_t> values) {
-  return std::reduce(values.begin(), values.end(), std::uint8_t{0}, std::bit_or<>());
-}
 
 // Values that fill whole words whatever their bits.
 constexpr std::size_t kRun = 32;
@@ -121,7 +115,7 @@ std::int64_t packed_words(std::int64_t count, int bits) { return (count * bits +
 void pack_bits(std::span<const std::uint8_t> values, int bits, std::span<std::uint32_t> words) {
   require_bits(bits);
   require_size("words", words.size(), packed_words(static_cast<std::int64_t>(values.size()), bits));
-  if ((joined(values) >> bits) != 0) {
+  if ((joined_bits(values) >> bits) != 0) {
     fail(ErrorCode::kInternal, "packing: value {} does not fit {} bits", *std::ranges::max_element(values), bits);
   }
   const std::size_t done = pack_runs(values, bits, words);

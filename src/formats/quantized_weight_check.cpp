@@ -1,10 +1,9 @@
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <numeric>
 #include <span>
 
 #include "formats/grid_fit.h"
+#include "formats/joined_bits.h"
 #include "lowbit/base/error.h"
 #include "lowbit/formats/codebooks.h"
 #include "lowbit/formats/quantized_weight.h"
@@ -117,9 +116,7 @@ void check_codes(const QuantizedWeight& weight, std::int64_t groups) {
       codebook == nullptr || (codebook->table.size() >= std::size_t{1} << least_bits &&
                               std::all_of(codebook->table.begin(), codebook->table.end(), is_number));
   for (std::size_t row = 0; row * columns < codes.size(); ++row) {
-    const auto own = codes.subspan(row * columns, columns);
-    const unsigned joined = std::reduce(own.begin(), own.end(), std::uint8_t{0}, std::bit_or<>());
-    if (all_known && (joined >> least_bits) == 0) continue;
+    if (all_known && (joined_bits(codes.subspan(row * columns, columns)) >> least_bits) == 0) continue;
     for (std::size_t column = 0; column < columns; ++column) {
       const std::uint8_t code = codes[row * columns + column];
       const bool known = codebook == nullptr || (code < codebook->table.size() && !std::isnan(codebook->table[code]));

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
+#include <string>
 
 namespace lowbit {
 namespace {
@@ -65,6 +67,47 @@ TEST(MemoryModel, NamesEveryByteOfItsPeak) {
   const std::int64_t blocks = std::int64_t{8} * (4 * 1024 * 1024 + 3 * 1024 * 2816 + 2 * 1024) * 4;
   EXPECT_NE(std::find(peak.terms.begin(), peak.terms.end(), std::pair(std::string("blocks"), blocks)),
             peak.terms.end());
+}
+
+std::int64_t term(const MemoryPeak& peak, const std::string& name) {
+  const auto found = std::find_if(peak.terms.begin(), peak.terms.end(), [&](const auto& t) { return t.first == name; });
+  return found == peak.terms.end() ? 0 : found->second;
+}
+
+// Of a vocabulary that leaves all else behind: rows of 256 positions, 4 bytes a logit, 2 in bfloat16.
+TEST(MemoryModel, CountsRowsOfLogitsWhereTheyAreHeldWhole) {
+  Architecture wide = shape(1);
+  wide.hidden = 64;
+  wide.vocabulary = 262144;
+  const std::int64_t numbers = 256 * wide.vocabulary;
+  const auto logits = [&](DType type, bool compared) {
+    ComputeConfig compute;
+    compute.dtype = type;
+    EvaluationLoad load = kLoad;
+    load.compared = compared;
+    const MemoryPeak peak = MemoryModel(wide, compute, kBaseline).evaluation(load, {.streamed = true});
+    EXPECT_EQ(peak.phase, "logits");
+    return term(peak, "logits");
+  };
+  EXPECT_EQ(logits(DType::kFloat32, false), 4 * kMiB);
+  EXPECT_EQ(logits(DType::kFloat32, true), 8 * numbers);
+  EXPECT_EQ(logits(DType::kBFloat16, false), 6 * numbers);
+  EXPECT_EQ(logits(DType::kBFloat16, true), 10 * numbers);
+}
+
+// Two blocks of 12.9 million weights each are as many as are rounded at once.
+TEST(MemoryModel, CountsTheBlocksThatAreRoundedAtOnce) {
+  const auto codes = [&](int threads) {
+    ComputeConfig compute;
+    compute.threads = threads;
+    Architecture small = shape(8);
+    small.vocabulary = 256;
+    const auto rounded = recipe("[{rtn: {bits: 4, group: 64}}]");
+    return term(MemoryModel(small, compute, kBaseline).quantization(*rounded, {}, {}), "codes of the blocks");
+  };
+  EXPECT_GT(codes(1), 0);
+  EXPECT_EQ(codes(2), 2 * codes(1));
+  EXPECT_EQ(codes(16), 2 * codes(1));
 }
 
 TEST(MemoryModel, StreamsAnEvaluationThatDoesNotFitAndThenMakesWavesSmaller) {
