@@ -10,6 +10,7 @@
 
 #include "kernels/cuda/route.h"
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/environment.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/packed.h"
 #include "tensor/device_weight.h"
@@ -38,6 +39,17 @@ cuda::DeviceArithmetic kernels_arithmetic(DeviceArithmetic arithmetic) {
   return cuda::DeviceArithmetic::kHalf;
 }
 
+// Streams of older LibTorchs do not tell it.
+template <typename Stream>
+void* handle_of(const Stream& stream) {
+  if constexpr (requires { stream.native_handle(); }) {
+    return stream.native_handle();
+  } else {
+    fail(ErrorCode::kUnsupported,
+         "LibTorch {} does not say what its streams are; packed products on a GPU need a newer one", torch_version());
+  }
+}
+
 bool is_number(DType type) { return type == DType::kFloat32 || type == DType::kBFloat16; }
 
 }  // namespace
@@ -50,7 +62,7 @@ cuda::Library open_kernels() {
 int index_of(at::Device device) { return device.has_index() ? device.index() : 0; }
 
 void* current_stream(at::Device device) {
-  return c10::impl::VirtualGuardImpl(device.type()).getStream(device).native_handle();
+  return handle_of(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
 }
 
 std::string_view arithmetic_name(DeviceArithmetic arithmetic) {
@@ -167,8 +179,8 @@ std::vector<DeviceRoute> DeviceWeight::routes(DeviceArithmetic arithmetic) const
   const cuda::DeviceArithmetic chosen = kernels_arithmetic(arithmetic);
   std::vector<DeviceRoute> result;
   for (const cuda::RouteStart& start : state_->product.routes(chosen)) {
-    result.push_back(
-        {cuda::route_name(start.route, chosen), start.tokens, start.route == cuda::Route::kExpandedHalves || start.route == cuda::Route::kHopperRounded});
+    result.push_back({cuda::route_name(start.route, chosen), start.tokens,
+                      start.route == cuda::Route::kExpandedHalves || start.route == cuda::Route::kHopperRounded});
   }
   return result;
 }

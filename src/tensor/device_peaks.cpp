@@ -13,6 +13,10 @@
 #include <functional>
 #include <limits>
 
+namespace c10 {
+struct DeviceAllocator;  // older LibTorchs have none
+}
+
 namespace lowbit {
 namespace {
 
@@ -64,6 +68,16 @@ double product_rate(at::Device device, at::ScalarType type,
   return rate;
 }
 
+template <typename Counting>
+std::int64_t peak_of(at::Device device) {
+  if constexpr (requires { sizeof(Counting); }) {
+    auto* allocator = dynamic_cast<Counting*>(c10::GetAllocator(device.type()));
+    constexpr auto kTotal = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    if (allocator != nullptr) return allocator->getDeviceStats(device.index()).reserved_bytes[kTotal].peak;
+  }
+  return 0;
+}
+
 }  // namespace
 
 double copy_bandwidth(at::Device device, std::int64_t bytes) {
@@ -94,11 +108,6 @@ std::vector<DeviceRate> product_rates(at::Device device) {
   return rates;
 }
 
-std::int64_t peak_device_memory(at::Device device) {
-  auto* allocator = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(device.type()));
-  if (allocator == nullptr) return 0;
-  const auto total = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
-  return allocator->getDeviceStats(device.index()).reserved_bytes[total].peak;
-}
+std::int64_t peak_device_memory(at::Device device) { return peak_of<c10::DeviceAllocator>(device); }
 
 }  // namespace lowbit

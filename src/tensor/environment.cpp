@@ -1,7 +1,7 @@
 #include "lowbit/tensor/environment.h"
 
 #include <ATen/Version.h>
-#include <torch/headeronly/version.h>
+#include <torch/version.h>
 
 namespace lowbit {
 

@@ -77,14 +77,14 @@ std::int64_t term(const MemoryPeak& peak, const std::string& name) {
 // Of a vocabulary that leaves all else behind: rows of 256 positions, 4 bytes a logit, 2 in bfloat16.
 TEST(MemoryModel, CountsRowsOfLogitsWhereTheyAreHeldWhole) {
   Architecture wide = shape(1);
-  wide.hidden = 64;
+  wide.hidden = wide.intermediate = 64;
+  wide.heads = wide.kv_heads = 1;
   wide.vocabulary = 262144;
   const std::int64_t numbers = 256 * wide.vocabulary;
   const auto logits = [&](DType type, bool compared) {
     ComputeConfig compute;
     compute.dtype = type;
-    EvaluationLoad load = kLoad;
-    load.compared = compared;
+    const EvaluationLoad load{.tokens = 512, .compared = compared};
     const MemoryPeak peak = MemoryModel(wide, compute, kBaseline).evaluation(load, {.streamed = true});
     EXPECT_EQ(peak.phase, "logits");
     return term(peak, "logits");
