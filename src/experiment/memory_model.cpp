@@ -3,8 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "evaluation/logits.h"
 #include "evaluation/writing.h"
+#include "lowbit/evaluation/scorer.h"
+#include "lowbit/kernels/api.h"
 #include "lowbit/tensor/parallel.h"
+#include "model/row_slices.h"
 #include "model/side_by_side.h"
 
 namespace lowbit {
@@ -18,8 +22,7 @@ constexpr std::int64_t kDouble = sizeof(double);
 // beyond that is packed and hashed.
 constexpr std::int64_t kBuffers = std::int64_t{28} << 20;
 constexpr std::int64_t kWritingBuffers = std::int64_t{16} << 20;
-// Rows of logits that are held whole at a time, and what is held where they are taken in slices of columns.
-constexpr std::int64_t kLogitRows = 256;
+// What is held of logits at a time where they are taken in slices of columns.
 constexpr std::int64_t kLogitSlice = std::int64_t{4} << 20;
 // Rows of a Hessian that are narrowed at a time when a solved weight is judged.
 constexpr std::int64_t kErrorRows = 192;
@@ -123,12 +126,14 @@ std::int64_t MemoryModel::forward_step(std::int64_t tokens) const {
   return tokens * element_ * std::max(2 * a.hidden + 3 * a.intermediate, 2 * a.hidden + 5 * q + 3 * kv);
 }
 
-// What is held of them at a time: whole rows where two models are compared, or in a type whose products are not made
-// column by column, in that type and then in float32.
+// What is held of them at a time: what each part of a row says, and whole rows where two models are compared, or in a
+// type whose products are not made column by column, in that type and then in float32.
 std::int64_t MemoryModel::logits(const EvaluationLoad& load) const {
-  const std::int64_t rows = kLogitRows * architecture_.vocabulary;
-  if (element_ < kFloat) return rows * (kFloat * (load.compared ? 2 : 1) + element_);
-  return load.compared ? 2 * rows * kFloat : kLogitSlice;
+  const std::int64_t rows = kWholeRows * architecture_.vocabulary;
+  const std::int64_t parts =
+      Scorer::Options().logit_rows * architecture_.vocabulary / kernels::kOutputPart * std::int64_t{sizeof(PartScore)};
+  if (element_ < kFloat) return rows * (kFloat * (load.compared ? 2 : 1) + element_) + parts;
+  return parts + (load.compared ? 2 * rows * kFloat : kLogitSlice);
 }
 
 MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlacement& placement) const {
@@ -173,7 +178,7 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   };
   add_head("reading the head", table_while_read(), 0, 0);
   if (load.compared) {
-    add_head("reading the float model's head", table(), table_while_read(), kLogitRows * a.vocabulary * kFloat);
+    add_head("reading the float model's head", table(), table_while_read(), kWholeRows * a.vocabulary * kFloat);
   }
   add_head("logits", table(), table(), logits(load));
   return phases.peak();
