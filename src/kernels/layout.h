@@ -2,21 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <new>
 #include <vector>
 
+#include "kernels/packed_memory.h"
 #include "kernels/tiles.h"
 #include "lowbit/kernels/api.h"
 
 namespace lowbit::kernels {
-
-inline constexpr std::size_t kAlignment = 64;
-
-struct FreeAligned {
-  void operator()(std::uint8_t* data) const { ::operator delete (data, std::align_val_t{kAlignment}); }
-};
-using AlignedBytes = std::unique_ptr<std::uint8_t, FreeAligned>;
 
 struct PackedLayout {
   CanonicalWeight shape;  ///< its spans are empty
@@ -31,7 +23,7 @@ struct PackedLayout {
   std::int64_t row_scale_offset = 0;  ///< 0: scales of one level
   std::int64_t step_bytes = 0;
   std::int64_t block_bytes = 0;
-  AlignedBytes data;
+  PackedBytes data;
   std::vector<Run> runs;
   /// The column that stands at each padded place, -1 for padding. Empty when place and column are the same.
   std::vector<std::int32_t> sources;

@@ -161,8 +161,7 @@ void pack_outliers(PackedLayout& layout, const Outliers& outliers, std::span<con
 PackedWeight PackedWeight::pack(const CanonicalWeight& weight, const Executor& executor) {
   check_weight(weight, executor);
   auto layout = std::make_shared<PackedLayout>(plan_layout(weight));
-  const auto bytes = static_cast<std::size_t>(layout->blocks * layout->block_bytes);
-  layout->data.reset(static_cast<std::uint8_t*>(::operator new (bytes, std::align_val_t{kAlignment})));
+  layout->data = take_packed(static_cast<std::size_t>(layout->blocks * layout->block_bytes));
   const Packer packer(weight, *layout);
   // Codes are checked as they pass: they are most of what is read.
   std::atomic<bool> sound{true};
