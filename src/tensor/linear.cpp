@@ -3,11 +3,9 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
-#include <ATen/ops/addmv.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/mv.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -15,6 +13,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/vector_product.h"
 #include "tensor/alignment.h"
 #include "tensor/autograd.h"
 #include "tensor/float_panels.h"
@@ -32,8 +31,8 @@ std::int64_t tile_columns(std::int64_t out_features) {
   return out_features >= 512 ? 384 : 192;
 }
 
-// Output columns of a unit of the product with a single row, which is bound by reading the weight.
-constexpr std::int64_t kVectorColumns = 512;
+// Output columns of a unit of the product with a single row.
+constexpr std::int64_t kVectorColumns = 64;
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -83,21 +82,28 @@ void run_tile(const Product& product, std::int64_t sequence, std::int64_t tile, 
   out.copy_(result.narrow(0, 0, rows));
 }
 
-void run_vector(const Product& product, std::int64_t slice) {
+// One token of each sequence, bound by reading the weight: a slice of it passes all sequences while the cache holds it.
+template <typename Number>
+void run_vectors(const Product& product, double work) {
   const NoGradScope no_grad;
-  const std::int64_t column = slice * kVectorColumns;
-  const std::int64_t columns = std::min(kVectorColumns, product.weight.size(0) - column);
-  const at::Tensor weight = product.weight.narrow(0, column, columns);
-  for (std::int64_t sequence = 0; sequence < product.sequences(); ++sequence) {
-    at::Tensor x = product.x.select(0, sequence);
-    if (!aligned(x)) x = x.clone();
-    at::Tensor out = product.out.select(0, sequence).narrow(0, column, columns);
-    if (product.bias.defined()) {
-      at::addmv_out(out, product.bias.narrow(0, column, columns), weight, x);
-    } else {
-      at::mv_out(out, weight, x);
+  const at::Tensor x = product.x.to(at::kFloat);
+  const at::Tensor bias = product.bias.defined() ? product.bias.to(at::kFloat).contiguous() : product.bias;
+  const std::int64_t columns = product.weight.size(0);
+  Number* out = product.out.mutable_data_ptr<Number>();
+  for_each_unit(ceil_divide(columns, kVectorColumns), work, [&](std::int64_t slice) {
+    const std::int64_t begin = slice * kVectorColumns;
+    const std::int64_t end = std::min(columns, begin + kVectorColumns);
+    float sums[kVectorColumns];
+    for (std::int64_t sequence = 0; sequence < product.sequences(); ++sequence) {
+      const VectorProduct one{.x = x.const_data_ptr<float>() + sequence * x.size(1),
+                              .weight = product.weight.const_data_ptr(),
+                              .type = dtype_of(product.weight),
+                              .bias = bias.defined() ? bias.const_data_ptr<float>() : nullptr,
+                              .columns = x.size(1)};
+      one.run(begin, end, sums);
+      for (std::int64_t i = begin; i < end; ++i) out[sequence * columns + i] = static_cast<Number>(sums[i - begin]);
     }
-  }
+  });
 }
 
 void check_shapes(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
@@ -126,9 +132,8 @@ at::Tensor tiled_linear(const at::Tensor& x, const at::Tensor& weight, const at:
                         tokens,
                         tiling};
   const double work = static_cast<double>(out.numel()) * static_cast<double>(x.size(-1));
-  if (tokens == 1) {
-    for_each_unit(ceil_divide(weight.size(0), kVectorColumns), work,
-                  [&](std::int64_t slice) { run_vector(product, slice); });
+  if (tokens == 1 && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16)) {
+    x.scalar_type() == at::kFloat ? run_vectors<float>(product, work) : run_vectors<at::BFloat16>(product, work);
     return out;
   }
   // Neighbouring units share a tile's rows, which stay in the cache while the weight's slices pass by.

@@ -9,15 +9,17 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
-/// x W^T + b with `x` [..., tokens, in], `weight` [out, in], `bias` [out] or undefined. With `deterministic`, every row's
-/// bits are a function of the row's place in its sequence and of the operands alone: products run as fixed units of
-/// `kTileRows` rows (short ones padded) by a fixed slice of output columns, one thread each, so that neither the batch nor
-/// the number of threads changes them; a single row runs as a matrix-vector product.
+/// x W^T + b with `x` [..., tokens, in], `weight` [out, in], `bias` [out] or undefined. With `deterministic`, every
+/// row's bits are a function of the row's place in its sequence and of the operands alone: products run as fixed units
+/// of `kTileRows` rows (short ones padded) by a fixed slice of output columns, one thread each, so that neither the
+/// batch nor the number of threads changes them; a single row of float32 or bfloat16 is a `VectorProduct`.
 inline constexpr std::int64_t kTileRows = 64;
-[[nodiscard]] at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, bool deterministic);
+[[nodiscard]] at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                                bool deterministic);
 
-/// Causal attention of the last `q` positions over `k`, `v`: q [batch, heads, tq, dim], k and v [batch, kv_heads, tk, dim],
-/// tk >= tq; KV head g serves query heads g*r .. g*r+r-1. Softmax in float32. Returns [batch, heads, tq, dim].
+/// Causal attention of the last `q` positions over `k`, `v`: q [batch, heads, tq, dim], k and v [batch, kv_heads, tk,
+/// dim], tk >= tq; KV head g serves query heads g*r .. g*r+r-1. Softmax in float32. Returns [batch, heads, tq, dim] in
+/// the type of q, to which k and v are brought.
 /// With `deterministic` each sequence is computed by itself. `window` > 0 lets position p see p-window+1..p only.
 [[nodiscard]] at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                                           std::int64_t window, bool deterministic);
