@@ -10,6 +10,7 @@
 #include "efficiency/clock.h"
 #include "efficiency/energy.h"
 #include "efficiency/gpu_meter.h"
+#include "efficiency/llama_bench.h"
 #include "efficiency/phase_parts.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/random.h"
@@ -17,6 +18,7 @@
 #include "lowbit/tensor/device_peaks.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "lowbit/tensor/parallel.h"
 
 namespace lowbit {
 namespace {
@@ -91,16 +93,30 @@ DecodeTiming time_batch(const Model& model, const DecodeBenchOptions& options, s
     if (energy.obstacle().empty()) timing.joules.push_back(energy.joules());
     timing.cache_bytes = decoder.cache_bytes();
     timing.detour = decoder.detour();
+    if (batch == 1 && !options.llama.program.empty()) {
+      timing.rival.push_back(run_llama_bench(options.llama, options, thread_count()));
+    }
   }
   return timing;
+}
+
+Spread spread_of(std::vector<double> values) {
+  if (values.empty()) return {};
+  std::ranges::sort(values);
+  return {values[values.size() / 2], values.back(), values.front()};
 }
 
 Spread rates(const std::vector<double>& seconds, double tokens) {
   std::vector<double> values;
   for (const double each : seconds) values.push_back(tokens / each);
-  std::ranges::sort(values);
-  if (values.empty()) return {};
-  return {values[values.size() / 2], values.back(), values.front()};
+  return spread_of(std::move(values));
+}
+
+Spread ratios(const std::vector<double>& seconds, double tokens, const std::vector<RivalRates>& rival,
+              double RivalRates::*rate) {
+  std::vector<double> values;
+  for (std::size_t i = 0; i < rival.size(); ++i) values.push_back(tokens / seconds[i] / (rival[i].*rate));
+  return spread_of(std::move(values));
 }
 
 std::int64_t peak_memory() {
@@ -119,6 +135,14 @@ Spread DecodeTiming::decode_rate(const DecodeBenchOptions& options) const {
   return rates(decode_seconds, static_cast<double>(batch * options.new_tokens));
 }
 
+Spread DecodeTiming::prefill_ratio(const DecodeBenchOptions& options) const {
+  return ratios(prefill_seconds, static_cast<double>(batch * options.prompt), rival, &RivalRates::prefill);
+}
+
+Spread DecodeTiming::decode_ratio(const DecodeBenchOptions& options) const {
+  return ratios(decode_seconds, static_cast<double>(batch * options.new_tokens), rival, &RivalRates::decode);
+}
+
 void check_decode_options(const DecodeBenchOptions& options, std::int64_t context) {
   constexpr std::int64_t kMostSequences = 1024;
   if (options.prompt < 1 || options.new_tokens < 1) {
@@ -131,6 +155,10 @@ void check_decode_options(const DecodeBenchOptions& options, std::int64_t contex
   }
   if (options.repetitions < 3) {
     fail(ErrorCode::kConfig, "efficiency: {} repetitions, expected at least 3 for a median", options.repetitions);
+  }
+  if (options.llama.program.empty() != options.llama.model.empty()) {
+    fail(ErrorCode::kConfig, "efficiency: llama-bench is '{}' and its model '{}', expected both or none",
+         options.llama.program, options.llama.model);
   }
   for (const std::int64_t batch : options.batches) {
     if (batch < 1 || batch > kMostSequences) {

@@ -57,6 +57,10 @@ std::string decode_bench_json(const DecodeBench& bench) {
                   {"cache_bytes", timing.cache_bytes}};
     if (!timing.joules.empty()) entry["joules"] = timing.joules;
     if (!timing.detour.empty()) entry["detour"] = timing.detour;
+    for (const RivalRates& rates : timing.rival) {
+      entry["llama_bench"].push_back(
+          {{"prefill_tokens_per_second", rates.prefill}, {"decode_tokens_per_second", rates.decode}});
+    }
     json["timings"].push_back(std::move(entry));
   }
   return json.dump(2) + "\n";
@@ -87,6 +91,14 @@ std::string decode_bench_table(const DecodeBench& bench) {
     line("prefill", timing.prefill_rate(bench.options), median(timing.prefill_seconds), timing.prefill);
     line("decode", timing.decode_rate(bench.options),
          median(timing.decode_seconds) / static_cast<double>(bench.options.new_tokens), timing.decode);
+    if (!timing.rival.empty()) {
+      const Spread prefill = timing.prefill_ratio(bench.options);
+      const Spread decode = timing.decode_ratio(bench.options);
+      text += fmt::format(
+          "{:>5} {:.2f} ({:.2f} to {:.2f}) times as fast as llama.cpp with the prompt, {:.2f} ({:.2f} to "
+          "{:.2f}) behind it\n",
+          "", prefill.median, prefill.slowest, prefill.fastest, decode.median, decode.slowest, decode.fastest);
+    }
     if (!timing.joules.empty()) {
       const auto tokens = static_cast<double>(timing.batch * (bench.options.prompt + bench.options.new_tokens));
       text +=

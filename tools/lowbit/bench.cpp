@@ -5,6 +5,7 @@
 #include "lowbit/efficiency/decode.h"
 #include "lowbit/efficiency/gemm.h"
 #include "lowbit/efficiency/machine.h"
+#include "lowbit/efficiency/packing.h"
 #include "lowbit/efficiency/roofline.h"
 #include "lowbit/tensor/device.h"
 #include "session.h"
@@ -50,6 +51,31 @@ void add_gemm(CLI::App& command, Session& session) {
   });
 }
 
+void add_packing(CLI::App& command, Session& session) {
+  CLI::App* packing = command.add_subcommand("packing", "Time packing of a weight beside copies of as many bytes");
+  struct Arguments {
+    PackingBenchOptions options;
+    bool json = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  PackingBenchOptions& options = arguments->options;
+  packing->add_option("--rows", options.rows, "Rows of the weight")->capture_default_str();
+  packing->add_option("--columns", options.columns, "Columns of the weight")->capture_default_str();
+  packing->add_option("--bits", options.bits, "Bits of the codes")->capture_default_str();
+  packing->add_option("--group", options.groups, "Columns that share a scale; -1: all of a row")->capture_default_str();
+  packing->add_option("--repetitions", options.repetitions, "Runs that are timed")->capture_default_str();
+  packing->add_flag("--json", arguments->json, "Print JSON");
+  session.add_compute_options(*packing);
+  packing->callback([arguments, &session] {
+    session.command = [arguments, &session] {
+      session.start();
+      const PackingBench bench = run_packing_bench(arguments->options, *session.progress());
+      fmt::print("{}", arguments->json ? packing_bench_json(bench) : packing_bench_table(bench));
+      return 0;
+    };
+  });
+}
+
 void add_decode(CLI::App& command, Session& session) {
   CLI::App* decode = command.add_subcommand("decode", "Time how a model reads prompts and tokens, beside the roofline");
   struct Arguments {
@@ -68,6 +94,13 @@ void add_decode(CLI::App& command, Session& session) {
   decode->add_option("--batch", options.batches, "Sequences at once; several numbers are measured in turn")
       ->capture_default_str();
   decode->add_option("--repetitions", options.repetitions, "Runs that are timed")->capture_default_str();
+  decode->add_option("--llama-bench", options.llama.program,
+                     "llama.cpp's llama-bench, run in turn with this model as a rival");
+  decode->add_option("--llama-model", options.llama.model, "The GGUF file that it reads");
+  decode->add_option("--llama-arguments", options.llama.arguments, "Further arguments for it, e.g. -fa,1")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  decode->add_flag("!--no-certify", arguments->compute.certify, "Do not compare packed products with decoded weights");
   decode->add_option("--dtype", arguments->dtype, "Type to compute in")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->capture_default_str();
@@ -147,6 +180,7 @@ void add_bench(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("bench", "Measure this machine");
   command->require_subcommand(1);
   add_gemm(*command, session);
+  add_packing(*command, session);
   add_decode(*command, session);
   add_roofline(*command, session);
 }

@@ -13,11 +13,25 @@
 
 namespace lowbit LOWBIT_EXPORT {
 
+/// llama.cpp's llama-bench with a GGUF file, as a rival.
+struct LlamaBench {
+  std::string program;  ///< empty: none
+  std::string model;
+  std::vector<std::string> arguments;  ///< further ones: "-fa", "1"
+};
+
 struct DecodeBenchOptions {
   std::int64_t prompt = 128;                ///< tokens that are read at once
   std::int64_t new_tokens = 64;             ///< that are read behind it, one at a time
   std::vector<std::int64_t> batches = {1};  ///< sequences at once
   int repetitions = 5;                      ///< behind one that warms up
+  LlamaBench llama;                         ///< runs once behind each repetition of a batch of 1
+};
+
+/// Tokens a second of one run of a rival.
+struct RivalRates {
+  double prefill = 0;
+  double decode = 0;
 };
 
 /// What a phase reads and computes, and the least time it takes by the machine's peaks: the sum over its products of
@@ -37,11 +51,15 @@ struct DecodeTiming {
   std::vector<double> decode_seconds;   ///< of all new tokens
   std::vector<double> joules;           ///< of both; empty where the machine does not tell
   PhaseWork prefill;
-  PhaseWork decode;              ///< of one step with the cache half filled by new tokens
-  std::int64_t cache_bytes = 0;  ///< at the end
-  std::string detour;            ///< `Decoder::detour`
+  PhaseWork decode;               ///< of one step with the cache half filled by new tokens
+  std::int64_t cache_bytes = 0;   ///< at the end
+  std::string detour;             ///< `Decoder::detour`
+  std::vector<RivalRates> rival;  ///< of each repetition; empty without one
   [[nodiscard]] Spread prefill_rate(const DecodeBenchOptions& options) const;  ///< tokens a second
   [[nodiscard]] Spread decode_rate(const DecodeBenchOptions& options) const;
+  /// How many times as fast as the rival, repetition by repetition; zeros without one.
+  [[nodiscard]] Spread prefill_ratio(const DecodeBenchOptions& options) const;
+  [[nodiscard]] Spread decode_ratio(const DecodeBenchOptions& options) const;
 };
 
 struct DecodeBench {
