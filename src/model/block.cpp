@@ -118,9 +118,12 @@ at::Tensor Block::attend(const at::Tensor& queries, const at::Tensor& keys, cons
     query = query_key_rotation_->apply(query);
     key = query_key_rotation_->apply(key);
   }
-  const at::Tensor out =
-      cache != nullptr ? cache->append_and_attend(query, key, v, scale, options_.deterministic)
-                       : causal_attention(query, key, v, scale, architecture_.sliding_window, options_.deterministic);
+  // What attention computes in may be wider (`packed_forward`).
+  key = to_dtype(key, options_.dtype);
+  const at::Tensor value = to_dtype(v, options_.dtype);
+  const at::Tensor out = cache != nullptr ? cache->append_and_attend(query, key, value, scale, options_.deterministic)
+                                          : causal_attention(query, key, value, scale, architecture_.sliding_window,
+                                                             options_.deterministic);
   return out.transpose(1, 2).reshape({q.size(0), tokens, architecture_.heads * architecture_.head_dim});
 }
 
@@ -183,7 +186,7 @@ at::Tensor Block::packed_forward(const at::Tensor& hidden, const RopeTable& rope
   const PackedProducts products(*this);
   BlockSpace own;
   BlockSpace& space = space_ ? *space_ : own;
-  const at::Tensor input = hidden.contiguous();
+  const at::Tensor input = to_dtype(hidden, DType::kFloat32).contiguous();
   const std::int64_t rows = input.size(0) * input.size(1);
   products.reserve(rows, space);
   const auto projection = [&](std::int64_t heads) {
@@ -199,7 +202,7 @@ at::Tensor Block::packed_forward(const at::Tensor& hidden, const RopeTable& rope
   products.add_heads(heads.const_data_ptr<float>(), input.const_data_ptr<float>(), rows, out.mutable_data_ptr<float>(),
                      space);
   products.add_mlp(out.mutable_data_ptr<float>(), rows, space);
-  return out;
+  return to_dtype(out, options_.dtype);
 }
 
 }  // namespace lowbit

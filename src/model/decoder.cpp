@@ -9,13 +9,15 @@
 #include "lowbit/tensor/parallel.h"
 #include "model/device_decoder.h"
 #include "model/direct_block.h"
+#include "model/direct_ends.h"
+#include "model/ranking.h"
+#include "model/token_range.h"
 
 namespace lowbit {
 namespace {
 
 std::string obstacle_of(const Model& model, std::int64_t sequences) {
   const ComputeOptions& options = model.options();
-  if (options.execution == Execution::kSimulated) return "products are simulated";
   if (!options.device.is_cpu()) return DeviceDecoder::obstacle(model, sequences);
   if (model.residency() != Model::Residency::kResident) return "blocks are streamed";
   if (model.weights().kv_cache() && dynamic_cast<KvRounder*>(model.make_kv_cache(0).get()) == nullptr) {
@@ -28,6 +30,11 @@ std::string obstacle_of(const Model& model, std::int64_t sequences) {
   return "";
 }
 
+at::Tensor ids_tensor(std::span<const TokenId> ids, std::int64_t sequences) {
+  const std::vector<std::int64_t> wide(ids.begin(), ids.end());
+  return tensor_of(std::span<const std::int64_t>(wide)).view({sequences, -1});
+}
+
 // Takes a whole prompt's keys and values into a cache that is read one token at a time.
 class PromptCache : public KvCachePolicy {
  public:
@@ -35,7 +42,10 @@ class PromptCache : public KvCachePolicy {
   at::Tensor append_and_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                                bool deterministic) override {
     if (cache_.length() != 0) fail(ErrorCode::kInternal, "prompt: {} tokens were read before", cache_.length());
-    const auto in_rows = [](const at::Tensor& t) { return t.stride(3) == 1 ? t : t.contiguous(); };
+    const auto in_rows = [](const at::Tensor& t) {
+      const at::Tensor floats = to_dtype(t, DType::kFloat32);
+      return floats.stride(3) == 1 ? floats : floats.contiguous();
+    };
     const at::Tensor keys = in_rows(k);
     const at::Tensor values = in_rows(v);
     const std::int64_t tokens = k.size(2);
@@ -103,7 +113,13 @@ class CacheRounding {
 
 class Decoder::Direct {
  public:
-  Direct(const Model& model, std::int64_t sequences, std::int64_t limit) : model_(model) {
+  Direct(const Model& model, std::int64_t sequences, std::int64_t limit)
+      : model_(model),
+        sequences_(sequences),
+        limit_(limit),
+        ends_(model, sequences),
+        hidden_(static_cast<std::size_t>(sequences * model.architecture().hidden)),
+        ranking_(sequences) {
     for (std::int64_t index = 0; index < model.architecture().layers; ++index) {
       kept_.push_back(model.block(index));
       rounding_.emplace_back(model.make_kv_cache(index));
@@ -112,27 +128,39 @@ class Decoder::Direct {
     }
   }
 
-  at::Tensor read_prompt(at::Tensor hidden, const RopeTable& rope, const Cancellation& cancellation) {
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+  // ids [sequences, tokens], behind `position` others.
+  void read(std::span<const TokenId> ids, std::int64_t position, const Cancellation& cancellation) {
+    const std::int64_t tokens = static_cast<std::int64_t>(ids.size()) / sequences_;
+    const RopeTable& rope = model_.rope(limit_);
+    if (position == 0 && tokens > 1) return read_prompt(ids, rope, cancellation);
+    for (std::int64_t token = 0; token < tokens; ++token) {
       cancellation.check();
-      PromptCache cache(blocks_[i]->cache(), model_.architecture().sliding_window);
-      hidden = kept_[i]->forward(hidden, rope, &cache);
-      rounding_[i].round(blocks_[i]->cache());
-      blocks_[i]->cache().fit();
+      ends_.embed(ids.data() + token, tokens, hidden_.data());
+      read_token(rope, position + token);
     }
-    return hidden;
   }
 
-  // hidden [sequences, 1, hidden], of the position behind what was read.
-  at::Tensor read_token(at::Tensor hidden, const RopeTable& rope, std::int64_t position) {
-    hidden = hidden.contiguous();
-    const std::int64_t place = position * model_.architecture().head_dim;
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      blocks_[i]->read(hidden.mutable_data_ptr<float>(), rope.cos.const_data_ptr<float>() + place,
-                       rope.sin.const_data_ptr<float>() + place);
-      rounding_[i].round(blocks_[i]->cache());
-    }
-    return hidden;
+  // What follows the last token read.
+  at::Tensor logits() {
+    at::Tensor all = make_empty({sequences_, model_.architecture().vocabulary}, DType::kFloat32);
+    class Rows : public OutputSink {
+     public:
+      explicit Rows(at::Tensor& rows) : width_(rows.size(1)), rows_(rows.mutable_data_ptr<float>()) {}
+      void take(std::int64_t row, std::int64_t first, std::span<const float> part) override {
+        std::ranges::copy(part, rows_ + row * width_ + first);
+      }
+
+     private:
+      std::int64_t width_;
+      float* rows_;
+    } rows(all);
+    ends_.head(hidden_.data(), rows);
+    return all;
+  }
+  void rank(std::int64_t count, std::vector<std::vector<RankedToken>>& ranked) {
+    ranking_.restart(count);
+    ends_.head(hidden_.data(), ranking_);
+    ranking_.finish(ranked);
   }
 
   [[nodiscard]] std::int64_t bytes() const {
@@ -142,11 +170,37 @@ class Decoder::Direct {
   }
 
  private:
+  void read_prompt(std::span<const TokenId> ids, const RopeTable& rope, const Cancellation& cancellation) {
+    at::Tensor hidden = model_.embed(ids_tensor(ids, sequences_));
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      cancellation.check();
+      PromptCache cache(blocks_[i]->cache(), model_.architecture().sliding_window);
+      hidden = kept_[i]->forward(hidden, rope, &cache);
+      rounding_[i].round(blocks_[i]->cache());
+      blocks_[i]->cache().fit();
+    }
+    const at::Tensor last = to_dtype(hidden.select(1, hidden.size(1) - 1), DType::kFloat32).contiguous();
+    std::ranges::copy(values_of<float>(last), hidden_.begin());
+  }
+
+  void read_token(const RopeTable& rope, std::int64_t position) {
+    const std::int64_t place = position * model_.architecture().head_dim;
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      blocks_[i]->read(hidden_.data(), rope.cos.const_data_ptr<float>() + place,
+                       rope.sin.const_data_ptr<float>() + place);
+      rounding_[i].round(blocks_[i]->cache());
+    }
+  }
+
   const Model& model_;
+  std::int64_t sequences_, limit_;
   DirectSpace space_;
   std::vector<std::shared_ptr<Block>> kept_;
   std::vector<std::unique_ptr<DirectBlock>> blocks_;
   std::vector<CacheRounding> rounding_;
+  DirectEnds ends_;
+  std::vector<float> hidden_;  // of the last tokens read, [sequences, hidden]
+  RankingSink ranking_;
 };
 
 Decoder::Decoder(const Model& model, std::int64_t sequences, std::int64_t limit)
@@ -166,45 +220,56 @@ Decoder::~Decoder() = default;
 
 at::Tensor Decoder::read(const at::Tensor& ids, const Cancellation& cancellation) {
   const NoGradScope no_grad;
-  return model_.head(read_states(ids, cancellation)).select(1, 0).cpu().contiguous();
+  const std::int64_t tokens = ids.dim() == 2 && ids.size(0) == sequences_ ? ids.size(1) : 0;
+  check_room(shape_of(ids), tokens);
+  if (!direct_) return model_.head(read_states(ids, cancellation)).select(1, 0).cpu().contiguous();
+  const at::Tensor rows = ids.contiguous();
+  std::vector<TokenId> own;
+  for (const std::int64_t id : values_of<std::int64_t>(rows)) {
+    check_token(id, model_.architecture().vocabulary);
+    own.push_back(static_cast<TokenId>(id));
+  }
+  direct_->read(own, length_, cancellation);
+  length_ += tokens;
+  return direct_->logits();
 }
 
-std::vector<std::vector<RankedToken>> Decoder::read_ranked(const at::Tensor& ids, std::int64_t count,
-                                                           const Cancellation& cancellation) {
+std::span<const std::vector<RankedToken>> Decoder::read_ranked(std::span<const TokenId> ids, std::int64_t count,
+                                                               const Cancellation& cancellation) {
   const NoGradScope no_grad;
-  return model_.rank(read_states(ids, cancellation).select(1, 0), count);
+  const auto numbers = static_cast<std::int64_t>(ids.size());
+  const std::int64_t tokens = numbers % sequences_ == 0 ? numbers / sequences_ : 0;
+  if (tokens < 1 || length_ + tokens > limit_) check_room({numbers}, tokens);
+  if (direct_) {
+    direct_->read(ids, length_, cancellation);
+    length_ += tokens;
+    direct_->rank(std::min(count, model_.architecture().vocabulary), ranked_);
+  } else {
+    ranked_ = model_.rank(read_states(ids_tensor(ids, sequences_), cancellation).select(1, 0), count);
+  }
+  return ranked_;
+}
+
+void Decoder::check_room(const Shape& ids, std::int64_t tokens) const {
+  if (tokens >= 1 && length_ + tokens <= limit_) return;
+  fail(ErrorCode::kInternal, "decoder: ids {} behind {} positions, expected [{}, 1 to {}]", shape_text(ids), length_,
+       sequences_, limit_ - length_);
 }
 
 at::Tensor Decoder::read_states(const at::Tensor& ids, const Cancellation& cancellation) {
-  const std::int64_t tokens = ids.dim() == 2 ? ids.size(1) : 0;
-  if (tokens < 1 || ids.size(0) != sequences_ || length_ + tokens > limit_) {
-    fail(ErrorCode::kInternal, "decoder: ids {} behind {} positions, expected [{}, 1 to {}]", shape_text(shape_of(ids)),
-         length_, sequences_, limit_ - length_);
-  }
   if (device_) {
     const at::Tensor normalised = device_->read(ids, cancellation);
-    length_ += tokens;
+    length_ += ids.size(1);
     return normalised;
-  }
-  if (direct_ && length_ > 0 && tokens > 1) {
-    for (std::int64_t token = 0; token + 1 < tokens; ++token) (void)read_states(ids.narrow(1, token, 1), cancellation);
-    return read_states(ids.narrow(1, tokens - 1, 1), cancellation);
   }
   at::Tensor hidden = model_.embed(ids);
   const RopeTable& rope = model_.rope(limit_);
-  if (direct_ && tokens == 1) {
+  for (std::size_t i = 0; i < caches_.size(); ++i) {
     cancellation.check();
-    hidden = direct_->read_token(std::move(hidden), rope, length_);
-  } else if (direct_) {
-    hidden = direct_->read_prompt(std::move(hidden), rope, cancellation);
-  } else {
-    for (std::size_t i = 0; i < caches_.size(); ++i) {
-      cancellation.check();
-      hidden = model_.block(static_cast<std::int64_t>(i))->forward(hidden, rope, caches_[i].get());
-    }
+    hidden = model_.block(static_cast<std::int64_t>(i))->forward(hidden, rope, caches_[i].get());
   }
-  length_ += tokens;
-  return model_.final_norm(hidden.narrow(1, tokens - 1, 1));
+  length_ += ids.size(1);
+  return model_.final_norm(hidden.narrow(1, ids.size(1) - 1, 1));
 }
 
 std::int64_t Decoder::cache_bytes() const {

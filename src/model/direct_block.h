@@ -7,7 +7,7 @@
 
 #include "lowbit/model/block.h"
 #include "lowbit/tensor/decode.h"
-#include "model/packed_products.h"
+#include "model/block_products.h"
 
 namespace lowbit {
 
@@ -20,8 +20,10 @@ struct DirectSpace {
   BlockSpace products;
 };
 
-/// A block of packed products that reads one token a sequence on plain memory: five parallel regions, no allocation.
-/// The same bits as `Block::forward` with a float cache.
+/// A block of products that are all packed or all float, which reads one token a sequence on plain memory: five
+/// parallel regions, no allocation. In float32 the same bits as `Block::forward` with a float cache. In bfloat16 the
+/// block's output, keys and values are rounded to it, and nothing else; so are those of `Block::forward` where products
+/// are packed.
 class DirectBlock {
  public:
   /// `block` and `space` outlive it.
@@ -37,7 +39,7 @@ class DirectBlock {
   const Block& block_;
   std::int64_t sequences_;
   DirectSpace& space_;
-  PackedProducts products_;
+  std::unique_ptr<BlockProducts> products_;
   std::unique_ptr<DecodeCache> cache_;
 };
 

@@ -4,18 +4,12 @@
 #include "lowbit/base/error.h"
 #include "lowbit/model/decoder.h"
 #include "lowbit/model/model.h"
-#include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "model/sampling.h"
 #include "model/text_stream.h"
 
 namespace lowbit {
 namespace {
-
-at::Tensor ids_of(std::span<const TokenId> ids) {
-  const std::vector<std::int64_t> wide(ids.begin(), ids.end());
-  return tensor_of(std::span<const std::int64_t>(wide)).unsqueeze(0);
-}
 
 void check_prompt(std::span<const TokenId> prompt, std::int64_t context) {
   if (prompt.empty()) fail(ErrorCode::kData, "the prompt has no tokens");
@@ -50,7 +44,7 @@ Generation generate(const Model& model, std::span<const TokenId> prompt, const G
   result.stopped_by = "length";
   std::vector<TokenId> unread(prompt.begin(), prompt.end());
   for (std::int64_t step = 0; step < count; ++step) {
-    const auto ranked = decoder.read_ranked(ids_of(unread), looked_at, cancellation);
+    const auto ranked = decoder.read_ranked(unread, looked_at, cancellation);
     const TokenId id = sample_token(ranked.front(), options, random, static_cast<std::uint64_t>(step));
     if (std::find(ends.begin(), ends.end(), id) != ends.end()) {
       result.stopped_by = "eos";
@@ -61,7 +55,7 @@ Generation generate(const Model& model, std::span<const TokenId> prompt, const G
       result.stopped_by = "stop";
       break;
     }
-    unread = {id};
+    unread.assign(1, id);
   }
   stream.finish();
   result.text = stream.text();

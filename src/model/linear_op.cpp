@@ -58,6 +58,7 @@ class FloatLinear : public LinearOp {
   std::int64_t in_features() const override { return weight_.size(1); }
   std::int64_t out_features() const override { return weight_.size(0); }
   at::Tensor dense_weight() const override { return to_dtype(weight_, DType::kFloat32).cpu(); }
+  at::Tensor float_weight() const override { return weight_; }
   at::Tensor bias() const override { return bias_; }
   std::int64_t weight_bytes() const override { return static_cast<std::int64_t>(weight_.nbytes()); }
 

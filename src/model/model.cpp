@@ -12,6 +12,7 @@
 #include "model/load_weight.h"
 #include "model/packed_products.h"
 #include "model/stored_product.h"
+#include "model/token_range.h"
 
 namespace lowbit {
 namespace {
@@ -31,10 +32,8 @@ void check_ids(const at::Tensor& ids, std::int64_t vocabulary) {
   if (ids.numel() == 0) return;
   const std::int64_t least = ids.min().item<std::int64_t>();
   const std::int64_t largest = ids.max().item<std::int64_t>();
-  if (least < 0 || largest >= vocabulary) {
-    fail(ErrorCode::kData, "token id {} is outside the model's vocabulary of {}", least < 0 ? least : largest,
-         vocabulary);
-  }
+  check_token(least, vocabulary);
+  check_token(largest, vocabulary);
 }
 
 }  // namespace
@@ -182,10 +181,15 @@ void Model::run_batches(std::vector<at::Tensor>& batches, const Cancellation& ca
   }
 }
 
+const at::Tensor& Model::final_norm_weight() const {
+  if (!final_norm_.defined()) {
+    final_norm_ = load_weight(*weights_, "model.norm.weight", {architecture().hidden}, options_);
+  }
+  return final_norm_;
+}
+
 at::Tensor Model::final_norm(const at::Tensor& hidden) const {
-  const Architecture& a = architecture();
-  if (!final_norm_.defined()) final_norm_ = load_weight(*weights_, "model.norm.weight", {a.hidden}, options_);
-  return rms_norm(hidden, final_norm_, a.norm_eps);
+  return rms_norm(hidden, final_norm_weight(), architecture().norm_eps);
 }
 
 at::Tensor Model::head(const at::Tensor& normalised) const {

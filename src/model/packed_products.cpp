@@ -54,18 +54,23 @@ struct SiluMaker {
 
 }  // namespace
 
-std::string packed_obstacle(const Block& block) {
+std::string form_obstacle(const Block& block) {
   const Architecture& a = block.architecture();
-  if (block.options().dtype != DType::kFloat32) return "activations are not float32";
   if (a.activation != Activation::kSilu) return "the activation is not SiLU";
   if (a.down_input_rotation) return "the architecture rotates inputs";
+  for (const LinearSlot& slot : block.linears()) {
+    if (!slot.executions.empty()) return fmt::format("something runs around '{}.{}'", block.name(), slot.name);
+  }
+  return "";
+}
+
+std::string packed_obstacle(const Block& block) {
   for (const LinearSlot& slot : block.linears()) {
     if (dynamic_cast<const PackedLinear*>(slot.op.get()) == nullptr) {
       return fmt::format("'{}.{}' is not packed", block.name(), slot.name);
     }
-    if (!slot.executions.empty()) return fmt::format("something runs around '{}.{}'", block.name(), slot.name);
   }
-  return "";
+  return form_obstacle(block);
 }
 
 std::span<const float> PackedProducts::Linear::bias_numbers() const {
@@ -74,8 +79,8 @@ std::span<const float> PackedProducts::Linear::bias_numbers() const {
 
 PackedProducts::PackedProducts(const Block& block)
     : architecture_(block.architecture()),
-      input_norm_(block.norm("input_layernorm").contiguous()),
-      mlp_norm_(block.norm("post_attention_layernorm").contiguous()) {
+      input_norm_(to_dtype(block.norm("input_layernorm"), DType::kFloat32).contiguous()),
+      mlp_norm_(to_dtype(block.norm("post_attention_layernorm"), DType::kFloat32).contiguous()) {
   const auto linear = [&](std::string_view name) {
     const auto& op = dynamic_cast<const PackedLinear&>(*block.linear(name).op);
     return Linear{&op, op.bias().defined() ? to_dtype(op.bias(), DType::kFloat32).contiguous() : at::Tensor()};

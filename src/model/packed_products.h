@@ -1,42 +1,32 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "lowbit/kernels/api.h"
-#include "lowbit/model/block.h"
+#include "model/block_products.h"
 #include "model/packed_op.h"
 
 namespace lowbit {
-
-/// What products of a block leave in memory for the next one: of a part of the tokens.
-struct BlockSpace {
-  std::vector<float> normalised, gate, up;
-  std::array<std::vector<std::byte>, 3> workspaces;
-};
 
 /// Why a block's products cannot be `PackedProducts`; empty when they can.
 [[nodiscard]] std::string packed_obstacle(const Block& block);
 
 /// The products of a block whose linears are packed and bare, in float32. What stands before a product, a norm or
-/// SiLU, is computed as its input is rounded, once for products of one input. The bits are those of the pieces.
-/// `reserve` makes a space fit for the calls below, which allocate nothing.
-class PackedProducts {
+/// SiLU, is computed as its input is rounded, once for products of one input. Of a block in float32 the bits are those
+/// of the pieces.
+class PackedProducts : public BlockProducts {
  public:
   /// `block` outlives it and keeps its linears.
   explicit PackedProducts(const Block& block);
 
-  void reserve(std::int64_t rows, BlockSpace& space) const;
-  /// norm(hidden) -> queries [rows, heads * head_dim], keys and values [rows, kv_heads * head_dim].
-  void project(const float* hidden, std::int64_t rows, float* q, float* k, float* v, BlockSpace& space) const;
-  /// hidden = residual + the heads' outputs times o_proj; `residual` may be `hidden`.
-  void add_heads(const float* heads, const float* residual, std::int64_t rows, float* hidden, BlockSpace& space) const;
-  /// hidden += mlp(norm(hidden)).
-  void add_mlp(float* hidden, std::int64_t rows, BlockSpace& space) const;
+  void reserve(std::int64_t rows, BlockSpace& space) const override;
+  void project(const float* hidden, std::int64_t rows, float* q, float* k, float* v, BlockSpace& space) const override;
+  void add_heads(const float* heads, const float* residual, std::int64_t rows, float* hidden,
+                 BlockSpace& space) const override;
+  void add_mlp(float* hidden, std::int64_t rows, BlockSpace& space) const override;
 
  private:
   struct Linear {

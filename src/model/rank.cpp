@@ -40,25 +40,14 @@ PartSummary summary_of(std::span<const float> part) {
   return {*std::ranges::max_element(largest), *std::ranges::max_element(damaged) == 0};
 }
 
-class RankingSink : public OutputSink {
- public:
-  RankingSink(std::int64_t rows, std::int64_t count) : rows_(static_cast<std::size_t>(rows)) {
-    for (Ranking& row : rows_) row.limit_to(static_cast<std::size_t>(count));
-  }
-  void take(std::int64_t row, std::int64_t first, std::span<const float> part) override {
-    rows_[static_cast<std::size_t>(row)].take(first, part);
-  }
-  [[nodiscard]] std::vector<std::vector<RankedToken>> finish() {
-    std::vector<std::vector<RankedToken>> result;
-    for (Ranking& row : rows_) result.push_back(row.finish());
-    return result;
-  }
-
- private:
-  std::vector<Ranking> rows_;
-};
-
 }  // namespace
+
+void Ranking::restart(std::size_t count) {
+  count_ = count;
+  kept_.clear();
+  kept_.reserve(count);
+  damaged_ = {-1, 0};
+}
 
 void Ranking::take(std::int64_t first, std::span<const float> part) {
   const PartSummary summary = summary_of(part);
@@ -77,12 +66,12 @@ void Ranking::take(std::int64_t first, std::span<const float> part) {
   }
 }
 
-std::vector<RankedToken> Ranking::finish() {
+std::span<const RankedToken> Ranking::finish() {
   if (damaged_.id >= 0) {
     fail(ErrorCode::kData, "a logit is {}; the model's weights or activations overflow", damaged_.logit);
   }
   std::ranges::sort(kept_, stands_before);
-  return std::move(kept_);
+  return kept_;
 }
 
 // Remembers the first in the order of ids.
@@ -92,11 +81,26 @@ void Ranking::note_damage(std::int64_t first, std::span<const float> part) {
   if (damaged_.id < 0 || id < damaged_.id) damaged_ = {id, *found};
 }
 
-std::vector<std::vector<RankedToken>> Model::rank(const at::Tensor& normalised, std::int64_t count) const {
+void RankingSink::restart(std::int64_t count) {
   if (count < 1) fail(ErrorCode::kInternal, "rank: the {} largest logits, expected at least 1", count);
-  RankingSink sink(normalised.size(0), std::min(count, architecture().vocabulary));
+  for (Ranking& row : rows_) row.restart(static_cast<std::size_t>(count));
+}
+
+void RankingSink::finish(std::vector<std::vector<RankedToken>>& rows) {
+  rows.resize(rows_.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::span<const RankedToken> ranked = rows_[i].finish();
+    rows[i].assign(ranked.begin(), ranked.end());
+  }
+}
+
+std::vector<std::vector<RankedToken>> Model::rank(const at::Tensor& normalised, std::int64_t count) const {
+  RankingSink sink(normalised.size(0));
+  sink.restart(std::min(count, architecture().vocabulary));
   head_parts(normalised, sink);
-  return sink.finish();
+  std::vector<std::vector<RankedToken>> rows;
+  sink.finish(rows);
+  return rows;
 }
 
 }  // namespace lowbit

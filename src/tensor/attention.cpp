@@ -141,6 +141,9 @@ at::Tensor two_form_attention(const at::Tensor& q, const TwoForms& keys, const T
 at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                             std::int64_t window, bool deterministic) {
   check_shapes(q, k, v);
+  if (k.scalar_type() != q.scalar_type()) {
+    return causal_attention(q, k.to(q.scalar_type()), v.to(q.scalar_type()), scale, window, deterministic);
+  }
   ensure_threads();
   const Causality causality = causality_of(q.size(2), k.size(2), window, q.device());
   if (!deterministic || needs_functional({q, k, v})) return attend(q, k, v, scale, causality);

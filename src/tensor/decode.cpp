@@ -23,17 +23,19 @@ namespace {
 
 constexpr int kMostQueries = 4;
 
-// Positions begin .. end - 1 of keys or values: floats in the layout of `DecodeCache`, the first of them of `begin`.
+// Positions begin .. end - 1 of keys or values in the layout of `DecodeCache`, the first of them of `begin`.
 struct Part {
-  const float* numbers;
+  const void* numbers;
+  bool narrow;  // bfloat16 rather than float32
   std::int64_t begin, end;
 };
 
-// Keys or values of a KV head: those before `handed` are read from `rows`, the others are floats.
+// Keys or values of a KV head: those before `handed` are read from `rows`, the others lie in the cache.
 struct HeadSide {
   const RoundedRows* rows;
   std::int64_t handed;
-  const float* floats;  // of the position `handed`
+  const std::byte* kept;  // of the position `handed`
+  bool narrow;
 };
 
 // Queries that share a KV head: `count` of them (at most kMostQueries), `dim` apart, as are their outputs.
@@ -63,29 +65,39 @@ void each_part(const SharedHead& head, const HeadSide& side, std::int64_t begin,
   while (begin < std::min(end, side.handed)) {
     const std::int64_t next = std::min(begin + positions, side.handed);
     side.rows->read(head.sequence, head.kv_head, begin, next - begin, rows);
-    visit(Part{turn(rows, next - begin), begin, next});
+    visit(Part{turn(rows, next - begin), false, begin, next});
     begin = next;
   }
-  if (begin < end) visit(Part{side.floats + (begin - side.handed) * head.dim, begin, end});
+  const std::int64_t bytes = side.narrow ? sizeof(std::uint16_t) : sizeof(float);
+  if (begin < end) visit(Part{side.kept + (begin - side.handed) * head.dim * bytes, side.narrow, begin, end});
 }
 
 // How many numbers ahead keys and values are asked for: the processor's own prefetching ends with a page.
 constexpr std::int64_t kAhead = 2048;
+// Vectors of eight numbers that share a cache line.
+template <typename Number>
+constexpr std::int64_t kVectorsPerLine = 64 / (kLanes * static_cast<std::int64_t>(sizeof(Number)));
+
+LOWBIT_AVX2 [[gnu::always_inline]] inline __m256 load_eight(const float* at) { return _mm256_load_ps(at); }
+LOWBIT_AVX2 [[gnu::always_inline]] inline __m256 load_eight(const std::uint16_t* at) {
+  const __m128i words = _mm_load_si128(reinterpret_cast<const __m128i*>(at));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16));
+}
 
 // Chains over a head's numbers, of kBlocks times eight keys and kQueries queries at once, from `key` of the part on.
-template <int kQueries, int kBlocks>
+template <int kQueries, int kBlocks, typename Number>
 LOWBIT_AVX2 void score(const SharedHead& head, const Part& part, std::int64_t key) {
   __m256 sums[kQueries][kBlocks];
 #pragma GCC unroll 8
   for (int i = 0; i < kQueries * kBlocks; ++i) sums[i / kBlocks][i % kBlocks] = _mm256_setzero_ps();
-  const float* keys = part.numbers + (key - part.begin) * head.dim;
+  const Number* keys = static_cast<const Number*>(part.numbers) + (key - part.begin) * head.dim;
   for (std::int64_t i = 0; i < head.dim; ++i) {
     __m256 numbers[kBlocks];
 #pragma GCC unroll 8
     for (int b = 0; b < kBlocks; ++b) {
-      const float* vector = keys + (b * head.dim + i) * kLanes;
-      if (i % 2 == 0) _mm_prefetch(vector + kAhead, _MM_HINT_T0);
-      numbers[b] = _mm256_load_ps(vector);
+      const Number* vector = keys + (b * head.dim + i) * kLanes;
+      if (i % kVectorsPerLine<Number> == 0) _mm_prefetch(vector + kAhead, _MM_HINT_T0);
+      numbers[b] = load_eight(vector);
     }
 #pragma GCC unroll 4
     for (int q = 0; q < kQueries; ++q) {
@@ -110,18 +122,25 @@ LOWBIT_AVX2 void turn_keys(const float* rows, std::int64_t count, std::int64_t d
   }
 }
 
+template <int kQueries, typename Number>
+void score_part(const SharedHead& head, const Part& part) {
+  constexpr int kBlocks = 8 / kQueries;
+  std::int64_t key = part.begin;
+  for (; key + kBlocks * kLanes <= part.end; key += kBlocks * kLanes) {
+    score<kQueries, kBlocks, Number>(head, part, key);
+  }
+  for (; key < part.end; key += kLanes) score<kQueries, 1, Number>(head, part, key);
+}
+
 template <int kQueries>
 void score_all(const SharedHead& head) {
-  constexpr int kBlocks = 8 / kQueries;
   alignas(32) float turned[kTile];
   const auto turn = [&](const float* rows, std::int64_t count) {
     turn_keys(rows, count, head.dim, turned);
     return static_cast<const float*>(turned);
   };
   each_part(head, head.keys, head.first / kLanes * kLanes, head.length, turn, [&](const Part& part) {
-    std::int64_t key = part.begin;
-    for (; key + kBlocks * kLanes <= part.end; key += kBlocks * kLanes) score<kQueries, kBlocks>(head, part, key);
-    for (; key < part.end; key += kLanes) score<kQueries, 1>(head, part, key);
+    part.narrow ? score_part<kQueries, std::uint16_t>(head, part) : score_part<kQueries, float>(head, part);
   });
 }
 
@@ -158,7 +177,7 @@ void add_up(const SharedHead& head, float* sums) {
 }
 
 // Goes on with the chains over the positions, of kVectors times eight numbers of each query's output.
-template <int kQueries, int kVectors>
+template <int kQueries, int kVectors, typename Number>
 LOWBIT_AVX2 void weigh(const SharedHead& head, const Part& part, std::int64_t first) {
   __m256 sums[kQueries][kVectors];
 #pragma GCC unroll 12
@@ -166,13 +185,13 @@ LOWBIT_AVX2 void weigh(const SharedHead& head, const Part& part, std::int64_t fi
     sums[i / kVectors][i % kVectors] =
         _mm256_loadu_ps(head.out + i / kVectors * head.dim + first + i % kVectors * kLanes);
   }
-  const float* values = part.numbers + first;
+  const Number* values = static_cast<const Number*>(part.numbers) + first;
   for (std::int64_t key = part.begin; key < part.end; ++key, values += head.dim) {
     __m256 numbers[kVectors];
 #pragma GCC unroll 8
     for (int i = 0; i < kVectors; ++i) {
-      if (i % 2 == 0) _mm_prefetch(values + i * kLanes + kAhead, _MM_HINT_T0);
-      numbers[i] = _mm256_load_ps(values + i * kLanes);
+      if (i % kVectorsPerLine<Number> == 0) _mm_prefetch(values + i * kLanes + kAhead, _MM_HINT_T0);
+      numbers[i] = load_eight(values + i * kLanes);
     }
 #pragma GCC unroll 4
     for (int q = 0; q < kQueries; ++q) {
@@ -188,14 +207,19 @@ LOWBIT_AVX2 void weigh(const SharedHead& head, const Part& part, std::int64_t fi
   }
 }
 
+template <int kQueries, typename Number>
+void weigh_part(const SharedHead& head, const Part& part) {
+  constexpr int kVectors = kQueries == 1 ? 8 : kQueries == 4 ? 2 : 4;
+  std::int64_t i = 0;
+  for (; i + kVectors * kLanes <= head.dim; i += kVectors * kLanes) weigh<kQueries, kVectors, Number>(head, part, i);
+  for (; i < head.dim; i += kLanes) weigh<kQueries, 1, Number>(head, part, i);
+}
+
 template <int kQueries>
 void weigh_all(const SharedHead& head) {
-  constexpr int kVectors = kQueries == 1 ? 8 : kQueries == 4 ? 2 : 4;
   const auto as_it_lies = [](const float* rows, std::int64_t) { return rows; };
   each_part(head, head.values, head.first, head.length, as_it_lies, [&](const Part& part) {
-    std::int64_t i = 0;
-    for (; i + kVectors * kLanes <= head.dim; i += kVectors * kLanes) weigh<kQueries, kVectors>(head, part, i);
-    for (; i < head.dim; i += kLanes) weigh<kQueries, 1>(head, part, i);
+    part.narrow ? weigh_part<kQueries, std::uint16_t>(head, part) : weigh_part<kQueries, float>(head, part);
   });
 }
 
@@ -225,9 +249,9 @@ void DecodeAttention::run(DecodeCache& cache) const {
   const std::int64_t repeats = heads / kv_heads;
   const std::int64_t length = cache.length() + 1;
   cache.reserve(1);
-  const auto side = [&](const DecodeCache::Floats& floats, std::int64_t unit) {
-    return HeadSide{floats.rows, floats.handed(),
-                    cache.first(floats, 0, unit) + (floats.handed() - floats.begin) * dim};
+  const auto side = [&](const DecodeCache::Kept& kept, std::int64_t unit) {
+    const std::int64_t place = (kept.handed() - kept.begin) * dim * cache.number_bytes();
+    return HeadSide{kept.rows, kept.handed(), cache.first(kept, 0, unit) + place, cache.narrow_};
   };
   for (std::int64_t unit = 0; unit < cache.sequences_ * kv_heads; ++unit) {
     rotate_heads(k + unit * dim, 1, dim, cos, sin);

@@ -18,6 +18,7 @@ using lowbit::testing::SmallModel;
 using lowbit::testing::TemporaryFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class DecodeBenchRun : public ::testing::Test {
  protected:
@@ -35,7 +36,7 @@ TEST_F(DecodeBenchRun, TimesEveryRepetitionOfEveryBatch) {
     EXPECT_EQ(timing.decode_seconds.size(), 4U);
     EXPECT_GT(timing.decode_rate(bench.options).slowest, 0.0);
     EXPECT_LE(timing.decode_rate(bench.options).median, timing.decode_rate(bench.options).fastest);
-    EXPECT_EQ(timing.detour, "products are simulated");
+    EXPECT_EQ(timing.detour, "");
     EXPECT_EQ(timing.cache_bytes,
               2 * 2 * timing.batch * 8 * 32 * 4);  // keys and values, layers, tokens, width, float32
   }
@@ -65,7 +66,51 @@ TEST_F(DecodeBenchRun, WritesWhatItMeasured) {
   EXPECT_EQ(json["weight_bytes_per_token"], bench.weight_bytes);
   const std::string table = decode_bench_table(bench);
   EXPECT_THAT(table, HasSubstr("5 tokens of prompt, 3 new ones, 3 repetitions; a token reads 0.1 MB of weights"));
-  EXPECT_THAT(table, HasSubstr("through LibTorch between products: products are simulated"));
+  EXPECT_THAT(table, Not(HasSubstr("through LibTorch between products")));
+  const auto streamed =
+      Model::make(std::make_shared<SmallModel>(folder_.path()), nullptr, {}, Model::Residency::kStreamed);
+  EXPECT_THAT(decode_bench_table(run_decode_bench(*streamed, {.prompt = 5, .new_tokens = 3, .repetitions = 3},
+                                                  *silent_progress(), {})),
+              HasSubstr("through LibTorch between products: blocks are streamed"));
+}
+
+// A program in llama-bench's place, which knows the tests by their arguments.
+TEST_F(DecodeBenchRun, RunsARivalInTurn) {
+  const std::filesystem::path program = folder_.path() / "llama-bench";
+  write_file_atomically(program,
+                        "#!/bin/sh\n[ \"$2\" = q4.gguf ] && [ \"$6\" = 1 ] || exit 3\n"
+                        "if [ \"${10}\" = 5 ]; then echo '[{\"avg_ts\": 100.0}]'\n"
+                        "else [ \"${12} ${14} ${15} ${16}\" = '3 5 -fa 1' ] && echo '[{\"avg_ts\": 50.0}]'; fi\n");
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  DecodeBenchOptions options{.prompt = 5, .new_tokens = 3, .batches = {1, 2}, .repetitions = 3};
+  options.llama = {program.string(), "q4.gguf", {"-fa", "1"}};
+  const DecodeBench bench = run_decode_bench(*model_, options, *silent_progress(), {});
+  ASSERT_EQ(bench.timings[0].rival.size(), 3U);
+  EXPECT_TRUE(bench.timings[1].rival.empty());
+  EXPECT_EQ(bench.timings[0].rival[2].prefill, 100.0);
+  EXPECT_EQ(bench.timings[0].rival[2].decode, 50.0);
+  const Spread ratio = bench.timings[0].decode_ratio(options);
+  EXPECT_EQ(ratio.median, bench.timings[0].decode_rate(options).median / 50);
+  EXPECT_EQ(parse_json(decode_bench_json(bench), "bench")["timings"][0]["llama_bench"][1]["prefill_tokens_per_second"],
+            100.0);
+  EXPECT_THAT(decode_bench_table(bench), HasSubstr("times as fast as llama.cpp with the prompt"));
+}
+
+TEST_F(DecodeBenchRun, SaysWhyARivalCannotRun) {
+  DecodeBenchOptions options{.prompt = 5, .new_tokens = 3, .repetitions = 3};
+  const auto text = [&](ErrorCode code) {
+    return error_text(code, [&] { (void)run_decode_bench(*model_, options, *silent_progress(), {}); });
+  };
+  options.llama.program = (folder_.path() / "none").string();
+  EXPECT_EQ(text(ErrorCode::kConfig),
+            "efficiency: llama-bench is '" + options.llama.program + "' and its model '', expected both or none");
+  options.llama.model = "q4.gguf";
+  EXPECT_EQ(text(ErrorCode::kIo),
+            "cannot start '" + options.llama.program + "': No such file or directory; name llama.cpp's llama-bench");
+  options.llama.program = "false";
+  EXPECT_EQ(text(ErrorCode::kData), "'false' failed with status 1; its own message says why");
+  options.llama.program = "true";
+  EXPECT_THAT(text(ErrorCode::kData), HasSubstr("llama-bench"));
 }
 
 TEST_F(DecodeBenchRun, RefusesWhatMakesNoSense) {

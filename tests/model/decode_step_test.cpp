@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "lowbit/model/decoder.h"
 #include "lowbit/tensor/parallel.h"
 #include "model/direct_block.h"
 #include "model/packed_model.h"
@@ -87,6 +88,20 @@ class DecodeStep : public PackedModel {
     }
     return {allocations - before.allocations, regions - before.regions};
   }
+
+  // Of whole tokens behind the first.
+  static Counts read_greedily(const Model& model, std::int64_t sequences) {
+    Decoder decoder(model, sequences, kTokens);
+    EXPECT_EQ(decoder.detour(), "");
+    std::vector<TokenId> ids(static_cast<std::size_t>(sequences), 3);
+    Counts before;
+    for (std::int64_t token = 0; token < kTokens; ++token) {
+      if (token == 1) before = {allocations, regions};
+      const auto ranked = decoder.read_ranked(ids, 1, Cancellation());
+      for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = ranked[i].front().id;
+    }
+    return {allocations - before.allocations, regions - before.regions};
+  }
 };
 
 TEST_F(DecodeStep, AllocatesNothingInFiveParallelRegionsABlock) {
@@ -98,6 +113,30 @@ TEST_F(DecodeStep, AllocatesNothingInFiveParallelRegionsABlock) {
     const Counts counts = read_tokens(sequences);
     EXPECT_EQ(counts.allocations, 0) << sequences;
     EXPECT_EQ(counts.regions, 5 * 2 * (kTokens - 1)) << sequences;
+  }
+  set_thread_count(threads);
+}
+
+// From id to id: embedding, blocks, final norm, head, the largest logit.
+TEST_F(DecodeStep, AllocatesNothingForAWholeToken) {
+  if (!decode_operations_available()) GTEST_SKIP() << "the processor lacks AVX2";
+  write(four_bits());
+  const auto floats = [&](DType dtype) {
+    return Model::make(std::make_shared<testing::SmallModel>(folder_ / "base"), nullptr, {.dtype = dtype});
+  };
+  const int threads = thread_count();
+  set_thread_count(2);
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    const auto packed = open(Execution::kPacked, Model::Residency::kResident, dtype);
+    for (const auto& model : {packed, open(Execution::kSimulated, Model::Residency::kResident, dtype), floats(dtype)}) {
+      for (const std::int64_t sequences : {1, 4}) {
+        const Counts counts = read_greedily(*model, sequences);
+        EXPECT_EQ(counts.allocations, 0) << dtype_name(dtype) << ", " << sequences;
+        // Of two blocks; the head of 20 rows is one part.
+        if (model != packed) continue;
+        EXPECT_EQ(counts.regions, 10 * (kTokens - 1)) << dtype_name(dtype) << ", " << sequences;
+      }
+    }
   }
   set_thread_count(threads);
 }

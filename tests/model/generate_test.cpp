@@ -98,7 +98,7 @@ TEST(TextStream, HandsOutTheRestAtTheEnd) {
 TokenId sampled(std::span<const float> logits, const GenerationOptions& options, const Random& random,
                 std::uint64_t step) {
   Ranking ranking;
-  ranking.limit_to(static_cast<std::size_t>(ranked_count(options, static_cast<std::int64_t>(logits.size()))));
+  ranking.restart(static_cast<std::size_t>(ranked_count(options, static_cast<std::int64_t>(logits.size()))));
   ranking.take(0, logits);
   return sample_token(ranking.finish(), options, random, step);
 }
@@ -143,7 +143,7 @@ TEST(Ranking, DoesNotDependOnPartsAndTheirOrder) {
   for (const std::size_t part : {64, 7, 1000}) {
     for (const std::size_t count : {1, 5, 100, 1000}) {
       Ranking ranking;
-      ranking.limit_to(count);
+      ranking.restart(count);
       std::vector<std::thread> threads;
       for (std::size_t end = logits.size(); end > 0; end -= std::min(part, end)) {
         const std::size_t first = end - std::min(part, end);
@@ -152,7 +152,7 @@ TEST(Ranking, DoesNotDependOnPartsAndTheirOrder) {
         });
       }
       for (std::thread& thread : threads) thread.join();
-      const std::vector<RankedToken> found = ranking.finish();
+      const std::span<const RankedToken> found = ranking.finish();
       ASSERT_EQ(found.size(), count);
       for (std::size_t i = 0; i < count; ++i) {
         EXPECT_EQ(found[i].id, expected[i]);
@@ -164,7 +164,7 @@ TEST(Ranking, DoesNotDependOnPartsAndTheirOrder) {
 
 TEST(Ranking, NamesTheFirstLogitThatIsNotFinite) {
   Ranking ranking;
-  ranking.limit_to(1);
+  ranking.restart(1);
   ranking.take(2, std::vector<float>{1, std::numeric_limits<float>::infinity()});
   ranking.take(0, std::vector<float>{0, std::numeric_limits<float>::quiet_NaN()});
   EXPECT_EQ(lowbit::testing::error_text(ErrorCode::kData, [&] { (void)ranking.finish(); }),

@@ -82,6 +82,68 @@ TEST_F(PackedBlock, IsTheSameForAnyThreads) {
   set_thread_count(threads);
 }
 
+// A float32 cache whose keys and values bfloat16 holds.
+class RoundingCache : public KvCachePolicy {
+ public:
+  at::Tensor append_and_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
+                               bool deterministic) override {
+    const auto rounded = [](const at::Tensor& t) { return to_dtype(to_dtype(t, DType::kBFloat16), DType::kFloat32); };
+    return kept_->append_and_attend(q, rounded(k), rounded(v), scale, deterministic);
+  }
+  std::int64_t length() const override { return kept_->length(); }
+  std::int64_t bytes() const override { return kept_->bytes(); }
+
+ private:
+  std::unique_ptr<KvCachePolicy> kept_ = make_float_kv_cache(0);
+};
+
+// In bfloat16 a packed block is the float32 one but for its output, keys and values: bfloat16 holds the model's norms.
+TEST_F(PackedBlock, RoundsItsOutputKeysAndValuesInBfloat16AndNothingElse) {
+  write(four_bits());
+  const NoGradScope no_grad;
+  const auto model = open(Execution::kPacked, Model::Residency::kResident, DType::kBFloat16);
+  const auto wide = open(Execution::kPacked);
+  ASSERT_EQ(packed_obstacle(*model->block(1)), "");
+  for (const std::int64_t tokens : {1, 3, 300}) {
+    const at::Tensor hidden = model->embed(ids(2, tokens));
+    const RopeTable& rope = model->rope(tokens + 1);
+    const auto one = make_float_kv_cache(0);
+    RoundingCache other;
+    RoundingCache none;
+    EXPECT_TRUE(model->block(1)
+                    ->forward(hidden, rope)
+                    .equal(to_dtype(by_pieces(*wide->block(1), to_dtype(hidden, DType::kFloat32), rope, &none),
+                                    DType::kBFloat16)));
+    for (const at::Tensor& part : {hidden, hidden.narrow(1, 0, 1)}) {
+      const at::Tensor expected = by_pieces(*wide->block(1), to_dtype(part, DType::kFloat32), rope, &other);
+      const at::Tensor found = model->block(1)->forward(part, rope, one.get());
+      ASSERT_EQ(dtype_of(found), DType::kBFloat16);
+      EXPECT_TRUE(found.equal(to_dtype(expected, DType::kBFloat16))) << tokens;
+    }
+    EXPECT_EQ(one->bytes(), 2 * 2 * 32 * (tokens + 1) * 2);
+  }
+}
+
+// And lies as near to float32 as the pieces do, each of which rounds to bfloat16: 2^-9 of what it gives. A block's
+// output passes through at most ten of them in a row, and none makes a relative error more than four times as large
+// here.
+TEST_F(PackedBlock, InBfloat16IsNearItsPieces) {
+  write(four_bits());
+  const NoGradScope no_grad;
+  const auto model = open(Execution::kPacked, Model::Residency::kResident, DType::kBFloat16);
+  const at::Tensor hidden = model->embed(ids(2, 40));
+  const at::Tensor exact =
+      by_pieces(*open(Execution::kPacked)->block(1), to_dtype(hidden, DType::kFloat32), model->rope(40), nullptr);
+  const auto distance = [&](const at::Tensor& x) {
+    return to_dtype(x, DType::kFloat32).sub(exact).norm().item<double>() / exact.norm().item<double>();
+  };
+  const double own = distance(model->block(1)->forward(hidden, model->rope(40)));
+  const double of_pieces = distance(by_pieces(*model->block(1), hidden, model->rope(40), nullptr));
+  EXPECT_LE(of_pieces, 40 / 512.0);
+  EXPECT_LE(own, of_pieces);
+  EXPECT_GT(own, 0.0);
+}
+
 TEST_F(PackedBlock, ShowsTapsWhatItsPiecesRead) {
   write(four_bits());
   class Names : public TapSink {

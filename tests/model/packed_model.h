@@ -68,8 +68,10 @@ class PackedModel : public ::testing::Test {
                   quantize_to_nearest(base->load("model.embed_tokens.weight", {}), head.spec()));
   }
 
-  std::shared_ptr<Model> open(Execution execution, Model::Residency residency = Model::Residency::kResident) const {
+  std::shared_ptr<Model> open(Execution execution, Model::Residency residency = Model::Residency::kResident,
+                              DType dtype = DType::kFloat32) const {
     ComputeOptions options;
+    options.dtype = dtype;
     options.execution = execution;
     RuntimeReaders readers;
     readers.execution = [](const RuntimeRecord& record, const LinearOp&) -> std::shared_ptr<const LinearExecution> {

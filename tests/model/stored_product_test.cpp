@@ -209,7 +209,108 @@ TEST_F(PackedModel, TakesTheDetourWhereSomethingRunsAroundAProduct) {
   write(four_bits(), {{ActivationScheme::kRecordName, echo_fields(scheme), {}}});
   EXPECT_EQ(Decoder(*open(Execution::kPacked), 1, 8).detour(),
             "something runs around 'model.layers.0.self_attn.q_proj'");
-  EXPECT_EQ(Decoder(*open(Execution::kSimulated), 1, 8).detour(), "products are simulated");
+}
+
+// bfloat16 holds the embedding and the norms, so that what a float32 head says of the blocks' output is expected.
+TEST_F(PackedModel, DecodesInBfloat16WithTheBitsOfBlocksAndLogitsInFloat32) {
+  write(four_bits());
+  const auto model = open(Execution::kPacked, Model::Residency::kResident, DType::kBFloat16);
+  const auto wide = open(Execution::kPacked);
+  const at::Tensor all = ids(3, 30);
+  const NoGradScope no_grad;
+  for (const std::int64_t prompt : {1, 9}) {
+    std::vector<std::unique_ptr<KvCachePolicy>> caches;
+    for (std::int64_t i = 0; i < 2; ++i) caches.push_back(make_float_kv_cache(0));
+    Decoder decoder(*model, 3, 30);
+    ASSERT_EQ(decoder.detour(), "");
+    for (std::int64_t token = 0; token < 30; token = token == 0 ? prompt : token + 1) {
+      const at::Tensor part = all.narrow(1, token, token == 0 ? prompt : 1);
+      at::Tensor hidden = model->embed(part);
+      for (std::int64_t i = 0; i < 2; ++i) {
+        hidden = model->block(i)->forward(hidden, model->rope(30), caches[static_cast<std::size_t>(i)].get());
+      }
+      const at::Tensor last = to_dtype(hidden.narrow(1, part.size(1) - 1, 1), DType::kFloat32);
+      const at::Tensor expected = wide->logits(last).select(1, 0);
+      ASSERT_TRUE(testing::attended_alike(decoder.read(part, {}), expected, 0.05)) << "token " << token;
+    }
+    EXPECT_EQ(decoder.cache_bytes(), 2 * 2 * 3 * 30 * 32 * 2);
+  }
+}
+
+// Float products, decoded or not, with a float head or a packed one: as blocks with their caches read them.
+TEST_F(PackedModel, DecodesFloatProductsWithTheBitsOfBlocks) {
+  write(four_bits());
+  const at::Tensor all = ids(3, 20);
+  const NoGradScope no_grad;
+  for (const auto& model : {open(Execution::kSimulated),
+                            Model::make(std::make_shared<testing::SmallModel>(folder_ / "base"), nullptr, {})}) {
+    std::vector<std::unique_ptr<KvCachePolicy>> caches;
+    for (std::int64_t i = 0; i < 2; ++i) caches.push_back(make_float_kv_cache(0));
+    Decoder decoder(*model, 3, 20);
+    ASSERT_EQ(decoder.detour(), "");
+    for (std::int64_t token = 0; token < 20; token = token == 0 ? 5 : token + 1) {
+      const at::Tensor part = all.narrow(1, token, token == 0 ? 5 : 1);
+      at::Tensor hidden = model->embed(part);
+      for (std::int64_t i = 0; i < 2; ++i) {
+        hidden = model->block(i)->forward(hidden, model->rope(20), caches[static_cast<std::size_t>(i)].get());
+      }
+      const at::Tensor expected = model->logits(hidden.narrow(1, part.size(1) - 1, 1)).select(1, 0);
+      ASSERT_TRUE(testing::attended_alike(decoder.read(part, {}), expected)) << "token " << token;
+    }
+  }
+}
+
+// Norms, products' sums, rotary positions, attention and SiLU are float32: what is left are roundings of 2^-9 of
+// weights (none here), keys, values and two blocks' outputs, which grow to a few percent of the largest logit.
+TEST_F(PackedModel, DecodesFloatProductsInBfloat16NearFloat32) {
+  const auto base = std::make_shared<testing::SmallModel>(folder_ / "base");
+  const auto rough = Model::make(base, nullptr, {.dtype = DType::kBFloat16});
+  const auto exact = Model::make(base, nullptr, {});
+  const at::Tensor all = ids(2, 20);
+  const NoGradScope no_grad;
+  Decoder decoder(*rough, 2, 20);
+  Decoder wide(*exact, 2, 20);
+  ASSERT_EQ(decoder.detour(), "");
+  for (std::int64_t token = 0; token < 20; ++token) {
+    const at::Tensor expected = wide.read(all.narrow(1, token, 1), {});
+    const at::Tensor error = decoder.read(all.narrow(1, token, 1), {}).sub(expected);
+    EXPECT_LE(error.abs().max().item<double>(), 0.05 * expected.abs().max().item<double>()) << token;
+    EXPECT_GT(error.abs().max().item<double>(), 0.0) << token;
+  }
+  EXPECT_EQ(decoder.cache_bytes(), wide.cache_bytes() / 2);
+}
+
+// The largest logits are those of the logits, and an id without a row in the embedding is refused on either way.
+TEST_F(PackedModel, RanksWhatItDecodes) {
+  write(four_bits());
+  const auto model = open(Execution::kPacked);
+  const std::vector<TokenId> prompt = {3, 1, 4, 1, 5, 9};
+  Decoder ranked(*model, 2, 8);
+  Decoder whole(*model, 2, 8);
+  for (const std::int64_t tokens : {3, 1}) {
+    const std::span<const TokenId> part(prompt.data(), static_cast<std::size_t>(2 * tokens));
+    const std::vector<std::int64_t> wide(part.begin(), part.end());
+    const at::Tensor logits = whole.read(tensor_of(std::span<const std::int64_t>(wide)).view({2, tokens}), {});
+    const auto found = ranked.read_ranked(part, 4, {});
+    const auto [values, order] = logits.sort(/*stable=*/true, /*dim=*/-1, /*descending=*/true);
+    ASSERT_EQ(found.size(), 2U);
+    for (std::int64_t row = 0; row < 2; ++row) {
+      ASSERT_EQ(found[static_cast<std::size_t>(row)].size(), 4U);
+      for (std::int64_t i = 0; i < 4; ++i) {
+        const RankedToken& token = found[static_cast<std::size_t>(row)][static_cast<std::size_t>(i)];
+        EXPECT_EQ(token.id, order.select(0, row).select(0, i).item<std::int64_t>());
+        EXPECT_EQ(token.logit, values.select(0, row).select(0, i).item<float>());
+      }
+    }
+  }
+  const std::vector<TokenId> foreign = {3, 20};
+  EXPECT_EQ(error_text(ErrorCode::kData, [&] { (void)ranked.read_ranked(foreign, 1, {}); }),
+            "token id 20 is outside the model's vocabulary of 20");
+  EXPECT_EQ(error_text(ErrorCode::kInternal, [&] { (void)whole.read_ranked(prompt, 0, {}); }),
+            "rank: the 0 largest logits, expected at least 1");
+  const std::span<const TokenId> odd(prompt.data(), 5);
+  EXPECT_EQ(error_text(ErrorCode::kInternal, [&] { (void)ranked.read_ranked(odd, 1, {}); }),
+            "decoder: ids [5] behind 4 positions, expected [2, 1 to 4]");
 }
 
 TEST_F(PackedModel, RefusesTokensBeyondTheLimit) {

@@ -36,18 +36,20 @@ std::ostream& operator<<(std::ostream& out, const HeadCase& c) {
              << c.window;
 }
 
-// Reads tokens one at a time and compares each with attention over all that were read.
-void expect_attention(const HeadCase& c, std::int64_t tokens) {
+// Reads tokens one at a time and compares each with attention over all that were read, as `numbers` holds them.
+void expect_attention(const HeadCase& c, std::int64_t tokens, DType numbers = DType::kFloat32) {
   const at::Tensor q = random_tensor({c.sequences, tokens, c.heads, c.dim}, "q");
   const at::Tensor k = random_tensor({c.sequences, tokens, c.kv_heads, c.dim}, "k");
   const at::Tensor v = random_tensor({c.sequences, tokens, c.kv_heads, c.dim}, "v");
   const at::Tensor cos = random_tensor({tokens, c.dim}, "cos");
   const at::Tensor sin = random_tensor({tokens, c.dim}, "sin");
   const auto by_heads = [](const at::Tensor& x) { return x.transpose(1, 2); };
-  const at::Tensor keys = rotate_pairs(by_heads(k), cos, sin);
+  const auto held = [&](const at::Tensor& x) { return to_dtype(to_dtype(x, numbers), DType::kFloat32); };
+  const at::Tensor keys = held(rotate_pairs(by_heads(k), cos, sin));
+  const at::Tensor values = held(by_heads(v));
   const at::Tensor queries = rotate_pairs(by_heads(q), cos, sin);
   const double scale = 1.0 / std::sqrt(static_cast<double>(c.dim));
-  DecodeCache cache(c.sequences, c.kv_heads, c.dim, tokens);
+  DecodeCache cache(c.sequences, c.kv_heads, c.dim, tokens, DecodeCache::Room::kWhole, numbers);
   std::vector<float> scratch(static_cast<std::size_t>(c.sequences * c.heads * cache.capacity()));
   at::Tensor out = make_empty({c.sequences, c.heads, c.dim}, DType::kFloat32);
   for (std::int64_t token = 0; token < tokens; ++token) {
@@ -68,7 +70,7 @@ void expect_attention(const HeadCase& c, std::int64_t tokens) {
                                     .scratch = scratch.data()};
     attention.run(cache);
     const at::Tensor expected =
-        causal_attention(queries.narrow(2, token, 1), keys.narrow(2, 0, token + 1), by_heads(v).narrow(2, 0, token + 1),
+        causal_attention(queries.narrow(2, token, 1), keys.narrow(2, 0, token + 1), values.narrow(2, 0, token + 1),
                          scale, c.window, /*deterministic=*/true)
             .select(2, 0);
     if (float_panels_available()) {
@@ -79,7 +81,12 @@ void expect_attention(const HeadCase& c, std::int64_t tokens) {
     }
   }
   EXPECT_EQ(cache.length(), tokens);
-  EXPECT_EQ(cache.bytes(), 2 * c.sequences * c.kv_heads * c.dim * tokens * 4);
+  EXPECT_EQ(cache.bytes(), 2 * c.sequences * c.kv_heads * c.dim * tokens * dtype_bytes(numbers));
+  at::Tensor rows = make_empty({c.sequences, c.kv_heads, tokens, c.dim}, DType::kFloat32);
+  cache.read(DecodeCache::Side::kKeys, 0, tokens, rows.mutable_data_ptr<float>());
+  EXPECT_TRUE(rows.equal(keys));
+  cache.read(DecodeCache::Side::kValues, 0, tokens, rows.mutable_data_ptr<float>());
+  EXPECT_TRUE(rows.equal(values));
 }
 
 TEST(DecodeAttention, HasTheBitsOfCausalAttention) {
@@ -87,6 +94,7 @@ TEST(DecodeAttention, HasTheBitsOfCausalAttention) {
   for (const HeadCase& c : {HeadCase{1, 9, 3, 64, 0}, HeadCase{2, 4, 4, 8, 0}, HeadCase{1, 8, 1, 80, 0},
                             HeadCase{3, 4, 2, 16, 7}, HeadCase{1, 10, 2, 128, 20}}) {
     expect_attention(c, 77);
+    expect_attention(c, 77, DType::kBFloat16);
   }
 }
 

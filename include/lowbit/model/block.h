@@ -41,7 +41,8 @@ class KvCachePolicy {
  public:
   virtual ~KvCachePolicy() = default;
   /// Takes the new keys (after RoPE) and values, [batch, kv_heads, tokens, head_dim], and returns attention's output
-  /// for the queries [batch, heads, tokens, head_dim] of the same tokens, in decode order.
+  /// for the queries [batch, heads, tokens, head_dim] of the same tokens, in decode order. Keys and values are kept in
+  /// the type that they come in; attention computes in that of the queries.
   [[nodiscard]] virtual at::Tensor append_and_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                                      double scale, bool deterministic) = 0;
   /// The same tokens one at a time: each finds the cache as the token before it left it. Whoever overrides this does at
@@ -133,7 +134,8 @@ class Block {
   void share_space(std::shared_ptr<BlockSpace> space) { space_ = std::move(space); }
 
  private:
-  // The pass of packed products, each with what stands before it in one pass over its input.
+  // The pass of packed products, each with what stands before it in one pass over its input. In float32: of a model in
+  // bfloat16, what comes and goes, keys and values are rounded to it, and nothing else.
   [[nodiscard]] at::Tensor packed_forward(const at::Tensor& hidden, const RopeTable& rope, KvCachePolicy* cache) const;
   // Projections [batch, tokens, heads * head_dim] -> the heads' outputs side by side.
   [[nodiscard]] at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const RopeTable& rope,

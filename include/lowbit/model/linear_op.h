@@ -38,6 +38,8 @@ class LinearOp {
   [[nodiscard]] virtual std::int64_t out_features() const = 0;
   /// The matrix in float32 and in main memory, [out, in]; a packed one is unpacked.
   [[nodiscard]] virtual at::Tensor dense_weight() const = 0;
+  /// The matrix as it is multiplied, [out, in]; undefined where it is none of floats.
+  [[nodiscard]] virtual at::Tensor float_weight() const { return {}; }
   [[nodiscard]] virtual at::Tensor bias() const = 0;  ///< [out] or undefined
   [[nodiscard]] virtual std::int64_t weight_bytes() const = 0;
 };

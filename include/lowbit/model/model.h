@@ -93,6 +93,11 @@ class Model {
   [[nodiscard]] std::vector<std::vector<RankedToken>> rank(const at::Tensor& normalised, std::int64_t count) const;
   /// How the products with weights that are stored quantized ran, of blocks and head that were read so far.
   [[nodiscard]] std::vector<ProductRecord> products() const;
+  /// What `embed`, `final_norm` and `head` compute with, in the type of the computation: [vocabulary, hidden], [hidden]
+  /// and the product. Of a streamed model valid until the next block is read.
+  [[nodiscard]] const at::Tensor& embedding_table() const;
+  [[nodiscard]] const at::Tensor& final_norm_weight() const;
+  [[nodiscard]] const LinearOp& head_product() const;
   /// For sequences of `length` positions; valid until the next call.
   [[nodiscard]] const RopeTable& rope(std::int64_t length) const;
 
@@ -105,8 +110,6 @@ class Model {
   Residency residency_;
   RuntimeReaders readers_;
   KvCacheMaker kv_cache_;  // empty: float
-  [[nodiscard]] const at::Tensor& embedding_table() const;
-  [[nodiscard]] const LinearOp& head_product() const;
   // Keeps the records of what was read; those of a block that is read again stay as they were.
   void keep_records(std::size_t place, std::vector<ProductRecord> records) const;
   mutable at::Tensor embedding_;            // [vocabulary, hidden], undefined until used

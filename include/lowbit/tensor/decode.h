@@ -1,13 +1,16 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "lowbit/base/export.h"
+#include "lowbit/tensor/dtype.h"
 
 // What stands between the products when each sequence reads one token, on plain float32 memory. The same bits as
-// `rms_norm`, `silu`, `rotate_pairs` and, where products are chains of fused multiply-adds, `causal_attention`.
+// `rms_norm`, `silu`, `rotate_pairs` and, where products are chains of fused multiply-adds, `causal_attention` on the
+// keys and values as they are kept.
 namespace lowbit LOWBIT_EXPORT {
 
 /// Whether the functions below can be called: a processor with AVX2 and FMA.
@@ -31,8 +34,8 @@ class RoundedRows {
 };
 
 /// Keys and values of one layer as one token at a time is read: `sequences` of equal length, heads of a multiple of 8
-/// numbers. Floats stand eight keys side by side, values one behind the other; what was handed over is read from its
-/// other form, and takes no room here.
+/// numbers. Keys stand eight side by side, values one behind the other; what was handed over is read from its other
+/// form, and takes no room here.
 class DecodeCache {
  public:
   static constexpr std::int64_t kLanes = 8;  ///< keys that stand side by side
@@ -44,12 +47,14 @@ class DecodeCache {
     kWhole,    ///< for all positions from the beginning
     kGrowing,  ///< for as many as there are, for caches most of whose positions are handed over
   };
+  /// `numbers` bfloat16: keys and values are rounded to it (half to even) as they come. With `Room::kWhole` they lie
+  /// so, in half the memory; with `kGrowing`, where few of them stay, as float32.
   DecodeCache(std::int64_t sequences, std::int64_t kv_heads, std::int64_t dim, std::int64_t capacity,
-              Room room = Room::kWhole);
+              Room room = Room::kWhole, DType numbers = DType::kFloat32);
   [[nodiscard]] std::int64_t length() const { return length_; }
-  /// Of the floats that are kept of the tokens.
+  /// Of what is kept here of the tokens.
   [[nodiscard]] std::int64_t bytes() const;
-  /// Of a token's keys, or its values, as floats.
+  /// Of a token's keys, or its values, as they lie here.
   [[nodiscard]] std::int64_t token_bytes() const;
   /// Makes room for `tokens` more; keys and values that were handed over are forgotten when there is none.
   void reserve(std::int64_t tokens);
@@ -64,7 +69,8 @@ class DecodeCache {
   /// Positions begin .. begin + count - 1 of all sequences and heads, none of them handed over, to rows [sequences,
   /// kv_heads, count, dim].
   void read(Side side, std::int64_t begin, std::int64_t count, float* rows) const;
-  /// The first `count` positions are those of `rows` from now on, which outlives this or the next call.
+  /// The first `count` positions are those of `rows` from now on, which outlives this or the next call. Not where
+  /// numbers lie as bfloat16.
   void hand_over(Side side, const RoundedRows& rows, std::int64_t count);
   /// Gives back what `Room::kGrowing` took beyond the floats that are left, but for a little.
   void fit();
@@ -75,11 +81,11 @@ class DecodeCache {
  private:
   friend struct DecodeAttention;
   struct Free {
-    void operator()(float* data) const;
+    void operator()(std::byte* data) const;
   };
-  // The floats of one side: positions begin .. begin + room - 1 of each sequence and head.
-  struct Floats {
-    std::unique_ptr<float, Free> data;
+  // What lies here of one side: positions begin .. begin + room - 1 of each sequence and head.
+  struct Kept {
+    std::unique_ptr<std::byte, Free> data;
     std::int64_t begin = 0;
     std::int64_t room = 0;
     std::int64_t rounded = 0;  // so many positions are those of `rows`
@@ -87,19 +93,24 @@ class DecodeCache {
     // Positions before this are read from `rows`; the rounded ones behind it share a vector with keys that are not.
     [[nodiscard]] std::int64_t handed() const { return rounded / kLanes * kLanes; }
   };
-  [[nodiscard]] const Floats& floats(Side side) const { return side == Side::kKeys ? keys_ : values_; }
-  [[nodiscard]] Floats& floats(Side side) { return side == Side::kKeys ? keys_ : values_; }
-  // Of the position `floats.begin`.
-  [[nodiscard]] float* first(const Floats& floats, std::int64_t sequence, std::int64_t head) const;
-  // The first number of a position, and how far the next is.
-  [[nodiscard]] float* number(Side side, std::int64_t sequence, std::int64_t head, std::int64_t position) const;
+  [[nodiscard]] const Kept& kept(Side side) const { return side == Side::kKeys ? keys_ : values_; }
+  [[nodiscard]] Kept& kept(Side side) { return side == Side::kKeys ? keys_ : values_; }
+  [[nodiscard]] std::int64_t number_bytes() const { return narrow_ ? 2 : 4; }
+  // Of the position `kept.begin`.
+  [[nodiscard]] std::byte* first(const Kept& kept, std::int64_t sequence, std::int64_t head) const;
+  // The first number of a position, and how many numbers further the next is.
+  [[nodiscard]] std::byte* number(Side side, std::int64_t sequence, std::int64_t head, std::int64_t position) const;
   [[nodiscard]] static std::int64_t step(Side side);
+  // A position's numbers as they come.
+  void store(Side side, std::int64_t sequence, std::int64_t head, std::int64_t position, const float* row);
   // With room for so many positions behind those that were handed over.
-  void move(Floats& floats, std::int64_t room) const;
+  void move(Kept& kept, std::int64_t room) const;
   std::int64_t kv_heads_, dim_, capacity_, sequences_;
   Room room_;
+  bool rounds_;  // to bfloat16
+  bool narrow_;  // and they lie so
   std::int64_t length_ = 0;
-  Floats keys_, values_;
+  Kept keys_, values_;
 };
 
 /// Rotates the queries and keys of one token a sequence, appends keys and values, and attends. Rows hold all heads of a

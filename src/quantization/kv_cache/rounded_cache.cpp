@@ -21,15 +21,15 @@ class Side {
   explicit Side(const RoundedSide& options) : options_(options), rounded_(options.rounding) {}
 
   // All tokens as attention sees them, those of `x` among them: [batch, heads, length, channels], a new tensor.
-  at::Tensor append(const at::Tensor& x) {
+  at::Tensor append(const at::Tensor& x, DType type) {
     if (recent_.defined() && (x.size(0) != recent_.size(0) || x.size(1) != recent_.size(1))) {
       fail(ErrorCode::kInternal, "KV cache: keys of shape {} follow a cache of shape {}", shape_text(shape_of(x)),
            shape_text(shape_of(recent_)));
     }
     recent_ = recent_.defined() ? concatenate({recent_, x}, 2) : x.clone();
-    if (rounded_.length() == 0) return recent_.clone();
-    const at::Tensor past = to_place(rounded_.values(0, rounded_.length()), dtype_of(x), x.device());
-    return concatenate({past, recent_}, 2);
+    if (rounded_.length() == 0) return to_dtype(recent_.clone(), type);
+    const at::Tensor past = to_place(rounded_.values(0, rounded_.length()), type, x.device());
+    return concatenate({past, to_dtype(recent_, type)}, 2);
   }
 
   // Rounds what is rounded once `length` tokens have been read; in `seen`, a result of `append`, they are replaced.
@@ -78,7 +78,9 @@ class RoundedKvCache : public KvCachePolicy, public KvRounder {
 
   at::Tensor append_and_attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                                bool deterministic) override {
-    const at::Tensor out = causal_attention(q, keys_.append(k), values_.append(v), scale, window_, deterministic);
+    const DType type = dtype_of(q);
+    const at::Tensor out =
+        causal_attention(q, keys_.append(k, type), values_.append(v, type), scale, window_, deterministic);
     round_until(length(), nullptr, nullptr);
     shrink();
     return out;
@@ -87,8 +89,8 @@ class RoundedKvCache : public KvCachePolicy, public KvRounder {
   at::Tensor append_and_attend_each(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
                                     bool deterministic) override {
     const std::int64_t before = length();
-    at::Tensor keys = keys_.append(k);
-    at::Tensor values = values_.append(v);
+    at::Tensor keys = keys_.append(k, dtype_of(q));
+    at::Tensor values = values_.append(v, dtype_of(q));
     const at::Tensor out = deterministic && two_form_attention_available(q)
                                ? attend_together(q, keys, values, scale, before)
                                : attend_in_turn(q, keys, values, scale, before, deterministic);

@@ -98,41 +98,54 @@ TEST(KvCacheSteps, AreKeptByArtifacts) {
   }
 }
 
-// A prompt, then token by token: on plain memory, where the rounder replaces what lies there, and by blocks.
+// A prompt, then token by token: on plain memory, where the rounder replaces what lies there, and by blocks. bfloat16
+// holds the model's embedding and norms, so that float32 logits of what blocks give are expected there.
+void expect_rounding_elsewhere(const SmallRun& run, const std::string& folder, DType dtype) {
+  constexpr std::int64_t kTokens = 30;
+  const auto open = [&](DType type) {
+    ComputeOptions options;
+    options.dtype = type;
+    options.execution = Execution::kPacked;
+    return Model::make(run.artifact(folder), nullptr, options, Model::Residency::kResident,
+                       runtime_readers(run.registries));
+  };
+  const auto model = open(dtype);
+  const auto wide = open(DType::kFloat32);
+  const at::Tensor all = make_arange(3 * kTokens, DType::kInt64).remainder(20).view({3, kTokens});
+  const NoGradScope no_grad;
+  for (const std::int64_t prompt : {1, 9, 17}) {
+    Decoder decoder(*model, 3, kTokens);
+    ASSERT_EQ(decoder.detour(), "");
+    std::vector<std::unique_ptr<KvCachePolicy>> caches;
+    for (std::int64_t i = 0; i < 2; ++i) caches.push_back(model->make_kv_cache(i));
+    for (std::int64_t token = 0; token < kTokens; token = token == 0 ? prompt : token + 1) {
+      const at::Tensor part = all.narrow(1, token, token == 0 ? prompt : 1);
+      at::Tensor hidden = model->embed(part);
+      std::int64_t bytes = 0;
+      for (std::int64_t i = 0; i < 2; ++i) {
+        const auto& cache = caches[static_cast<std::size_t>(i)];
+        hidden = model->block(i)->forward(hidden, model->rope(kTokens), cache.get());
+        bytes += cache->bytes();
+      }
+      const at::Tensor last = to_dtype(hidden.narrow(1, part.size(1) - 1, 1), DType::kFloat32);
+      const at::Tensor expected = wide->logits(last).select(1, 0);
+      // A key that differs in its last bit may be rounded to the next code.
+      ASSERT_TRUE(testing::attended_alike(decoder.read(part, {}), expected, 0.1)) << folder << ", token " << token;
+      // What is not rounded to codes lies as float32 in a decoder.
+      if (dtype != DType::kFloat32) continue;
+      ASSERT_EQ(decoder.cache_bytes(), bytes) << folder << ", token " << token;
+    }
+  }
+}
+
 TEST(KvCacheSteps, RoundWhatADecoderKeepsElsewhere) {
   const SmallRun run;
-  constexpr std::int64_t kTokens = 30;
   int artifacts = 0;
   for (const std::string step : {"{kivi: {bits: 2, group: 8, window: 8}}", "{kv_cache: {bits: 4, group: -1}}",
                                  "{kv_cache: {bits: 3, per: channel, group: 4, symmetric: true, window: 2}}"}) {
     const std::string folder = fmt::format("{}", ++artifacts);
     (void)run.quantize("[{rtn: {group: 16}}, " + step + "]", folder);
-    ComputeOptions options;
-    options.execution = Execution::kPacked;
-    const auto model = Model::make(run.artifact(folder), nullptr, options, Model::Residency::kResident,
-                                   runtime_readers(run.registries));
-    const at::Tensor all = make_arange(3 * kTokens, DType::kInt64).remainder(20).view({3, kTokens});
-    const NoGradScope no_grad;
-    for (const std::int64_t prompt : {1, 9, 17}) {
-      Decoder decoder(*model, 3, kTokens);
-      ASSERT_EQ(decoder.detour(), "");
-      std::vector<std::unique_ptr<KvCachePolicy>> caches;
-      for (std::int64_t i = 0; i < 2; ++i) caches.push_back(model->make_kv_cache(i));
-      for (std::int64_t token = 0; token < kTokens; token = token == 0 ? prompt : token + 1) {
-        const at::Tensor part = all.narrow(1, token, token == 0 ? prompt : 1);
-        at::Tensor hidden = model->embed(part);
-        std::int64_t bytes = 0;
-        for (std::int64_t i = 0; i < 2; ++i) {
-          const auto& cache = caches[static_cast<std::size_t>(i)];
-          hidden = model->block(i)->forward(hidden, model->rope(kTokens), cache.get());
-          bytes += cache->bytes();
-        }
-        const at::Tensor expected = model->logits(hidden.narrow(1, part.size(1) - 1, 1)).select(1, 0);
-        // A key that differs in its last bit may be rounded to the next code.
-        ASSERT_TRUE(testing::attended_alike(decoder.read(part, {}), expected, 0.1)) << step << ", token " << token;
-        ASSERT_EQ(decoder.cache_bytes(), bytes) << step << ", token " << token;
-      }
-    }
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) expect_rounding_elsewhere(run, folder, dtype);
   }
 }
 
