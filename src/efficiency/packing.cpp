@@ -83,7 +83,9 @@ std::int64_t canonical_bytes(const kernels::CanonicalWeight& weight) {
 }
 
 PackingTiming time_packing(const PackingBenchOptions& options, int bits, std::int64_t group) {
-  const GemmBenchOptions shape{.rows = options.rows, .columns = options.columns};
+  GemmBenchOptions shape;
+  shape.rows = options.rows;
+  shape.columns = options.columns;
   const kernels::UnpackedWeight weight = random_weight(shape, bits, group).unpack();
   PackingTiming timing{.bits = bits, .group = group};
   timing.bytes = canonical_bytes(weight.view()) + PackedWeight::pack(weight.view()).bytes();

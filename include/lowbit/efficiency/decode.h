@@ -25,7 +25,7 @@ struct DecodeBenchOptions {
   std::int64_t new_tokens = 64;             ///< that are read behind it, one at a time
   std::vector<std::int64_t> batches = {1};  ///< sequences at once
   int repetitions = 5;                      ///< behind one that warms up
-  LlamaBench llama;                         ///< runs once behind each repetition of a batch of 1
+  LlamaBench llama = {};                    ///< runs once behind each repetition of a batch of 1
 };
 
 /// Tokens a second of one run of a rival.

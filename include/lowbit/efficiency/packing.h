@@ -23,9 +23,9 @@ struct PackingTiming {
   int bits = 0;
   std::int64_t group = 0;
   std::int64_t bytes = 0;  ///< read (codes of a byte, scales, zeros) and written
-  Spread packing;          ///< into memory of its own, as every weight is packed
-  Spread fresh_copy;       ///< memcpy of half of `bytes` into memory that the system hands over
-  Spread warm_copy;        ///< likewise into memory that is there
+  Spread packing = {};     ///< into memory of its own, as every weight is packed
+  Spread fresh_copy = {};  ///< memcpy of half of `bytes` into memory that the system hands over
+  Spread warm_copy = {};   ///< likewise into memory that is there
   double page_faults = 0;  ///< of packing one weight, the mean
 };
 
@@ -35,7 +35,7 @@ struct PackingBench {
   std::string processor;
   double load_average = 0;     ///< over the minute before
   double processor_share = 0;  ///< as in `GemmBench`, of one thread
-  std::vector<PackingTiming> timings;
+  std::vector<PackingTiming> timings = {};
 };
 
 /// Times `PackedWeight::pack` on all threads of the pool beside copies on one. Throws `kConfig` for options that make
