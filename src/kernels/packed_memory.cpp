@@ -45,9 +45,10 @@ void FreePacked::operator()(std::uint8_t* data) const {
 PackedBytes take_packed(std::size_t bytes) {
   if (bytes >= kLargePage) {
     const std::size_t whole = rounded_up(bytes, kPage);
-    std::uint8_t* const mapped = map_large(whole);
-    if (mapped == nullptr) throw std::bad_alloc();
-    return {mapped, FreePacked{whole}};
+    PackedBytes taken(map_large(whole), FreePacked{whole});
+    if (taken == nullptr) throw std::bad_alloc();
+    for (std::size_t page = 0; page + kLargePage <= whole; page += kLargePage) taken.get()[page] = 0;
+    return taken;
   }
   return {static_cast<std::uint8_t*>(::operator new (bytes, std::align_val_t{kAlignment})), FreePacked{}};
 }

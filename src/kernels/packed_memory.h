@@ -14,8 +14,9 @@ struct FreePacked {
 };
 using PackedBytes = std::unique_ptr<std::uint8_t, FreePacked>;
 
-/// `bytes` that begin on a cache line, with nothing in them yet. Many are the system's own, in pages of 2 MiB where
-/// they fill them: a third of the time of small pages, each of which has to be asked for at its first byte.
+/// `bytes` that begin on a cache line, to be written first. Many are the system's own, in pages of 2 MiB where they
+/// fill them: small ones, each of which has to be asked for at its first byte, take half as long again. They are asked
+/// for here, since threads that do so at once can wait long for each other.
 [[nodiscard]] PackedBytes take_packed(std::size_t bytes);
 
 }  // namespace lowbit::kernels

@@ -111,9 +111,11 @@ void DecodeCache::store(Side side, std::int64_t sequence, std::int64_t head, std
     return;
   }
   auto* numbers = reinterpret_cast<float*>(kept);
-  for (std::int64_t i = 0; i < dim_; ++i) {
-    numbers[i * step] = rounds_ ? bfloat16_to_float(float_to_bfloat16(row[i])) : row[i];
+  if (!rounds_) {
+    for (std::int64_t i = 0; i < dim_; ++i) numbers[i * step] = row[i];
+    return;
   }
+  for (std::int64_t i = 0; i < dim_; ++i) numbers[i * step] = bfloat16_to_float(float_to_bfloat16(row[i]));
 }
 
 void DecodeCache::advance(std::int64_t tokens) { length_ += tokens; }
