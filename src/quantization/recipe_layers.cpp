@@ -28,8 +28,8 @@ std::string layer_suggestion(const std::string& pattern, const std::vector<std::
   std::set<std::string> ends;
   for (const std::string& name : names) {
     for (std::size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
-      ends.insert("*" + name.substr(dot));
-      ends.insert("*" + name.substr(dot + 1));
+      ends.insert(fmt::format("*{}", name.substr(dot)));
+      ends.insert(fmt::format("*{}", name.substr(dot + 1)));
     }
   }
   std::vector<std::string> candidates = names;
