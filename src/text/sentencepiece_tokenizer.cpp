@@ -116,6 +116,11 @@ void SentencepieceTokenizer::load(sentencepiece::SentencePieceProcessor& process
                                   const std::string& origin) {
   if (!has_sound_character_maps(model) || !loads(processor, model))
     fail(ErrorCode::kData, "{}: not a sentencepiece model, or a damaged one", origin);
+  // The library's index ends a piece there, and then takes more of a text for it than there is.
+  for (int id = 0; id < processor.GetPieceSize(); ++id) {
+    if (processor.IdToPiece(id).find('\0') == std::string::npos) continue;
+    fail(ErrorCode::kData, "{}: not a sentencepiece model, or a damaged one: piece {} holds a zero byte", origin, id);
+  }
 }
 
 void SentencepieceTokenizer::add_token(AddedToken token, const std::string& origin) {

@@ -164,6 +164,11 @@ TEST(SentencepieceTokenizer, RefusesPiecesThatTheLibraryCannotIndex) {
   write_file_atomically(folder / "tokenizer.model", piece("<unk>", 2) + piece("a", 1) + piece({"\0c", 2}, 1));
   EXPECT_THAT(error_text(ErrorCode::kData, [&] { (void)load_tokenizer(folder.path()); }),
               HasSubstr("not a sentencepiece model, or a damaged one"));
+  // Loads, but then the library takes the zero byte for a part of texts that have none.
+  write_file_atomically(folder / "tokenizer.model",
+                        piece("<unk>", 2) + piece("a", 1) + piece({"\xE2\x96\x81\0", 4}, 3));
+  EXPECT_THAT(error_text(ErrorCode::kData, [&] { (void)load_tokenizer(folder.path()); }),
+              HasSubstr("or a damaged one: piece 2 holds a zero byte"));
 }
 
 TEST(GgufTokenizer, SentencepieceVocabularyEqualsTheLibrary) { expect_golden(*load_gguf(spm_metadata())); }
