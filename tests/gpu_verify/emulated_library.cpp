@@ -108,6 +108,14 @@ struct EmulatedWidths {
     EmulatedLauncher<testing::GroupThread> launcher;
     return dispatch_hopper_bytes<8>(kernel, call, launcher);
   }
+  static bool round_float8(const RoundFloat8Call& call, const Launch&, Report*) {
+    EmulatedLauncher launcher;
+    return dispatch_round_float8(call, launcher);
+  }
+  static bool hopper_float8(const Float8Product& call, const Launch&, Report*) {
+    EmulatedLauncher<testing::GroupThread> launcher;
+    return dispatch_hopper_float8(call, launcher);
+  }
   static bool arrange_operands(const OperandCall& call, const Launch&, Report*) {
     EmulatedLauncher launcher;
     return dispatch_arrange_operands(call, launcher);
@@ -207,6 +215,8 @@ const Table& table() {
     t.multiply_gated = CheckedStep<EmulatedLaunchers>::multiply_gated;
     t.integer_tiles = Checked<EmulatedWidths>::integer_tiles;
     t.hopper_bytes = Checked<EmulatedWidths>::hopper_bytes;
+    t.round_float8 = Checked<EmulatedWidths>::round_float8;
+    t.hopper_float8 = Checked<EmulatedWidths>::hopper_float8;
     return t;
   }();
   return result;

@@ -6,11 +6,13 @@
 #include "kernels/cuda/expand_codes.h"
 #include "kernels/cuda/gated.h"
 #include "kernels/cuda/half_sums.h"
+#include "kernels/cuda/hopper_float8.h"
 #include "kernels/cuda/hopper_input.h"
 #include "kernels/cuda/integer.h"
 #include "kernels/cuda/kv_round.h"
 #include "kernels/cuda/quantize.h"
 #include "kernels/cuda/report.h"
+#include "kernels/cuda/round_float8.h"
 #include "kernels/cuda/rows.h"
 
 // What liblowbit_cuda.so offers: one C function, which gives a table of functions. It throws nothing, prints nothing,
@@ -18,7 +20,7 @@
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 12;
+inline constexpr std::uint32_t kInterface = 13;
 
 struct Device {
   char name[256];
@@ -91,6 +93,10 @@ struct Table {
   /// plane makes them, in one launch.
   bool (*multiply_integers_together)(const IntegerProduct* products, std::int32_t count, const Launch* launch,
                                      Report* report);
+  /// Activations rounded to E4M3: their numbers, or codes laid out for blocks of `hopper_byte_tokens`.
+  bool (*round_float8)(const RoundFloat8Call* call, const Launch* launch, Report* report);
+  /// Of weights of E4M3 (a table of 8 bits) with one group a row, and codes as `round_float8` lays them out.
+  bool (*hopper_float8)(const Float8Product* call, const Launch* launch, Report* report);
 };
 
 inline constexpr const char* kTableSymbol = "lowbit_cuda_table";

@@ -140,6 +140,31 @@ struct Checked {
     if (call->stream.workers < 1) return refuse(report, "a product for Hopper has no workers");
     return call->tokens == 0 || Widths::hopper_bytes(kernel, *call, *launch, report);
   }
+
+  static bool round_float8(const RoundFloat8Call* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if ((call->numbers == nullptr) == (call->codes == nullptr)) {
+      return refuse(report, "activations are rounded to E4M3 as numbers or as codes");
+    }
+    if (call->numbers != nullptr && call->sources != nullptr) {
+      return refuse(report, "E4M3 numbers are written in the order of columns");
+    }
+    if (call->tokens == 0) return true;
+    if (call->codes != nullptr && call->block_tokens != hopper_byte_tokens(call->tokens)) {
+      return refuse(report, "E4M3 codes are laid out for blocks of another number of tokens");
+    }
+    return Widths::round_float8(*call, *launch, report);
+  }
+
+  static bool hopper_float8(const Float8Product* call, const Launch* launch, Report* report) {
+    *report = Report{};
+    if (call->weight.table == nullptr || call->weight.bits != 8) {
+      return refuse(report, "the kernel of E4M3 for Hopper takes a table of 8 bits");
+    }
+    if (call->weight.groups != 1) return refuse(report, "the kernel of E4M3 for Hopper takes one group a row");
+    if (call->stream.workers < 1) return refuse(report, "a product for Hopper has no workers");
+    return call->tokens == 0 || Widths::hopper_float8(*call, *launch, report);
+  }
 };
 
 }  // namespace lowbit::kernels::cuda

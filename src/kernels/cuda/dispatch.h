@@ -3,6 +3,7 @@
 #include "kernels/cuda/expand.h"
 #include "kernels/cuda/integer_skinny.h"
 #include "kernels/cuda/quantize.h"
+#include "kernels/cuda/round_float8.h"
 #include "kernels/cuda/schedule.h"
 #include "kernels/cuda/table.h"
 #include "kernels/cuda/tiled.h"
@@ -95,6 +96,9 @@ bool dispatch_integer_tiles(const IntegerProduct& call, Launcher& launcher) {
   return launcher.template launch<Kernel>(grid, call);
 }
 
+/// Whether each token has a warp, which keeps such short rows in registers.
+constexpr bool rounds_by_warps(const TokenRowsCall& call) { return call.tokens >= 16 && call.steps <= 32; }
+
 template <int kPlanes, typename Launcher>
 bool dispatch_quantize(const QuantizeCall& call, Launcher& launcher) {
   const auto launch = [&]<int kTokenWarps, RowsToRound kRows = RowsToRound::kPlain>() {
@@ -107,8 +111,17 @@ bool dispatch_quantize(const QuantizeCall& call, Launcher& launcher) {
     if (call.rows == RowsToRound::kNormed) return launch.template operator()<8, RowsToRound::kNormed>();
     if (call.rows == RowsToRound::kGated) return launch.template operator()<8, RowsToRound::kGated>();
   }
-  const bool many_short = call.tokens >= 16 && call.steps <= 32;  // a warp keeps such a row in registers
-  return many_short ? launch.template operator()<1>() : launch.template operator()<8>();
+  return rounds_by_warps(call) ? launch.template operator()<1>() : launch.template operator()<8>();
+}
+
+template <typename Launcher>
+bool dispatch_round_float8(const RoundFloat8Call& call, Launcher& launcher) {
+  const auto launch = [&]<typename Kernel>() {
+    return launcher.template launch<Kernel>(
+        {{blocks_for(call.tokens, Kernel::kTokens), 1, 1}, Kernel::kSharedWords * sizeof(std::uint32_t)}, call);
+  };
+  return rounds_by_warps(call) ? launch.template operator()<RoundFloat8<1>>()
+                               : launch.template operator()<RoundFloat8<8>>();
 }
 
 template <typename Launcher>

@@ -60,8 +60,8 @@ class HopperBytes {
       for (int i = 0; i < 2; ++i) {
         const int own_row = row + thread.index() % kLanes / 4 + 8 * i;
         if (own_row < weight.rows) {
-          result.scales[i] = scale_of(weight, place_of(own_row));
-          result.zeros[i] = zero_of(weight, place_of(own_row));
+          result.scales[i] = scale_of(weight, scale_place_of_row(own_row));
+          result.zeros[i] = zero_of(weight, scale_place_of_row(own_row));
         }
         const int own_token = token + own_tokens(thread) + i;
         if (own_token >= call.tokens) continue;
@@ -129,8 +129,6 @@ class HopperBytes {
   /// A unit's left operands.
   using Operands = std::uint32_t[kUnitSteps][4];
 
-  LOWBIT_HOST_DEVICE static int place_of(int row) { return row / kTileRows * kTileRows + scale_place(row % kTileRows); }
-
   LOWBIT_HOST_DEVICE static float output_of(std::int32_t sum, std::int32_t zero, std::int32_t sum_of_token, float scale,
                                             float token_scale) {
     return fused(static_cast<float>(sum - zero * sum_of_token), scale, 0.0F) * token_scale;
@@ -181,8 +179,8 @@ class HopperBytes {
     LOWBIT_UNROLL
     for (int i = 0; i < 4; ++i) {
       if (own_row + i >= weight.rows) continue;
-      scales[i] = scale_of(weight, place_of(own_row + i));
-      zeros[i] = zero_of(weight, place_of(own_row + i));
+      scales[i] = scale_of(weight, scale_place_of_row(own_row + i));
+      zeros[i] = zero_of(weight, scale_place_of_row(own_row + i));
     }
     auto token_scales = thread.template shared<float>();
     auto token_sums = thread.template shared<std::int32_t>();

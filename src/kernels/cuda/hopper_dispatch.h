@@ -5,6 +5,7 @@
 #include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/hopper.h"
 #include "kernels/cuda/hopper_bytes.h"
+#include "kernels/cuda/hopper_float8.h"
 #include "kernels/cuda/hopper_rounded.h"
 #include "kernels/cuda/hopper_sliced.h"
 
@@ -35,6 +36,15 @@ auto with_hopper_bytes(ByteKernel kernel, int tokens, const Use& use) {
   }
   if (kernel == ByteKernel::kTurns) return use.template operator()<HopperStream<HopperBytes<kBits, 32, kTurnLag>>>();
   return use.template operator()<HopperStream<HopperBytes<kBits, 32>>>();
+}
+
+template <typename Use>
+auto with_hopper_float8(int tokens, const Use& use) {
+  switch (hopper_byte_tokens(tokens)) {
+    case 64: return use.template operator()<HopperStream<HopperFloat8<8>>>();
+    case 128: return use.template operator()<HopperStream<HopperFloat8<16>>>();
+    default: return use.template operator()<HopperStream<HopperFloat8<32>>>();
+  }
 }
 
 template <typename Number, int kTokenTiles, typename Use>
@@ -113,6 +123,10 @@ struct HopperSchedule {
     return with_hopper_bytes<8>(ByteKernel::kTogether, tokens,
                                 [&]<typename Kernel>() { return of<Kernel>(weight, tokens, multiprocessors, wanted); });
   }
+  static HopperSchedule float8(const Matrix& weight, int tokens, int multiprocessors, int wanted = 0) {
+    return with_hopper_float8(tokens,
+                              [&]<typename Kernel>() { return of<Kernel>(weight, tokens, multiprocessors, wanted); });
+  }
 };
 
 namespace detail {
@@ -151,6 +165,12 @@ template <int kBits, typename Launcher>
 bool dispatch_hopper_bytes(ByteKernel kernel, const IntegerProduct& call, Launcher& launcher) {
   return with_hopper_bytes<kBits>(kernel, call.tokens,
                                   [&]<typename Kernel>() { return detail::launch_hopper<Kernel>(call, launcher); });
+}
+
+template <typename Launcher>
+bool dispatch_hopper_float8(const Float8Product& call, Launcher& launcher) {
+  return with_hopper_float8(call.tokens,
+                            [&]<typename Kernel>() { return detail::launch_hopper<Kernel>(call, launcher); });
 }
 
 template <typename Launcher>

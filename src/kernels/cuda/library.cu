@@ -16,6 +16,11 @@ bool DeviceWidths::quantize(int planes, const QuantizeCall& call, const Launch& 
   return planes == 1 ? dispatch_quantize<1>(call, launcher) : dispatch_quantize<2>(call, launcher);
 }
 
+bool DeviceWidths::round_float8(const RoundFloat8Call& call, const Launch& launch, Report* report) {
+  Launcher launcher(launch, report);
+  return dispatch_round_float8(call, launcher);
+}
+
 bool DeviceWidths::arrange(const ArrangeCall& call, const Launch& launch, Report* report) {
   Launcher launcher(launch, report);
   return dispatch_arrange(call, launcher);
@@ -38,6 +43,9 @@ struct Widths : DeviceWidths {
   }
   static bool hopper_bytes(ByteKernel kernel, const IntegerProduct& call, const Launch& launch, Report* report) {
     return hopper_bytes_product(kernel, call, launch, report);
+  }
+  static bool hopper_float8(const Float8Product& call, const Launch& launch, Report* report) {
+    return hopper_float8_product(call, launch, report);
   }
   static bool arrange_operands(const OperandCall& call, const Launch& launch, Report* report) {
     return cuda::arrange_operands(call, launch, report);
@@ -224,6 +232,8 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                multiply_gated,
                                Functions::hopper_bytes,
                                Functions::integer_tiles,
-                               multiply_integers_together};
+                               multiply_integers_together,
+                               Functions::round_float8,
+                               Functions::hopper_float8};
   return &kTable;
 }

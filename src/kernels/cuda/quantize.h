@@ -1,10 +1,8 @@
 #pragma once
 
-#include "kernels/cuda/hopper_bytes_input.h"
-#include "kernels/cuda/load_eight.h"
-#include "kernels/cuda/output.h"
 #include "kernels/cuda/rows.h"
 #include "kernels/cuda/runs.h"
+#include "kernels/cuda/token_rows.h"
 
 // Activations rounded to integers as `Arithmetic::kInt8` and `kInt16` define it, bit for bit, and arranged for the
 // integer product: the columns of a weight's places, four side by side in the order of `byte_of_column`.
@@ -14,14 +12,7 @@ namespace lowbit::kernels::cuda {
 /// up. The latter two, of bfloat16, are rounded to bfloat16 first, as they would be between two kernels.
 enum class RowsToRound : std::int32_t { kPlain, kNormed, kGated };
 
-struct QuantizeCall {
-  const void* input;  ///< [tokens][stride] of `kind`
-  NumberKind kind;
-  std::int64_t stride;
-  std::int32_t tokens;
-  std::int32_t columns;
-  const std::int32_t* sources;  ///< as `Packed::sources_at`
-  std::int32_t steps;
+struct QuantizeCall : TokenRowsCall {
   std::int32_t groups;
   std::int32_t group_steps;
   std::int8_t* bytes;  ///< [planes][tokens][steps * 32]: the integer, or its high and low part
@@ -38,22 +29,19 @@ struct QuantizeCall {
   float epsilon = 0.0F;                  ///< of the norm
 };
 
-inline constexpr int kQuantizeThreads = 256;
-
-/// Two planes: an integer up to 32639 in magnitude is 256 high + low, both of which are bytes with a sign. So many
-/// warps take a token; no bit depends on how many. A thread takes eight places side by side at once, and keeps the
-/// first four of these in registers, so that they are read once.
+/// Two planes: an integer up to 32639 in magnitude is 256 high + low, both of which are bytes with a sign.
 template <int kPlanes, int kTokenWarps, RowsToRound kRows = RowsToRound::kPlain>
-class Quantize {
+class Quantize : TokenRows<kTokenWarps> {
   static_assert(kRows == RowsToRound::kPlain || kPlanes == 1);
+  using Rows = TokenRows<kTokenWarps>;
 
  public:
-  static constexpr int kThreads = kQuantizeThreads;
-  static constexpr int kResidentBlocks = 2;
-  static constexpr int kTokenThreads = kTokenWarps * kLanes;
-  static constexpr int kTokens = kThreads / kTokenThreads;  ///< of a block
+  using Rows::kResidentBlocks;
+  using Rows::kThreads;
+  using Rows::kTokens;
+  using Rows::kTokenThreads;
 
-  static constexpr int shared_words(int steps) { return kTokens * (kTokenWarps + kPlanes * steps); }
+  static constexpr int shared_words(int steps) { return kTokens * words_of_token(steps); }
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE static void run(Thread& thread, const QuantizeCall& call) {
@@ -73,28 +61,29 @@ class Quantize {
   }
 
  private:
-  static constexpr int kKept = 4;
+  using Rows::eights;
+  using Rows::kKept;
+  using Rows::present_;
+  using Rows::token_;
+  using Rows::warps_at_;
+  using Rows::within_;
   static constexpr float kLargest = kPlanes == 1 ? 127.0F : 32639.0F;
-  static constexpr std::uint32_t kInfinity = 0x7F800000U;
+
+  LOWBIT_HOST_DEVICE static constexpr int words_of_token(int steps) { return kTokenWarps + kPlanes * steps; }
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE Quantize(Thread& thread, const QuantizeCall& call)
-      : within_(thread.index() % kTokenThreads),
-        token_(thread.block(0) * kTokens + thread.index() / kTokenThreads),
-        present_(token_ < call.tokens),
-        warps_at_(thread.index() / kTokenThreads * (kTokenWarps + kPlanes * call.steps)),
+      : Rows(thread, call, words_of_token(call.steps)),
         sums_at_(warps_at_ + kTokenWarps),
         steps_at_(sums_at_ + call.steps) {}
-
-  LOWBIT_HOST_DEVICE static int eights(const QuantizeCall& call) { return call.steps * (kStepColumns / 8); }
 
   template <typename Thread>
   LOWBIT_HOST_DEVICE Eight load(Thread& thread, const QuantizeCall& call, int eight) const {
     const std::int64_t row = token_ * call.stride;
-    Eight result = load_row(thread, call, call.input, row, eight);
+    Eight result = Rows::load_row(thread, call, call.input, row, eight);
     if constexpr (kRows != RowsToRound::kPlain) {
       constexpr bool kNormed = kRows == RowsToRound::kNormed;
-      const Eight other = load_row(thread, call, call.other, kNormed ? 0 : row, eight);
+      const Eight other = Rows::load_row(thread, call, call.other, kNormed ? 0 : row, eight);
       LOWBIT_UNROLL
       for (int i = 0; i < 8; ++i) {
         const float x = result.x[i];
@@ -104,33 +93,13 @@ class Quantize {
     }
     return result;
   }
-  // Eight numbers of a row, which begins with number `row` of `base`.
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE Eight load_row(Thread& thread, const QuantizeCall& call, const void* base, std::int64_t row,
-                                    int eight) const {
-    Eight result = {};
-    if (!present_ || eight >= eights(call)) return result;
-    const int place = eight * 8;
-    const auto address = reinterpret_cast<std::uintptr_t>(address_of(call.kind, base, row + place));
-    if (call.sources == nullptr && place + 8 <= call.columns && address % 16 == 0) {
-      return load_eight(thread, call.kind, base, row + place);
-    }
-    LOWBIT_UNROLL
-    for (int i = 0; i < 8; ++i) result.x[i] = value_at(call, base, row, place + i);
-    return result;
-  }
-  LOWBIT_HOST_DEVICE float value_at(const QuantizeCall& call, const void* base, std::int64_t row, int place) const {
-    const int column = call.sources != nullptr ? call.sources[place] : place;
-    if (column < 0 || column >= call.columns) return 0.0F;
-    return load_number(call.kind, base, row + column);
-  }
 
   // Threads' sums of squares are joined by warps in a tree and then in the order of warps.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void find_norm(Thread& thread, const QuantizeCall& call) {
     float sum = 0.0F;
     for (int eight = within_; eight < eights(call); eight += kTokenThreads) {
-      const Eight x = load_row(thread, call, call.input, token_ * call.stride, eight);
+      const Eight x = Rows::load_row(thread, call, call.input, token_ * call.stride, eight);
       LOWBIT_UNROLL
       for (int i = 0; i < 8; ++i) sum = fused(x.x[i], x.x[i], sum);
     }
@@ -147,67 +116,42 @@ class Quantize {
     norm_scale_ = quotient(1.0F, square_root(mean + call.epsilon));
   }
 
-  // `use(number of an eight, its values)` for all that the thread takes; the first ones are kept, or were.
+  // As `TokenRows` does.
   template <bool kLoads, typename Thread, typename Use>
   LOWBIT_HOST_DEVICE void for_eights(Thread& thread, const QuantizeCall& call, Eight (&kept)[kKept],
                                      const Use& use) const {
-    LOWBIT_UNROLL
-    for (int k = 0; k < kKept; ++k) {
-      if (k * kTokenThreads >= eights(call)) return;
-      if constexpr (kLoads) kept[k] = load(thread, call, within_ + k * kTokenThreads);
-      use(within_ + k * kTokenThreads, kept[k]);
-    }
-    for (int base = kKept * kTokenThreads; base < eights(call); base += kTokenThreads) {
-      use(within_ + base, load(thread, call, within_ + base));
-    }
+    Rows::template for_eights<kLoads>(
+        call, kept, [&](int eight) { return load(thread, call, eight); }, use);
   }
-
-  // As bits without a sign they are ordered like magnitudes, and infinities and NaN are above all others.
-  LOWBIT_HOST_DEVICE static std::uint32_t magnitude(float value) { return bits_of_float(value) & 0x7FFFFFFFU; }
-  LOWBIT_HOST_DEVICE static std::uint32_t larger(std::uint32_t a, std::uint32_t b) { return a > b ? a : b; }
 
   // Of the token by warps, or of each step.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void find_largest(Thread& thread, const QuantizeCall& call, Eight (&kept)[kKept]) const {
     auto shared = thread.template shared<std::uint32_t>();
-    std::uint32_t of_warp = 0;
+    std::uint32_t of_thread = 0;
     for_eights<true>(thread, call, kept, [&](int eight, const Eight& values) {
-      std::uint32_t largest = 0;
-      LOWBIT_UNROLL
-      for (int i = 0; i < 8; ++i) largest = larger(largest, magnitude(values.x[i]));
+      std::uint32_t largest = Rows::largest_magnitude(values);
       if constexpr (kPlanes == 1) {
-        of_warp = larger(of_warp, largest);
+        of_thread = larger_of(of_thread, largest);
       } else {
         LOWBIT_UNROLL
-        for (int mask = 1; mask < 4; mask *= 2) largest = larger(largest, thread.shuffle_xor(largest, mask));
+        for (int mask = 1; mask < 4; mask *= 2) largest = larger_of(largest, thread.shuffle_xor(largest, mask));
         if (eight % 4 == 0 && eight < eights(call)) shared.store(steps_at_ + eight / 4, largest);
       }
     });
-    if constexpr (kPlanes == 1) {
-      LOWBIT_UNROLL
-      for (int mask = kLanes / 2; mask > 0; mask /= 2) of_warp = larger(of_warp, thread.shuffle_xor(of_warp, mask));
-      if (within_ % kLanes == 0) shared.store(warps_at_ + within_ / kLanes, of_warp);
-    }
+    if constexpr (kPlanes == 1) Rows::share_largest(thread, of_thread);
   }
 
   LOWBIT_HOST_DEVICE static float scale_of(std::uint32_t largest) {
-    if (largest >= kInfinity) return float_from_bits(0x7FC00000U);
+    if (largest >= kInfiniteMagnitude) return float_from_bits(0x7FC00000U);
     const float scale = quotient(float_from_bits(largest), kLargest);
     return scale > 0x1p-126F ? scale : 0x1p-126F;
-  }
-  template <typename Thread>
-  LOWBIT_HOST_DEVICE float scale_of_token(Thread& thread) const {
-    const auto shared = thread.template shared<std::uint32_t>();
-    std::uint32_t largest = 0;
-    LOWBIT_UNROLL
-    for (int w = 0; w < kTokenWarps; ++w) largest = larger(largest, shared.load(warps_at_ + w));
-    return scale_of(largest);
   }
   template <typename Thread>
   LOWBIT_HOST_DEVICE float scale_of_run(Thread& thread, const RunSteps& steps) const {
     const auto shared = thread.template shared<std::uint32_t>();
     std::uint32_t largest = 0;
-    for (int s = 0; s < steps.count; ++s) largest = larger(largest, shared.load(steps_at_ + steps.first + s));
+    for (int s = 0; s < steps.count; ++s) largest = larger_of(largest, shared.load(steps_at_ + steps.first + s));
     return scale_of(largest);
   }
   LOWBIT_HOST_DEVICE static int run_of_step(const QuantizeCall& call, int step) {
@@ -219,7 +163,7 @@ class Quantize {
     auto sums = thread.template shared<std::int32_t>();
     float scale = 0.0F;
     if constexpr (kPlanes == 1) {
-      scale = scale_of_token(thread);
+      scale = scale_of(Rows::largest_of_token(thread));
       if (within_ == 0 && present_) call.scales[token_] = scale;
     }
     for_eights<false>(thread, call, kept, [&](int eight, const Eight& values) {
@@ -256,7 +200,7 @@ class Quantize {
     if (!stores) return sum;
     if constexpr (kPlanes == 1) {
       if (call.block_tokens > 0) {
-        lay_out(call, eight, low);
+        Rows::lay_out(call, call.block_tokens, bytes_of(call), eight, low);
         return sum;
       }
     }
@@ -270,26 +214,14 @@ class Quantize {
     return sum;
   }
 
-  // Each four of the eight places, which are side by side in the operand too.
-  LOWBIT_HOST_DEVICE void lay_out(const QuantizeCall& call, int eight, const std::uint32_t (&fours)[2]) const {
-    const int step = eight / 4;
-    const int chunks = (call.steps + kChunkSteps - 1) / kChunkSteps;
-    const std::int64_t block = std::int64_t{token_ / call.block_tokens} * chunks + step / kChunkSteps;
-    std::int8_t* operands = call.bytes + block * call.block_tokens * (kChunkSteps * kByteDepth);
-    LOWBIT_UNROLL
-    for (int i = 0; i < 2; ++i) {
-      const int depth = byte_depth_of_place(step % kChunkSteps * kStepColumns + eight % 4 * 8 + i * 4);
-      const std::int64_t at = byte_operand_offset(call.block_tokens, token_ % call.block_tokens, depth);
-      *reinterpret_cast<std::uint32_t*>(operands + at) = fours[i];
-    }
+  LOWBIT_HOST_DEVICE static std::uint8_t* bytes_of(const QuantizeCall& call) {
+    return reinterpret_cast<std::uint8_t*>(call.bytes);
   }
 
   // What a product of whole chunks needs beside its numbers: zeros behind the last step, and the token's sum.
   template <typename Thread>
   LOWBIT_HOST_DEVICE void complete_layout(Thread& thread, const QuantizeCall& call) const {
-    const int end = (call.steps + kChunkSteps - 1) / kChunkSteps * kChunkSteps * (kStepColumns / 8);
-    for (int eight = eights(call) + within_; present_ && eight < end; eight += kTokenThreads)
-      lay_out(call, eight, {0, 0});
+    Rows::lay_out_end(call, call.block_tokens, bytes_of(call));
     if (within_ >= kLanes) return;
     const auto sums = thread.template shared<std::int32_t>();
     std::int32_t total = 0;
@@ -313,11 +245,7 @@ class Quantize {
     }
   }
 
-  int within_;  // the thread's number among the token's
-  int token_;
-  bool present_;
-  // In shared memory: the largest magnitude of each warp, sums of steps, and their largest magnitudes.
-  int warps_at_;
+  // In shared memory: sums of steps, and their largest magnitudes.
   int sums_at_;
   int steps_at_;
   float norm_scale_ = 0.0F;  // of the token's row

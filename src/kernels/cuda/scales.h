@@ -19,4 +19,9 @@ LOWBIT_HOST_DEVICE inline std::int32_t zero_of(const Matrix& weight, std::int64_
   return weight.zeros != nullptr ? weight.zeros[at] : weight.uniform_zero;
 }
 
+/// Of a row, where each row has one.
+LOWBIT_HOST_DEVICE inline int scale_place_of_row(int row) {
+  return row / kTileRows * kTileRows + scale_place(row % kTileRows);
+}
+
 }  // namespace lowbit::kernels::cuda

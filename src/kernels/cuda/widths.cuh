@@ -6,6 +6,7 @@
 #include "kernels/cuda/output.h"
 #include "kernels/cuda/quantize.h"
 #include "kernels/cuda/report.h"
+#include "kernels/cuda/round_float8.h"
 
 // The launching functions of each width, which half_N.cu and integer_N.cu define.
 namespace lowbit::kernels::cuda {
@@ -24,6 +25,7 @@ struct DeviceWidths {
   template <int kBits>
   static bool integer_tiles(const IntegerProduct& call, const Launch& launch, Report* report);
   static bool quantize(int planes, const QuantizeCall& call, const Launch& launch, Report* report);
+  static bool round_float8(const RoundFloat8Call& call, const Launch& launch, Report* report);
   static bool arrange(const ArrangeCall& call, const Launch& launch, Report* report);
 };
 

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <array>
+#include <cmath>
 #include <map>
 #include <utility>
 
 #include "emulator.h"
+#include "kernels/cuda/float8.h"
 
 // What the model of a GPU has of Hopper: copies in bulk that arrive at barriers in shared memory, and products of
 // groups of four warps. Both happen as late as they may: a copy when somebody waits for it, a product when its group
@@ -125,6 +128,9 @@ class GroupThread : public EmulatedThread {
   void multiply_group_bytes(std::int32_t (&sums)[kTokenTiles][4], const std::uint32_t (&left)[4], std::uint64_t right) {
     begin_product<ByteArithmetic>(&sums[0][0], 4 * kTokenTiles, left, right, true);
   }
+  void multiply_group_float8(float (&sums)[8][4], const std::uint32_t (&left)[4], std::uint64_t right, bool add) {
+    begin_product<Float8Arithmetic>(&sums[0][0], 32, left, right, add);
+  }
   void commit_group_products() {
     batches_.push_back(std::exchange(open_, {}));
     begun_ = false;
@@ -164,6 +170,11 @@ class GroupThread : public EmulatedThread {
     bool add;
     void (GroupThread::*multiply)(std::size_t product);
   };
+  template <typename Sum, typename Wide, std::size_t kDepth>
+  static Sum add_exactly(Wide sum, const std::array<Wide, kDepth>& products) {
+    for (const Wide product : products) sum += product;
+    return static_cast<Sum>(sum);
+  }
   template <typename Number>
   struct HalfArithmetic {
     using Sum = float;
@@ -174,6 +185,7 @@ class GroupThread : public EmulatedThread {
     static Wide right(std::uint32_t word, int index) {
       return static_cast<double>(Number::to_float(word >> (16 * index) & 0xFFFFU));
     }
+    static Sum add_up(Wide sum, const std::array<Wide, kDepth>& products) { return add_exactly<Sum>(sum, products); }
   };
   // The left operand is unsigned, the right one signed.
   struct ByteArithmetic {
@@ -183,6 +195,29 @@ class GroupThread : public EmulatedThread {
     static Element left_place(int thread, int index) { return element_of_group_a8(thread, index); }
     static Wide left(std::uint32_t word, int index) { return word >> (8 * index) & 0xFFU; }
     static Wide right(std::uint32_t word, int index) { return static_cast<std::int8_t>(word >> (8 * index)); }
+    static Sum add_up(Wide sum, const std::array<Wide, kDepth>& products) { return add_exactly<Sum>(sum, products); }
+  };
+  // Products are exact; what is added up is cut off below 2^-13 of the power of two of the largest term, as little as
+  // Hopper's unit is known to keep.
+  struct Float8Arithmetic {
+    using Sum = float;
+    using Wide = double;
+    static constexpr int kDepth = 32;
+    static Element left_place(int thread, int index) { return element_of_group_a8(thread, index); }
+    static Wide left(std::uint32_t word, int index) { return right(word, index); }
+    static Wide right(std::uint32_t word, int index) {
+      return static_cast<double>(e4m3_as_float(word >> (8 * index) & 0xFFU));
+    }
+    static Sum add_up(Wide sum, const std::array<Wide, kDepth>& products) {
+      double largest = std::fabs(sum);
+      for (const double product : products) largest = std::max(largest, std::fabs(product));
+      const auto exact = add_exactly<Sum>(sum, products);
+      if (!std::isfinite(exact) || largest == 0) return exact;
+      const double unit = std::ldexp(1.0, std::ilogb(largest) - 13);
+      double units = std::trunc(sum / unit);
+      for (const double product : products) units += std::trunc(product / unit);
+      return static_cast<float>(units * unit);
+    }
   };
 
   template <typename Arithmetic>
@@ -277,11 +312,10 @@ class GroupThread : public EmulatedThread {
       auto* sums = static_cast<Sum*>(product_of(thread, product).sums);
       for (int i = 0; i < here.values; ++i) {
         const Element at = element_of_group_c(thread, i);
-        Wide sum = here.add ? static_cast<Wide>(sums[i]) : Wide{};
-        for (int k = 0; k < kDepth; ++k) {
-          sum += left[at.row][k] * right[static_cast<std::size_t>(at.column)][static_cast<std::size_t>(k)];
-        }
-        sums[i] = static_cast<Sum>(sum);
+        const auto& column = right[static_cast<std::size_t>(at.column)];
+        std::array<Wide, kDepth> products;
+        for (std::size_t k = 0; k < kDepth; ++k) products[k] = left[at.row][k] * column[k];
+        sums[i] = Arithmetic::add_up(here.add ? static_cast<Wide>(sums[i]) : Wide{}, products);
       }
     }
   }
