@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <numeric>
 
 #include "lowbit/base/half.h"
 #include "lowbit/base/random.h"
+#include "lowbit/formats/codebooks.h"
 
 namespace lowbit {
 namespace {
@@ -16,10 +18,17 @@ constexpr std::int64_t kRunColumns = 256;
 constexpr std::int64_t kSignColumns = 1024;
 constexpr int kNormals = 2;
 
-// The columns whose activations are rounded with one scale: all, or runs of at most 256 columns of a group; none for
-// kFloat32.
+constexpr float kLargestE4m3 = 448.0F;
+
+// The columns whose activations are rounded with one scale: all, or runs of at most 256 columns of a group; none where
+// they are not rounded.
 std::vector<std::vector<std::int32_t>> rounded_parts(const QuantizedWeight& weight, InputRounding rounding) {
   std::vector<std::vector<std::int32_t>> parts;
+  if (rounding == InputRounding::kFloat8) {
+    parts.emplace_back(static_cast<std::size_t>(weight.columns()));
+    std::iota(parts.front().begin(), parts.front().end(), 0);
+    return parts;
+  }
   if (rounding != InputRounding::kInt8 && rounding != InputRounding::kInt16) return parts;
   const std::vector<std::int32_t> group_of = weight.column_groups();
   std::vector<std::vector<std::int32_t>> groups(static_cast<std::size_t>(weight.scales.size(1)));
@@ -39,6 +48,11 @@ std::vector<std::vector<std::int32_t>> rounded_parts(const QuantizedWeight& weig
     }
   }
   return parts;
+}
+
+float nearest_e4m3(float value) {
+  static const Codebook& e4m3 = find_codebook("e4m3");
+  return e4m3.table[nearest_code(e4m3, std::clamp(value, -kLargestE4m3, kLargestE4m3))];
 }
 
 }  // namespace
@@ -70,12 +84,13 @@ CertificateInputs::CertificateInputs(const QuantizedWeight& weight, InputRoundin
     for (const auto& part : parts) round_part(token, part, rounding);
     const std::int64_t not_zero = columns_ - std::count(row, row + columns_, 0.0F);
     // In units of 2^-24: two of 2^-23 for each term of a matrix unit's sum, and those that join and scale the sums. A
-    // table's number is within 2^-17.
+    // table's number is within 2^-17. The scale of an E4M3 number is one more rounding.
     const std::int64_t of_table = weight.grid.kind == GridKind::kInteger ? 0 : 128;
     // Sixteen products, both chains' sum, and one addition for each step of 32 and each group, the last with its scale.
     const std::int64_t of_chains = 17 + (columns_ + 31) / 32 + 2 * weight.scales.size(1) + 2;
     roundings_.push_back(chains                                 ? of_chains
                          : rounding == InputRounding::kBFloat16 ? 4 * not_zero + 16 + of_table
+                         : rounding == InputRounding::kFloat8   ? 4 * not_zero + 17 + of_table
                          : rounding == InputRounding::kNone     ? not_zero + 1
                                                                 : additions + 4);
   }
@@ -123,14 +138,22 @@ void CertificateInputs::round_part(std::int64_t token, const std::vector<std::in
   const float* row = values_.data() + token * columns_;
   float largest = 0;
   for (const std::int32_t column : part) largest = std::max(largest, std::abs(row[column]));
-  const float range = rounding == InputRounding::kInt8 ? 127.0F : 32639.0F;
-  const float scale = std::max(largest / range, 0x1p-126F);
+  const bool float8 = rounding == InputRounding::kFloat8;
+  const float range = float8 ? kLargestE4m3 : rounding == InputRounding::kInt8 ? 127.0F : 32639.0F;
+  float scale = largest / range;
+  if (float8) {
+    if (scale == 0) scale = 1;
+  } else {
+    scale = std::max(scale, 0x1p-126F);
+  }
   double& largest_scale = scales_[static_cast<std::size_t>(token)];
   largest_scale = std::max<double>(largest_scale, scale);
   for (const std::int32_t column : part) {
     const auto at = static_cast<std::size_t>(column * padded_tokens() + token);
-    const double rounded = static_cast<double>(std::nearbyint(row[column] / scale)) * static_cast<double>(scale);
-    if (rounding == InputRounding::kInt8) {
+    const float quotient = row[column] / scale;
+    const double rounded =
+        static_cast<double>(float8 ? nearest_e4m3(quotient) : std::nearbyint(quotient)) * static_cast<double>(scale);
+    if (float8 || rounding == InputRounding::kInt8) {
       reference_[at] = rounded;
     } else {
       lost_[at] = static_cast<double>(row[column]) - rounded;

@@ -19,7 +19,8 @@ class CertificateInputs {
   [[nodiscard]] std::int64_t padded_tokens() const { return (tokens_ + kLanes - 1) / kLanes * kLanes; }
   [[nodiscard]] const std::vector<float>& values() const { return values_; }  ///< [tokens][columns]
   [[nodiscard]] const std::string& name(std::int64_t token) const { return names_[static_cast<std::size_t>(token)]; }
-  /// What the reference multiplies with, [columns][padded tokens]: the inputs, or for kInt8 what it rounds them to.
+  /// What the reference multiplies with, [columns][padded tokens]: the inputs, or for kInt8 and kFloat8 what these
+  /// round them to.
   [[nodiscard]] const double* reference() const { return reference_.data(); }
   /// What kInt16 takes off them by rounding; zeros for the others.
   [[nodiscard]] const double* lost() const { return lost_.data(); }

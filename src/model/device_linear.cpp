@@ -16,8 +16,8 @@ InputRounding rounding_of(DeviceArithmetic arithmetic) {
   switch (arithmetic) {
     case DeviceArithmetic::kInt8: return InputRounding::kInt8;
     case DeviceArithmetic::kInt16: return InputRounding::kInt16;
-    case DeviceArithmetic::kBFloat16:
-    case DeviceArithmetic::kFloat8: break;
+    case DeviceArithmetic::kFloat8: return InputRounding::kFloat8;
+    case DeviceArithmetic::kBFloat16: break;
   }
   return InputRounding::kBFloat16;
 }
@@ -74,7 +74,7 @@ at::Tensor DeviceLinear::dense_weight() const { return decoded_matrix(weight_.un
 
 Certificate DeviceLinear::certify(const QuantizedWeight& weight) const {
   const bool integers = arithmetic_ == DeviceArithmetic::kInt8 || arithmetic_ == DeviceArithmetic::kInt16;
-  Certificate own = certify_by(weight, weight_, integers ? arithmetic_ : DeviceArithmetic::kBFloat16);
+  Certificate own = certify_by(weight, weight_, arithmetic_);
   if (integers || weight.grid.kind != GridKind::kInteger || !own.holds()) return own;
   const Certificate exact = certify_by(weight, weight_, DeviceArithmetic::kInt16);
   if (!exact.holds()) return exact;

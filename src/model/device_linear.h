@@ -21,9 +21,9 @@ class DeviceLinear : public LinearOp {
   [[nodiscard]] std::int64_t weight_bytes() const override { return weight_.bytes(); }
   [[nodiscard]] DeviceArithmetic arithmetic() const { return arithmetic_; }
   [[nodiscard]] const DeviceWeight& weight() const { return weight_; }
-  /// Compared with the decoded weight, from inputs in main memory to outputs there. kBFloat16 loses too much in its
-  /// sums to show every code that is off by one; where codes are whole numbers the same memory is compared by kInt16
-  /// too. Of kFloat8 the product behind the rounding is compared, which is kBFloat16's.
+  /// Compared with the decoded weight, from inputs in main memory to outputs there. kBFloat16 and kFloat8 lose too much
+  /// in their sums to show every code that is off by one; where codes are whole numbers the same memory is compared by
+  /// kInt16 too.
   [[nodiscard]] Certificate certify(const QuantizedWeight& weight) const;
 
  private:

@@ -157,14 +157,18 @@ at::Tensor DeviceWeight::multiply(const at::Tensor& x, const at::Tensor& bias, D
 // Every E4M3 number is one of bfloat16 too, so that products of the codes are exact.
 at::Tensor DeviceWeight::multiply_float8(const at::Tensor& x, const at::Tensor& bias, DType output_type,
                                          DeviceRoutes routes) const {
-  constexpr double kLargest = 448;
-  const at::Tensor wide = x.to(at::kFloat);
-  at::Tensor scale = wide.abs().amax({-1}, true).div(kLargest);
-  scale = scale.masked_fill(scale.eq(0), 1.0);
-  const at::Tensor codes = wide.div(scale).clamp(-kLargest, kLargest).to(at::kFloat8_e4m3fn).to(at::kBFloat16);
-  at::Tensor y = multiply(codes, {}, DeviceArithmetic::kBFloat16, DType::kFloat32, routes).mul(scale);
+  const at::Tensor input = x.contiguous().view({-1, columns()});
+  at::Tensor numbers = at::empty(input.sizes(), input.options().dtype(at::kBFloat16));
+  at::Tensor scales = at::empty({input.size(0), 1}, input.options().dtype(at::kFloat));
+  state_->product.round_float8({input.const_data_ptr(), kind_of(input.scalar_type()),
+                                static_cast<std::int32_t>(input.size(0)),
+                                static_cast<std::uint16_t*>(numbers.mutable_data_ptr()),
+                                scales.mutable_data_ptr<float>(), current_stream(device())});
+  at::Tensor y = multiply(numbers, {}, DeviceArithmetic::kBFloat16, DType::kFloat32, routes).mul(scales);
   if (bias.defined()) y = y.add(bias.to(device(), at::kFloat));
-  return y.to(scalar_type(output_type));
+  Shape shape = shape_of(x);
+  shape.back() = rows();
+  return y.to(scalar_type(output_type)).view(shape);
 }
 
 kernels::UnpackedWeight DeviceWeight::unpack() const {

@@ -38,7 +38,9 @@ extern "C" {
 [[gnu::visibility("default")]] int cublasLtMatmulDescCreate(void** product, int, int) { return anything(product); }
 [[gnu::visibility("default")]] int cublasLtMatmulDescSetAttribute(void*, int attribute, const void*,
                                                                   std::size_t bytes) {
-  return attribute == 3 && bytes == 4 ? 0 : 7;
+  const bool scales = attribute == 17 || attribute == 18;  // pointers; 31 and 32 say how many there are
+  const bool numbers = attribute == 3 || attribute == 31 || attribute == 32;
+  return (scales && bytes == 8) || (numbers && bytes == 4) ? 0 : 7;
 }
 [[gnu::visibility("default")]] int cublasLtMatmulDescDestroy(void*) { return 0; }
 [[gnu::visibility("default")]] int cublasLtMatrixLayoutCreate(void** layout, int type, std::uint64_t rows,

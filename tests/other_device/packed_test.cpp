@@ -5,11 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <string>
 
 #include "kernels/cuda/device_product.h"
 #include "lowbit/efficiency/gemm.h"
+#include "lowbit/formats/certificate.h"
 #include "lowbit/formats/pack_weight.h"
 #include "lowbit/model/model.h"
 #include "lowbit/tensor/device_packed.h"
@@ -21,7 +23,9 @@
 #include "quantization/activations/input_rounding.h"
 #include "quantization/small_run.h"
 #include "support/error_text.h"
+#include "tensor/device_weight.h"
 #include "tensor/expanded_product.h"
+#include "tensor/number_kind.h"
 #include "tensor/tensor_cases.h"
 
 namespace lowbit {
@@ -313,6 +317,36 @@ TEST_F(PackedOnOtherDevice, MultipliesByTables) {
               Each(AllOf(Field(&ProductRecord::packed, true), Field(&ProductRecord::arithmetic, "bfloat16"))));
 }
 
+// Bit for bit, as the CPU simulates it: rows of all sizes, none, and what is no number.
+TEST_F(PackedOnOtherDevice, RoundsToFloat8AsTheCpuSimulatesIt) {
+  ActivationScheme scheme;
+  scheme.type = ActivationScheme::Type::kFloat8;
+  const DeviceWeight weight(
+      pack_weight(quantize_to_nearest(random_tensor({16, 200}, "weight"), GridOptions::of(NumberFormat::kE4m3).spec())),
+      stand_in());
+  at::Tensor x = random_tensor({9, 200}, "x");
+  x[1].zero_();
+  for (const auto& [row, factor] : {std::pair(2, 0x1p-130), std::pair(3, 0x1p-147), std::pair(4, 0x1p+120)}) {
+    x[row].mul_(factor);
+  }
+  const cuda::DeviceProduct product(open_kernels(), 0, cuda::pack(pack_weight(quantized(16, 200, 8, -1))));
+  for (const DType type : {DType::kFloat32, DType::kBFloat16}) {
+    const at::Tensor input = to_dtype(x, type).to(stand_in());
+    at::Tensor numbers = make_zeros({9, 200}, DType::kBFloat16).to(stand_in());
+    at::Tensor scales = make_zeros({9, 1}, DType::kFloat32).to(stand_in());
+    product.round_float8({input.const_data_ptr(), kind_of(input.scalar_type()), 9,
+                          static_cast<std::uint16_t*>(numbers.mutable_data_ptr()), scales.mutable_data_ptr<float>(),
+                          current_stream(stand_in())});
+    const at::Tensor expected = round_input(to_dtype(to_dtype(x, type), DType::kFloat32), scheme, {});
+    EXPECT_TRUE(to_dtype(numbers.cpu(), DType::kFloat32).mul(scales.cpu()).equal(expected));
+  }
+  at::Tensor broken = random_tensor({3, 200}, "broken");
+  broken[1][17] = std::numeric_limits<float>::quiet_NaN();
+  const at::Tensor y = weight.multiply(broken.to(stand_in()), {}, DeviceArithmetic::kFloat8, DType::kFloat32).cpu();
+  EXPECT_TRUE(y[1].isnan().all().item<bool>());
+  EXPECT_FALSE(y[0].isnan().any().item<bool>() || y[2].isnan().any().item<bool>());
+}
+
 // Codes of both sides are exact, so that what is off are the float32 sums and the scale.
 TEST_F(PackedOnOtherDevice, RoundsInputsToFloat8PerToken) {
   ActivationScheme scheme;
@@ -330,6 +364,14 @@ TEST_F(PackedOnOtherDevice, RoundsInputsToFloat8PerToken) {
     const at::Tensor allowed = rounded.abs().matmul(dense.abs().t()).add(bias.abs()).mul(220 * 0x1p-24);
     EXPECT_TRUE(linear.forward(x.to(stand_in()), false).cpu().sub(expected).abs().le(allowed).all().item<bool>());
     EXPECT_TRUE(linear.certify(weight).holds());
+    // Rounding is part of what is certified: products of inputs that nothing rounds are not these.
+    CertifiedProduct unrounded{InputRounding::kFloat8, {}, {}};
+    unrounded.multiply = [&](std::span<const float> inputs, std::int64_t tokens) {
+      const at::Tensor found = tensor_of(inputs).view({tokens, 200}).matmul(weight.dequantize().t()).contiguous();
+      const auto numbers = values_of<float>(found);
+      return std::vector<float>(numbers.begin(), numbers.end());
+    };
+    EXPECT_FALSE(certify_product(weight, unrounded).holds());
   }
   SmallRun run;
   run.quantize("[{rtn: {format: e4m3}}, {activations: {type: fp8}}]", "float8");

@@ -51,6 +51,9 @@ void add_ours_for_hopper(Contest& contest, const Case& c) {
 }
 
 void add_unproven(Contest& contest, const Case& c, bool is_hopper) {
+  if (is_hopper && c.tokens >= 16) {
+    for (const bool with_rounding : {false, true}) contest.add_float8(with_rounding);
+  }
   if (c.tokens <= 128) return;
   const std::int64_t group = c.shape.columns % 128 == 0 ? 128 : 64;
   contest.add_integer(4, group, 1, true, IntegerKernel::kTiled);
@@ -100,7 +103,8 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
       contest.add_rival(*cublas, RivalKind::kFloat16);
       contest.add_rival(*cublas, RivalKind::kBFloat16);
       contest.add_rival(*cublas, RivalKind::kInt8);
-      for (const LtKind kind : {LtKind::kInt8, LtKind::kFp8}) contest.add_rival(*cublaslt, kind, c.name(), results);
+      for (const LtKind kind : {LtKind::kInt8, LtKind::kFp8, LtKind::kFp8Rows})
+        contest.add_rival(*cublaslt, kind, c.name(), results);
       if (c.tokens >= 256) contest.add_expanded(*cublas, 4, c.shape.columns % 128 == 0 ? 128 : 64);
     }
     contest.run(settings.repetitions, c.name(), results);

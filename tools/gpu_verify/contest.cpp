@@ -33,6 +33,14 @@ struct IntegerParts {
       : weights(gpu, packed, copies), runner(gpu, weights, planes, input, tokens, kernel, output_kind) {}
 };
 
+// bfloat16 in and out, as a model has it.
+struct Float8Parts {
+  Weights weights;
+  Float8Runner runner;
+  Float8Parts(const Gpu& gpu, const cuda::Packed& packed, int copies, const std::vector<float>& input, int tokens)
+      : weights(gpu, packed, copies), runner(gpu, weights, to_16_bits(input, true), tokens) {}
+};
+
 constexpr std::size_t element_bytes(RivalKind kind) {
   return kind == RivalKind::kInt8 || kind == RivalKind::kFp8 ? 1 : 2;
 }
@@ -168,6 +176,18 @@ void Contest::add_integer(int bits, std::int64_t group, int planes, bool with_ro
   });
 }
 
+void Contest::add_float8(bool with_rounding) {
+  const std::string name = fmt::format("hopper_float8 W8 g{}{}", shape_.columns, with_rounding ? " with rounding" : "");
+  if (!admits(name)) return;
+  const cuda::Packed& packed = matrices_.get(shape_, 8, shape_.columns, true);
+  const auto parts = std::make_shared<Float8Parts>(gpu_, packed, copies_for(size_of(packed)), input_, tokens_);
+  parts->runner.round(0);
+  add(name, size_of(packed), parts->weights.copies(), parts, [&](int copy) {
+    if (with_rounding) parts->runner.round(copy, true);
+    parts->runner.multiply(copy, true);
+  });
+}
+
 void Contest::add_rival(const Cublas& cublas, RivalKind kind) {
   constexpr const char* kNames[] = {"cuBLAS float16", "cuBLAS bfloat16", "cuBLAS int8"};
   const std::string name = kNames[static_cast<int>(kind)];
@@ -181,7 +201,8 @@ void Contest::add_rival(const Cublas& cublas, RivalKind kind) {
 }
 
 void Contest::add_rival(const CublasLt& cublaslt, LtKind kind, const std::string& name, Results& results) {
-  const std::string entrant = kind == LtKind::kInt8 ? "cuBLASLt int8" : "cuBLASLt fp8";
+  constexpr const char* kNames[] = {"cuBLASLt int8", "cuBLASLt fp8", "cuBLASLt fp8, scales of rows"};
+  const std::string entrant = kNames[static_cast<int>(kind)];
   if (!admits(entrant)) return;
   try {
     add_fastest(cublaslt.plan(kind, shape_.rows, shape_.columns, tokens_), kind, entrant);

@@ -40,6 +40,8 @@ class Contest {
   void add_integer(int bits, std::int64_t group, int planes, bool with_rounding,
                    IntegerKernel kernel = IntegerKernel::kPlain,
                    cuda::NumberKind output_kind = cuda::NumberKind::kFloat32);
+  /// E4M3 on both sides, by Hopper's kernel of such numbers, from bfloat16 to bfloat16.
+  void add_float8(bool with_rounding);
   void add_rival(const Cublas& cublas, RivalKind kind);
   /// The fastest of what cuBLASLt offers. Says into `results` when it offers nothing, which is no failure of ours.
   void add_rival(const CublasLt& cublaslt, LtKind kind, const std::string& name, Results& results);

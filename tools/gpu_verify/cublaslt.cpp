@@ -13,6 +13,11 @@ namespace {
 // Of cublasLt.h, cublas_api.h and library_types.h; their numbers are part of the library's interface.
 constexpr int kTranspose = 1;
 constexpr int kTransposeFirst = 3;
+constexpr int kScalesOfWeight = 17;
+constexpr int kScalesOfInput = 18;
+constexpr int kScaleModeOfWeight = 31;
+constexpr int kScaleModeOfInput = 32;
+constexpr std::int32_t kScaleOfEachRow = 3;
 constexpr int kMostWorkspace = 1;
 constexpr int kSumFloat32 = 68;
 constexpr int kSumInt32 = 72;
@@ -94,12 +99,19 @@ class ShapePlan : public CublasLt::Plan {
         functions_(functions),
         handle_(handle),
         bytes_(kind == LtKind::kInt8),
+        scales_(gpu, std::vector<float>(static_cast<std::size_t>(rows) + static_cast<std::size_t>(tokens), 1.0F)),
         workspace_(gpu, kWorkspaceBytes) {
     const int input = bytes_ ? kTypeInt8 : kTypeE4m3;
     const int output = bytes_ ? kTypeInt32 : kTypeBFloat16;
     check(functions_.create_product(&product_, bytes_ ? kSumInt32 : kSumFloat32, bytes_ ? kTypeInt32 : kTypeFloat32),
           "describing a product");
-    check(functions_.set_product(product_, kTransposeFirst, &kTranspose, sizeof kTranspose), "describing a product");
+    set(kTransposeFirst, kTranspose);
+    if (kind == LtKind::kFp8Rows) {
+      set(kScaleModeOfWeight, kScaleOfEachRow);
+      set(kScaleModeOfInput, kScaleOfEachRow);
+      set(kScalesOfWeight, scales_.data());
+      set(kScalesOfInput, scales_.data() + rows);
+    }
     const auto layout = [&](void*& result, int type, std::int64_t height, std::int64_t width) {
       check(functions_.create_layout(&result, type, static_cast<std::uint64_t>(height),
                                      static_cast<std::uint64_t>(width), height),
@@ -131,6 +143,11 @@ class ShapePlan : public CublasLt::Plan {
   }
 
  private:
+  template <typename T>
+  void set(int attribute, const T& value) {
+    check(functions_.set_product(product_, attribute, &value, sizeof value), "describing a product");
+  }
+
   void choose() {
     void* preference = nullptr;
     check(functions_.create_preference(&preference), "asking for algorithms");
@@ -146,6 +163,7 @@ class ShapePlan : public CublasLt::Plan {
   const CublasLt::Functions& functions_;
   void* handle_;
   bool bytes_;
+  Buffer<float> scales_;  ///< of the weight's rows, then of the tokens
   Buffer<std::uint8_t> workspace_;
   void* product_ = nullptr;
   void* weight_ = nullptr;

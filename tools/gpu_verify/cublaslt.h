@@ -7,7 +7,8 @@
 
 namespace lowbit::gpu_verify {
 
-enum class LtKind { kInt8, kFp8 };
+/// kFp8Rows: with a scale for each row of the weight and each token, as LibTorch's scaled product has them.
+enum class LtKind { kInt8, kFp8, kFp8Rows };
 
 /// cuBLASLt, which lies beside a cuBLAS that was loaded by its path: the rival for products of bytes.
 ///

@@ -204,4 +204,53 @@ void IntegerRunner::multiply(int copy, bool dependent) const {
 
 void IntegerRunner::poison() const { fill_with_nan(gpu_, output_, area(tokens_, weights_.shape().rows)); }
 
+Float8Runner::Float8Runner(const Gpu& gpu, const Weights& weights, cuda::NumberKind kind, int tokens)
+    : gpu_(gpu),
+      weights_(weights),
+      kind_(kind),
+      tokens_(tokens),
+      schedule_(cuda::HopperSchedule::float8(weights.shape(), tokens, gpu.facts().multiprocessors)),
+      codes_(gpu, static_cast<std::size_t>(cuda::laid_out_size(weights.shape(), tokens, schedule_.block_tokens))),
+      scales_(gpu, static_cast<std::size_t>(tokens)),
+      partials_(gpu, static_cast<std::size_t>(schedule_.sums)),
+      arrivals_(gpu, std::vector<std::uint32_t>(static_cast<std::size_t>(schedule_.arrivals), 0)),
+      output_(gpu, area(tokens, weights.shape().rows)) {}
+
+Float8Runner::Float8Runner(const Gpu& gpu, const Weights& weights, const std::vector<float>& input, int tokens)
+    : Float8Runner(gpu, weights, cuda::NumberKind::kFloat32, tokens) {
+  wide_ = std::make_unique<Buffer<float>>(gpu, input);
+}
+
+Float8Runner::Float8Runner(const Gpu& gpu, const Weights& weights, const std::vector<std::uint16_t>& input, int tokens)
+    : Float8Runner(gpu, weights, cuda::NumberKind::kBFloat16, tokens) {
+  narrow_ = std::make_unique<Buffer<std::uint16_t>>(gpu, input);
+}
+
+void Float8Runner::round(int copy, bool dependent) const {
+  const cuda::Matrix& shape = weights_.shape();
+  const cuda::RoundFloat8Call call = {{wide_ ? static_cast<const void*>(wide_->data()) : narrow_->data(), kind_,
+                                       shape.columns, tokens_, shape.columns, weights_.sources(copy), shape.steps},
+                                      scales_.data(),
+                                      nullptr,
+                                      codes_.data(),
+                                      schedule_.block_tokens};
+  const cuda::Launch launch = gpu_.launch(dependent);
+  cuda::Library::call("rounding activations to E4M3", gpu_.table().round_float8, &call, &launch);
+}
+
+void Float8Runner::multiply(int copy, bool dependent) const {
+  const cuda::Float8Product call = {weights_.matrix(copy),
+                                    codes_.data(),
+                                    scales_.data(),
+                                    tokens_,
+                                    {output_.data(), weights_.shape().rows, kind_, nullptr, nullptr, 0},
+                                    schedule_.stream,
+                                    partials_.data(),
+                                    arrivals_.data()};
+  const cuda::Launch launch = gpu_.launch(dependent);
+  cuda::Library::call("multiplying E4M3", gpu_.table().hopper_float8, &call, &launch);
+}
+
+void Float8Runner::poison() const { fill_with_nan(gpu_, output_, area(tokens_, weights_.shape().rows)); }
+
 }  // namespace lowbit::gpu_verify

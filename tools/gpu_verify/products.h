@@ -89,4 +89,32 @@ class IntegerRunner {
   Buffer<float> output_;
 };
 
+/// Activations rounded to E4M3, times a packed matrix of E4M3 by Hopper's kernel of such numbers. float32 comes and
+/// goes as float32, bfloat16 as bfloat16.
+class Float8Runner {
+ public:
+  Float8Runner(const Gpu& gpu, const Weights& weights, const std::vector<float>& input, int tokens);
+  Float8Runner(const Gpu& gpu, const Weights& weights, const std::vector<std::uint16_t>& input, int tokens);
+  void round(int copy, bool dependent = false) const;
+  void multiply(int copy, bool dependent = false) const;
+  void poison() const;
+  /// Of float32.
+  [[nodiscard]] std::vector<float> output() const { return output_.read(); }
+
+ private:
+  Float8Runner(const Gpu& gpu, const Weights& weights, cuda::NumberKind kind, int tokens);
+  const Gpu& gpu_;
+  const Weights& weights_;
+  cuda::NumberKind kind_;
+  int tokens_;
+  std::unique_ptr<Buffer<float>> wide_;
+  std::unique_ptr<Buffer<std::uint16_t>> narrow_;
+  cuda::HopperSchedule schedule_;
+  Buffer<std::uint8_t> codes_;
+  Buffer<float> scales_;
+  Buffer<float> partials_;
+  Buffer<std::uint32_t> arrivals_;
+  Buffer<float> output_;
+};
+
 }  // namespace lowbit::gpu_verify

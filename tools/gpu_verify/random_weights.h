@@ -21,14 +21,22 @@ struct WeightCase {
   int bits;
   bool symmetric = true;
   bool moved = false;  ///< columns dealt to groups in turn
-  bool table = false;  ///< codes stand for numbers of a table: of 16 that no 16 bits hold, or of FP8's 256
+  bool table = false;  ///< codes stand for numbers of a table: of 16 that no 16 bits hold, or of E4M3
 };
+
+/// As OCP defines E4M3.
+inline float e4m3_number(int code) {
+  const int exponent = code / 8 % 16;
+  const int significand = exponent == 0 ? code % 8 : 8 + code % 8;
+  float value = std::ldexp(static_cast<float>(significand), std::max(exponent, 1) - 10);
+  if (code % 128 == 127) value = std::nanf("");
+  return code < 128 ? value : -value;
+}
 
 inline std::vector<float> make_table(int bits) {
   std::vector<float> table;
   for (int code = 0; code < 1 << bits; ++code) {
-    const float fp8 = std::ldexp(static_cast<float>(8 + code % 8), code / 8 % 16 - 10) * (code < 128 ? 1.0F : -1.0F);
-    table.push_back(bits == 8 ? fp8 : std::sin(0.37F * static_cast<float>(code)));
+    table.push_back(bits == 8 ? e4m3_number(code) : std::sin(0.37F * static_cast<float>(code)));
   }
   return table;
 }
@@ -60,6 +68,9 @@ inline UnpackedWeight make_weight(const WeightCase& c, std::uint64_t seed) {
     weight.shape.decoding = kernels::Decoding::kTable;
     weight.zeros.clear();
     weight.table = make_table(c.bits);
+    for (std::uint8_t& code : weight.codes) {
+      if (std::isnan(weight.table[code])) --code;
+    }
   }
   for (std::int64_t i = 0; c.moved && i < c.columns; ++i) {
     weight.group_index.push_back(static_cast<std::int32_t>(i % weight.shape.groups));

@@ -61,6 +61,19 @@ void repeat_bytes(const Gpu& gpu, const std::string& name, IntegerKernel kernel,
   results.write_check(record, others == 0);
 }
 
+void repeat_float8(const Gpu& gpu, int tokens, int times, Results& results) {
+  const WeightCase c = {300, 4096, 4096, 8, true, false, true};
+  const Weights device(gpu, cuda::pack(kernels::PackedWeight::pack(make_weight(c, 17).view())), 1);
+  const Float8Runner runner(gpu, device, make_input(tokens * c.columns, 5), tokens);
+  const int others = count_others(gpu, runner, times, [&](bool dependent) {
+    runner.round(0, dependent);
+    runner.multiply(0, dependent);
+  });
+  Record record;
+  record.text("case", fmt::format("hopper_float8, {} tokens, {} runs", tokens, times)).number("other_bits", others);
+  results.write_check(record, others == 0);
+}
+
 }  // namespace
 
 void run_repetition(const Gpu& gpu, const Settings& settings, Results& results) {
@@ -69,6 +82,7 @@ void run_repetition(const Gpu& gpu, const Settings& settings, Results& results) 
   if (settings.unproven) {
     if (!is_hopper) return;
     repeat_splits(gpu, "hopper_rounded_turns, ", cuda::HalfKernel::kHopperRoundedTurns, 130, times, results);
+    for (const int tokens : {40, 130}) repeat_float8(gpu, tokens, times, results);
     return repeat_bytes(gpu, "hopper_bytes_turns", IntegerKernel::kHopperTurns, 130, times, results);
   }
   repeat_splits(gpu, "", cuda::HalfKernel::kSkinny, 3, times, results);

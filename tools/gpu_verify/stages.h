@@ -26,6 +26,9 @@ void run_smoke(const Gpu& gpu, const Settings& settings, Results& results);
 void run_correctness(const Gpu& gpu, const Settings& settings, Results& results);
 /// Of it: keys and values rounded as defined, and attention to them against float64.
 void run_attention(const Gpu& gpu, const Settings& settings, Results& results);
+/// Of it, unproven: inputs rounded to E4M3 as the CPU rounds them, and Hopper's products of such numbers: exactly where
+/// they are whole numbers, within what the matrix unit is assumed to lose where not.
+void run_float8(const Gpu& gpu, const Settings& settings, Results& results);
 /// Of it: a decode step's kernels against float64, and the whole step.
 void run_step(const Gpu& gpu, const Settings& settings, Results& results);
 /// A product in splits, a thousand times over: one hash.
@@ -44,6 +47,7 @@ void run_profile(const Gpu& gpu, const Settings& settings, Results& results);
 /// Names of the cases that a stage would run.
 [[nodiscard]] std::vector<std::string> correctness_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> attention_cases(const Settings& settings);
+[[nodiscard]] std::vector<std::string> float8_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> step_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> step_speed_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> attention_speed_cases(const Settings& settings);

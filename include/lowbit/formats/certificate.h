@@ -42,6 +42,7 @@ enum class InputRounding {
   kInt16,     ///< as `Arithmetic::kInt16`
   kBFloat16,  ///< is given bfloat16 numbers, and adds them up in a matrix unit of which is known that a sum of products
               ///< loses no more than 2^-23 of the magnitudes for each term: twice that is allowed
+  kFloat8,    ///< rounds to E4M3 numbers per token with scale max|x| / 448, and adds these up as kBFloat16
   kBFloat16Chains,  ///< as `Arithmetic::kBFloat16`: is given bfloat16 numbers, and adds them up in chains of float32
 };
 

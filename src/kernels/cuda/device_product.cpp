@@ -151,6 +151,18 @@ void DeviceProduct::round(const IntegerCall& call, int planes, const RoundedInpu
   Library::call("rounding activations", library_.table().quantize, planes, &quantize, &call.launch);
 }
 
+void DeviceProduct::round_float8(const Float8Rounding& rounding) const {
+  const std::int32_t columns = layout_.shape.columns;
+  const auto steps = static_cast<std::int32_t>((std::int64_t{columns} + kStepColumns - 1) / kStepColumns);
+  const RoundFloat8Call call = {{rounding.input, rounding.kind, columns, rounding.tokens, columns, nullptr, steps},
+                                rounding.scales,
+                                rounding.numbers,
+                                nullptr,
+                                0};
+  const Launch launch = {rounding.stream, 0};
+  Library::call("rounding activations to E4M3", table().round_float8, &call, &launch);
+}
+
 IntegerProduct DeviceProduct::integer_product(const IntegerCall& call) const {
   IntegerProduct product = {layout_.at(call.weight), call.space.bytes, call.space.scales,
                             call.space.sums,         call.tokens,      call.output};

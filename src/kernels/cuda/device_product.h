@@ -73,6 +73,16 @@ struct RoundedInput {
   float epsilon = 0.0F;
 };
 
+/// Activations that become E4M3 numbers: `RoundFloat8Call`'s, with the GPU's memory.
+struct Float8Rounding {
+  const void* input;  ///< [tokens][columns]
+  NumberKind kind;
+  std::int32_t tokens;
+  std::uint16_t* numbers;  ///< [tokens][columns], bfloat16
+  float* scales;           ///< [tokens]
+  void* stream;
+};
+
 /// A product of activations that have been rounded.
 struct IntegerCall {
   Route route;  ///< kIntegers or kHopperBytes
@@ -110,6 +120,8 @@ class DeviceProduct {
   [[nodiscard]] IntegerSizes integer_sizes(Route route, int planes, std::int32_t tokens) const;
   void round(const IntegerCall& call, int planes, const RoundedInput& input) const;
   void multiply(const IntegerCall& call, int planes) const;
+  /// Throws what CUDA reports of the launch.
+  void round_float8(const Float8Rounding& rounding) const;
   [[nodiscard]] IntegerProduct integer_product(const IntegerCall& call) const;
   /// Whether `round` of either gives what the other's gives by the same route; columns have moved in neither.
   [[nodiscard]] bool rounds_as(const DeviceProduct& other) const;
