@@ -4,29 +4,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <limits>
-#include <memory>
 #include <string>
 
 #include "kernels/cuda/device_product.h"
 #include "lowbit/efficiency/gemm.h"
-#include "lowbit/formats/certificate.h"
 #include "lowbit/formats/pack_weight.h"
 #include "lowbit/model/model.h"
 #include "lowbit/tensor/device_packed.h"
 #include "lowbit/tensor/factory.h"
-#include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/packed.h"
 #include "model/device_linear.h"
-#include "other_device/stand_in.h"
-#include "quantization/activations/input_rounding.h"
-#include "quantization/small_run.h"
+#include "other_device/packed_on_device.h"
 #include "support/error_text.h"
-#include "tensor/device_weight.h"
 #include "tensor/expanded_product.h"
-#include "tensor/number_kind.h"
-#include "tensor/tensor_cases.h"
 
 namespace lowbit {
 namespace {
@@ -38,18 +28,12 @@ using ::testing::Each;
 using testing::error_text;
 using ::testing::Field;
 using ::testing::HasSubstr;
+using testing::PackedOnOtherDevice;
+using testing::quantized;
+using testing::random_floats;
 using ::testing::SizeIs;
 using testing::SmallRun;
 using testing::stand_in;
-
-at::Tensor random_tensor(const Shape& shape, std::string_view name) {
-  return testing::random_tensor(shape, DType::kFloat32, name);
-}
-
-QuantizedWeight quantized(std::int64_t rows, std::int64_t columns, int bits, std::int64_t group) {
-  return quantize_to_nearest(random_tensor({rows, columns}, "weight"),
-                             GridOptions{.bits = bits, .group = group}.spec());
-}
 
 GridOptions symmetric_rows(int bits) {
   GridOptions grid{.bits = bits, .group = -1};
@@ -57,36 +41,13 @@ GridOptions symmetric_rows(int bits) {
   return grid;
 }
 
-class PackedOnOtherDevice : public ::testing::Test {
- protected:
-  PackedOnOtherDevice() { ::setenv("LOWBIT_CUDA_KERNELS", LOWBIT_EMULATED_CUDA, 1); }
-  ~PackedOnOtherDevice() override { ::unsetenv("LOWBIT_CUDA_KERNELS"); }
-
-  static std::shared_ptr<Model> open(const SmallRun& run, const std::string& artifact, Execution execution, bool there,
-                                     DType type = DType::kFloat32) {
-    ComputeOptions options{.dtype = type, .deterministic = !there};
-    options.execution = execution;
-    if (there) options.device = stand_in();
-    return Model::make(run.artifact(artifact), nullptr, options, Model::Residency::kResident,
-                       runtime_readers(run.registries));
-  }
-  static at::Tensor logits(const Model& model) {
-    const NoGradScope no_grad;
-    const at::Tensor ids = make_arange(14, DType::kInt64).mul(7).remainder(20).view({2, 7});
-    return model.logits(model.run(model.embed(ids))).cpu();
-  }
-
- private:
-  testing::ReachableMemory reachable_;
-};
-
 TEST_F(PackedOnOtherDevice, HasTheCpusBitsForIntegers) {
-  const at::Tensor bias = random_tensor({37}, "bias");
+  const at::Tensor bias = random_floats({37}, "bias");
   for (const int bits : {2, 3, 4, 8}) {
     for (const std::int64_t group : {std::int64_t{32}, std::int64_t{48}, std::int64_t{-1}}) {
       const kernels::PackedWeight packed = pack_weight(quantized(37, 150, bits, group));
       const DeviceWeight weight(packed, stand_in());
-      const at::Tensor x = random_tensor({2, 5, 150}, "x");
+      const at::Tensor x = random_floats({2, 5, 150}, "x");
       for (const auto& [there, here] : {std::pair(DeviceArithmetic::kInt8, Arithmetic::kInt8),
                                         std::pair(DeviceArithmetic::kInt16, Arithmetic::kInt16)}) {
         const at::Tensor found = weight.multiply(x.to(stand_in()), bias.to(stand_in()), there, DType::kFloat32);
@@ -103,7 +64,7 @@ TEST_F(PackedOnOtherDevice, TakesBFloat16AsItIs) {
   const DeviceWeight weight(pack_weight(quantized_weight), stand_in());
   const at::Tensor dense = quantized_weight.dequantize().to(at::kDouble);
   for (const std::int64_t tokens : {1, 20}) {
-    const at::Tensor x = to_dtype(random_tensor({tokens, 600}, "x"), DType::kBFloat16);
+    const at::Tensor x = to_dtype(random_floats({tokens, 600}, "x"), DType::kBFloat16);
     const at::Tensor wide = x.to(at::kDouble);
     const at::Tensor found = weight.multiply(x.to(stand_in()), {}, DeviceArithmetic::kBFloat16, DType::kFloat32).cpu();
     const at::Tensor allowed = wide.abs().matmul(dense.abs().t()).mul(620 * 0x1p-24);
@@ -120,7 +81,7 @@ TEST_F(PackedOnOtherDevice, GivesTheWeightBack) {
     const QuantizedWeight weight = run.layer("moved", name);
     const DeviceLinear linear(DeviceWeight(pack_weight(weight), stand_in()), {}, DeviceArithmetic::kInt16);
     EXPECT_TRUE(linear.dense_weight().equal(weight.dequantize())) << name;
-    const at::Tensor x = random_tensor({3, linear.in_features()}, name);
+    const at::Tensor x = random_floats({3, linear.in_features()}, name);
     EXPECT_TRUE(linear.forward(x.to(stand_in()), false)
                     .cpu()
                     .equal(packed_linear(x, pack_weight(weight), {}, Arithmetic::kInt16)));
@@ -201,12 +162,12 @@ TEST_F(PackedOnOtherDevice, ChoosesKernelsByTokens) {
 }
 
 TEST_F(PackedOnOtherDevice, KeepsTheBitsOfIntegersWhereALibraryMultiplies) {
-  const at::Tensor bias = random_tensor({37}, "bias");
-  const at::Tensor x = random_tensor({65, 150}, "x");
+  const at::Tensor bias = random_floats({37}, "bias");
+  const at::Tensor x = random_floats({65, 150}, "x");
   for (const int bits : {2, 3, 4, 8}) {
     for (const bool symmetric : {false, true}) {
       QuantizedWeight from = quantized(37, 150, bits, -1);
-      if (symmetric) from = quantize_to_nearest(random_tensor({37, 150}, "weight"), symmetric_rows(bits).spec());
+      if (symmetric) from = quantize_to_nearest(random_floats({37, 150}, "weight"), symmetric_rows(bits).spec());
       const kernels::PackedWeight packed = pack_weight(from);
       const DeviceWeight weight(packed, stand_in());
       const auto multiply = [&](DType type, DeviceRoutes routes) {
@@ -226,11 +187,11 @@ TEST_F(PackedOnOtherDevice, KeepsTheBitsOfIntegersWhereALibraryMultiplies) {
 
 // Rows are decoded a slice at a time, the last of which is ragged.
 TEST_F(PackedOnOtherDevice, MultipliesInSlices) {
-  const at::Tensor bias = random_tensor({70}, "bias");
+  const at::Tensor bias = random_floats({70}, "bias");
   const QuantizedWeight from = quantized(70, 150, 8, -1);
   const cuda::Packed packed = cuda::pack(pack_weight(from));
   const cuda::DeviceProduct product(cuda::Library::open(LOWBIT_EMULATED_CUDA), 0, packed);
-  const at::Tensor x = random_tensor({20, 150}, "x").to(stand_in());
+  const at::Tensor x = random_floats({20, 150}, "x").to(stand_in());
   const at::Tensor there =
       tensor_of(std::span(reinterpret_cast<const float*>(packed.bytes.data()), packed.bytes.size() / 4)).to(stand_in());
   const auto* bytes = static_cast<const std::byte*>(there.const_data_ptr());
@@ -255,7 +216,7 @@ TEST_F(PackedOnOtherDevice, MultipliesInSlices) {
 TEST_F(PackedOnOtherDevice, KeepsOneKernelWhereTheBatchMustNotMatter) {
   const DeviceLinear linear(DeviceWeight(pack_weight(quantized(40, 160, 4, 32)), stand_in()), {},
                             DeviceArithmetic::kBFloat16);
-  const at::Tensor x = to_dtype(random_tensor({257, 160}, "x"), DType::kBFloat16).to(stand_in());
+  const at::Tensor x = to_dtype(random_floats({257, 160}, "x"), DType::kBFloat16).to(stand_in());
   const at::Tensor all = linear.forward(x, true).cpu();
   for (const std::int64_t token : {0, 256}) {
     EXPECT_TRUE(all.narrow(0, token, 1).equal(linear.forward(x.narrow(0, token, 1), true).cpu()));
@@ -266,14 +227,14 @@ TEST_F(PackedOnOtherDevice, KeepsOneKernelWhereTheBatchMustNotMatter) {
 
 // What a matrix unit may lose of 160 terms, the weight's rounding, and the result's.
 TEST_F(PackedOnOtherDevice, EveryRouteIsNearTheDecodedWeight) {
-  const at::Tensor bias = random_tensor({40}, "bias");
+  const at::Tensor bias = random_floats({40}, "bias");
   for (const GridOptions& grid : {GridOptions{.bits = 4, .group = 32}, GridOptions{.bits = 3, .group = 32},
                                   GridOptions::of(NumberFormat::kNf4), GridOptions::of(NumberFormat::kE4m3)}) {
-    const QuantizedWeight from = quantize_to_nearest(random_tensor({40, 160}, "weight"), grid.spec());
+    const QuantizedWeight from = quantize_to_nearest(random_floats({40, 160}, "weight"), grid.spec());
     const DeviceWeight weight(pack_weight(from), stand_in());
     const at::Tensor dense = from.dequantize().to(at::kDouble);
     for (const DeviceRoute& route : weight.routes(DeviceArithmetic::kBFloat16)) {
-      const at::Tensor x = to_dtype(random_tensor({route.tokens, 160}, "x"), DType::kBFloat16);
+      const at::Tensor x = to_dtype(random_floats({route.tokens, 160}, "x"), DType::kBFloat16);
       const at::Tensor wide = x.to(at::kDouble);
       const at::Tensor expected = wide.matmul(dense.t()).add(to_dtype(bias, DType::kBFloat16));
       const at::Tensor found = weight.multiply(x.to(stand_in()), to_dtype(bias, DType::kBFloat16).to(stand_in()),
@@ -289,7 +250,7 @@ TEST_F(PackedOnOtherDevice, EveryRouteIsNearTheDecodedWeight) {
 // Codes stand for numbers of a table: one operand each for FP8, two for NF4.
 TEST_F(PackedOnOtherDevice, MultipliesByTables) {
   for (const NumberFormat format : {NumberFormat::kNf4, NumberFormat::kE4m3}) {
-    QuantizedWeight weight = quantize_to_nearest(random_tensor({40, 200}, "weight"), GridOptions::of(format).spec());
+    QuantizedWeight weight = quantize_to_nearest(random_floats({40, 200}, "weight"), GridOptions::of(format).spec());
     const DeviceLinear linear(DeviceWeight(pack_weight(weight), stand_in()), {}, DeviceArithmetic::kBFloat16);
     EXPECT_TRUE(linear.dense_weight().equal(weight.dequantize()));
     const Certificate certificate = linear.certify(weight);
@@ -299,9 +260,9 @@ TEST_F(PackedOnOtherDevice, MultipliesByTables) {
   }
   // Columns for several blocks, and more tokens than one takes.
   const DeviceWeight wide(
-      pack_weight(quantize_to_nearest(random_tensor({40, 2100}, "wide"), GridOptions::of(NumberFormat::kNf4).spec())),
+      pack_weight(quantize_to_nearest(random_floats({40, 2100}, "wide"), GridOptions::of(NumberFormat::kNf4).spec())),
       stand_in());
-  const at::Tensor x = to_dtype(random_tensor({70, 2100}, "x"), DType::kBFloat16).to(stand_in());
+  const at::Tensor x = to_dtype(random_floats({70, 2100}, "x"), DType::kBFloat16).to(stand_in());
   const auto multiply = [&](const at::Tensor& rows) {
     return wide.multiply(rows, {}, DeviceArithmetic::kBFloat16, DType::kFloat32, DeviceRoutes::kOne).cpu();
   };
@@ -315,71 +276,6 @@ TEST_F(PackedOnOtherDevice, MultipliesByTables) {
   EXPECT_LE(logits(*model).sub(expected).pow(2).mean().sqrt().item<double>(), 0.05 * size);
   EXPECT_THAT(model->products(),
               Each(AllOf(Field(&ProductRecord::packed, true), Field(&ProductRecord::arithmetic, "bfloat16"))));
-}
-
-// Bit for bit, as the CPU simulates it: rows of all sizes, none, and what is no number.
-TEST_F(PackedOnOtherDevice, RoundsToFloat8AsTheCpuSimulatesIt) {
-  ActivationScheme scheme;
-  scheme.type = ActivationScheme::Type::kFloat8;
-  const DeviceWeight weight(
-      pack_weight(quantize_to_nearest(random_tensor({16, 200}, "weight"), GridOptions::of(NumberFormat::kE4m3).spec())),
-      stand_in());
-  at::Tensor x = random_tensor({9, 200}, "x");
-  x[1].zero_();
-  for (const auto& [row, factor] : {std::pair(2, 0x1p-130), std::pair(3, 0x1p-147), std::pair(4, 0x1p+120)}) {
-    x[row].mul_(factor);
-  }
-  const cuda::DeviceProduct product(open_kernels(), 0, cuda::pack(pack_weight(quantized(16, 200, 8, -1))));
-  for (const DType type : {DType::kFloat32, DType::kBFloat16}) {
-    const at::Tensor input = to_dtype(x, type).to(stand_in());
-    at::Tensor numbers = make_zeros({9, 200}, DType::kBFloat16).to(stand_in());
-    at::Tensor scales = make_zeros({9, 1}, DType::kFloat32).to(stand_in());
-    product.round_float8({input.const_data_ptr(), kind_of(input.scalar_type()), 9,
-                          static_cast<std::uint16_t*>(numbers.mutable_data_ptr()), scales.mutable_data_ptr<float>(),
-                          current_stream(stand_in())});
-    const at::Tensor expected = round_input(to_dtype(to_dtype(x, type), DType::kFloat32), scheme, {});
-    EXPECT_TRUE(to_dtype(numbers.cpu(), DType::kFloat32).mul(scales.cpu()).equal(expected));
-  }
-  at::Tensor broken = random_tensor({3, 200}, "broken");
-  broken[1][17] = std::numeric_limits<float>::quiet_NaN();
-  const at::Tensor y = weight.multiply(broken.to(stand_in()), {}, DeviceArithmetic::kFloat8, DType::kFloat32).cpu();
-  EXPECT_TRUE(y[1].isnan().all().item<bool>());
-  EXPECT_FALSE(y[0].isnan().any().item<bool>() || y[2].isnan().any().item<bool>());
-}
-
-// Codes of both sides are exact, so that what is off are the float32 sums and the scale.
-TEST_F(PackedOnOtherDevice, RoundsInputsToFloat8PerToken) {
-  ActivationScheme scheme;
-  scheme.type = ActivationScheme::Type::kFloat8;
-  at::Tensor x = random_tensor({5, 200}, "x");
-  x[3].zero_();
-  const at::Tensor rounded = round_input(x, scheme, {}).to(at::kDouble);
-  const at::Tensor bias = random_tensor({40}, "bias");
-  for (const GridOptions& grid : {GridOptions::of(NumberFormat::kE4m3), GridOptions{.bits = 4, .group = 32}}) {
-    const QuantizedWeight weight = quantize_to_nearest(random_tensor({40, 200}, "weight"), grid.spec());
-    const DeviceLinear linear(DeviceWeight(pack_weight(weight), stand_in()), bias.to(stand_in()),
-                              DeviceArithmetic::kFloat8);
-    const at::Tensor dense = weight.dequantize().to(at::kDouble);
-    const at::Tensor expected = rounded.matmul(dense.t()).add(bias);
-    const at::Tensor allowed = rounded.abs().matmul(dense.abs().t()).add(bias.abs()).mul(220 * 0x1p-24);
-    EXPECT_TRUE(linear.forward(x.to(stand_in()), false).cpu().sub(expected).abs().le(allowed).all().item<bool>());
-    EXPECT_TRUE(linear.certify(weight).holds());
-    // Rounding is part of what is certified: products of inputs that nothing rounds are not these.
-    CertifiedProduct unrounded{InputRounding::kFloat8, {}, {}};
-    unrounded.multiply = [&](std::span<const float> inputs, std::int64_t tokens) {
-      const at::Tensor found = tensor_of(inputs).view({tokens, 200}).matmul(weight.dequantize().t()).contiguous();
-      const auto numbers = values_of<float>(found);
-      return std::vector<float>(numbers.begin(), numbers.end());
-    };
-    EXPECT_FALSE(certify_product(weight, unrounded).holds());
-  }
-  SmallRun run;
-  run.quantize("[{rtn: {format: e4m3}}, {activations: {type: fp8}}]", "float8");
-  const auto model = open(run, "float8", Execution::kPacked, true);
-  const at::Tensor simulated = logits(*open(run, "float8", Execution::kSimulated, false));
-  EXPECT_LE(logits(*model).sub(simulated).abs().max().item<double>(), simulated.abs().max().item<double>() / 20);
-  EXPECT_THAT(model->products(), Each(AllOf(Field(&ProductRecord::packed, true), Field(&ProductRecord::around, ""),
-                                            Field(&ProductRecord::arithmetic, "float8"))));
 }
 
 TEST_F(PackedOnOtherDevice, SaysWhatItCannotRun) {

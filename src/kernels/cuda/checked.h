@@ -143,13 +143,13 @@ struct Checked {
 
   static bool round_float8(const RoundFloat8Call* call, const Launch* launch, Report* report) {
     *report = Report{};
+    if (call->tokens == 0) return true;
     if ((call->numbers == nullptr) == (call->codes == nullptr)) {
       return refuse(report, "activations are rounded to E4M3 as numbers or as codes");
     }
     if (call->numbers != nullptr && call->sources != nullptr) {
       return refuse(report, "E4M3 numbers are written in the order of columns");
     }
-    if (call->tokens == 0) return true;
     if (call->codes != nullptr && call->block_tokens != hopper_byte_tokens(call->tokens)) {
       return refuse(report, "E4M3 codes are laid out for blocks of another number of tokens");
     }

@@ -23,6 +23,19 @@ struct HopperSpace {
         arrivals(parts.take<std::uint32_t>(schedule.arrivals)) {}
 };
 
+/// The same for kHopperFloat8.
+struct Float8Space {
+  std::uint8_t* codes;
+  float* scales;
+  float* sums;
+  std::uint32_t* arrivals;
+  Float8Space(Parts& parts, const Matrix& shape, std::int32_t tokens, const HopperSchedule& schedule)
+      : codes(parts.take<std::uint8_t>(laid_out_size(shape, tokens, schedule.block_tokens))),
+        scales(parts.take<float>(tokens)),
+        sums(parts.take<float>(schedule.sums)),
+        arrivals(parts.take<std::uint32_t>(schedule.arrivals)) {}
+};
+
 SkinnySpace take_skinny(Parts& parts, const SkinnySizes& sizes) {
   return {parts.take<std::uint16_t>(sizes.arranged), parts.take<float>(sizes.partials),
           parts.take<std::uint32_t>(sizes.arrivals)};
@@ -69,6 +82,7 @@ DeviceProduct::DeviceProduct(Library library, int device, const Packed& packed)
   layout_.table_offset = packed.table_offset;
   layout_.has_sources = packed.has_sources;
   layout_.has_table = packed.has_table;
+  layout_.is_e4m3 = packed.is_e4m3;
 }
 
 std::int64_t DeviceProduct::runs() const { return runs_of(layout_.shape.groups, layout_.shape.group_steps); }
@@ -91,6 +105,8 @@ std::int64_t DeviceProduct::workspace_bytes(Route route, DeviceArithmetic arithm
     (void)parts.take<std::uint16_t>(arranged_numbers(tokens));
   } else if (route == Route::kHopper || route == Route::kHopperRounded) {
     (void)HopperSpace(parts, layout_.shape, tokens, hopper_schedule(route, tokens));
+  } else if (route == Route::kHopperFloat8) {
+    (void)Float8Space(parts, layout_.shape, tokens, hopper_schedule(route, tokens));
   } else if (route == Route::kIntegers || route == Route::kHopperBytes) {
     (void)IntegerSpace(parts, integer_sizes(route, arithmetic == DeviceArithmetic::kInt8 ? 1 : 2, tokens));
   }
@@ -102,7 +118,7 @@ void DeviceProduct::multiply(Route route, DeviceArithmetic arithmetic, const Dev
   if (arithmetic == DeviceArithmetic::kHalf && call.input_kind == NumberKind::kFloat32) {
     fail(ErrorCode::kInternal, "a product of 16-bit activations was given float32");
   }
-  if (arithmetic != DeviceArithmetic::kHalf && layout_.has_table) {
+  if ((arithmetic == DeviceArithmetic::kInt8 || arithmetic == DeviceArithmetic::kInt16) && layout_.has_table) {
     fail(ErrorCode::kInternal, "a weight with a table of numbers has no product of integers");
   }
   switch (route) {
@@ -112,6 +128,7 @@ void DeviceProduct::multiply(Route route, DeviceArithmetic arithmetic, const Dev
     case Route::kHopperSliced: return multiply_sliced(call);
     case Route::kHopper:
     case Route::kHopperRounded: return multiply_hopper(route, call);
+    case Route::kHopperFloat8: return multiply_float8(call);
     case Route::kExpandedHalves:
     case Route::kExpandedBytes: break;
   }
@@ -199,6 +216,33 @@ void DeviceProduct::multiply_integers(Route route, int planes, const DeviceCall&
   clear_arrivals(table(), own.space.arrivals, sizes.arrivals, call.stream);
   round(own, planes, {call.input, call.input_kind});
   multiply(own, planes);
+}
+
+void DeviceProduct::multiply_float8(const DeviceCall& call) const {
+  if (!layout_.is_e4m3) fail(ErrorCode::kInternal, "a product of E4M3 was given a weight of other numbers");
+  const Table& table = this->table();
+  const Matrix matrix = layout_.at(call.weight);
+  const HopperSchedule schedule = hopper_schedule(Route::kHopperFloat8, call.tokens);
+  Parts parts(call.workspace);
+  const Float8Space space(parts, matrix, call.tokens, schedule);
+  clear_arrivals(table, space.arrivals, schedule.arrivals, call.stream);
+  const Launch launch = {call.stream, 0};
+  const RoundFloat8Call round = {{call.input, call.input_kind, matrix.columns, call.tokens, matrix.columns,
+                                  layout_.sources_at(call.weight), matrix.steps},
+                                 space.scales,
+                                 nullptr,
+                                 space.codes,
+                                 schedule.block_tokens};
+  Library::call("rounding activations to E4M3", table.round_float8, &round, &launch);
+  const Float8Product product = {matrix,
+                                 space.codes,
+                                 space.scales,
+                                 call.tokens,
+                                 {call.output, matrix.rows, call.output_kind, call.bias, nullptr, 0},
+                                 schedule.stream,
+                                 space.sums,
+                                 space.arrivals};
+  Library::call("multiplying E4M3", table.hopper_float8, &product, &launch);
 }
 
 SkinnySizes DeviceProduct::skinny_sizes(std::int32_t tokens) const {
@@ -289,6 +333,7 @@ void DeviceProduct::multiply(const SkinnyCall& call) const {
 HopperSchedule DeviceProduct::hopper_schedule(Route route, std::int32_t tokens) const {
   const Matrix& shape = layout_.shape;
   if (route == Route::kHopperBytes) return HopperSchedule::bytes(shape, tokens, multiprocessors_);
+  if (route == Route::kHopperFloat8) return HopperSchedule::float8(shape, tokens, multiprocessors_);
   return route == Route::kHopperRounded ? HopperSchedule::rounded(shape, tokens, multiprocessors_)
                                         : HopperSchedule::exact(shape, tokens, multiprocessors_);
 }

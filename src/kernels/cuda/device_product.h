@@ -14,7 +14,7 @@ struct DeviceCall {
   const std::byte* weight;  ///< the bytes of `Packed`, which begin on 256 bytes
   const void* input;        ///< [tokens][columns]
   void* output;             ///< [tokens][rows]
-  NumberKind input_kind;    ///< kFloat16 or kBFloat16 for kHalf
+  NumberKind input_kind;    ///< kFloat16 or kBFloat16 for kHalf; not rounded yet for kFloat8
   NumberKind output_kind;
   const float* bias;  ///< [rows] or null
   std::int32_t tokens;
@@ -130,6 +130,7 @@ class DeviceProduct {
 
  private:
   void multiply_integers(Route route, int planes, const DeviceCall& call) const;
+  void multiply_float8(const DeviceCall& call) const;
   void multiply_skinny(const DeviceCall& call) const;
   void multiply_sliced(const DeviceCall& call) const;
   [[nodiscard]] struct HopperSchedule hopper_schedule(Route route, std::int32_t tokens) const;

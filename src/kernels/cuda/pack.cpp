@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/cuda/float8.h"
 #include "kernels/executor.h"
 #include "kernels/layout.h"
 #include "lowbit/base/error.h"
@@ -163,12 +164,23 @@ void store_row(Packed& packed, const PackedLayout& layout, const Blocks& blocks,
   }
 }
 
+bool is_e4m3(std::span<const float> table) {
+  if (table.size() != 256) return false;
+  for (std::uint32_t code = 0; code < 256; ++code) {
+    const float expected = e4m3_as_float(code);
+    const float found = table[code];
+    if (std::isnan(expected) ? !std::isnan(found) : bits_of_float(found) != bits_of_float(expected)) return false;
+  }
+  return true;
+}
+
 Packed plan(const PackedLayout& layout) {
   Packed packed;
   const Blocks blocks = layout.view();
   packed.has_zeros = blocks.zero_kind == ZeroKind::kByte;
   packed.has_sources = moves_columns(layout);
   packed.has_table = layout.shape.decoding == Decoding::kTable;
+  packed.is_e4m3 = packed.has_table && is_e4m3(layout.table);
   packed.shape = {nullptr,
                   nullptr,
                   nullptr,

@@ -19,6 +19,7 @@ struct Packed {
   std::int64_t table_offset = 0;
   bool has_zeros = false;
   bool has_table = false;
+  bool is_e4m3 = false;  ///< whether the table is that of E4M3, so that codes are such numbers' bits
   bool has_sources = false;
 
   [[nodiscard]] std::int64_t code_bytes() const;

@@ -18,7 +18,8 @@ std::int32_t most_sliced_tokens(const Matrix& shape, const HopperClusters& clust
 
 }  // namespace
 
-std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithmetic, const HopperClusters& clusters) {
+std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithmetic, const HopperClusters& clusters,
+                                  std::int32_t float8_from) {
   const bool hopper = clusters.held[0] > 0;
   switch (arithmetic) {
     case DeviceArithmetic::kInt16: return {{Route::kIntegers, 1}};
@@ -28,6 +29,11 @@ std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithme
         return {{Route::kIntegers, 1}, {Route::kHopperBytes, kHopperBytesFrom}};
       }
       return {{Route::kIntegers, 1}, {Route::kExpandedBytes, kExpandedFromIntegers}};
+    case DeviceArithmetic::kFloat8:
+      if (hopper && layout.is_e4m3 && layout.shape.groups == 1 && float8_from != kNever) {
+        return {{Route::kSkinny, 1}, {Route::kHopperFloat8, float8_from}};
+      }
+      break;
     case DeviceArithmetic::kHalf: break;
   }
   if (!hopper || layout.shape.bits != 4 || layout.has_table) {
@@ -58,6 +64,7 @@ std::string route_name(Route route, DeviceArithmetic arithmetic) {
     case Route::kHopper: return "hopper";
     case Route::kHopperRounded: return "hopper (rounded weights)";
     case Route::kHopperBytes: return "hopper (bytes)";
+    case Route::kHopperFloat8: return "hopper (E4M3)";
     case Route::kExpandedHalves: return "expand + cuBLAS";
     case Route::kExpandedBytes: break;
   }

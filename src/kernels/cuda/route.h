@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +20,9 @@ enum class DeviceArithmetic {
   /// meets its scale in float32. A token has the same bits in any batch, given matrix and GPU. By
   /// `Route::kExpandedHalves` and `Route::kHopperRounded` weights are rounded to 16 bits.
   kHalf,
+  /// Activations rounded to E4M3 with a scale for each token (`RoundFloat8`), multiplied as kHalf multiplies bfloat16
+  /// or by `Route::kHopperFloat8`.
+  kFloat8,
 };
 
 enum class Route {
@@ -28,6 +32,7 @@ enum class Route {
   kHopper,          ///< `HopperExact`
   kHopperRounded,   ///< `HopperRounded`, whose weights are rounded to 16 bits
   kHopperBytes,     ///< `HopperBytes`, with the bits of kIntegers
+  kHopperFloat8,    ///< `HopperFloat8`, whose sums of 128 columns are made in some 14 bits
   kExpandedHalves,  ///< `Expand` to 16 bits, then a library's product
   kExpandedBytes,   ///< `ExpandCodes`, then a library's product of bytes, with the bits of kIntegers
 };
@@ -53,9 +58,16 @@ inline constexpr std::int32_t kExpandedFromSkinny = 65;
 inline constexpr std::int32_t kHopperBytesFrom = 9;
 inline constexpr std::int32_t kExpandedFromIntegers = 65;
 
-/// The routes of a matrix, in the order of their tokens; the first is for one token.
+/// More tokens than a product has.
+inline constexpr std::int32_t kNever = std::numeric_limits<std::int32_t>::max();
+/// No GPU has run `HopperFloat8` yet, and certificates have no bound for its sums.
+inline constexpr std::int32_t kHopperFloat8From = kNever;
+
+/// The routes of a matrix, in the order of their tokens; the first is for one token. E4M3 weights of one group a row
+/// take kHopperFloat8 from `float8_from` tokens on.
 [[nodiscard]] std::vector<RouteStart> routes_of(const Packed& layout, DeviceArithmetic arithmetic,
-                                                const HopperClusters& clusters);
+                                                const HopperClusters& clusters,
+                                                std::int32_t float8_from = kHopperFloat8From);
 [[nodiscard]] Route route_for(std::span<const RouteStart> routes, std::int64_t tokens);
 /// "skinny", "expand + cuBLAS".
 [[nodiscard]] std::string route_name(Route route, DeviceArithmetic arithmetic);

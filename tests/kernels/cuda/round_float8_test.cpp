@@ -12,6 +12,8 @@
 #include "../kernel_cases.h"
 #include "e4m3_numbers.h"
 #include "kernels/cuda/checked.h"
+#include "kernels/cuda/pack.h"
+#include "kernels/cuda/route.h"
 #include "test_launcher.h"
 
 // Activations rounded to E4M3 on the model of a GPU, against a search among E4M3's numbers.
@@ -220,6 +222,38 @@ TEST(CudaRoundFloat8, LaysCodesOutForHopper) {
   }
 }
 
+Packed packed_table(int bits, std::int64_t group, const std::vector<float>& table) {
+  UnpackedWeight weight = kernels::testing::make_weight({20, 300, group, bits, Decoding::kTable});
+  weight.table = table;
+  return pack(PackedWeight::pack(weight.view()));
+}
+
+TEST(CudaE4m3, IsKnownByItsTable) {
+  EXPECT_TRUE(packed_table(8, 4096, e4m3_numbers()).is_e4m3);
+  std::vector<float> other = e4m3_numbers();
+  other[0x80] = 0.0F;  // in place of -0: codes are no longer bits of E4M3
+  EXPECT_FALSE(packed_table(8, 4096, other).is_e4m3);
+  other = e4m3_numbers();
+  other[0x7F] = 480.0F;
+  EXPECT_FALSE(packed_table(8, 4096, other).is_e4m3);
+  EXPECT_FALSE(packed_table(4, 4096, std::vector<float>(16, 1.0F)).is_e4m3);
+  EXPECT_FALSE(pack(PackedWeight::pack(kernels::testing::make_weight({20, 300, 4096, 8}).view())).is_e4m3);
+}
+
+TEST(CudaE4m3, HasARouteOfItsOwnWhereOneIsAskedFor) {
+  const HopperClusters hopper = {{132, 66, 32, 16}};
+  const auto text = [&](const Packed& packed, const HopperClusters& clusters, std::int32_t from) {
+    return routes_text(routes_of(packed, DeviceArithmetic::kFloat8, clusters, from), DeviceArithmetic::kFloat8);
+  };
+  const Packed e4m3 = packed_table(8, 4096, e4m3_numbers());
+  const std::string other = "cuda: skinny up to 64 tokens, expand + cuBLAS";
+  EXPECT_EQ(text(e4m3, hopper, 9), "cuda: skinny up to 8 tokens, hopper (E4M3)");
+  EXPECT_EQ(text(e4m3, hopper, kNever), other);
+  EXPECT_EQ(text(e4m3, {}, 9), other);
+  EXPECT_EQ(text(packed_table(8, 64, e4m3_numbers()), hopper, 9), other);
+  EXPECT_EQ(text(packed_table(8, 4096, std::vector<float>(256, 0.5F)), hopper, 9), other);
+}
+
 struct AnyWidths {
   static bool round_float8(const RoundFloat8Call&, const Launch&, Report*) { return true; }
 };
@@ -239,6 +273,9 @@ TEST(CudaRoundFloat8, SaysWhatItLacks) {
     return std::string(report.text);
   };
   EXPECT_EQ(refusal(), "activations are rounded to E4M3 as numbers or as codes");
+  call.tokens = 0;
+  EXPECT_EQ(refusal(), "");
+  call.tokens = 65;
   call.numbers = &number;
   EXPECT_EQ(refusal(), "");
   call.sources = &source;
