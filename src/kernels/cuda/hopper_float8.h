@@ -25,9 +25,9 @@ struct Float8Product {
 ///
 /// The matrix unit adds up the 128 columns of a chunk, by four instructions; float32 sums take that up, and chunks
 /// follow each other in order. Products of two E4M3 numbers are exact; an instruction's 32 of them and the sum so far
-/// are assumed to lose less than 2^-13 of the largest of these 33 each (the unit aligns them to 14 bits, as others have
-/// measured). A chunk is then off by at most 132 2^-13 of the sum of its terms' magnitudes, whatever the number of
-/// columns. Sums of whole numbers below 2^13 are exact.
+/// are assumed to lose less than 2^-13 of the largest of these 33 each (the unit aligns them to 14 bits, as
+/// DeepSeek-V3's technical report found, section 3.3.2). A chunk is then off by at most 132 2^-13 of the sum of its
+/// terms' magnitudes, whatever the number of columns. Sums of whole numbers below 2^13 are exact.
 ///
 /// A block's tokens are multiplied in parts of 64: while a part's sums are taken up, the next one's products run.
 template <int kTheTokenTiles>
