@@ -7,6 +7,14 @@
 #include "lowbit/tensor/packed.h"
 
 namespace lowbit {
+namespace {
+
+double median(std::vector<double>& numbers) {
+  std::ranges::sort(numbers);
+  return numbers[numbers.size() / 2];
+}
+
+}  // namespace
 
 std::vector<GemmTiming> GemmContest::run() {
   std::vector<GemmTiming> timings;
@@ -20,7 +28,7 @@ std::vector<GemmTiming> GemmContest::run() {
       for (const int bits : options_.bits) {
         for (const std::int64_t group : options_.groups) add_packed(bits, group, tokens, cold);
       }
-      measure(timings);
+      measure(cold, timings);
     }
   }
   return timings;
@@ -33,10 +41,11 @@ void GemmContest::add(Contender contender, std::int64_t tokens, bool cold) {
   contenders_.push_back(std::move(contender));
 }
 
-void GemmContest::add_library(std::string name, const at::Tensor& x, const at::Tensor& weight, std::int64_t tokens,
-                              bool cold) {
+void GemmContest::add_library(std::string name, std::string arithmetic, const at::Tensor& x, const at::Tensor& weight,
+                              std::int64_t tokens, bool cold) {
   Contender contender;
   contender.timing.name = std::move(name);
+  contender.timing.arithmetic = std::move(arithmetic);
   contender.timing.weight_bytes = static_cast<std::int64_t>(weight.nbytes());
   contender.copies = copies_of(contender.timing.weight_bytes, cold);
   std::vector<at::Tensor> weights;
@@ -48,12 +57,14 @@ void GemmContest::add_library(std::string name, const at::Tensor& x, const at::T
   add(std::move(contender), tokens, cold);
 }
 
-void GemmContest::measure(std::vector<GemmTiming>& timings) {
+void GemmContest::measure(bool cold, std::vector<GemmTiming>& timings) {
   struct Rounds {
     std::vector<double> wall, processor;
   };
   std::vector<Rounds> rounds(contenders_.size());
+  std::vector<Rates> rates;
   for (int round = 0; round <= options_.repetitions; ++round) {
+    rates.push_back(probe(cold));
     for (std::size_t i = 0; i < contenders_.size(); ++i) {
       const Seconds seconds = time(contenders_[i], round);
       if (round == 0) continue;
@@ -61,15 +72,34 @@ void GemmContest::measure(std::vector<GemmTiming>& timings) {
       rounds[i].processor.push_back(seconds.processor);
     }
   }
+  rates.erase(rates.begin());  // of the round that warms up
+  const Rates usual = medians(rates);
   for (std::size_t i = 0; i < contenders_.size(); ++i) {
     auto& [wall, processor] = rounds[i];
     std::ranges::sort(wall);
-    std::ranges::sort(processor);
     GemmTiming& timing = contenders_[i].timing;
-    timing.processor_seconds = processor[processor.size() / 2];
-    timing.seconds = {wall[wall.size() / 2], wall.front(), wall.back()};
+    timing.processor_seconds = median(processor);
+    timing.seconds = {median(wall), wall.front(), wall.back()};
+    const double operations = kernels::peak_of(usual.units, timing.arithmetic);
+    if (operations > 0) timing.operating_seconds = timing.operations / operations;
+    if (usual.bandwidth > 0) timing.reading_seconds = static_cast<double>(timing.weight_bytes) / usual.bandwidth;
     timings.push_back(timing);
   }
+}
+
+GemmContest::Rates GemmContest::medians(const std::vector<Rates>& rates) {
+  const auto median_of = [&](auto&& number) {
+    std::vector<double> numbers;
+    for (const Rates& rate : rates) numbers.push_back(number(rate));
+    return median(numbers);
+  };
+  Rates result = rates.front();
+  result.bandwidth = median_of([](const Rates& rate) { return rate.bandwidth; });
+  for (std::size_t unit = 0; unit < result.units.size(); ++unit) {
+    result.units[unit].operations_per_second =
+        median_of([&](const Rates& rate) { return rate.units[unit].operations_per_second; });
+  }
+  return result;
 }
 
 }  // namespace lowbit

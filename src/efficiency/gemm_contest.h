@@ -32,12 +32,18 @@ class GemmContest {
     double wall = 0;
     double processor = 0;
   };
+  /// What the machine gives to all threads.
+  struct Rates {
+    double bandwidth = 0;                    ///< bytes a second; 0: not known
+    std::vector<kernels::UnitPeak> units{};  ///< operations a second
+  };
   /// Above `most_cold_tokens` the product, not the memory, takes the time. What is passed outlives the contest.
   GemmContest(const GemmBenchOptions& options, Progress& progress, std::int64_t most_cold_tokens)
       : options_(options), progress_(progress), most_cold_tokens_(most_cold_tokens) {}
   void add(Contender contender, std::int64_t tokens, bool cold);
   /// LibTorch's product of the type that both have.
-  void add_library(std::string name, const at::Tensor& x, const at::Tensor& weight, std::int64_t tokens, bool cold);
+  void add_library(std::string name, std::string arithmetic, const at::Tensor& x, const at::Tensor& weight,
+                   std::int64_t tokens, bool cold);
   [[nodiscard]] const GemmBenchOptions& options() const { return options_; }
 
  private:
@@ -45,7 +51,10 @@ class GemmContest {
   virtual void add_packed(int bits, std::int64_t group, std::int64_t tokens, bool cold) = 0;
   /// Of one product, in a round that is counted from 0; the first warms up and is left out.
   [[nodiscard]] virtual Seconds time(const Contender& contender, int round) = 0;
-  void measure(std::vector<GemmTiming>& timings);
+  /// Before each round.
+  [[nodiscard]] virtual Rates probe(bool cold) = 0;
+  void measure(bool cold, std::vector<GemmTiming>& timings);
+  [[nodiscard]] static Rates medians(const std::vector<Rates>& rates);
 
   const GemmBenchOptions& options_;
   Progress& progress_;

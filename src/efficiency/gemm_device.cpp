@@ -32,7 +32,7 @@ class DeviceContest : public GemmContest {
   void add_libraries(std::int64_t tokens, bool cold) override {
     const at::Tensor weight = random_matrix(options().rows, options().columns, "bench/weight");
     for (const DType type : {DType::kFloat32, DType::kBFloat16}) {
-      add_library(fmt::format("LibTorch {}", dtype_name(type)), input(tokens, type),
+      add_library(fmt::format("LibTorch {}", dtype_name(type)), std::string(dtype_name(type)), input(tokens, type),
                   to_place(weight, type, options().device), tokens, cold);
     }
   }
@@ -49,6 +49,7 @@ class DeviceContest : public GemmContest {
       const DType type = arithmetic == DeviceArithmetic::kBFloat16 ? DType::kBFloat16 : DType::kFloat32;
       Contender contender;
       contender.timing.name = product_name(arithmetic_name(arithmetic), bits, group);
+      contender.timing.arithmetic = arithmetic_name(arithmetic);
       contender.timing.kernel = weights->front().kernel_name(arithmetic, tokens);
       contender.timing.weight_bytes = weights->front().bytes();
       contender.copies = static_cast<std::int64_t>(weights->size());
@@ -58,6 +59,9 @@ class DeviceContest : public GemmContest {
       add(std::move(contender), tokens, cold);
     }
   }
+
+  // What it could reach is asked of the device before (`MachinePeaks`).
+  Rates probe(bool /*cold*/) override { return {}; }
 
   Seconds time(const Contender& contender, int /*round*/) override {
     const std::int64_t launches = std::max(contender.copies, kLaunches);

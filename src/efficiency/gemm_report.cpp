@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "lowbit/base/json.h"
 #include "lowbit/efficiency/gemm.h"
 
@@ -16,6 +18,14 @@ double over_float32(const GemmBench& bench, const GemmTiming& timing) {
     if (same) return other.seconds.median / timing.seconds.median;
   }
   return 0.0;
+}
+
+// How near a product comes to what bounds it: "91 reads", "70 units". Nothing where its unit is not known.
+std::string share_text(const GemmTiming& timing) {
+  if (timing.operating_seconds == 0) return "";
+  const double bound = std::max(timing.reading_seconds, timing.operating_seconds);
+  return fmt::format("{:.0f} {}", 100 * bound / timing.seconds.median,
+                     timing.reading_seconds > timing.operating_seconds ? "reads" : "units");
 }
 
 std::string head_of(const GemmBench& bench) {
@@ -62,23 +72,25 @@ std::string gemm_bench_json(const GemmBench& bench) {
                                {"fastest_seconds", timing.seconds.fastest},
                                {"slowest_seconds", timing.seconds.slowest},
                                {"processor_seconds", timing.processor_seconds},
-                               {"operations", timing.operations}});
+                               {"operations", timing.operations},
+                               {"reading_seconds", timing.reading_seconds},
+                               {"operating_seconds", timing.operating_seconds}});
   }
   return json.dump(2) + "\n";
 }
 
 std::string gemm_bench_table(const GemmBench& bench) {
   std::string text = head_of(bench);
-  text += fmt::format("\n{:>6} {:<4}  {:<28} {:>10} {:>6} {:>8} {:>7} {:>7}  {}\n", "tokens", "", "product",
-                      "median ms", "+- %", "cpu ms", "Gop/s", "GB/s", "x float32, kernel");
+  text += fmt::format("\n{:>6} {:<4}  {:<28} {:>9} {:>5} {:>8} {:>6} {:>6} {:>10}  {}\n", "tokens", "", "product",
+                      "median ms", "+- %", "cpu ms", "Gop/s", "GB/s", "% of", "x float32, kernel");
   for (const GemmTiming& timing : bench.timings) {
     const double seconds = timing.seconds.median;
     const double spread = (timing.seconds.slowest - timing.seconds.fastest) / (2 * seconds);
-    text += fmt::format("{:>6} {:<4}  {:<28} {:>10.3f} {:>6.0f} {:>8.3f} {:>7.1f} {:>7.1f}  {:.2f}{}{}\n",
+    text += fmt::format("{:>6} {:<4}  {:<28} {:>9.3f} {:>5.0f} {:>8.3f} {:>6.0f} {:>6.1f} {:>10}  {:.2f}{}{}\n",
                         timing.tokens, timing.cold ? "cold" : "warm", timing.name, 1e3 * seconds, 100 * spread,
                         1e3 * timing.processor_seconds, timing.operations / seconds / kGiga,
-                        static_cast<double>(timing.weight_bytes) / seconds / kGiga, over_float32(bench, timing),
-                        timing.kernel.empty() ? "" : ", ", timing.kernel);
+                        static_cast<double>(timing.weight_bytes) / seconds / kGiga, share_text(timing),
+                        over_float32(bench, timing), timing.kernel.empty() ? "" : ", ", timing.kernel);
   }
   return text;
 }

@@ -17,14 +17,6 @@ namespace {
 constexpr int kPasses = 60;
 constexpr double kGiga = 1e9;
 
-double unit_peak(const MachinePeaks& peaks, std::string_view type) {
-  double best = 0;
-  for (const kernels::UnitPeak& unit : peaks.units) {
-    if (std::string_view(unit.name).starts_with(type)) best = std::max(best, unit.operations_per_second);
-  }
-  return peaks.device.empty() ? best * peaks.threads : best;
-}
-
 MachinePeaks host_facts() {
   MachinePeaks peaks;
   peaks.processor = processor_name();
@@ -36,10 +28,8 @@ MachinePeaks host_facts() {
 
 }  // namespace
 
-// A number of 16 bits is multiplied as two bytes, or in units for words.
 double MachinePeaks::operations_per_second(std::string_view arithmetic) const {
-  if (arithmetic == "int16") return std::max(unit_peak(*this, "int16"), unit_peak(*this, "int8") / 2);
-  return unit_peak(*this, arithmetic);
+  return kernels::peak_of(units, arithmetic) * (device.empty() ? threads : 1);
 }
 
 MachinePeaks probe_machine(const std::vector<std::int64_t>& sizes) {

@@ -33,6 +33,31 @@ std::string missing_for_avx512() {
   if (!__builtin_cpu_supports("avx512vnni")) return "the processor lacks AVX-512 VNNI";
   return {};
 }
+
+namespace {
+
+// Bits 22 (bfloat16), 24 and 25 of EDX of leaf 7; GCC 12 has no name for them.
+bool has_matrix_tiles() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  return (edx >> 24 & 3U) == 3U && (edx >> 22 & 1U) == 1U;
+}
+
+}  // namespace
+
+std::string missing_for_amx() {
+  std::string missing = missing_for_avx512();
+  if (!missing.empty()) return missing;
+  if (!has_matrix_tiles()) return "the processor lacks AMX";
+  // The kernel saves the tiles of a process that has asked for them (ARCH_REQ_XCOMP_PERM, feature 18).
+  constexpr long kRequestPermission = 0x1023;
+  constexpr long kTileData = 18;
+  if (::syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0) return "the operating system denies AMX";
+  return {};
+}
 #endif
 
 namespace {
@@ -98,27 +123,6 @@ std::vector<const Kernel*> avx512_alternatives(Arithmetic arithmetic, int packed
   const Kernel* direct = select_avx512(arithmetic, packed_bits, 1);
   if (direct != kernels.front() && tokens <= direct->tile) kernels.push_back(direct);
   return kernels;
-}
-
-// Bits 22 (bfloat16), 24 and 25 of EDX of leaf 7; GCC 12 has no name for them.
-bool has_matrix_tiles() {
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-  return (edx >> 24 & 3U) == 3U && (edx >> 22 & 1U) == 1U;
-}
-
-std::string missing_for_amx() {
-  std::string missing = missing_for_avx512();
-  if (!missing.empty()) return missing;
-  if (!has_matrix_tiles()) return "the processor lacks AMX";
-  // The kernel saves the tiles of a process that has asked for them (ARCH_REQ_XCOMP_PERM, feature 18).
-  constexpr long kRequestPermission = 0x1023;
-  constexpr long kTileData = 18;
-  if (::syscall(SYS_arch_prctl, kRequestPermission, kTileData) != 0) return "the operating system denies AMX";
-  return {};
 }
 
 // From as many tokens a tile is worth its loading.

@@ -20,9 +20,10 @@ struct Backend {
   std::vector<const Kernel*> (*alternatives)(Arithmetic arithmetic, int packed_bits, std::int64_t tokens) = nullptr;
 };
 
-/// Empty, or what the processor lacks for the kernels of AVX2, or of AVX-512 VNNI.
+/// Empty, or what the processor or the system lacks for the kernels of AVX2, of AVX-512 VNNI, or of AMX.
 [[nodiscard]] std::string missing_for_avx2();
 [[nodiscard]] std::string missing_for_avx512();
+[[nodiscard]] std::string missing_for_amx();
 
 /// From the slowest to the fastest.
 [[nodiscard]] std::span<const Backend> all_backends();

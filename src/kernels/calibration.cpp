@@ -25,16 +25,17 @@ std::size_t size_of(std::int64_t tokens) {
   return size;
 }
 
-double best_seconds(const Kernel& kernel, const Product& product) {
-  constexpr int kRounds = 5;
-  multiply_with(kernel, product);
-  double best = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < kRounds; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    multiply_with(kernel, product);
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+// The best of some rounds, kernels in turn: what slows the machine down for a while meets them alike.
+void time_in_turn(std::span<Candidate> candidates, const Product& product) {
+  constexpr int kRounds = 6;
+  for (int round = 0; round < kRounds; ++round) {
+    for (Candidate& candidate : candidates) {
+      const auto start = std::chrono::steady_clock::now();
+      multiply_with(*candidate.kernel, product);
+      const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      candidate.seconds = round == 0 ? std::numeric_limits<double>::infinity() : std::min(candidate.seconds, seconds);
+    }
   }
-  return best;
 }
 
 void measure(std::span<Candidate> candidates, Arithmetic arithmetic, int packed_bits, std::int64_t tokens) {
@@ -54,7 +55,7 @@ void measure(std::span<Candidate> candidates, Arithmetic arithmetic, int packed_
   const Product product{
       weight, arithmetic, {input.data(), tokens, kColumns, kColumns}, {output.data(), tokens, kRows, kRows}, {}, space,
       {},     {}};
-  for (Candidate& candidate : candidates) candidate.seconds = best_seconds(*candidate.kernel, product);
+  time_in_turn(candidates, product);
 }
 
 Calibrated calibrate(const Backend& table, Arithmetic arithmetic, int packed_bits, std::int64_t tokens) {

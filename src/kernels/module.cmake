@@ -11,7 +11,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized> $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>
     $<$<CXX_COMPILER_ID:GNU>:-Wno-ignored-attributes> "${tile_flags}")
   set_source_files_properties("${folder}/avx512_kernels.cpp" "${folder}/avx512_probe.cpp" PROPERTIES COMPILE_OPTIONS "${avx512_flags}")
-  set_source_files_properties("${folder}/amx_kernels.cpp" PROPERTIES
+  set_source_files_properties("${folder}/amx_kernels.cpp" "${folder}/amx_probe.cpp" PROPERTIES
     COMPILE_OPTIONS "${avx512_flags};-mamx-tile;-mamx-int8")
   target_compile_definitions(lowbit_kernels PRIVATE LOWBIT_KERNELS_X86)
 else()

@@ -18,6 +18,9 @@ struct ProbeUnits {
 };
 [[nodiscard]] ProbeUnits avx2_probe_units();
 [[nodiscard]] ProbeUnits avx512_probe_units();
+[[nodiscard]] ProbeUnits amx_probe_units();
+/// How names of units of matrix tiles end.
+inline constexpr const char* kTilesName = ", AMX";
 
 /// All words combined by or; `count` is a multiple of 16.
 [[nodiscard]] std::uint64_t avx2_combine(const std::uint64_t* words, std::int64_t count);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "lowbit/base/json.h"
+#include "lowbit/tensor/packed.h"
 #include "support/error_text.h"
 
 namespace lowbit {
@@ -31,6 +32,9 @@ TEST(GemmBench, TimesEveryArithmeticAndEachOfLibTorchsTypes) {
     EXPECT_GT(timing.seconds.fastest, 0.0);
     EXPECT_LE(timing.seconds.fastest, timing.seconds.median);
     EXPECT_LE(timing.seconds.median, timing.seconds.slowest);
+    EXPECT_GT(timing.reading_seconds, 0.0) << timing.name;
+    const bool known = kernels::peak_of(bench.peaks, timing.arithmetic) > 0;
+    EXPECT_EQ(timing.operating_seconds > 0, known) << timing.name;
   }
   EXPECT_THAT(
       names, ::testing::ElementsAre("LibTorch float32", "LibTorch bfloat16", "LibTorch int8", "int8, 4 bits, one a row",
@@ -47,15 +51,45 @@ TEST(GemmBench, WritesWhatItMeasured) {
   bench.processor = "Some Processor";
   bench.threads = 2;
   bench.peaks = {{"unit", 5e9}};
+  const Spread second = {0.001, 0.001, 0.001};
   bench.timings = {
-      {"LibTorch float32", "", 7, false, 24576, {0.002, 0.001, 0.003}, 0.004, 86016},
-      {"int8, 4 bits, group 32", "avx2: panels of bytes", 7, false, 3072, {0.001, 0.001, 0.001}, 0.002, 86016}};
+      {"LibTorch float32", "", 7, false, 24576, {0.002, 0.001, 0.003}, 0.004, 86016, "float32", 0.0005, 0.001},
+      {"int8, 4 bits, group 32", "avx2: panels of bytes", 7, false, 3072, second, 0.002, 86016, "int8", 9e-4, 1e-4},
+      {"bfloat16, 4 bits", "", 7, false, 3072, second, 0.002, 86016, "bfloat16", 9e-4, 0}};
   const Json json = parse_json(gemm_bench_json(bench), "bench");
   EXPECT_EQ(json["timings"][1]["median_seconds"], 0.001);
   EXPECT_EQ(json["timings"][1]["processor_seconds"], 0.002);
   EXPECT_EQ(json["timings"][1]["weight"], "warm");
   EXPECT_EQ(json["peaks_of_one_thread"]["unit"], 5e9);
-  EXPECT_THAT(gemm_bench_table(bench), ::testing::HasSubstr("2.00, avx2: panels of bytes\n"));
+  EXPECT_EQ(json["timings"][1]["reading_seconds"], 9e-4);
+  EXPECT_EQ(json["timings"][1]["operating_seconds"], 1e-4);
+  const std::string table = gemm_bench_table(bench);
+  EXPECT_THAT(table, ::testing::HasSubstr(" 50 units  1.00\n"));
+  EXPECT_THAT(table, ::testing::HasSubstr(" 90 reads  2.00, avx2: panels of bytes\n"));
+  EXPECT_THAT(table, ::testing::HasSubstr("   2.00\n")) << "nothing is known of what bounds the last one";
+}
+
+// 16 bits are two products of bytes, which matrix tiles do not make.
+TEST(GemmBench, AnArithmeticHasThePeakOfTheUnitsThatCanMakeIt) {
+  const std::vector<kernels::UnitPeak> peaks = {{"float32 fma, AVX2", 1e9},
+                                                {"float32 fma, AVX-512", 2e9},
+                                                {"int16 products into int32, AVX2", 3e9},
+                                                {"int8 products into int32, AVX-512 VNNI", 8e9},
+                                                {"int8 products into int32, AMX", 32e9},
+                                                {"bfloat16 products into float32, AMX", 16e9}};
+  EXPECT_EQ(kernels::peak_of(peaks, "float32"), 2e9);
+  EXPECT_EQ(kernels::peak_of(peaks, "int16"), 4e9);
+  EXPECT_EQ(kernels::peak_of(peaks, "int8"), 32e9);
+  EXPECT_EQ(kernels::peak_of(peaks, "int8_two_level"), 32e9);
+  EXPECT_EQ(kernels::peak_of(peaks, "bfloat16"), 16e9);
+  EXPECT_EQ(kernels::peak_of(peaks, "fp4"), 0.0);
+}
+
+TEST(GemmBench, RatesOfUnitsAreThoseOfAllThreads) {
+  for (const kernels::UnitPeak& unit : kernels::unit_rates(pool_executor())) {
+    EXPECT_GT(unit.operations_per_second, 0.0) << unit.name;
+  }
+  EXPECT_EQ(kernels::unit_rates(pool_executor()).size(), kernels::unit_peaks().size());
 }
 
 TEST(GemmBench, WritesTheDeviceThatItMeasured) {

@@ -40,6 +40,11 @@ struct GemmTiming {
   Spread seconds;
   double processor_seconds = 0;  ///< of all threads, the median: what others do to the machine changes it little
   double operations = 0;         ///< 2 tokens rows columns
+  std::string arithmetic;        ///< "int8": which units can make it
+  /// What reading the weight takes, and its operations, at the median rates of probes in turn with the products, by
+  /// all threads. 0: not known.
+  double reading_seconds = 0;
+  double operating_seconds = 0;
 };
 
 struct GemmBench {
