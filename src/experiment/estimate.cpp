@@ -47,7 +47,7 @@ MemoryPlacement place_quantization(const Architecture& architecture, const Compu
 MemoryPlacement place_evaluation(const Architecture& architecture, const ComputeConfig& compute, std::int64_t tokens,
                                  bool compared, bool cached, bool writes) {
   const MemoryModel memory(architecture, compute, baseline());
-  return memory.place_evaluation({tokens, false, compared, cached, writes}, limit_of(compute));
+  return memory.place_evaluation({tokens, compared, cached, writes}, limit_of(compute));
 }
 
 Estimator::Estimator(const Architecture& architecture, const ComputeConfig& compute, const MachineSpeed& speed)
@@ -115,9 +115,8 @@ void Estimator::quantization(WorkItem& item, const Recipe& recipe, std::int64_t 
 }
 
 void Estimator::evaluation(WorkItem& item, const EvaluationKind& kind) const {
-  const bool packed = compute_.execution != Execution::kSimulated;
-  const EvaluationLoad load{item.tokens, kind.artifact, kind.compared,
-                            kind.cached, kind.writes,   packed ? kind.recipe : nullptr};
+  const EvaluationLoad load{item.tokens, kind.compared, kind.cached,
+                            kind.writes, kind.recipe,   compute_.execution != Execution::kSimulated};
   item.placement = memory_.place_evaluation(load, limit_of(compute_));
   item.peak = memory_.evaluation(load, item.placement);
   item.estimated_memory = item.peak.bytes();

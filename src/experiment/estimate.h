@@ -13,10 +13,9 @@ namespace lowbit {
 struct EvaluationKind {
   bool keeps_states = false;       ///< leaves the float model's states on the disk
   bool compared = false;           ///< reads them, and computes the float model's head
-  bool artifact = false;           ///< of a quantized model
   bool cached = false;             ///< tokens are read from a KV cache
   bool writes = false;             ///< answers are written
-  const Recipe* recipe = nullptr;  ///< that made the model, where it is known
+  const Recipe* recipe = nullptr;  ///< that made the model; null: the float model
 };
 
 /// Predicts what work costs from the model's shape and a short measurement of this machine.

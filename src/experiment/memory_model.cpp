@@ -1,6 +1,7 @@
 #include "experiment/memory_model.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "evaluation/logits.h"
@@ -57,6 +58,27 @@ std::int64_t packed_for_products(std::int64_t elements, std::int64_t rows, const
   return elements * width / 8 + groups * (std::max(scale_type_bits(grid.scale_type), 16) / 8 + 1);
 }
 
+// Whether its weights are pieces that are not given back whole: what is freed is then of no use to wider ones, as much
+// as was seen.
+bool leaves_holes(const Architecture& architecture) {
+  return architecture.hidden * architecture.intermediate * kFloat <= kMapped;
+}
+
+std::optional<GridSpec> head_grid(const Recipe* recipe) {
+  if (recipe == nullptr) return std::nullopt;
+  for (const auto& transform : recipe->model_transforms()) {
+    if (auto grid = transform->head_grid()) return grid;
+  }
+  return std::nullopt;
+}
+
+Architecture architecture_after(const Architecture& before, const Recipe* recipe) {
+  Architecture result = before;
+  if (recipe == nullptr) return result;
+  for (const auto& transform : recipe->model_transforms()) result = transform->rewrite(result);
+  return result;
+}
+
 }  // namespace
 
 struct MemoryModel::Linear {
@@ -99,15 +121,23 @@ std::vector<MemoryModel::Linear> MemoryModel::linears() const {
           {"mlp.down_proj", a.hidden, a.intermediate}};
 }
 
-std::int64_t MemoryModel::block_bytes(const Recipe* packed) const {
-  if (packed == nullptr) return architecture_.block_parameters() * element_;
+std::int64_t MemoryModel::block_bytes(const EvaluationLoad& load) const {
+  if (load.recipe == nullptr || !load.packed) return architecture_.block_parameters() * element_;
   std::int64_t bytes = 2 * architecture_.hidden * element_;
   for (const Linear& linear : linears()) {
-    const WeightSolver* solver = packed->solver("model.layers.0." + linear.name);
+    const WeightSolver* solver = load.recipe->solver("model.layers.0." + linear.name);
     bytes += solver == nullptr ? linear.elements() * element_
                                : packed_for_products(linear.elements(), linear.out, solver->grid());
   }
   return bytes;
+}
+
+// Beside the embedding; nothing where it is the embedding.
+std::int64_t MemoryModel::head_bytes(const EvaluationLoad& load) const {
+  if (architecture_after(architecture_, load.recipe).tied_head) return 0;
+  const std::optional<GridSpec> grid = load.packed ? head_grid(load.recipe) : std::nullopt;
+  return grid ? packed_for_products(architecture_.vocabulary * architecture_.hidden, architecture_.vocabulary, *grid)
+              : table();
 }
 
 std::int64_t MemoryModel::table() const { return architecture_.vocabulary * architecture_.hidden * element_; }
@@ -141,12 +171,13 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   const std::int64_t batch = std::min(load.tokens, std::max<std::int64_t>(compute_.batch_tokens, 1));
   const std::int64_t wave = placement.streamed ? std::min(load.tokens, std::max(placement.wave_tokens, batch)) : batch;
   const std::int64_t hidden = wave * a.hidden * element_;
-  const std::int64_t tables = table() * (a.tied_head ? 1 : 2);
-  const std::int64_t block = block_bytes(load.packed);
+  const std::int64_t tables = table() + head_bytes(load);
+  const std::int64_t block = block_bytes(load);
   const std::int64_t kept = placement.streamed ? 0 : a.layers * block + tables;
   const std::int64_t widest = a.hidden * a.intermediate;
   // Codes as they are unpacked, beside the packed words and, where weights are not float32, the decoded matrix.
-  const std::int64_t unpacking = (load.artifact ? widest * 11 / 4 : 0) + (element_ < kFloat ? widest * kFloat : 0);
+  const std::int64_t unpacking =
+      (load.recipe != nullptr ? widest * 11 / 4 : 0) + (element_ < kFloat ? widest * kFloat : 0);
   // Keys and values of one layer: as the cache keeps them at most, laid out for attention in both forms, and as float32
   // on their way there.
   const std::int64_t cache = load.cached ? batch * 2 * a.kv_heads * a.head_dim * (3 * element_ + kFloat) : 0;
@@ -194,10 +225,22 @@ MemoryPeak MemoryModel::quantization(const Recipe& recipe, const QuantizationLoa
     add_rounding(phases, recipe);
   }
   phases.add("writing the embedding", {{"embedding", architecture_.vocabulary * architecture_.hidden * kFloat}});
+  add_head(phases, recipe);
   std::int64_t steps = 0;
   for (const auto& step : recipe.model_steps()) steps = std::max(steps, step->memory(architecture_));
   phases.add("model steps", {{"model steps", steps}});
   return phases.peak();
+}
+
+// Read as a copy of the embedding, which the transforms copy again.
+void MemoryModel::add_head(Phases& phases, const Recipe& recipe) const {
+  const std::optional<GridSpec> grid = head_grid(&recipe);
+  if (!grid) return;
+  const std::int64_t elements = architecture_.vocabulary * architecture_.hidden;
+  phases.add("reading the head", {{"copies of the head", 2 * elements * kFloat}});
+  phases.add("rounding the head", {{"head", elements * kFloat},
+                                   {"its codes", codes_of(elements, architecture_.vocabulary, *grid)},
+                                   {"packed head", packed(elements, architecture_.vocabulary, *grid)}});
 }
 
 // Weights on their own: each is read when its turn comes, in as many blocks at once as there are threads for.
@@ -220,11 +263,15 @@ void MemoryModel::add_rounding(Phases& phases, const Recipe& recipe) const {
       copies = here;
     }
   }
+  const std::int64_t freed = leaves_holes(architecture_) ? at_once * architecture_.block_parameters() * kFloat / 4 : 0;
   if (codes + on_disk > most) {
-    phases.add("writing", {{"codes of the blocks", at_once * codes}, {"packed blocks", at_once * on_disk}});
+    phases.add("writing", {{"codes of the blocks", at_once * codes},
+                           {"packed blocks", at_once * on_disk},
+                           {"freed, of no use to others", freed}});
   } else {
-    phases.add("rounding",
-               {{"copies of weights", at_once * copies}, {"codes of the blocks", at_once * (most - copies)}});
+    phases.add("rounding", {{"copies of weights", at_once * copies},
+                            {"codes of the blocks", at_once * (most - copies)},
+                            {"freed, of no use to others", freed}});
   }
   if (at_once > 1) {
     phases.add("writing the embedding", {{"embedding", architecture_.vocabulary * architecture_.hidden * kFloat},
@@ -248,6 +295,7 @@ void MemoryModel::add_solving(Phases& phases, const Recipe& recipe, const Quanti
   const std::int64_t states = load.tokens * (a.hidden + std::max({a.hidden, a.intermediate, q})) * element_;
   const std::int64_t held = states <= placement.held_bytes ? states * passes : 0;
   const std::int64_t block = a.block_parameters() * element_;
+  const std::int64_t freed = leaves_holes(a) ? (block + forward_step(load.longest)) / 2 : 0;
   phases.add("embedding", {{"embedding", table_while_read()}, {"streams", stream_bytes}});
   // Solved at once, the groups' Hessians are all there.
   const bool at_once = !recipe.driver().true_sequential;
@@ -269,6 +317,7 @@ void MemoryModel::add_solving(Phases& phases, const Recipe& recipe, const Quanti
                           {"streams", stream_bytes},
                           {"states between groups", held},
                           {"codes of the block", codes},
+                          {"freed, of no use to others", freed},
                           {"the other groups' Hessians", at_once ? statistics / square * (all_squares - square) : 0}};
     const auto with = [&](Terms terms) {
       terms.insert(terms.begin(), shared.begin(), shared.end());

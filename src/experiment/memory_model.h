@@ -12,11 +12,11 @@ namespace lowbit {
 /// What an evaluation's memory depends on, besides model and `ComputeConfig`.
 struct EvaluationLoad {
   std::int64_t tokens = 0;
-  bool artifact = false;           ///< weights are unpacked from codes
   bool compared = false;           ///< with the float model's states and head
   bool cached = false;             ///< tokens are read from a KV cache
   bool writes = false;             ///< the caches of all layers are kept while answers are written
-  const Recipe* packed = nullptr;  ///< whose weights stay packed; null: all are decoded
+  const Recipe* recipe = nullptr;  ///< that made the model, whose weights are codes; null: the float model
+  bool packed = false;             ///< its weights stay packed, and are not decoded
 };
 
 /// What a quantization's memory depends on, besides model, recipe and `ComputeConfig`.
@@ -45,7 +45,8 @@ class MemoryModel {
   struct Linear;
   class Phases;
   [[nodiscard]] std::vector<Linear> linears() const;
-  [[nodiscard]] std::int64_t block_bytes(const Recipe* packed) const;
+  [[nodiscard]] std::int64_t block_bytes(const EvaluationLoad& load) const;
+  [[nodiscard]] std::int64_t head_bytes(const EvaluationLoad& load) const;
   [[nodiscard]] std::int64_t table() const;
   [[nodiscard]] std::int64_t table_while_read() const;
   [[nodiscard]] std::int64_t forward_step(std::int64_t tokens) const;
@@ -53,6 +54,7 @@ class MemoryModel {
   void add_solving(Phases& phases, const Recipe& recipe, const QuantizationLoad& load,
                    const MemoryPlacement& placement) const;
   void add_rounding(Phases& phases, const Recipe& recipe) const;
+  void add_head(Phases& phases, const Recipe& recipe) const;
   Architecture architecture_;
   ComputeConfig compute_;
   std::int64_t baseline_;

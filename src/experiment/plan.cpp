@@ -182,7 +182,6 @@ class Planner {
       item.title = fmt::format("evaluate {} on {}", name, test.label());
       item.tokens = scored(evaluation, opened).tokens;
       estimator_->evaluation(item, {.compared = test.needs_baseline(),
-                                    .artifact = true,
                                     .cached = test.uses_cache(),
                                     .writes = test.writes(),
                                     .recipe = experiment_.recipes[static_cast<std::size_t>(recipe)].recipe.get()});

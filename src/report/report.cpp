@@ -150,7 +150,7 @@ std::string terminal_table(const Results& results, bool color) {
   }
   if (!results.contrasts.empty()) out += "\ncontrasts\n" + contrast_table(results).plain();
   if (const auto own = own_calibrations(results.contrasts); !own.empty()) {
-    out += "\n" + own_calibration_sentence(own) + "\n" + own_calibration_table(own).plain();
+    out += fmt::format("\n{}\n{}", own_calibration_sentence(own), own_calibration_table(own).plain());
   }
   if (has_products(results)) out += "\nproducts with quantized weights\n" + products_table(results).plain();
   for (const std::string& line : failure_lines(results))

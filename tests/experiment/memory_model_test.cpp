@@ -97,6 +97,26 @@ TEST(MemoryModel, CountsRowsOfLogitsWhereTheyAreHeldWhole) {
   EXPECT_EQ(logits(DType::kBFloat16, true), parts + 10 * numbers);
 }
 
+// An embedding of float32, and beside it the head's codes of 8 bits with a scale of 2 bytes and a zero of one for 64,
+// or the head decoded.
+TEST(MemoryModel, CountsTheHeadThatARecipeUntiesAndRounds) {
+  Architecture tied = shape(2);
+  tied.tied_head = true;
+  tied.vocabulary = 262144;
+  const std::int64_t elements = tied.vocabulary * tied.hidden;
+  const auto rounded = recipe("[{head: {}}, {rtn: {bits: 4, group: 64}}]");
+  const MemoryModel model(tied, ComputeConfig(), kBaseline);
+  const auto tables = [&](const EvaluationLoad& load) {
+    return term(model.evaluation(load, {}), "embedding and head");
+  };
+  EXPECT_EQ(tables({.tokens = 512}), 4 * elements);
+  EXPECT_EQ(tables({.tokens = 512, .recipe = rounded.get()}), 8 * elements);
+  EXPECT_EQ(tables({.tokens = 512, .recipe = rounded.get(), .packed = true}), 5 * elements + elements / 64 * 3);
+  const MemoryPeak peak = model.quantization(*rounded, {}, {});
+  EXPECT_EQ(peak.phase, "reading the head");
+  EXPECT_EQ(term(peak, "copies of the head"), 8 * elements);
+}
+
 // Two blocks of 12.9 million weights each are as many as are rounded at once.
 TEST(MemoryModel, CountsTheBlocksThatAreRoundedAtOnce) {
   const auto codes = [&](int threads) {

@@ -96,6 +96,8 @@ class ModelTransform {
                                            const std::function<at::Tensor(const std::string&)>& load) const = 0;
   /// What the architecture becomes (an untied head, for example).
   [[nodiscard]] virtual Architecture rewrite(const Architecture& architecture) const { return architecture; }
+  /// The grid that `quantize_head` rounds to; nothing where it leaves the head in floats.
+  [[nodiscard]] virtual std::optional<GridSpec> head_grid() const { return std::nullopt; }
   /// The head as it is to be stored, from what all transforms made of it; nothing leaves it in floats.
   [[nodiscard]] virtual std::optional<QuantizedWeight> quantize_head(const at::Tensor& weight) const {
     (void)weight;

@@ -20,6 +20,7 @@ class QuantizedHead : public ModelTransform {
   [[nodiscard]] at::Tensor rewrite(const std::string& name, const at::Tensor& tensor, const Architecture& before,
                                    const std::function<at::Tensor(const std::string&)>& load) const override;
   [[nodiscard]] Architecture rewrite(const Architecture& architecture) const override;
+  [[nodiscard]] std::optional<GridSpec> head_grid() const override { return options_.grid.spec(); }
   [[nodiscard]] std::optional<QuantizedWeight> quantize_head(const at::Tensor& weight) const override;
   [[nodiscard]] int version() const override { return 1; }
 
