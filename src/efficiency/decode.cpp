@@ -71,14 +71,21 @@ class Energy {
   std::string obstacle_;
 };
 
+// Of runs of this process: a rival's are not its own.
+struct Clocks {
+  double wall = 0;
+  double processor = 0;
+};
+
 DecodeTiming time_batch(const Model& model, const DecodeBenchOptions& options, std::int64_t batch, Energy& energy,
-                        const Cancellation& cancellation, const std::function<void()>& after_run) {
+                        Clocks& clocks, const Cancellation& cancellation, const std::function<void()>& after_run) {
   DecodeTiming timing;
   timing.batch = batch;
   const at::Tensor ids = drawn_ids(model.architecture().vocabulary, batch, options.prompt + options.new_tokens);
   for (int repetition = -1; repetition < options.repetitions; ++repetition) {
     Decoder decoder(model, batch, options.prompt + options.new_tokens);
     energy.start();
+    const double processor = processor_seconds();
     const double start = wall_seconds();
     (void)decoder.read(ids.narrow(1, 0, options.prompt), cancellation);
     const double first = wall_seconds();
@@ -86,6 +93,8 @@ DecodeTiming time_batch(const Model& model, const DecodeBenchOptions& options, s
       (void)decoder.read(ids.narrow(1, options.prompt + token, 1), cancellation);
     }
     const double end = wall_seconds();
+    clocks.wall += end - start;
+    clocks.processor += processor_seconds() - processor;
     after_run();
     if (repetition < 0) continue;
     timing.prefill_seconds.push_back(first - start);
@@ -184,10 +193,9 @@ DecodeBench run_decode_bench(const Model& model, const DecodeBenchOptions& optio
   bench.energy_obstacle = energy.obstacle();
   const auto runs = static_cast<std::int64_t>(options.batches.size()) * (options.repetitions + 1);
   const auto task = progress.start("measuring", runs, "runs");
-  const double wall = wall_seconds();
-  const double processor = processor_seconds();
+  Clocks clocks;
   for (const std::int64_t batch : options.batches) {
-    DecodeTiming timing = time_batch(model, options, batch, energy, cancellation, [&] { task->advance(); });
+    DecodeTiming timing = time_batch(model, options, batch, energy, clocks, cancellation, [&] { task->advance(); });
     const auto work = [&](std::int64_t tokens, double before) {
       return work_of(phase_parts(products, model, batch, tokens, before, peaks));
     };
@@ -195,7 +203,7 @@ DecodeBench run_decode_bench(const Model& model, const DecodeBenchOptions& optio
     timing.decode = work(1, static_cast<double>(options.prompt) + static_cast<double>(options.new_tokens - 1) / 2);
     bench.timings.push_back(std::move(timing));
   }
-  bench.processor_share = (processor_seconds() - processor) / ((wall_seconds() - wall) * bench.machine.threads);
+  bench.processor_share = clocks.processor / (clocks.wall * bench.machine.threads);
   bench.peak_memory = peak_memory();
   if (!device.is_cpu()) bench.peak_device_memory = peak_device_memory(device);
   return bench;

@@ -129,10 +129,10 @@ std::vector<UnitPeak> unit_rates(const Executor& executor) {
     std::atomic<std::int64_t> rounds{0};
     const double start = seconds_now();
     run_parts(executor, kThreads, [&](std::int64_t, std::int64_t) {
-      while (seconds_now() - start < kSeconds) {
+      do {
         unit.run(bytes.of, kRounds);
         rounds += kRounds;
-      }
+      } while (seconds_now() - start < kSeconds);
     });
     rates.push_back({unit.name, static_cast<double>(rounds * unit.operations) / (seconds_now() - start)});
   }

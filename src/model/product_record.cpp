@@ -26,7 +26,7 @@ std::string_view arithmetic_note(std::string_view arithmetic) {
 std::string ProductSummary::text() const {
   if (!worst.packed) return fmt::format("{} simulated: {}", count, worst.reason);
   return fmt::format("{} packed, {}{}{} ({})", count, worst.arithmetic, worst.around.empty() ? "" : " behind ",
-                     worst.around, worst.kernels);
+                     worst.around, worst.kernels.empty() ? "not certified" : worst.kernels);
 }
 
 std::vector<ProductSummary> summarize_products(std::span<const ProductRecord> records) {

@@ -322,5 +322,14 @@ TEST_F(PackedModel, RefusesTokensBeyondTheLimit) {
             "decoder: ids [1, 2] behind 3 positions, expected [1, 1 to 1]");
 }
 
+TEST(ProductSummary, SaysWhereNothingWasCompared) {
+  ProductRecord record;
+  record.packed = true;
+  record.arithmetic = "int16";
+  EXPECT_EQ(summarize_products(std::vector{record}).front().text(), "1 packed, int16 (not certified)");
+  record.kernels = "avx2: direct, bytes";
+  EXPECT_EQ(summarize_products(std::vector{record}).front().text(), "1 packed, int16 (avx2: direct, bytes)");
+}
+
 }  // namespace
 }  // namespace lowbit
