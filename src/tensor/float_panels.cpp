@@ -8,6 +8,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#include "kernels/backend.h"
 #define LOWBIT_AVX2 [[gnu::target("avx2,fma")]]
 #endif
 
@@ -166,7 +168,8 @@ bool float_panels_available() { return fastest_kernel() != nullptr; }
 
 bool bfloat16_is_widened() {
 #if defined(__x86_64__)
-  return float_panels_available() && !__builtin_cpu_supports("avx512f");
+  if (!float_panels_available() || kernels::missing_for_amx().empty()) return false;
+  return !(__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16"));
 #else
   return false;
 #endif

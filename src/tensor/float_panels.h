@@ -14,7 +14,8 @@ namespace lowbit {
 
 /// Whether products here run on these panels: a processor with AVX2 and FMA.
 [[nodiscard]] bool float_panels_available();
-/// Whether products of bfloat16 run on them too: not with AVX-512, on which LibTorch's are faster.
+/// Whether products of bfloat16 run on them too: not with AMX, on which LibTorch's are faster, nor on AMD's processors with
+/// instructions for bfloat16, where neither was measured. Intel's AVX-512 multiplies bfloat16 no faster than float32.
 [[nodiscard]] bool bfloat16_is_widened();
 
 /// `count` rows (at most kPanelRows) of `depth` elements, `stride` apart, as a panel [depth][kPanelRows]; rows that are

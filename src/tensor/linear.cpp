@@ -164,9 +164,9 @@ void multiply_floats(const at::Tensor& out, const at::Tensor& x, const at::Tenso
                         .depth = weight.size(1)});
 }
 
-// Processors without AVX-512 have no products of bfloat16, and LibTorch's replacement takes eight times as long as
-// float32, in which every product of two bfloat16 numbers is exact. So they are widened, a slice of the weight at a
-// time.
+// Where `bfloat16_is_widened`: LibTorch's products of bfloat16 take eight times as long as those of float32 without
+// AVX-512, and 1.7 times with it (docs/benchmarks/cpu.md). In float32 every product of two bfloat16 numbers is exact. So
+// they are widened, a slice of the weight at a time.
 void multiply_widened(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   constexpr std::int64_t kElements = std::int64_t{1} << 19;
   const at::Tensor wide = x.to(at::kFloat);
