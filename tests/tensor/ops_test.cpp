@@ -11,6 +11,7 @@
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/gram.h"
 #include "support/error_text.h"
+#include "tensor/float_panels.h"
 #include "tensor_cases.h"
 
 namespace lowbit {
@@ -59,6 +60,20 @@ TEST_P(CausalAttention, EqualsThePlainFormula) {
     // A convex mixture of values below 5: float32 scores of size 0.3 * 5 sqrt(dim) carry about 1e-6 into the weights.
     EXPECT_LE(actual.sub(expected).abs().max().item<double>(), 2e-5);
   }
+}
+
+TEST_P(CausalAttention, RoundsBFloat16OnceWhereItIsWidened) {
+  if (!bfloat16_is_widened()) GTEST_SKIP() << "this processor's products of bfloat16 are LibTorch's";
+  const auto [tq, past, window, dim] = GetParam();
+  const at::Tensor q = random_tensor({2, 6, tq, dim}, DType::kBFloat16, "q");
+  const at::Tensor k = random_tensor({2, 2, tq + past, dim}, DType::kBFloat16, "k");
+  const at::Tensor v = random_tensor({2, 2, tq + past, dim}, DType::kBFloat16, "v");
+  const at::Tensor expected = plain_attention(q, k, v, 0.3, window);
+  const at::Tensor actual = causal_attention(q, k, v, 0.3, window, true);
+  EXPECT_EQ(dtype_of(actual), DType::kBFloat16);
+  // Half of a bfloat16 number's last bit, and what float32 leaves.
+  const at::Tensor excess = actual.to(at::kDouble).sub(expected).abs().sub(expected.abs().mul(0x1p-8));
+  EXPECT_LE(excess.max().item<double>(), 2e-5);
 }
 
 TEST_P(CausalAttention, HasTheSameBitsForAnyThreadsAndBatch) {
