@@ -59,7 +59,7 @@ std::shared_ptr<const Recipe> RecipeDecoder::decode(const std::string& name, con
     Step step;
     if (take_apart(item, step)) decode_step(step);
   }
-  if (recipe_->solvers_.empty()) {
+  if (!has_solver_) {
     for (const auto& [mark, message] : solver_wanted_) problems_.add(mark, message);
   }
   if (problems_.size() != before) return nullptr;
@@ -172,6 +172,7 @@ void RecipeDecoder::note_step(const Registry<Interface>& registry, const Step& s
 }
 
 void RecipeDecoder::decode_solver(const Step& step) {
+  has_solver_ = true;
   check_order(step, kSolverRank);
   Recipe::SolverRule rule;
   rule.mark = step.mark;

@@ -58,6 +58,7 @@ class RecipeDecoder {
   int last_rank_ = 0;
   std::string last_step_;
   std::vector<std::pair<SourceMark, std::string>> solver_wanted_;
+  bool has_solver_ = false;  ///< one was named, be it right or wrong
   bool has_driver_ = false;
   SourceMark driver_mark_;
 };

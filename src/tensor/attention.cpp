@@ -145,14 +145,15 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
     return causal_attention(q, k.to(q.scalar_type()), v.to(q.scalar_type()), scale, window, deterministic);
   }
   ensure_threads();
-  const Causality causality = causality_of(q.size(2), k.size(2), window, q.device());
-  if (!deterministic || needs_functional({q, k, v})) return attend(q, k, v, scale, causality);
-  if (q.scalar_type() == at::kFloat && q.numel() > 0 && float_panels_available())
-    return attend_in_float32(q, k, v, scale, window);
-  if (q.scalar_type() == at::kBFloat16 && q.numel() > 0 && bfloat16_is_widened()) {
+  const bool functional = needs_functional({q, k, v});
+  if (!functional && q.scalar_type() == at::kBFloat16 && q.numel() > 0 && bfloat16_is_widened()) {
     const NoGradScope no_grad;
     return attend_in_float32(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), scale, window).to(at::kBFloat16);
   }
+  const Causality causality = causality_of(q.size(2), k.size(2), window, q.device());
+  if (!deterministic || functional) return attend(q, k, v, scale, causality);
+  if (q.scalar_type() == at::kFloat && q.numel() > 0 && float_panels_available())
+    return attend_in_float32(q, k, v, scale, window);
   const std::int64_t kv_heads = k.size(1);
   const std::int64_t repeats = q.size(1) / kv_heads;
   // [batch, tq, heads, dim] in memory: the caller's next step joins the heads of a token.

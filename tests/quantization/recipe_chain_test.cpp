@@ -64,6 +64,10 @@ TEST(RecipeChain, RefusesRoundedInputsWithoutASolver) {
       "leave that layer out with 'except', or give it a solver");
 }
 
+TEST(RecipeChain, SaysOfAWrongSolverOnlyWhatIsWrong) {
+  EXPECT_EQ(problem_of("[{rtn: {bits: 99}}, {activations: {}}]").find("has no solver"), std::string::npos);
+}
+
 TEST(RecipeChain, RefusesToRoundOneInputTwice) {
   EXPECT_THAT(problem_of("[{rtn: {}}, {activations: {}}, {llm_int8: {}, layers: ['*.q_proj']}]"),
               HasSubstr("layer 'model.layers.0.self_attn.q_proj' is claimed by 'activations' and again by 'llm_int8'"));
