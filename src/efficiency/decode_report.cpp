@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "efficiency/median.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/json.h"
 #include "lowbit/efficiency/decode.h"
@@ -11,12 +12,6 @@ namespace {
 
 constexpr double kMega = 1e6;
 constexpr double kGiga = 1e9;
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
 
 Json spread_json(const Spread& spread) {
   return {{"median", spread.median}, {"fastest", spread.fastest}, {"slowest", spread.slowest}};

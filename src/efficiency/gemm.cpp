@@ -62,10 +62,8 @@ void check(const GemmBenchOptions& options) {
 
 class HostContest : public GemmContest {
  public:
-  HostContest(const GemmBenchOptions& options, std::int64_t warm_bytes, Progress& progress)
-      : GemmContest(options, progress, kMostColdTokens),
-        warm_(static_cast<std::size_t>(warm_bytes), pool_executor()),
-        cold_(static_cast<std::size_t>(kColdBytes), pool_executor()) {}
+  HostContest(const GemmBenchOptions& options, kernels::ReadProbe& warm, kernels::ReadProbe& cold, Progress& progress)
+      : GemmContest(options, progress, kMostColdTokens), warm_(warm), cold_(cold) {}
 
  private:
   void add_libraries(std::int64_t tokens, bool cold) override {
@@ -127,9 +125,7 @@ class HostContest : public GemmContest {
 
   // The best of some passes: the first ones wake threads, and bring a small buffer back into the cache.
   Rates probe(bool cold) override {
-    double bandwidth = 0;
-    for (int i = 0; i < kPasses; ++i) bandwidth = std::max(bandwidth, (cold ? cold_ : warm_).pass());
-    return {bandwidth, kernels::unit_rates(pool_executor())};
+    return {(cold ? cold_ : warm_).best(kPasses), kernels::unit_rates(pool_executor())};
   }
 
   // A warm product runs before it is timed, since its rivals have driven its weight out of the cache: a short one as
@@ -148,8 +144,8 @@ class HostContest : public GemmContest {
     return {wall_seconds() - wall, used};
   }
 
-  kernels::ReadProbe warm_;
-  kernels::ReadProbe cold_;
+  kernels::ReadProbe& warm_;
+  kernels::ReadProbe& cold_;
 };
 
 void measure_device(GemmBench& bench, std::int64_t least_bytes, Progress& progress) {
@@ -178,12 +174,14 @@ GemmBench run_gemm_bench(const GemmBenchOptions& options, Progress& progress) {
     return bench;
   }
   constexpr int kReads = 60;
-  bench.warm_bandwidth = kernels::read_bandwidth(static_cast<std::size_t>(least_bytes), kReads, pool_executor());
-  bench.cold_bandwidth = kernels::read_bandwidth(kColdBytes, kReads, pool_executor());
+  kernels::ReadProbe warm(static_cast<std::size_t>(least_bytes), pool_executor());
+  kernels::ReadProbe cold(static_cast<std::size_t>(kColdBytes), pool_executor());
+  bench.warm_bandwidth = warm.best(kReads);
+  bench.cold_bandwidth = cold.best(kReads);
   bench.peaks = kernels::unit_peaks();
   const double wall = wall_seconds();
   const double processor = processor_seconds();
-  bench.timings = HostContest(options, least_bytes, progress).run();
+  bench.timings = HostContest(options, warm, cold, progress).run();
   bench.processor_share = (processor_seconds() - processor) / ((wall_seconds() - wall) * bench.threads);
   return bench;
 }

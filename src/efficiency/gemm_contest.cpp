@@ -4,17 +4,10 @@
 #include <utility>
 
 #include "efficiency/gemm_operands.h"
+#include "efficiency/median.h"
 #include "lowbit/tensor/packed.h"
 
 namespace lowbit {
-namespace {
-
-double median(std::vector<double>& numbers) {
-  std::ranges::sort(numbers);
-  return numbers[numbers.size() / 2];
-}
-
-}  // namespace
 
 std::vector<GemmTiming> GemmContest::run() {
   std::vector<GemmTiming> timings;
@@ -75,11 +68,10 @@ void GemmContest::measure(bool cold, std::vector<GemmTiming>& timings) {
   rates.erase(rates.begin());  // of the round that warms up
   const Rates usual = medians(rates);
   for (std::size_t i = 0; i < contenders_.size(); ++i) {
-    auto& [wall, processor] = rounds[i];
-    std::ranges::sort(wall);
+    const auto& [wall, processor] = rounds[i];
     GemmTiming& timing = contenders_[i].timing;
     timing.processor_seconds = median(processor);
-    timing.seconds = {median(wall), wall.front(), wall.back()};
+    timing.seconds = spread_of_seconds(wall);
     const double operations = kernels::peak_of(usual.units, timing.arithmetic);
     if (operations > 0) timing.operating_seconds = timing.operations / operations;
     if (usual.bandwidth > 0) timing.reading_seconds = static_cast<double>(timing.weight_bytes) / usual.bandwidth;
@@ -91,7 +83,7 @@ GemmContest::Rates GemmContest::medians(const std::vector<Rates>& rates) {
   const auto median_of = [&](auto&& number) {
     std::vector<double> numbers;
     for (const Rates& rate : rates) numbers.push_back(number(rate));
-    return median(numbers);
+    return median(std::move(numbers));
   };
   Rates result = rates.front();
   result.bandwidth = median_of([](const Rates& rate) { return rate.bandwidth; });

@@ -35,8 +35,8 @@ double MachinePeaks::operations_per_second(std::string_view arithmetic) const {
 MachinePeaks probe_machine(const std::vector<std::int64_t>& sizes) {
   MachinePeaks peaks = host_facts();
   for (const std::int64_t size : sizes) {
-    peaks.bandwidths.emplace_back(size,
-                                  kernels::read_bandwidth(static_cast<std::size_t>(size), kPasses, pool_executor()));
+    kernels::ReadProbe probe(static_cast<std::size_t>(size), pool_executor());
+    peaks.bandwidths.emplace_back(size, probe.best(kPasses));
   }
   peaks.units = kernels::unit_peaks();
   return peaks;

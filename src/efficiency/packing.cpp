@@ -12,6 +12,7 @@
 
 #include "efficiency/clock.h"
 #include "efficiency/gemm_operands.h"
+#include "efficiency/median.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/json.h"
 #include "lowbit/efficiency/machine.h"
@@ -73,11 +74,6 @@ double seconds_of(Run run) {
   return wall_seconds() - start;
 }
 
-Spread spread_of(std::vector<double> seconds) {
-  std::ranges::sort(seconds);
-  return {seconds[seconds.size() / 2], seconds.front(), seconds.back()};
-}
-
 std::int64_t canonical_bytes(const kernels::CanonicalWeight& weight) {
   return static_cast<std::int64_t>(weight.codes.size_bytes() + weight.scales.size_bytes() + weight.zeros.size_bytes());
 }
@@ -107,9 +103,9 @@ PackingTiming time_packing(const PackingBenchOptions& options, int bits, std::in
     warm_copy.push_back(again);
   }
   timing.page_faults = static_cast<double>(faults) / options.repetitions;
-  timing.packing = spread_of(std::move(packing));
-  timing.fresh_copy = spread_of(std::move(fresh_copy));
-  timing.warm_copy = spread_of(std::move(warm_copy));
+  timing.packing = spread_of_seconds(packing);
+  timing.fresh_copy = spread_of_seconds(fresh_copy);
+  timing.warm_copy = spread_of_seconds(warm_copy);
   return timing;
 }
 

@@ -58,10 +58,10 @@ std::int64_t packed_for_products(std::int64_t elements, std::int64_t rows, const
   return elements * width / 8 + groups * (std::max(scale_type_bits(grid.scale_type), 16) / 8 + 1);
 }
 
-// Whether its weights are pieces that are not given back whole: what is freed is then of no use to wider ones, as much
-// as was seen.
-bool leaves_holes(const Architecture& architecture) {
-  return architecture.hidden * architecture.intermediate * kFloat <= kMapped;
+// Whether weights of so many bytes each are pieces that are not given back whole: what is freed is then of no use to
+// wider ones, as much as was seen.
+bool leaves_holes(const Architecture& architecture, std::int64_t bytes) {
+  return architecture.hidden * architecture.intermediate * bytes <= kMapped;
 }
 
 std::optional<GridSpec> head_grid(const Recipe* recipe) {
@@ -185,7 +185,7 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
       load.writes ? std::min(kWritingCacheBytes, load.tokens * cache_bytes_a_token(a, compute_.dtype)) : 0;
   // Weights that stay lie between what batches freed, which wider pieces then cannot use. Blocks that come and go leave
   // such holes too, but for what is given back whole.
-  const std::int64_t holes = widest * element_ > kMapped ? 0 : kHoles * std::min<std::int64_t>(a.layers, 8) / 8;
+  const std::int64_t holes = leaves_holes(a, element_) ? kHoles * std::min<std::int64_t>(a.layers, 8) / 8 : 0;
   const std::int64_t freed = placement.streamed ? holes : forward_step(batch) / 2;
   Phases phases(baseline_, kBuffers);
   phases.add("embedding", {{"blocks", placement.streamed ? 0 : kept - tables},
@@ -263,7 +263,8 @@ void MemoryModel::add_rounding(Phases& phases, const Recipe& recipe) const {
       copies = here;
     }
   }
-  const std::int64_t freed = leaves_holes(architecture_) ? at_once * architecture_.block_parameters() * kFloat / 4 : 0;
+  const std::int64_t freed =
+      leaves_holes(architecture_, kFloat) ? at_once * architecture_.block_parameters() * kFloat / 4 : 0;
   if (codes + on_disk > most) {
     phases.add("writing", {{"codes of the blocks", at_once * codes},
                            {"packed blocks", at_once * on_disk},
@@ -295,7 +296,7 @@ void MemoryModel::add_solving(Phases& phases, const Recipe& recipe, const Quanti
   const std::int64_t states = load.tokens * (a.hidden + std::max({a.hidden, a.intermediate, q})) * element_;
   const std::int64_t held = states <= placement.held_bytes ? states * passes : 0;
   const std::int64_t block = a.block_parameters() * element_;
-  const std::int64_t freed = leaves_holes(a) ? (block + forward_step(load.longest)) / 2 : 0;
+  const std::int64_t freed = leaves_holes(a, kFloat) ? (block + forward_step(load.longest)) / 2 : 0;
   phases.add("embedding", {{"embedding", table_while_read()}, {"streams", stream_bytes}});
   // Solved at once, the groups' Hessians are all there.
   const bool at_once = !recipe.driver().true_sequential;

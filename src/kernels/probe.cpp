@@ -96,11 +96,10 @@ double ReadProbe::pass() {
   return seen == 0 ? 0.0 : static_cast<double>(rounds * passing * kPart * 8) / seconds;
 }
 
-double read_bandwidth(std::size_t bytes, int repetitions, const Executor& executor) {
-  ReadProbe probe(bytes, executor);
-  double best = 0;
-  for (int i = 0; i < repetitions; ++i) best = std::max(best, probe.pass());
-  return best;
+double ReadProbe::best(int passes) {
+  double result = 0;
+  for (int i = 0; i < passes; ++i) result = std::max(result, pass());
+  return result;
 }
 
 std::vector<UnitPeak> unit_peaks() {

@@ -19,15 +19,14 @@ class ReadProbe {
   ReadProbe(std::size_t bytes, const Executor& executor);
   /// Bytes a second of one pass over at most 8 MiB, behind those of the last one.
   [[nodiscard]] double pass();
+  /// The best of some passes.
+  [[nodiscard]] double best(int passes);
 
  private:
   Executor executor_;
   std::vector<std::uint64_t> words_;
   std::int64_t first_ = 0;
 };
-
-/// Bytes a second: the best of `repetitions` passes over a buffer of so many bytes.
-[[nodiscard]] double read_bandwidth(std::size_t bytes, int repetitions, const Executor& executor);
 
 /// What one arithmetic unit does when nothing else holds it up: operations on registers with random contents.
 struct UnitPeak {
