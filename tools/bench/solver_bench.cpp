@@ -11,9 +11,11 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/random.h"
+#include "lowbit/calibration/statistics.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
+#include "quantization/driver/layer_error.h"
 #include "quantization/solvers/column_plan.h"
 #include "quantization/solvers/column_sweep.h"
 #include "quantization/solvers/inverse_factor.h"
@@ -21,7 +23,8 @@
 #include "reference_gptq.h"
 
 // solver_bench [--threads N] [--runs N] [--shape OUTxIN]...: GPTQ's solve of one layer, the factor of the Hessian
-// given, beside the authors' blocked loop in LibTorch on the same threads, in turn.
+// given, beside the authors' blocked loop in LibTorch on the same threads, in turn. With --parts, the parts of the work
+// on a layer, from second moments to the report's errors, each by itself.
 namespace lowbit::bench {
 namespace {
 
@@ -35,7 +38,10 @@ struct Options {
   std::int64_t group = 64;
   std::int64_t block = 128;
   int runs = 5;
+  std::int64_t tokens = 8192;
 };
+
+constexpr std::int64_t kSequence = 512;
 
 at::Tensor normal_numbers(std::int64_t rows, std::int64_t columns, const std::string& stream) {
   const Random random(1, stream);
@@ -110,6 +116,48 @@ void measure(const Shape& shape, const Options& options) {
       *std::max_element(others.begin(), others.end()), median(others) / median(own), equal);
 }
 
+void print_part(const char* name, std::vector<double> seconds, double operations) {
+  const double middle = median(seconds);
+  fmt::print("  {:<16}{:>9.3f} s ({:.3f} to {:.3f}), {:>6.1f} Gop/s\n", name, middle,
+             *std::min_element(seconds.begin(), seconds.end()), *std::max_element(seconds.begin(), seconds.end()),
+             operations / middle / 1e9);
+}
+
+// What solving a layer consists of, each part by itself.
+void measure_parts(const Shape& shape, const Options& options) {
+  const auto in = static_cast<double>(shape.in);
+  const double sweep_operations = static_cast<double>(shape.out) * in * in;
+  const auto tokens = static_cast<double>(options.tokens);
+  const at::Tensor weight = normal_numbers(shape.out, shape.in, "weight");
+  const at::Tensor inputs = normal_numbers(options.tokens, shape.in, "inputs");
+  const ColumnPlan plan =
+      plan_columns(make_full({shape.in}, 1.0, DType::kFloat64), options.group, ColumnOrder::kNatural, false);
+  std::vector<double> moments, factor, sweep, errors;
+  for (int run = 0; run < options.runs; ++run) {
+    StatisticsNeeds needs;
+    needs.hessian = true;
+    Statistics statistics(shape.in, needs);
+    moments.push_back(seconds_of([&] {
+      for (std::int64_t first = 0; first < options.tokens; first += kSequence) {
+        statistics.add(inputs.narrow(0, first, std::min(kSequence, options.tokens - first)));
+      }
+    }));
+    at::Tensor upper = statistics.hessian();
+    upper.diagonal().add_(0.01 * upper.diagonal().mean().item<double>());
+    factor.push_back(seconds_of([&] { (void)invert_factor_in_place(upper); }));
+    const SweepRequest request =
+        make_request(weight, to_dtype(upper, DType::kFloat32), plan, options, GroupSource::kFresh);
+    sweep.push_back(seconds_of([&] { (void)sweep_columns(request); }));
+    const at::Tensor matrices[] = {weight, weight, weight};
+    errors.push_back(seconds_of([&] { (void)output_norms(matrices, statistics); }));
+  }
+  fmt::print("{} x {}, {} tokens\n", shape.out, shape.in, options.tokens);
+  print_part("second moments", moments, tokens * in * in);
+  print_part("factor", factor, 2.0 / 3.0 * in * in * in);
+  print_part("columns", sweep, sweep_operations);
+  print_part("errors", errors, 3 * sweep_operations);
+}
+
 Shape parse_shape(const std::string& text) {
   const std::size_t cross = text.find('x');
   try {
@@ -127,16 +175,21 @@ int main(int argc, char** argv) {
   CLI::App app("Times GPTQ's solve of a layer beside the authors' blocked loop in LibTorch");
   Options options;
   int threads = 2;
+  bool parts = false;
   std::vector<std::string> shapes{"576x576", "192x576", "1536x576", "576x1536"};  // SmolLM2-135M's
   app.add_option("--threads", threads)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--runs", options.runs)->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--bits", options.bits)->check(CLI::Range(2, 8))->capture_default_str();
   app.add_option("--group", options.group)->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_flag("--parts", parts, "The parts of the work on a layer instead of the rival");
+  app.add_option("--tokens", options.tokens, "Calibration tokens of --parts")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--shape", shapes, "Rows and columns, such as 576x1536; may be repeated")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
     lowbit::set_thread_count(threads);
-    for (const std::string& shape : shapes) measure(parse_shape(shape), options);
+    for (const std::string& shape : shapes) (parts ? measure_parts : measure)(parse_shape(shape), options);
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << '\n';
     return 1;
