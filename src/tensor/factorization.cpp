@@ -55,17 +55,6 @@ std::optional<at::Tensor> cholesky(const at::Tensor& matrix) {
   return factor.contiguous();
 }
 
-bool cholesky_in_place(at::Tensor& matrix) {
-  check_square(matrix, "cholesky");
-  const NoGradScope no_grad;
-  const SingleThreadScope one_thread;
-  // The symmetric matrix is its own transpose, whose columns lie one after the other, as LAPACK has them.
-  at::Tensor by_columns = matrix.t();
-  at::Tensor info = at::empty({}, matrix.options().dtype(at::kInt));
-  at::linalg_cholesky_ex_out(by_columns, info, by_columns);
-  return info.item<std::int32_t>() == 0 && all_finite(matrix);
-}
-
 // Read from its end, matrix = R R^T with R upper triangular is a Cholesky factorization; U is R^-1.
 std::optional<at::Tensor> inverse_upper_factor(const at::Tensor& matrix, at::Device device) {
   check_square(matrix, "inverse_upper_factor");

@@ -93,36 +93,55 @@ LOWBIT_AVX2 void pack_right_rows(const float* rows, std::int64_t stride, std::in
 
 namespace {
 
+struct FloatLanes {
+  using Vector = __m256;
+  LOWBIT_AVX2 static Vector load(const float* numbers) { return _mm256_loadu_ps(numbers); }
+  LOWBIT_AVX2 static void store(float* numbers, Vector values) { _mm256_storeu_ps(numbers, values); }
+  LOWBIT_AVX2 static Vector broadcast(const float* number) { return _mm256_broadcast_ss(number); }
+  LOWBIT_AVX2 static Vector multiply_add(Vector a, Vector b, Vector sum) { return _mm256_fmadd_ps(a, b, sum); }
+};
+
+struct DoubleLanes {
+  using Vector = __m256d;
+  LOWBIT_AVX2 static Vector load(const double* numbers) { return _mm256_loadu_pd(numbers); }
+  LOWBIT_AVX2 static void store(double* numbers, Vector values) { _mm256_storeu_pd(numbers, values); }
+  LOWBIT_AVX2 static Vector broadcast(const double* number) { return _mm256_broadcast_sd(number); }
+  LOWBIT_AVX2 static Vector multiply_add(Vector a, Vector b, Vector sum) { return _mm256_fmadd_pd(a, b, sum); }
+};
+
 // Loops over sums are unrolled whole, or else these would live in memory.
-LOWBIT_AVX2 void multiply_panels_avx2(const PanelTile& tile) {
-  __m256 sums[kPanelRows][2];
-  const float* from = tile.resume ? tile.target : tile.start;
+template <typename Lanes, typename Number>
+LOWBIT_AVX2 void multiply_panels_avx2(const PanelTileOf<Number>& tile) {
+  using Vector = typename Lanes::Vector;
+  constexpr std::int64_t kLanes = kPanelColumnsOf<Number> / 2;
+  Vector sums[kPanelRows][2];
+  const Number* from = tile.resume ? tile.target : tile.start;
   const std::int64_t from_stride = tile.resume ? tile.target_stride : 0;
 #pragma GCC unroll 6
   for (std::int64_t r = 0; r < kPanelRows; ++r) {
-    sums[r][0] = from != nullptr ? _mm256_loadu_ps(from + r * from_stride) : _mm256_setzero_ps();
-    sums[r][1] = from != nullptr ? _mm256_loadu_ps(from + r * from_stride + 8) : _mm256_setzero_ps();
+    sums[r][0] = from != nullptr ? Lanes::load(from + r * from_stride) : Vector{};
+    sums[r][1] = from != nullptr ? Lanes::load(from + r * from_stride + kLanes) : Vector{};
   }
-  const float* left = tile.left;
-  const float* right = tile.right;
+  const Number* left = tile.left;
+  const Number* right = tile.right;
   const std::int64_t depth = tile.depth;
 #pragma GCC unroll 2
   for (std::int64_t k = 0; k < depth; ++k) {
-    const __m256 first = _mm256_load_ps(right);
-    const __m256 second = _mm256_load_ps(right + 8);
+    const Vector first = Lanes::load(right);
+    const Vector second = Lanes::load(right + kLanes);
 #pragma GCC unroll 6
     for (std::int64_t r = 0; r < kPanelRows; ++r) {
-      const __m256 factor = _mm256_broadcast_ss(left + r);
-      sums[r][0] = _mm256_fmadd_ps(factor, first, sums[r][0]);
-      sums[r][1] = _mm256_fmadd_ps(factor, second, sums[r][1]);
+      const Vector factor = Lanes::broadcast(left + r);
+      sums[r][0] = Lanes::multiply_add(factor, first, sums[r][0]);
+      sums[r][1] = Lanes::multiply_add(factor, second, sums[r][1]);
     }
     left += kPanelRows;
     right += tile.right_step;
   }
 #pragma GCC unroll 6
   for (std::int64_t r = 0; r < kPanelRows; ++r) {
-    _mm256_storeu_ps(tile.target + r * tile.target_stride, sums[r][0]);
-    _mm256_storeu_ps(tile.target + r * tile.target_stride + 8, sums[r][1]);
+    Lanes::store(tile.target + r * tile.target_stride, sums[r][0]);
+    Lanes::store(tile.target + r * tile.target_stride + kLanes, sums[r][1]);
   }
 }
 
@@ -132,8 +151,10 @@ std::span<const PanelKernel> panel_kernels() {
   static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   static const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f");
   static const PanelKernel kernels[] = {
-      {"avx2", has_avx2 ? "" : "the processor lacks AVX2 or FMA", 1, 1, multiply_panels_avx2, softmax_columns_avx2},
-      {"avx512", has_avx512 ? "" : "the processor lacks AVX-512", 2, 2, multiply_panels_avx512, softmax_columns_avx512},
+      {"avx2", has_avx2 ? "" : "the processor lacks AVX2 or FMA", 1, 1, multiply_panels_avx2<FloatLanes, float>,
+       multiply_panels_avx2<DoubleLanes, double>, softmax_columns_avx2},
+      {"avx512", has_avx512 ? "" : "the processor lacks AVX-512", 2, 2, multiply_panels_avx512, multiply_panels_avx512,
+       softmax_columns_avx512},
   };
   return kernels;
 }

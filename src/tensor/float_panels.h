@@ -14,8 +14,9 @@ namespace lowbit {
 
 /// Whether products here run on these panels: a processor with AVX2 and FMA.
 [[nodiscard]] bool float_panels_available();
-/// Whether products of bfloat16 run on them too: not with AMX, on which LibTorch's are faster, nor on AMD's processors with
-/// instructions for bfloat16, where neither was measured. Intel's AVX-512 multiplies bfloat16 no faster than float32.
+/// Whether products of bfloat16 run on them too: not with AMX, on which LibTorch's are faster, nor on AMD's processors
+/// with instructions for bfloat16, where neither was measured. Intel's AVX-512 multiplies bfloat16 no faster than
+/// float32.
 [[nodiscard]] bool bfloat16_is_widened();
 
 /// `count` rows (at most kPanelRows) of `depth` elements, `stride` apart, as a panel [depth][kPanelRows]; rows that are
@@ -39,6 +40,7 @@ struct PanelKernel {
   std::int64_t row_panels;
   std::int64_t column_panels;
   void (*multiply)(const PanelTile& tile);
+  void (*multiply_doubles)(const DoublePanelTile& tile);
   void (*softmax_columns)(float* scores, std::int64_t rows, std::int64_t stride, float scale, float* sums);
 };
 /// All of this build, from the slowest to the fastest.

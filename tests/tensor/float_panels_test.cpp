@@ -7,62 +7,67 @@
 #include <vector>
 
 #include "lowbit/base/random.h"
-#include "tensor/aligned_buffer.h"
 
 namespace lowbit {
 namespace {
 
 class PanelKernels : public ::testing::TestWithParam<std::size_t> {};
 
-AlignedBuffer normals(std::int64_t count, const char* name) {
+template <typename Number>
+std::vector<Number> normals(std::int64_t count, const char* name) {
   const Random random(17, name);
-  AlignedBuffer values(count);
+  std::vector<Number> values;
   for (std::int64_t i = 0; i < count; ++i) {
-    values.data()[i] = static_cast<float>(random.normal(static_cast<std::uint64_t>(i)));
+    values.push_back(static_cast<Number>(random.normal(static_cast<std::uint64_t>(i))));
   }
   return values;
 }
+
+void multiply(const PanelKernel& kernel, const PanelTile& tile) { kernel.multiply(tile); }
+void multiply(const PanelKernel& kernel, const DoublePanelTile& tile) { kernel.multiply_doubles(tile); }
 
 enum class Start { kZero, kRow, kResume };
 
 // Every element of a tile against the definition: one chain of fused multiply-adds. The target is wider than the tile,
 // and what lies beside it stays. Right panels stand one behind the other or, `woven`, one beside the other.
+template <typename Number>
 void expect_chains(const PanelKernel& kernel, std::int64_t row_panels, std::int64_t column_panels, std::int64_t depth,
                    Start start, bool woven) {
+  constexpr std::int64_t kWidth = kPanelColumnsOf<Number>;
   const std::int64_t rows = row_panels * kPanelRows;
-  const std::int64_t columns = column_panels * kPanelColumns;
+  const std::int64_t columns = column_panels * kWidth;
   const std::int64_t stride = columns + 3;
   // Panels as they stand in a longer matrix.
   const std::int64_t left_stride = (depth + 2) * kPanelRows;
-  const std::int64_t right_stride = woven ? kPanelColumns : (depth + 2) * kPanelColumns;
-  const std::int64_t right_step = woven ? columns : kPanelColumns;
-  const AlignedBuffer left = normals(row_panels * left_stride, "left");
-  const AlignedBuffer right = normals(column_panels * (depth + 2) * kPanelColumns, "right");
-  const AlignedBuffer row = normals(columns, "start");
-  const AlignedBuffer before = normals(rows * stride, "target");
-  const AlignedBuffer target = normals(rows * stride, "target");
-  kernel.multiply({.left = left.data(),
-                   .right = right.data(),
-                   .depth = depth,
-                   .target = target.data(),
-                   .target_stride = stride,
-                   .start = start == Start::kRow ? row.data() : nullptr,
-                   .resume = start == Start::kResume,
-                   .row_panels = row_panels,
-                   .column_panels = column_panels,
-                   .left_stride = left_stride,
-                   .right_stride = right_stride,
-                   .right_step = right_step});
+  const std::int64_t right_stride = woven ? kWidth : (depth + 2) * kWidth;
+  const std::int64_t right_step = woven ? columns : kWidth;
+  const auto number = [](const auto& numbers, std::int64_t place) { return numbers[static_cast<std::size_t>(place)]; };
+  const auto left = normals<Number>(row_panels * left_stride, "left");
+  const auto right = normals<Number>(column_panels * (depth + 2) * kWidth, "right");
+  const auto row = normals<Number>(columns, "start");
+  const auto before = normals<Number>(rows * stride, "target");
+  auto target = before;
+  multiply(kernel, PanelTileOf<Number>{.left = left.data(),
+                                       .right = right.data(),
+                                       .depth = depth,
+                                       .target = target.data(),
+                                       .target_stride = stride,
+                                       .start = start == Start::kRow ? row.data() : nullptr,
+                                       .resume = start == Start::kResume,
+                                       .row_panels = row_panels,
+                                       .column_panels = column_panels,
+                                       .left_stride = left_stride,
+                                       .right_stride = right_stride,
+                                       .right_step = right_step});
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t c = 0; c < stride; ++c) {
-      const float old = before.data()[r * stride + c];
-      float expected = c >= columns || start == Start::kResume ? old : start == Start::kRow ? row.data()[c] : 0.0F;
+      const Number old = number(before, r * stride + c);
+      Number expected = c >= columns || start == Start::kResume ? old : start == Start::kRow ? number(row, c) : 0;
       for (std::int64_t k = 0; c < columns && k < depth; ++k) {
-        expected =
-            std::fma(left.data()[r / kPanelRows * left_stride + k * kPanelRows + r % kPanelRows],
-                     right.data()[c / kPanelColumns * right_stride + k * right_step + c % kPanelColumns], expected);
+        expected = std::fma(number(left, r / kPanelRows * left_stride + k * kPanelRows + r % kPanelRows),
+                            number(right, c / kWidth * right_stride + k * right_step + c % kWidth), expected);
       }
-      ASSERT_EQ(target.data()[r * stride + c], expected)
+      ASSERT_EQ(number(target, r * stride + c), expected)
           << row_panels << " by " << column_panels << " panels of " << depth << " at " << r << ", " << c;
     }
   }
@@ -76,7 +81,10 @@ TEST_P(PanelKernels, GiveOneChainOfFusedMultiplyAddsForEachElement) {
     for (std::int64_t columns = 1; columns <= kernel.column_panels; ++columns) {
       for (const std::int64_t depth : {1, 2, 7, 384}) {
         for (const Start start : {Start::kZero, Start::kRow, Start::kResume}) {
-          for (const bool woven : {false, true}) expect_chains(kernel, rows, columns, depth, start, woven);
+          for (const bool woven : {false, true}) {
+            expect_chains<float>(kernel, rows, columns, depth, start, woven);
+            expect_chains<double>(kernel, rows, columns, depth, start, woven);
+          }
         }
       }
     }

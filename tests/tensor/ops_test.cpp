@@ -188,20 +188,6 @@ TEST(Gram, OfTwoInputsIsAddedWithTheSameBits) {
   }
 }
 
-TEST(Cholesky, HasTheSameBitsInPlaceOfItsMatrix) {
-  for (const std::int64_t size : {1, 7, 200}) {
-    const at::Tensor matrix =
-        gram(random_tensor({2 * size, size}, DType::kFloat32, "x")).add(make_eye(size, DType::kFloat64));
-    at::Tensor place = matrix.clone();
-    const void* data = place.const_data_ptr();
-    ASSERT_TRUE(cholesky_in_place(place));
-    EXPECT_EQ(place.const_data_ptr(), data);
-    EXPECT_TRUE(place.t().equal(cholesky(matrix).value()));
-  }
-  at::Tensor indefinite = make_eye(3, DType::kFloat64).mul(-1);
-  EXPECT_FALSE(cholesky_in_place(indefinite));
-}
-
 // At each place of a vector, of what is left beside vectors, and of a thread's share.
 TEST(AllFinite, FindsASingleNumber) {
   constexpr std::int64_t kCount = (std::int64_t{1} << 18) + 5;

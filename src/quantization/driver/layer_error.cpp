@@ -9,6 +9,9 @@
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
+#include "tensor/panel_tiles.h"
+#include "tensor/product_update.h"
+#include "tensor/threads.h"
 
 namespace lowbit {
 namespace {
@@ -16,6 +19,9 @@ namespace {
 // Columns of the Hessian's triangle that are in memory at a time.
 constexpr std::int64_t kSlice = 192;
 constexpr std::int64_t kRowGrain = 64;
+// Rows and columns of a product that stays in the cache until it is summed up.
+constexpr std::int64_t kRowBlock = 8 * kMostTileRows;
+constexpr std::int64_t kStrip = 1024;
 constexpr std::int64_t kLanes = 8;
 
 // sum over columns of term(a, b), in float64: kLanes sums side by side, then one after the other.
@@ -54,19 +60,6 @@ void each_row(std::int64_t rows, const Work& work) {
   });
 }
 
-// sum over all elements of a b: rows by themselves, then one after the other. Rows may lie apart.
-double sum_of_products(const at::Tensor& a, const at::Tensor& b) {
-  LOWBIT_ASSERT(a.stride(1) == 1 && b.stride(1) == 1 && a.sizes() == b.sizes());
-  const float* left = a.const_data_ptr<float>();
-  const float* right = b.const_data_ptr<float>();
-  std::vector<double> rows(static_cast<std::size_t>(a.size(0)));
-  each_row(a.size(0), [&](std::int64_t row) {
-    rows[static_cast<std::size_t>(row)] =
-        sum_row(left + row * a.stride(0), right + row * b.stride(0), a.size(1), kProduct);
-  });
-  return sum_of(rows);
-}
-
 // Rows [first, first + count) of the Hessian from its diagonal on, in float32, with twice the numbers to the right of
 // the square on the diagonal, for their mirror images.
 at::Tensor slice_of_triangle(const Statistics& statistics, std::int64_t first, std::int64_t count) {
@@ -74,6 +67,29 @@ at::Tensor slice_of_triangle(const Statistics& statistics, std::int64_t first, s
   at::Tensor rows = to_dtype(statistics.hessian_rows(first, first + count).narrow(1, first, width), DType::kFloat32);
   rows.narrow(1, count, width - count).mul_(2.0);
   return rows.contiguous();
+}
+
+// Some rows of a matrix, one behind the other, and the sum that each is to have.
+struct RowBlock {
+  const float* numbers;
+  std::int64_t rows;
+  double* sums;
+};
+
+// Adds x T x^T for each row x, where T is the slice of `first` and the rows behind it.
+void add_forms(const RowBlock& block, const at::Tensor& slice, std::int64_t first, std::int64_t size) {
+  const std::int64_t width = slice.size(1);
+  std::vector<float> products(static_cast<std::size_t>(block.rows * kStrip));
+  for (std::int64_t column = 0; column < width; column += kStrip) {
+    const std::int64_t count = std::min(kStrip, width - column);
+    std::fill(products.begin(), products.end(), 0.0F);
+    const UpdateShape shape{block.rows, count, slice.size(0), kStrip, size, width};
+    subtract_products(products.data(), block.numbers + first, values_of<float>(slice).data() + column, shape);
+    for (std::int64_t row = 0; row < block.rows; ++row) {
+      block.sums[row] -=
+          sum_row(products.data() + row * kStrip, block.numbers + row * size + first + column, count, kProduct);
+    }
+  }
 }
 
 }  // namespace
@@ -101,17 +117,27 @@ double relative_error(const at::Tensor& original, const at::Tensor& solved) {
 std::vector<double> output_norms(std::span<const at::Tensor> matrices, const Statistics& statistics) {
   const NoGradScope no_gradients;
   const std::int64_t size = statistics.channels();
-  std::vector<double> norms(matrices.size());
+  std::vector<at::Tensor> held;
+  std::vector<std::vector<double>> rows;
+  std::vector<RowBlock> blocks;
+  for (const at::Tensor& matrix : matrices) {
+    held.push_back(matrix.contiguous());
+    rows.emplace_back(static_cast<std::size_t>(matrix.size(0)));
+    for (std::int64_t first = 0; first < matrix.size(0); first += kRowBlock) {
+      const std::int64_t count = std::min(kRowBlock, matrix.size(0) - first);
+      blocks.push_back({values_of<float>(held.back()).data() + first * size, count, rows.back().data() + first});
+    }
+  }
   for (std::int64_t first = 0; first < size; first += kSlice) {
     const std::int64_t count = std::min(kSlice, size - first);
     const at::Tensor slice = slice_of_triangle(statistics, first, count);
-    for (std::size_t i = 0; i < matrices.size(); ++i) {
-      const at::Tensor behind = matrices[i].narrow(1, first, size - first);
-      norms[i] += sum_of_products(linear(behind, slice, {}, true), behind.narrow(1, 0, count));
-    }
+    const double work = static_cast<double>(slice.numel() * kRowBlock) * static_cast<double>(blocks.size());
+    for_each_unit(static_cast<std::int64_t>(blocks.size()), work,
+                  [&](std::int64_t unit) { add_forms(blocks[static_cast<std::size_t>(unit)], slice, first, size); });
   }
+  std::vector<double> norms;
   // Rounding may leave a tiny negative number where the truth is 0.
-  for (double& norm : norms) norm = std::sqrt(std::max(norm, 0.0));
+  for (const std::vector<double>& sums : rows) norms.push_back(std::sqrt(std::max(sum_of(sums), 0.0)));
   return norms;
 }
 

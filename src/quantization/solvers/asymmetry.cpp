@@ -4,7 +4,7 @@
 
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/parallel.h"
-#include "quantization/solvers/column_update.h"
+#include "tensor/product_update.h"
 
 namespace lowbit {
 namespace {

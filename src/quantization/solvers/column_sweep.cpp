@@ -10,13 +10,17 @@
 #include "formats/grid_fit.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/parallel.h"
-#include "quantization/solvers/column_update.h"
+#include "tensor/panel_tiles.h"
+#include "tensor/product_update.h"
 
 namespace lowbit {
 namespace {
 
-// 32 rows by 1536 columns are 192 KiB: a block of rows stays in the second-level cache from first to last column.
-constexpr std::int64_t kRowBlock = 32;
+// A block of rows reads the whole factor: few blocks where rows are many, and enough for all threads where they are
+// few.
+constexpr std::int64_t kRowBlock = 4 * kMostTileRows;
+constexpr std::int64_t kTallRowBlock = 2 * kRowBlock;
+constexpr std::int64_t kTall = 1024;
 // Below this width columns are updated one by one.
 constexpr std::int64_t kLeaf = 8;
 
@@ -57,14 +61,9 @@ class RowBlock {
   }
 
   void run() {
-    for (std::int64_t begin = 0; begin < columns_;) {
-      const std::int64_t end = chunk_end(begin);
-      if (request_.source == GroupSource::kBlock) block_weights_ = weights_;
-      solve(begin, end);
-      if (request_.carry_rounded && carry_ != nullptr) carry_rounded(begin, end);
-      spread(begin, end, columns_);
-      begin = end;
-    }
+    std::vector<std::int64_t> ends;
+    for (std::int64_t begin = 0; begin < columns_; begin = ends.back()) ends.push_back(chunk_end(begin));
+    run(ends, 0);
   }
 
  private:
@@ -76,6 +75,37 @@ class RowBlock {
     std::int64_t end = begin + 1;
     while (end < limit && !starts_group(end)) ++end;
     return end;
+  }
+
+  // Chunks with these ends, the first of which begins at `begin`: halved until one is left. What a chunk changes
+  // reaches those behind it before they are solved, but a group of several chunks needs it in all of its columns when
+  // it starts.
+  void run(std::span<const std::int64_t> ends, std::int64_t begin) {
+    const std::int64_t end = ends.back();
+    if (ends.size() == 1) {
+      if (request_.source == GroupSource::kBlock) block_weights_ = weights_;
+      solve(begin, end);
+      if (request_.carry_rounded && carry_ != nullptr) carry_rounded(begin, end);
+      return;
+    }
+    const std::size_t half = split(ends);
+    const std::int64_t middle = ends[half - 1];
+    run(ends.first(half), begin);
+    spread(begin, middle, end);
+    run(ends.subspan(half), middle);
+  }
+
+  // How many of the chunks are the first half.
+  [[nodiscard]] std::size_t split(std::span<const std::int64_t> ends) const {
+    const auto fits = [&](std::size_t count) {
+      return request_.source == GroupSource::kGiven || starts_group(ends[count - 1]);
+    };
+    const std::size_t half = ends.size() / 2;
+    for (std::size_t off = 0; off < half; ++off) {
+      if (fits(half - off)) return half - off;
+      if (half + off < ends.size() && fits(half + off)) return half + off;
+    }
+    return 1;
   }
 
   [[nodiscard]] std::int32_t group_at(std::int64_t position) const {
@@ -253,16 +283,17 @@ SweepResult empty_result(const SweepRequest& request) {
 }
 
 // Whole runs of nested scales.
-std::int64_t rows_of_block(const GridSpec& grid) {
-  if (grid.nested_bits == 0) return kRowBlock;
-  return std::max<std::int64_t>(1, kRowBlock / grid.nested_run) * grid.nested_run;
+std::int64_t rows_of_block(const GridSpec& grid, std::int64_t rows) {
+  const std::int64_t block = rows < kTall ? kRowBlock : kTallRowBlock;
+  if (grid.nested_bits == 0) return block;
+  return std::max<std::int64_t>(1, block / grid.nested_run) * grid.nested_run;
 }
 
 }  // namespace
 
 SweepResult sweep_columns(const SweepRequest& request) {
   const std::int64_t rows = request.weight.size(0);
-  const std::int64_t row_block = rows_of_block(request.grid);
+  const std::int64_t row_block = rows_of_block(request.grid, rows);
   SweepResult result = empty_result(request);
   parallel_for((rows + row_block - 1) / row_block, 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t block = first; block < last; ++block) {

@@ -1,92 +1,163 @@
 #include "quantization/solvers/inverse_factor.h"
 
 #include <algorithm>
-#include <span>
-#include <utility>
+#include <cmath>
 #include <vector>
 
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factorization.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
-#include "lowbit/tensor/parallel.h"
-#include "quantization/solvers/column_update.h"
+#include "tensor/product_update.h"
+#include "tensor/threads.h"
 
 namespace lowbit {
 namespace {
 
-constexpr std::int64_t kPanel = 64;
+// Of a block of rows, each of which reads what is known of the whole matrix, and of the columns that one thread works
+// on at a time.
+constexpr std::int64_t kBlock = 96;
+constexpr std::int64_t kLargeBlock = 192;
+constexpr std::int64_t kLarge = 3072;
+constexpr std::int64_t kStrip = 192;
 constexpr std::int64_t kLeaf = 8;
 constexpr double kFirstDamping = 1e-4;
 constexpr double kLastDamping = 1.0;
 
-// Rows [begin, end) of X in R X = I, those below being known: halved until few are left, so that most of the work is
-// products of matrices. X is [.., width].
-void substitute(const double* upper, std::int64_t size, std::int64_t begin, std::int64_t end, double* x,
-                std::int64_t width) {
+std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+std::int64_t block_rows(std::int64_t size) { return size < kLarge ? kBlock : kLargeBlock; }
+
+// L, lower triangular, with matrix = L^T L, in the place of the matrix's lower triangle: the Cholesky factorization
+// from the last row upwards. What is above the diagonal stays as it was or becomes undefined.
+class LowerFactor {
+ public:
+  LowerFactor(double* matrix, std::int64_t size) : matrix_(matrix), size_(size) {}
+
+  [[nodiscard]] bool make() {
+    const std::int64_t height = block_rows(size_);
+    for (std::int64_t block = ceil_divide(size_, height) - 1; block >= 0; --block) {
+      const std::int64_t begin = block * height;
+      const std::int64_t end = std::min(begin + height, size_);
+      each_strip(end, size_ - begin,
+                 [&](std::int64_t first, std::int64_t columns) { subtract(begin, end, end, size_, first, columns); });
+      if (!solve_corner(begin, end)) return false;
+      each_strip(begin, end - begin,
+                 [&](std::int64_t first, std::int64_t columns) { solve(begin, end, first, columns); });
+    }
+    return true;
+  }
+
+ private:
+  [[nodiscard]] double* at(std::int64_t row, std::int64_t column) const { return matrix_ + row * size_ + column; }
+
+  // Strips of columns [0, end) of a block's rows; a row takes `depth` multiply-adds.
+  template <typename Work>
+  static void each_strip(std::int64_t end, std::int64_t depth, const Work& work) {
+    const double operations = static_cast<double>(end * depth) * static_cast<double>(kLargeBlock);
+    for_each_unit(ceil_divide(end, kStrip), operations, [&](std::int64_t strip) {
+      const std::int64_t first = strip * kStrip;
+      work(first, std::min(kStrip, end - first));
+    });
+  }
+
+  // Takes the products with the known rows [known, last) off rows [begin, end), in some columns.
+  void subtract(std::int64_t begin, std::int64_t end, std::int64_t known, std::int64_t last, std::int64_t first,
+                std::int64_t columns) {
+    const UpdateShape shape{end - begin, columns, last - known, size_, size_, size_};
+    subtract_transposed_products(at(begin, first), at(known, begin), at(known, first), shape);
+  }
+
+  // The square of a block on the diagonal, halved until few rows are left. False when a pivot is not positive.
+  [[nodiscard]] bool solve_corner(std::int64_t begin, std::int64_t end) {
+    if (end - begin > kLeaf) {
+      const std::int64_t middle = begin + (end - begin) / 2;
+      if (!solve_corner(middle, end)) return false;
+      solve(middle, end, begin, middle - begin);
+      subtract(begin, middle, middle, end, begin, middle - begin);
+      return solve_corner(begin, middle);
+    }
+    for (std::int64_t row = end - 1; row >= begin; --row) {
+      if (!(*at(row, row) > 0)) return false;
+      const double pivot = std::sqrt(*at(row, row));
+      *at(row, row) = pivot;
+      for (std::int64_t c = begin; c < row; ++c) *at(row, c) /= pivot;
+      subtract(begin, row, row, row + 1, begin, row - begin);
+    }
+    return true;
+  }
+
+  // Rows [begin, end), whose square on the diagonal is known, in columns before it.
+  void solve(std::int64_t begin, std::int64_t end, std::int64_t first, std::int64_t columns) {
+    if (end - begin > kLeaf) {
+      const std::int64_t middle = begin + (end - begin) / 2;
+      solve(middle, end, first, columns);
+      subtract(begin, middle, middle, end, first, columns);
+      solve(begin, middle, first, columns);
+      return;
+    }
+    for (std::int64_t row = end - 1; row >= begin; --row) {
+      const double pivot = *at(row, row);
+      for (std::int64_t c = first; c < first + columns; ++c) *at(row, c) /= pivot;
+      subtract(begin, row, row, row + 1, first, columns);
+    }
+  }
+
+  double* matrix_;
+  std::int64_t size_;
+};
+
+// Columns [begin, end) of some rows Y of the inverse in Y L = I, those behind being known: halved until few are left.
+void substitute(const double* lower, std::int64_t size, std::int64_t begin, std::int64_t end, double* y,
+                std::int64_t rows, std::int64_t stride) {
   if (end - begin > kLeaf) {
     const std::int64_t middle = begin + (end - begin) / 2;
-    substitute(upper, size, middle, end, x, width);
-    const UpdateShape above{middle - begin, width, end - middle, width, size, width};
-    subtract_products(x + begin * width, upper + begin * size + middle, x + middle * width, above);
-    substitute(upper, size, begin, middle, x, width);
+    substitute(lower, size, middle, end, y, rows, stride);
+    const UpdateShape before{rows, middle - begin, end - middle, stride, stride, size};
+    subtract_products(y + begin, y + middle, lower + middle * size + begin, before);
+    substitute(lower, size, begin, middle, y, rows, stride);
     return;
   }
-  for (std::int64_t row = end - 1; row >= begin; --row) {
-    const UpdateShape one{1, width, end - row - 1, width, size, width};
-    subtract_products(x + row * width, upper + row * size + row + 1, x + (row + 1) * width, one);
-    for (std::int64_t c = 0; c < width; ++c) x[row * width + c] /= upper[row * size + row];
+  for (std::int64_t column = end - 1; column >= begin; --column) {
+    for (std::int64_t row = 0; row < rows; ++row) y[row * stride + column] /= lower[column * size + column];
+    const UpdateShape one{rows, column - begin, 1, stride, stride, size};
+    subtract_products(y + begin, y + column, lower + column * size + begin, one);
   }
 }
 
-// One panel of columns of R^-1, by backward substitution. What lies below the panel's last row is zero. R, above the
-// diagonal of `matrix`, is needed by other panels: the panel goes below it, transposed, and its diagonal to `diagonal`.
-void invert_panel(double* matrix, std::int64_t size, std::int64_t begin, std::int64_t end, double* diagonal) {
-  const std::int64_t width = end - begin;
-  std::vector<double> x(static_cast<std::size_t>(end * width));
-  for (std::int64_t c = 0; c < width; ++c) x[static_cast<std::size_t>((begin + c) * width + c)] = 1.0;
-  substitute(matrix, size, 0, end, x.data(), width);
-  for (std::int64_t c = begin; c < end; ++c) {
-    for (std::int64_t row = 0; row < c; ++row) {
-      matrix[c * size + row] = x[static_cast<std::size_t>(row * width + c - begin)];
+// Some rows of L^-1. L, below the diagonal of `matrix` and on it, is needed by other rows: they become columns above
+// the diagonal, and `diagonal`.
+void invert_rows(double* matrix, std::int64_t size, std::int64_t begin, std::int64_t end, double* diagonal) {
+  const std::int64_t rows = end - begin;
+  std::vector<double> y(static_cast<std::size_t>(rows * end));
+  for (std::int64_t r = 0; r < rows; ++r) y[static_cast<std::size_t>(r * end + begin + r)] = 1.0;
+  substitute(matrix, size, 0, end, y.data(), rows, end);
+  for (std::int64_t r = 0; r < rows; ++r) diagonal[begin + r] = y[static_cast<std::size_t>(r * end + begin + r)];
+  for (std::int64_t c = 0; c < end; ++c) {
+    for (std::int64_t r = std::max<std::int64_t>(0, c + 1 - begin); r < rows; ++r) {
+      matrix[c * size + begin + r] = y[static_cast<std::size_t>(r * end + c)];
     }
-    diagonal[c] = x[static_cast<std::size_t>(c * width + c - begin)];
   }
-}
-
-// Turns a square matrix by its main diagonal, tile by tile.
-void transpose_in_place(double* matrix, std::int64_t size) {
-  const std::int64_t tiles = (size + kPanel - 1) / kPanel;
-  parallel_for(tiles, 1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t i = first * kPanel; i < std::min(last * kPanel, size); ++i) {
-      for (std::int64_t j = i + 1; j < size; ++j) std::swap(matrix[i * size + j], matrix[j * size + i]);
-    }
-  });
 }
 
 }  // namespace
 
 bool invert_factor_in_place(at::Tensor& matrix) {
   const std::int64_t size = matrix.size(0);
-  const std::span<double> values = mutable_values_of<double>(matrix);
-  // Read from its end, a symmetric matrix is the one with rows and columns in reverse order, of which LAPACK has the
-  // factor; read from its end again, that factor's transpose is R^T.
-  std::reverse(values.begin(), values.end());
-  if (!cholesky_in_place(matrix)) return false;
-  std::reverse(values.begin(), values.end());
-  transpose_in_place(values.data(), size);
+  double* values = mutable_values_of<double>(matrix).data();
+  if (!LowerFactor(values, size).make()) return false;
   std::vector<double> diagonal(static_cast<std::size_t>(size));
-  const std::int64_t panels = (size + kPanel - 1) / kPanel;
-  parallel_for(panels, 1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t panel = first; panel < last; ++panel) {
-      const std::int64_t end = std::min((panel + 1) * kPanel, size);
-      invert_panel(values.data(), size, panel * kPanel, end, diagonal.data());
-    }
+  const std::int64_t height = block_rows(size);
+  const std::int64_t blocks = ceil_divide(size, height);
+  const auto numbers = static_cast<double>(size);
+  // The longest rows first.
+  for_each_unit(blocks, numbers * numbers * numbers, [&](std::int64_t unit) {
+    const std::int64_t begin = (blocks - 1 - unit) * height;
+    invert_rows(values, size, begin, std::min(begin + height, size), diagonal.data());
   });
-  transpose_in_place(values.data(), size);
   for (std::int64_t row = 0; row < size; ++row) {
-    std::fill_n(values.data() + row * size, row, 0.0);
-    values[static_cast<std::size_t>(row * size + row)] = diagonal[static_cast<std::size_t>(row)];
+    std::fill_n(values + row * size, row, 0.0);
+    values[row * size + row] = diagonal[static_cast<std::size_t>(row)];
   }
   return all_finite(matrix);
 }

@@ -70,7 +70,7 @@ TEST(InverseFactor, IsTheUpperCholeskyFactorOfTheInverse) {
 }
 
 TEST(InverseFactor, TimesItsTransposeInvertsMatricesOfManyPanels) {
-  for (const std::int64_t size : {1, 63, 64, 65, 200}) {
+  for (const std::int64_t size : {1, 8, 9, 95, 96, 97, 200, 400}) {
     const at::Tensor x = to_dtype(correlated_inputs(2 * size + 8, size, "inverse"), DType::kFloat64);
     const at::Tensor matrix = x.t().matmul(x) + make_eye(size, DType::kFloat64) * x.square().mean();
     const at::Tensor u = inverse_factor(matrix).value();
@@ -80,8 +80,30 @@ TEST(InverseFactor, TimesItsTransposeInvertsMatricesOfManyPanels) {
   }
 }
 
-TEST(InverseFactor, RefusesIndefiniteMatrices) {
+// U^T U (matrix x) is x again. With numbers of at most 1 the matrix c c^T + D has a condition number below 1e4: 1e-16 *
+// 1e4 * sqrt(size) stays under 1e-9.
+TEST(InverseFactor, HasTheSameBitsOfALargeMatrixForAnyThreads) {
+  constexpr std::int64_t kSize = 3100;
+  at::Tensor numbers = to_dtype(correlated_inputs(3, kSize, "large"), DType::kFloat64);
+  numbers /= numbers.abs().max();
+  const at::Tensor c = numbers.select(0, 0);
+  const at::Tensor matrix = c.unsqueeze(1) * c.unsqueeze(0) + numbers.select(0, 1).square().add(0.5).diag();
+  const int before = thread_count();
+  set_thread_count(2);
+  const at::Tensor u = inverse_factor(matrix).value();
+  const at::Tensor x = numbers.select(0, 2);
+  EXPECT_LE(u.t().mv(u.mv(matrix.mv(x))).sub(x).abs().max().item<double>(), 1e-9);
+  set_thread_count(1);
+  EXPECT_TRUE(inverse_factor(matrix)->equal(u));
+  set_thread_count(before);
+}
+
+TEST(InverseFactor, RefusesMatricesThatAreNotDefinite) {
   EXPECT_FALSE(inverse_factor(matrix_of({{1, 2}, {2, 1}})).has_value());
+  EXPECT_FALSE(inverse_factor(make_full({3, 3}, std::nan(""), DType::kFloat64)).has_value());
+  at::Tensor late = make_eye(200, DType::kFloat64);
+  late.select(0, 3).select(0, 3).fill_(-1);
+  EXPECT_FALSE(inverse_factor(late).has_value());
 }
 
 TEST(DampedInverseFactor, RaisesDampingUntilTheMatrixIsDefinite) {
