@@ -9,6 +9,7 @@
 #include "lowbit/evaluation/scorer.h"
 #include "lowbit/kernels/api.h"
 #include "lowbit/tensor/parallel.h"
+#include "model/expected_tensors.h"
 #include "model/row_slices.h"
 #include "model/side_by_side.h"
 
@@ -147,6 +148,11 @@ std::int64_t MemoryModel::table_while_read() const {
   return table() + (element_ < kFloat ? architecture_.vocabulary * architecture_.hidden * kFloat : 0);
 }
 
+// As it lies in its file it is written part by part (`WeightSource::visit_rows`).
+std::int64_t MemoryModel::table_while_written(const Recipe& recipe) const {
+  return recipe.model_transforms().empty() ? kRowsBytes : architecture_.vocabulary * architecture_.hidden * kFloat;
+}
+
 // Gate, up and the activated gate, in whose place their product is made, beside input and residual; or the heads'
 // inputs, turned and joined.
 std::int64_t MemoryModel::forward_step(std::int64_t tokens) const {
@@ -224,7 +230,7 @@ MemoryPeak MemoryModel::quantization(const Recipe& recipe, const QuantizationLoa
   } else {
     add_rounding(phases, recipe);
   }
-  phases.add("writing the embedding", {{"embedding", architecture_.vocabulary * architecture_.hidden * kFloat}});
+  phases.add("writing the embedding", {{"embedding", table_while_written(recipe)}});
   add_head(phases, recipe);
   std::int64_t steps = 0;
   for (const auto& step : recipe.model_steps()) steps = std::max(steps, step->memory(architecture_));
@@ -275,7 +281,7 @@ void MemoryModel::add_rounding(Phases& phases, const Recipe& recipe) const {
                             {"freed, of no use to others", freed}});
   }
   if (at_once > 1) {
-    phases.add("writing the embedding", {{"embedding", architecture_.vocabulary * architecture_.hidden * kFloat},
+    phases.add("writing the embedding", {{"embedding", table_while_written(recipe)},
                                          {"other blocks", (at_once - 1) * std::max(most, codes + on_disk)}});
   }
 }

@@ -66,10 +66,13 @@ Json describe_foreign_input(const ActivationScheme& scheme) {
   return Json::array({record});
 }
 
+bool is_common(StorageType type) {
+  return type == StorageType::kF32 || type == StorageType::kF16 || type == StorageType::kBF16;
+}
+
 at::Tensor read_plain(const Plain& tensor) {
-  const StorageType type = tensor.entry->type;
-  const bool common = type == StorageType::kF32 || type == StorageType::kF16 || type == StorageType::kBF16;
-  return common ? read_floats(*tensor.entry, tensor.shard->mapping()) : decode_floats(*tensor.entry);
+  return is_common(tensor.entry->type) ? read_floats(*tensor.entry, tensor.shard->mapping())
+                                       : decode_floats(*tensor.entry);
 }
 
 class ArtifactSource : public WeightSource {
@@ -80,6 +83,8 @@ class ArtifactSource : public WeightSource {
   const std::vector<StoredTensor>& tensors() const override { return tensors_; }
   bool contains(std::string_view name) const override;
   at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const override;
+  void visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
+                  const std::function<void(const at::Tensor& rows)>& use) const override;
   std::optional<QuantizedWeight> load_quantized(std::string_view linear) const override;
   std::vector<RuntimeRecord> executions(std::string_view linear) const override;
   std::optional<RuntimeRecord> kv_cache() const override { return kv_cache_; }
@@ -231,6 +236,15 @@ at::Tensor ArtifactSource::load(std::string_view name, const std::vector<std::in
          weight->columns(), shape_text(shape));
   }
   return weight->dequantize();
+}
+
+void ArtifactSource::visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
+                                const std::function<void(const at::Tensor& rows)>& use) const {
+  const auto found = plain_.find(name);
+  if (found == plain_.end() || found->second.entry->shape != shape || !is_common(found->second.entry->type)) {
+    return use(load(name, shape));
+  }
+  read_rows(*found->second.entry, found->second.shard->mapping(), use);
 }
 
 std::optional<QuantizedWeight> ArtifactSource::load_quantized(std::string_view linear) const {

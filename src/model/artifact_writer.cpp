@@ -228,7 +228,9 @@ void ArtifactWriter::Data::write_shard(std::int64_t index, std::vector<Pending>&
   for (const std::size_t i : writer.order()) {
     Pending& tensor = pending[i];
     if (tensor.base != nullptr) {
-      write_floats(writer, base->load(tensor.base->name, tensor.base->shape).contiguous(), tensor.declaration.type);
+      base->visit_rows(tensor.base->name, tensor.base->shape, [&](const at::Tensor& rows) {
+        write_floats(writer, rows.contiguous(), tensor.declaration.type);
+      });
     } else {
       writer.write(tensor.bytes.data(), tensor.bytes.size());
     }
@@ -363,6 +365,7 @@ void ArtifactWriter::write_rest(const std::map<std::string, at::Tensor>& tensors
   if (head) add_quantized(kHead, *head, pending, quantized, linears);
   data_->add_plain(pending, std::nullopt, tensors, quantized);
   data_->write_shard(data_->blocks, pending, linears, Json::object());
+  save_tokenizer(*data_->tokenizer, data_->base->path(), data_->folder);
   data_->wrote_rest = true;
 }
 
@@ -378,9 +381,7 @@ StoredSize ArtifactWriter::finish(const std::string& description, const std::map
   data_->write_index();
   Json record = {{"description", parse_json(description, "description")}};
   const ArtifactSummary summary = data_->summary(kv_cache);
-  const Json quantization = summary.quantization_config(record);
-  save_tokenizer(*data_->tokenizer, data_->base->path(), data_->folder);
-  data_->write_config(quantization);
+  data_->write_config(summary.quantization_config(record));
   record["finished"] = true;
   data_->write_record(record);
   data_->finished = true;

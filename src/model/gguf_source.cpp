@@ -101,6 +101,8 @@ class GgufSource : public WeightSource {
   const std::vector<StoredTensor>& tensors() const override { return tensors_; }
   bool contains(std::string_view name) const override { return entries_.contains(name); }
   at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const override;
+  void visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
+                  const std::function<void(const at::Tensor& rows)>& use) const override;
   std::optional<QuantizedWeight> load_quantized(std::string_view) const override { return std::nullopt; }
   Hash fingerprint() const override;
   const fs::path& path() const override { return path_; }
@@ -108,6 +110,8 @@ class GgufSource : public WeightSource {
   std::vector<std::string> remarks() const override;
 
  private:
+  [[nodiscard]] const TensorEntry& entry(std::string_view name, const std::vector<std::int64_t>& shape) const;
+  [[nodiscard]] std::int64_t heads_of(std::string_view name) const;
   [[nodiscard]] at::Tensor restore_rows(std::string_view name, const at::Tensor& stored) const;
 
   fs::path path_;
@@ -119,25 +123,39 @@ class GgufSource : public WeightSource {
   mutable std::optional<Hash> fingerprint_;
 };
 
+// Of a tensor with query or key rows, else 0.
+std::int64_t GgufSource::heads_of(std::string_view name) const {
+  if (name.find("self_attn.q_proj.") != std::string_view::npos) return architecture_.heads;
+  return name.find("self_attn.k_proj.") != std::string_view::npos ? architecture_.kv_heads : 0;
+}
+
 // GGUF files of this family hold each head's query and key rows as interleaved pairs: the row of half c, pair i stands
 // at 2 i + c. Hugging Face's order has one half after the other.
 at::Tensor GgufSource::restore_rows(std::string_view name, const at::Tensor& stored) const {
-  const bool query = name.find("self_attn.q_proj.") != std::string_view::npos;
-  const bool key = name.find("self_attn.k_proj.") != std::string_view::npos;
-  if (!query && !key) return stored;
-  const std::int64_t heads = query ? architecture_.heads : architecture_.kv_heads;
+  const std::int64_t heads = heads_of(name);
+  if (heads == 0) return stored;
   const at::Tensor pairs = stored.view({heads, architecture_.head_dim / 2, 2, -1});
   return pairs.transpose(1, 2).reshape(stored.sizes());
 }
 
-at::Tensor GgufSource::load(std::string_view name, const std::vector<std::int64_t>& shape) const {
+const TensorEntry& GgufSource::entry(std::string_view name, const std::vector<std::int64_t>& shape) const {
   const auto found = entries_.find(name);
   if (found == entries_.end()) fail(ErrorCode::kData, "{}: tensor '{}' is missing", path_.string(), name);
   if (found->second->shape != shape) {
     fail(ErrorCode::kData, "{}: tensor '{}' has shape {}, expected {}", path_.string(), name,
          shape_text(found->second->shape), shape_text(shape));
   }
-  return restore_rows(name, read_floats(*found->second, file_->mapping()));
+  return *found->second;
+}
+
+at::Tensor GgufSource::load(std::string_view name, const std::vector<std::int64_t>& shape) const {
+  return restore_rows(name, read_floats(entry(name, shape), file_->mapping()));
+}
+
+void GgufSource::visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
+                            const std::function<void(const at::Tensor& rows)>& use) const {
+  if (heads_of(name) > 0) return use(load(name, shape));  // whose rows stand in another order
+  read_rows(entry(name, shape), file_->mapping(), use);
 }
 
 Hash GgufSource::fingerprint() const {

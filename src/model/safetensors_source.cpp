@@ -44,6 +44,8 @@ class SafetensorsSource : public WeightSource {
   const std::vector<StoredTensor>& tensors() const override { return tensors_; }
   bool contains(std::string_view name) const override { return entries_.contains(name); }
   at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const override;
+  void visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
+                  const std::function<void(const at::Tensor& rows)>& use) const override;
   std::optional<QuantizedWeight> load_quantized(std::string_view) const override { return std::nullopt; }
   Hash fingerprint() const override;
   const fs::path& path() const override { return path_; }
@@ -57,6 +59,7 @@ class SafetensorsSource : public WeightSource {
     const TensorEntry* tensor = nullptr;
   };
   void add(const std::shared_ptr<const SafetensorsFile>& file);
+  [[nodiscard]] const Entry& entry(std::string_view name, const std::vector<std::int64_t>& shape) const;
 
   fs::path path_;
   std::vector<std::shared_ptr<const SafetensorsFile>> files_;
@@ -77,15 +80,27 @@ void SafetensorsSource::add(const std::shared_ptr<const SafetensorsFile>& file) 
   }
 }
 
-at::Tensor SafetensorsSource::load(std::string_view name, const std::vector<std::int64_t>& shape) const {
+const SafetensorsSource::Entry& SafetensorsSource::entry(std::string_view name,
+                                                         const std::vector<std::int64_t>& shape) const {
   const auto found = entries_.find(name);
   if (found == entries_.end()) fail(ErrorCode::kData, "{}: tensor '{}' is missing", path_.string(), name);
-  const auto& [file, tensor] = found->second;
-  if (tensor->shape != shape) {
-    fail(ErrorCode::kData, "{}: tensor '{}' has shape {}, expected {}", path_.string(), name, shape_text(tensor->shape),
+  const std::vector<std::int64_t>& stored = found->second.tensor->shape;
+  if (stored != shape) {
+    fail(ErrorCode::kData, "{}: tensor '{}' has shape {}, expected {}", path_.string(), name, shape_text(stored),
          shape_text(shape));
   }
+  return found->second;
+}
+
+at::Tensor SafetensorsSource::load(std::string_view name, const std::vector<std::int64_t>& shape) const {
+  const auto& [file, tensor] = entry(name, shape);
   return read_floats(*tensor, file->mapping());
+}
+
+void SafetensorsSource::visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
+                                   const std::function<void(const at::Tensor& rows)>& use) const {
+  const auto& [file, tensor] = entry(name, shape);
+  read_rows(*tensor, file->mapping(), use);
 }
 
 Hash SafetensorsSource::fingerprint() const {

@@ -113,8 +113,13 @@ TEST(GgufSource, GivesTheTensorsOfTheFolderItWasMadeFrom) {
     write_gguf(folder / "model.gguf", *original, {});
     const auto weights = open_weights(folder / "model.gguf");
     for (const StoredTensor& tensor : original->tensors()) {
-      EXPECT_TRUE(weights->load(tensor.name, tensor.shape).equal(original->load(tensor.name, tensor.shape)))
-          << tensor.name;
+      const at::Tensor expected = original->load(tensor.name, tensor.shape);
+      EXPECT_TRUE(weights->load(tensor.name, tensor.shape).equal(expected)) << tensor.name;
+      for (const WeightSource* source : {weights.get(), original.get()}) {
+        std::vector<at::Tensor> parts;
+        source->visit_rows(tensor.name, tensor.shape, [&](const at::Tensor& rows) { parts.push_back(rows.clone()); });
+        EXPECT_TRUE(concatenate(parts, 0).equal(expected)) << tensor.name;
+      }
     }
     EXPECT_EQ(weights->architecture().tied_head, original->architecture().tied_head);
     EXPECT_EQ(weights->architecture().attention_bias, original->architecture().attention_bias);

@@ -55,6 +55,7 @@ class AtomicFile {
   std::filesystem::path temporary_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
+  std::uint64_t on_its_way_ = 0;  // of it the disk was told
 };
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);

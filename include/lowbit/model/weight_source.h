@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +40,12 @@ class WeightSource {
   /// The tensor as float32 (dequantized where it is stored on a grid), its own copy or a read-only view. Throws `kData`
   /// naming the tensor when it is missing or has another shape than `shape`.
   [[nodiscard]] virtual at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const = 0;
+  /// Hands `load`'s rows to `use`, in order: a few MiB of them at a time, each for the call alone, where the file has
+  /// them in one piece, all at once elsewhere.
+  virtual void visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
+                          const std::function<void(const at::Tensor& rows)>& use) const {
+    use(load(name, shape));
+  }
   /// The codes and scales of a weight that an artifact stores quantized; nothing for a plain tensor. `name` is the
   /// linear's, without ".weight".
   [[nodiscard]] virtual std::optional<QuantizedWeight> load_quantized(std::string_view linear) const = 0;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/every_isa.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
@@ -20,13 +21,13 @@ namespace {
 constexpr std::int64_t kSlice = 192;
 constexpr std::int64_t kRowGrain = 64;
 // Rows and columns of a product that stays in the cache until it is summed up.
-constexpr std::int64_t kRowBlock = 8 * kMostTileRows;
+constexpr std::int64_t kRowBlock = 16 * kMostTileRows;
 constexpr std::int64_t kStrip = 1024;
-constexpr std::int64_t kLanes = 8;
+constexpr std::int64_t kLanes = 16;
 
 // sum over columns of term(a, b), in float64: kLanes sums side by side, then one after the other.
 template <typename Term>
-double sum_row(const float* a, const float* b, std::int64_t columns, const Term& term) {
+[[gnu::always_inline]] inline double sum_row(const float* a, const float* b, std::int64_t columns, const Term& term) {
   double lanes[kLanes] = {};
   const std::int64_t whole = columns / kLanes * kLanes;
   for (std::int64_t c = 0; c < whole; c += kLanes) {
@@ -39,12 +40,21 @@ double sum_row(const float* a, const float* b, std::int64_t columns, const Term&
   return sum;
 }
 
-// Objects rather than functions, so that they become part of the loop.
-constexpr auto kProduct = [](float a, float b) { return static_cast<double>(a) * static_cast<double>(b); };
-constexpr auto kSquaredDifference = [](float a, float b) {
-  const auto difference = static_cast<double>(a - b);
-  return difference * difference;
-};
+LOWBIT_EVERY_ISA
+double sum_of_products(const float* a, const float* b, std::int64_t columns) {
+  return sum_row(
+      a, b, columns,
+      [](float x, float y) __attribute__((always_inline)) { return static_cast<double>(x) * static_cast<double>(y); });
+}
+
+LOWBIT_EVERY_ISA
+double sum_of_squared_differences(const float* a, const float* b, std::int64_t columns) {
+  return sum_row(
+      a, b, columns, [](float x, float y) __attribute__((always_inline)) {
+        const auto difference = static_cast<double>(x - y);
+        return difference * difference;
+      });
+}
 
 double sum_of(std::span<const double> numbers) {
   double sum = 0;
@@ -87,7 +97,7 @@ void add_forms(const RowBlock& block, const at::Tensor& slice, std::int64_t firs
     subtract_products(products.data(), block.numbers + first, values_of<float>(slice).data() + column, shape);
     for (std::int64_t row = 0; row < block.rows; ++row) {
       block.sums[row] -=
-          sum_row(products.data() + row * kStrip, block.numbers + row * size + first + column, count, kProduct);
+          sum_of_products(products.data() + row * kStrip, block.numbers + row * size + first + column, count);
     }
   }
 }
@@ -108,8 +118,8 @@ double relative_error(const at::Tensor& original, const at::Tensor& solved) {
   std::vector<double> squares(changes.size());
   each_row(before.size(0), [&](std::int64_t row) {
     const float* own = left + row * columns;
-    changes[static_cast<std::size_t>(row)] = sum_row(own, right + row * columns, columns, kSquaredDifference);
-    squares[static_cast<std::size_t>(row)] = sum_row(own, own, columns, kProduct);
+    changes[static_cast<std::size_t>(row)] = sum_of_squared_differences(own, right + row * columns, columns);
+    squares[static_cast<std::size_t>(row)] = sum_of_products(own, own, columns);
   });
   return share_of(std::sqrt(sum_of(changes)), std::sqrt(sum_of(squares)));
 }
