@@ -9,7 +9,6 @@
 #include "lowbit/evaluation/scorer.h"
 #include "lowbit/kernels/api.h"
 #include "lowbit/tensor/parallel.h"
-#include "model/expected_tensors.h"
 #include "model/row_slices.h"
 #include "model/side_by_side.h"
 
@@ -20,6 +19,8 @@ using Terms = std::vector<std::pair<std::string, std::int64_t>>;
 
 constexpr std::int64_t kFloat = sizeof(float);
 constexpr std::int64_t kDouble = sizeof(double);
+// Rows that a thread rounds at a time, in float32: as read, as rounded, and codes and scales between.
+constexpr std::int64_t kRowParts = 3;
 // A file's part that is decoded at a time, and other buffers of fixed size, as they were seen; what quantizing takes
 // beyond that is packed and hashed.
 constexpr std::int64_t kBuffers = std::int64_t{28} << 20;
@@ -148,9 +149,11 @@ std::int64_t MemoryModel::table_while_read() const {
   return table() + (element_ < kFloat ? architecture_.vocabulary * architecture_.hidden * kFloat : 0);
 }
 
-// As it lies in its file it is written part by part (`WeightSource::visit_rows`).
+// As it lies in its file it is written part by part (`WeightSource::load_rows`).
 std::int64_t MemoryModel::table_while_written(const Recipe& recipe) const {
-  return recipe.model_transforms().empty() ? kRowsBytes : architecture_.vocabulary * architecture_.hidden * kFloat;
+  const std::int64_t rows =
+      recipe.model_transforms().empty() ? rows_in_cache(architecture_.hidden) : architecture_.vocabulary;
+  return rows * architecture_.hidden * kFloat;
 }
 
 // Gate, up and the activated gate, in whose place their product is made, beside input and residual; or the heads'
@@ -263,7 +266,10 @@ void MemoryModel::add_rounding(Phases& phases, const Recipe& recipe) const {
     if (solver == nullptr) continue;
     codes += codes_of(linear.elements(), linear.out, solver->grid());
     on_disk += packed(linear.elements(), linear.out, solver->grid());
-    const std::int64_t here = 2 * linear.elements() * kFloat;
+    const std::int64_t here =
+        solver->solves_rows_alone() && recipe.model_transforms().empty()
+            ? (at_once > 1 ? 1 : threads) * kRowParts * rows_in_cache(linear.in) * linear.in * kFloat
+            : 2 * linear.elements() * kFloat;
     if (here + codes > most) {
       most = here + codes;
       copies = here;

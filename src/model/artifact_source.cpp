@@ -83,8 +83,8 @@ class ArtifactSource : public WeightSource {
   const std::vector<StoredTensor>& tensors() const override { return tensors_; }
   bool contains(std::string_view name) const override;
   at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const override;
-  void visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
-                  const std::function<void(const at::Tensor& rows)>& use) const override;
+  std::optional<at::Tensor> load_rows(std::string_view name, const std::vector<std::int64_t>& shape, std::int64_t first,
+                                      std::int64_t count) const override;
   std::optional<QuantizedWeight> load_quantized(std::string_view linear) const override;
   std::vector<RuntimeRecord> executions(std::string_view linear) const override;
   std::optional<RuntimeRecord> kv_cache() const override { return kv_cache_; }
@@ -238,13 +238,13 @@ at::Tensor ArtifactSource::load(std::string_view name, const std::vector<std::in
   return weight->dequantize();
 }
 
-void ArtifactSource::visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
-                                const std::function<void(const at::Tensor& rows)>& use) const {
+std::optional<at::Tensor> ArtifactSource::load_rows(std::string_view name, const std::vector<std::int64_t>& shape,
+                                                    std::int64_t first, std::int64_t count) const {
   const auto found = plain_.find(name);
   if (found == plain_.end() || found->second.entry->shape != shape || !is_common(found->second.entry->type)) {
-    return use(load(name, shape));
+    return std::nullopt;
   }
-  read_rows(*found->second.entry, found->second.shard->mapping(), use);
+  return read_rows(*found->second.entry, found->second.shard->mapping(), first, count);
 }
 
 std::optional<QuantizedWeight> ArtifactSource::load_quantized(std::string_view linear) const {

@@ -19,6 +19,7 @@
 #include "model/artifact_summary.h"
 #include "model/artifact_tokenizer.h"
 #include "model/rotation_config.h"
+#include "model/row_slices.h"
 #include "model/runtime_record.h"
 #include "model/side_by_side.h"
 
@@ -71,6 +72,18 @@ void write_floats(SafetensorsWriter& writer, const at::Tensor& tensor, StorageTy
     const std::vector<std::byte> bytes = encode_floats(slice, type);
     writer.write(bytes.data(), bytes.size());
     rest = rest.subspan(slice.size());
+  }
+}
+
+// Rows by rows where that can be done: the table of a large vocabulary is not in memory whole.
+void write_base_tensor(SafetensorsWriter& writer, const WeightSource& base, const StoredTensor& tensor,
+                       StorageType type) {
+  const std::int64_t rows = tensor.shape.empty() ? 1 : tensor.shape[0];
+  const std::int64_t most = rows_in_cache(tensor.shape.size() == 2 ? tensor.shape[1] : 1);
+  for (std::int64_t first = 0; first < rows; first += most) {
+    const auto part = base.load_rows(tensor.name, tensor.shape, first, std::min(most, rows - first));
+    if (!part) return write_floats(writer, base.load(tensor.name, tensor.shape).contiguous(), type);
+    write_floats(writer, part->contiguous(), type);
   }
 }
 
@@ -228,9 +241,7 @@ void ArtifactWriter::Data::write_shard(std::int64_t index, std::vector<Pending>&
   for (const std::size_t i : writer.order()) {
     Pending& tensor = pending[i];
     if (tensor.base != nullptr) {
-      base->visit_rows(tensor.base->name, tensor.base->shape, [&](const at::Tensor& rows) {
-        write_floats(writer, rows.contiguous(), tensor.declaration.type);
-      });
+      write_base_tensor(writer, *base, *tensor.base, tensor.declaration.type);
     } else {
       writer.write(tensor.bytes.data(), tensor.bytes.size());
     }

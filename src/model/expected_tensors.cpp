@@ -145,20 +145,16 @@ at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const Map
   return out;
 }
 
-void read_rows(const TensorEntry& entry, const std::shared_ptr<const MappedFile>& file,
-               const std::function<void(const at::Tensor& rows)>& use) {
-  const std::int64_t rows = entry.shape.empty() ? 1 : entry.shape[0];
-  const std::int64_t width = rows > 0 ? entry.elements() / rows : 0;
+std::optional<at::Tensor> read_rows(const TensorEntry& entry, const std::shared_ptr<const MappedFile>& file,
+                                    std::int64_t first, std::int64_t count) {
+  LOWBIT_ASSERT(!entry.shape.empty() && first >= 0 && count > 0 && first + count <= entry.shape[0]);
+  const std::int64_t width = entry.elements() / entry.shape[0];
   const BlockSize block = block_size(entry.type);
-  if (width == 0 || width % block.elements != 0) return use(read_floats(entry, file));
-  const std::int64_t row_bytes = width / block.elements * block.bytes;
-  const std::int64_t step = std::max<std::int64_t>(1, kRowsBytes / (width * static_cast<std::int64_t>(sizeof(float))));
-  for (std::int64_t first = 0; first < rows; first += step) {
-    TensorEntry part = entry;
-    part.shape[0] = std::min(step, rows - first);
-    part.data = part_of(entry.data, first, first + part.shape[0], row_bytes);
-    use(read_floats(part, file));
-  }
+  if (width % block.elements != 0) return std::nullopt;
+  TensorEntry part = entry;
+  part.shape[0] = count;
+  part.data = part_of(entry.data, first, first + count, width / block.elements * block.bytes);
+  return read_floats(part, file);
 }
 
 }  // namespace lowbit

@@ -3,8 +3,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,9 +31,9 @@ void check_tensors(const Architecture& architecture, const std::vector<StoredTen
 /// The values of a tensor stored in `file` in float32, [shape]; one that begins on a cache line is viewed. The file's
 /// pages leave the memory as soon as they are decoded, those of a view when the view is gone.
 [[nodiscard]] at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const MappedFile>& file);
-/// The same, rows in order, in parts of about `kRowsBytes` that are there for the call of `use` alone.
-inline constexpr std::int64_t kRowsBytes = std::int64_t{4} << 20;
-void read_rows(const TensorEntry& entry, const std::shared_ptr<const MappedFile>& file,
-               const std::function<void(const at::Tensor& rows)>& use);
+/// Rows [first, first + count) of it; nothing where a stored block reaches from one row into the next.
+[[nodiscard]] std::optional<at::Tensor> read_rows(const TensorEntry& entry,
+                                                  const std::shared_ptr<const MappedFile>& file, std::int64_t first,
+                                                  std::int64_t count);
 
 }  // namespace lowbit

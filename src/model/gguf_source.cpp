@@ -101,8 +101,8 @@ class GgufSource : public WeightSource {
   const std::vector<StoredTensor>& tensors() const override { return tensors_; }
   bool contains(std::string_view name) const override { return entries_.contains(name); }
   at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const override;
-  void visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
-                  const std::function<void(const at::Tensor& rows)>& use) const override;
+  std::optional<at::Tensor> load_rows(std::string_view name, const std::vector<std::int64_t>& shape, std::int64_t first,
+                                      std::int64_t count) const override;
   std::optional<QuantizedWeight> load_quantized(std::string_view) const override { return std::nullopt; }
   Hash fingerprint() const override;
   const fs::path& path() const override { return path_; }
@@ -111,7 +111,6 @@ class GgufSource : public WeightSource {
 
  private:
   [[nodiscard]] const TensorEntry& entry(std::string_view name, const std::vector<std::int64_t>& shape) const;
-  [[nodiscard]] std::int64_t heads_of(std::string_view name) const;
   [[nodiscard]] at::Tensor restore_rows(std::string_view name, const at::Tensor& stored) const;
 
   fs::path path_;
@@ -123,17 +122,17 @@ class GgufSource : public WeightSource {
   mutable std::optional<Hash> fingerprint_;
 };
 
-// Of a tensor with query or key rows, else 0.
-std::int64_t GgufSource::heads_of(std::string_view name) const {
-  if (name.find("self_attn.q_proj.") != std::string_view::npos) return architecture_.heads;
-  return name.find("self_attn.k_proj.") != std::string_view::npos ? architecture_.kv_heads : 0;
-}
-
 // GGUF files of this family hold each head's query and key rows as interleaved pairs: the row of half c, pair i stands
 // at 2 i + c. Hugging Face's order has one half after the other.
+bool is_paired(std::string_view name) {
+  return name.find("self_attn.q_proj.") != std::string_view::npos ||
+         name.find("self_attn.k_proj.") != std::string_view::npos;
+}
+
+// Of whole heads.
 at::Tensor GgufSource::restore_rows(std::string_view name, const at::Tensor& stored) const {
-  const std::int64_t heads = heads_of(name);
-  if (heads == 0) return stored;
+  if (!is_paired(name)) return stored;
+  const std::int64_t heads = stored.size(0) / architecture_.head_dim;
   const at::Tensor pairs = stored.view({heads, architecture_.head_dim / 2, 2, -1});
   return pairs.transpose(1, 2).reshape(stored.sizes());
 }
@@ -152,10 +151,16 @@ at::Tensor GgufSource::load(std::string_view name, const std::vector<std::int64_
   return restore_rows(name, read_floats(entry(name, shape), file_->mapping()));
 }
 
-void GgufSource::visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
-                            const std::function<void(const at::Tensor& rows)>& use) const {
-  if (heads_of(name) > 0) return use(load(name, shape));  // whose rows stand in another order
-  read_rows(entry(name, shape), file_->mapping(), use);
+std::optional<at::Tensor> GgufSource::load_rows(std::string_view name, const std::vector<std::int64_t>& shape,
+                                                std::int64_t first, std::int64_t count) const {
+  const TensorEntry& stored = entry(name, shape);
+  // Whole heads, whose rows stand in another order.
+  if (is_paired(name) && (first % architecture_.head_dim != 0 || count % architecture_.head_dim != 0)) {
+    return std::nullopt;
+  }
+  std::optional<at::Tensor> rows = read_rows(stored, file_->mapping(), first, count);
+  if (rows) rows = restore_rows(name, *rows);
+  return rows;
 }
 
 Hash GgufSource::fingerprint() const {

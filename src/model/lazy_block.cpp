@@ -24,6 +24,11 @@ class StoredLinear : public LinearOp {
   std::int64_t in_features() const override { return shape_[1]; }
   std::int64_t out_features() const override { return shape_[0]; }
   at::Tensor dense_weight() const override { return to_dtype(weight(), DType::kFloat32).cpu(); }
+  std::optional<at::Tensor> dense_rows(std::int64_t first, std::int64_t count) const override {
+    std::optional<at::Tensor> rows = weights_.load_rows(name_ + ".weight", shape_, first, count);
+    if (rows) rows = to_dtype(to_dtype(*rows, options_.dtype), DType::kFloat32);
+    return rows;
+  }
   at::Tensor bias() const override {
     return has_bias_ ? load_weight(weights_, name_ + ".bias", {shape_[0]}, options_) : at::Tensor();
   }

@@ -44,8 +44,8 @@ class SafetensorsSource : public WeightSource {
   const std::vector<StoredTensor>& tensors() const override { return tensors_; }
   bool contains(std::string_view name) const override { return entries_.contains(name); }
   at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const override;
-  void visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
-                  const std::function<void(const at::Tensor& rows)>& use) const override;
+  std::optional<at::Tensor> load_rows(std::string_view name, const std::vector<std::int64_t>& shape, std::int64_t first,
+                                      std::int64_t count) const override;
   std::optional<QuantizedWeight> load_quantized(std::string_view) const override { return std::nullopt; }
   Hash fingerprint() const override;
   const fs::path& path() const override { return path_; }
@@ -97,10 +97,10 @@ at::Tensor SafetensorsSource::load(std::string_view name, const std::vector<std:
   return read_floats(*tensor, file->mapping());
 }
 
-void SafetensorsSource::visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
-                                   const std::function<void(const at::Tensor& rows)>& use) const {
+std::optional<at::Tensor> SafetensorsSource::load_rows(std::string_view name, const std::vector<std::int64_t>& shape,
+                                                       std::int64_t first, std::int64_t count) const {
   const auto& [file, tensor] = entry(name, shape);
-  read_rows(*tensor, file->mapping(), use);
+  return read_rows(*tensor, file->mapping(), first, count);
 }
 
 Hash SafetensorsSource::fingerprint() const {

@@ -116,9 +116,10 @@ TEST(GgufSource, GivesTheTensorsOfTheFolderItWasMadeFrom) {
       const at::Tensor expected = original->load(tensor.name, tensor.shape);
       EXPECT_TRUE(weights->load(tensor.name, tensor.shape).equal(expected)) << tensor.name;
       for (const WeightSource* source : {weights.get(), original.get()}) {
-        std::vector<at::Tensor> parts;
-        source->visit_rows(tensor.name, tensor.shape, [&](const at::Tensor& rows) { parts.push_back(rows.clone()); });
-        EXPECT_TRUE(concatenate(parts, 0).equal(expected)) << tensor.name;
+        const std::int64_t first = tensor.shape[0] / 2;
+        const auto rows = source->load_rows(tensor.name, tensor.shape, first, tensor.shape[0] - first);
+        EXPECT_TRUE(!rows || rows->equal(expected.narrow(0, first, tensor.shape[0] - first))) << tensor.name;
+        EXPECT_TRUE(rows.has_value() || tensor.name.find("k_proj") != std::string::npos) << tensor.name;
       }
     }
     EXPECT_EQ(weights->architecture().tied_head, original->architecture().tied_head);

@@ -68,6 +68,11 @@ struct GridSpec {
   float tensor_scale = 0.0F;
 
   [[nodiscard]] std::int64_t groups(std::int64_t in_features) const;
+  /// Whether each row's scales are found in that row alone: none a tensor, none in runs of rows, none relative to the
+  /// largest weight.
+  [[nodiscard]] bool fits_rows_alone() const {
+    return group != 0 && nested_bits == 0 && scale_type != ScaleType::kE4M3 && scale_type != ScaleType::kUint8;
+  }
   /// "int4 g64 asymmetric", as reports print it.
   [[nodiscard]] std::string text() const;
   /// Throws `kConfig` when the fields contradict each other or are out of range.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -38,6 +39,11 @@ class LinearOp {
   [[nodiscard]] virtual std::int64_t out_features() const = 0;
   /// The matrix in float32 and in main memory, [out, in]; a packed one is unpacked.
   [[nodiscard]] virtual at::Tensor dense_weight() const = 0;
+  /// Its rows [first, first + count), where they can be had without making the others; else nothing.
+  [[nodiscard]] virtual std::optional<at::Tensor> dense_rows(std::int64_t first, std::int64_t count) const {
+    (void)first, (void)count;
+    return std::nullopt;
+  }
   /// The matrix as it is multiplied, [out, in]; undefined where it is none of floats.
   [[nodiscard]] virtual at::Tensor float_weight() const { return {}; }
   [[nodiscard]] virtual at::Tensor bias() const = 0;  ///< [out] or undefined

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,11 +39,12 @@ class WeightSource {
   /// The tensor as float32 (dequantized where it is stored on a grid), its own copy or a read-only view. Throws `kData`
   /// naming the tensor when it is missing or has another shape than `shape`.
   [[nodiscard]] virtual at::Tensor load(std::string_view name, const std::vector<std::int64_t>& shape) const = 0;
-  /// Hands `load`'s rows to `use`, in order: a few MiB of them at a time, each for the call alone, where the file has
-  /// them in one piece, all at once elsewhere.
-  virtual void visit_rows(std::string_view name, const std::vector<std::int64_t>& shape,
-                          const std::function<void(const at::Tensor& rows)>& use) const {
-    use(load(name, shape));
+  /// Rows [first, first + count) of `load`'s tensor, where they can be read without the others; else nothing.
+  [[nodiscard]] virtual std::optional<at::Tensor> load_rows(std::string_view name,
+                                                            const std::vector<std::int64_t>& shape, std::int64_t first,
+                                                            std::int64_t count) const {
+    (void)name, (void)shape, (void)first, (void)count;
+    return std::nullopt;
   }
   /// The codes and scales of a weight that an artifact stores quantized; nothing for a plain tensor. `name` is the
   /// linear's, without ".weight".

@@ -48,6 +48,9 @@ class WeightSolver {
   [[nodiscard]] virtual QuantizedWeight solve(const LinearProblem& problem) const = 0;
   /// A quick stand-in for what `solve` will make of `weight`, dequantized, for searches: round to nearest on the grid.
   [[nodiscard]] virtual at::Tensor approximate(const at::Tensor& weight) const;
+  /// Whether what becomes of a row depends on that row alone, so that some rows may be solved without the others. Such
+  /// a solver needs no statistics, its grids nothing of the whole weight, and it leaves the problem's weight as it is.
+  [[nodiscard]] virtual bool solves_rows_alone() const { return false; }
   /// Raised when the bits of its output change for the same input.
   [[nodiscard]] virtual int version() const = 0;
 };

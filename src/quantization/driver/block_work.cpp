@@ -12,6 +12,7 @@
 #include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "quantization/driver/layer_error.h"
+#include "quantization/driver/row_solving.h"
 #include "quantization/driver/step_context.h"
 
 namespace lowbit {
@@ -188,35 +189,44 @@ void BlockWork::solve_linear(LinearSlot& slot, const GroupStatistics& statistics
   std::optional<QuantizedWeight> solved = take_solution(slot.name);
   if (!solved && solver == nullptr) return;
   run_.progress.note(layer);
-  const at::Tensor weight = slot.op->dense_weight().contiguous();
   const Statistics* seen = solver != nullptr ? statistics.of(solver->needs().stream) : nullptr;
-  if (!solved) {
-    LinearProblem problem;
-    problem.layer = layer;
-    problem.weight = weight.clone();
-    problem.statistics = seen;
-    problem.random = Random(run_.seed, "quantize").child(layer);
-    problem.cancellation = &run_.cancellation;
-    problem.device = block_.options().device;
-    problem.shared = shared;
-    problem.report = [&](std::string_view what, double value) { add_event({layer, std::string(what), value}); };
-    solved = solver->solve(problem);
-  }
-  solved->check(layer);
-  const at::Tensor dense = solved->dequantize();
-  if (needs_forward(run_.recipe, run_.streams)) replace_weight(slot, dense);
+  LinearProblem problem;
+  problem.layer = layer;
+  problem.statistics = seen;
+  problem.random = Random(run_.seed, "quantize").child(layer);
+  problem.cancellation = &run_.cancellation;
+  problem.device = block_.options().device;
+  problem.shared = shared;
+  problem.report = [&](std::string_view what, double value) { add_event({layer, std::string(what), value}); };
 
   LayerReport report;
   report.layer = layer;
-  report.grid = solved->grid.text();
-  report.weight_error = relative_error(weight, dense);
   report.output_error = -1;
-  if (seen != nullptr && seen->needs().hessian) {
-    const at::Tensor matrices[] = {weight, weight.sub(dense), weight.sub(solver->approximate(weight))};
-    const std::vector<double> norms = output_norms(matrices, *seen);
-    report.output_error = share_of(norms[1], norms[0]);
-    report.nearest_output_error = share_of(norms[2], norms[0]);
+  const bool forward = needs_forward(run_.recipe, run_.streams);
+  std::optional<RowSolution> by_rows;
+  if (!solved && !forward) by_rows = solve_by_rows(*slot.op, *solver, problem);
+  if (by_rows) {
+    report.weight_error = by_rows->weight_error;
+    solved = std::move(by_rows->weight);
+  } else {
+    const at::Tensor weight = slot.op->dense_weight().contiguous();
+    if (!solved) {
+      problem.weight = weight.clone();
+      solved = solver->solve(problem);
+      problem.weight = at::Tensor();
+    }
+    solved->check(layer);
+    const at::Tensor dense = solved->dequantize();
+    if (forward) replace_weight(slot, dense);
+    report.weight_error = relative_error(weight, dense);
+    if (seen != nullptr && seen->needs().hessian) {
+      const at::Tensor matrices[] = {weight, weight.sub(dense), weight.sub(solver->approximate(weight))};
+      const std::vector<double> norms = output_norms(matrices, *seen);
+      report.output_error = share_of(norms[1], norms[0]);
+      report.nearest_output_error = share_of(norms[2], norms[0]);
+    }
   }
+  report.grid = solved->grid.text();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   report_.layers.push_back(std::move(report));
   artifact_.linears.insert_or_assign(slot.name, std::move(*solved));

@@ -106,22 +106,31 @@ void add_forms(const RowBlock& block, const at::Tensor& slice, std::int64_t firs
 
 double share_of(double part, double whole) { return whole > 0 ? part / whole : 0.0; }
 
+RowErrors::RowErrors(std::int64_t rows)
+    : changes_(static_cast<std::size_t>(rows)), squares_(static_cast<std::size_t>(rows)) {}
+
 // Both sums of a row while it is in the cache.
-double relative_error(const at::Tensor& original, const at::Tensor& solved) {
+void RowErrors::add(std::int64_t first, const at::Tensor& original, const at::Tensor& solved) {
   const at::Tensor before = original.contiguous();
   const at::Tensor after = solved.contiguous();
   LOWBIT_ASSERT(before.sizes() == after.sizes());
   const std::int64_t columns = before.size(1);
   const float* left = before.const_data_ptr<float>();
   const float* right = after.const_data_ptr<float>();
-  std::vector<double> changes(static_cast<std::size_t>(before.size(0)));
-  std::vector<double> squares(changes.size());
   each_row(before.size(0), [&](std::int64_t row) {
     const float* own = left + row * columns;
-    changes[static_cast<std::size_t>(row)] = sum_of_squared_differences(own, right + row * columns, columns);
-    squares[static_cast<std::size_t>(row)] = sum_of_products(own, own, columns);
+    const auto place = static_cast<std::size_t>(first + row);
+    changes_[place] = sum_of_squared_differences(own, right + row * columns, columns);
+    squares_[place] = sum_of_products(own, own, columns);
   });
-  return share_of(std::sqrt(sum_of(changes)), std::sqrt(sum_of(squares)));
+}
+
+double RowErrors::relative() const { return share_of(std::sqrt(sum_of(changes_)), std::sqrt(sum_of(squares_))); }
+
+double relative_error(const at::Tensor& original, const at::Tensor& solved) {
+  RowErrors errors(original.size(0));
+  errors.add(0, original, solved);
+  return errors.relative();
 }
 
 std::vector<double> output_norms(std::span<const at::Tensor> matrices, const Statistics& statistics) {

@@ -19,6 +19,7 @@ class RtnSolver : public WeightSolver {
   explicit RtnSolver(const RtnOptions& options) : options_(options) {}
   [[nodiscard]] GridSpec grid() const override { return options_.grid.spec(); }
   [[nodiscard]] QuantizedWeight solve(const LinearProblem& problem) const override;
+  [[nodiscard]] bool solves_rows_alone() const override { return grid().fits_rows_alone(); }
   [[nodiscard]] at::Tensor approximate(const at::Tensor& weight) const override;
   [[nodiscard]] int version() const override { return 1; }
 

@@ -1,0 +1,83 @@
+#include "quantization/driver/row_solving.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/parallel.h"
+#include "model/row_slices.h"
+#include "quantization/driver/layer_error.h"
+
+namespace lowbit {
+namespace {
+
+// What solvers report of parts, added up.
+class SummedReport {
+ public:
+  void add(std::string_view what, double value) {
+    const std::lock_guard lock(mutex_);
+    sums_[std::string(what)] += value;
+  }
+  void pass_on(const LinearProblem& problem) const {
+    for (const auto& [what, sum] : sums_) {
+      if (problem.report) problem.report(what, sum);
+    }
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, double> sums_;
+};
+
+void put_rows(at::Tensor& whole, const at::Tensor& part, std::int64_t first, std::int64_t rows) {
+  if (!part.defined()) return;
+  whole.narrow(0, first, rows).copy_(part);
+}
+
+// A weight of `rows` rows on the grid of some of them; what differs from row to row is not set yet.
+QuantizedWeight with_rows(const QuantizedWeight& part, std::int64_t rows) {
+  QuantizedWeight whole;
+  whole.grid = part.grid;
+  whole.codes = make_empty({rows, part.columns()}, DType::kUInt8);
+  whole.scales = make_empty({rows, part.scales.size(1)}, DType::kFloat32);
+  if (part.zeros.defined()) whole.zeros = make_empty({rows, part.zeros.size(1)}, DType::kFloat32);
+  return whole;
+}
+
+}  // namespace
+
+std::optional<RowSolution> solve_by_rows(const LinearOp& linear, const WeightSolver& solver,
+                                         const LinearProblem& problem) {
+  const std::int64_t rows = linear.out_features();
+  const std::int64_t most = rows_in_cache(linear.in_features());
+  if (!solver.solves_rows_alone() || !linear.dense_rows(0, std::min(most, rows))) return std::nullopt;
+  RowErrors errors(rows);
+  SummedReport reports;
+  QuantizedWeight whole;
+  std::once_flag made;
+  const std::int64_t parts = (rows + most - 1) / most;
+  parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t part = begin; part < end; ++part) {
+      const std::int64_t first = part * most;
+      const std::int64_t count = std::min(most, rows - first);
+      LinearProblem own = problem;
+      own.weight = linear.dense_rows(first, count).value().contiguous();
+      own.report = [&](std::string_view what, double value) { reports.add(what, value); };
+      const QuantizedWeight solved = solver.solve(own);
+      solved.check(problem.layer);
+      errors.add(first, own.weight, solved.dequantize());
+      std::call_once(made, [&] { whole = with_rows(solved, rows); });
+      put_rows(whole.codes, solved.codes, first, count);
+      put_rows(whole.scales, solved.scales, first, count);
+      put_rows(whole.zeros, solved.zeros, first, count);
+    }
+  });
+  reports.pass_on(problem);
+  return RowSolution{std::move(whole), errors.relative()};
+}
+
+}  // namespace lowbit
