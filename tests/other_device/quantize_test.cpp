@@ -27,6 +27,12 @@ struct Case {
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
+// Of operations that a sweep and the measure of its result ask for.
+struct Calls {
+  int products = testing::calls_of("aten::addmm.out");
+  int sums = testing::calls_of("aten::sum.IntList_out");
+};
+
 class QuantizeOnOtherDevice : public ::testing::TestWithParam<Case> {
  protected:
   QuantizeReport quantize_there(const std::string& output, bool spilled) const {
@@ -57,8 +63,10 @@ class QuantizeOnOtherDevice : public ::testing::TestWithParam<Case> {
 // Sums of the statistics are taken in another order, so that a weight which lies within some 1e-5 of a step from the
 // middle of two numbers may go to the other one, and columns behind it may follow: of 14,000 codes a few.
 TEST_P(QuantizeOnOtherDevice, WritesWhatTheCpuWrites) {
-  run_.quantize(GetParam().recipe, "here");
-  (void)quantize_there("there", false);
+  const QuantizeReport report = run_.quantize(GetParam().recipe, "here");
+  const Calls before;
+  const QuantizeReport found_report = quantize_there("there", false);
+  const Calls after;
   (void)quantize_there("spilled", true);
   EXPECT_EQ(run_.hashes("there"), run_.hashes("spilled"));
   const auto here = run_.artifact("here");
@@ -68,6 +76,15 @@ TEST_P(QuantizeOnOtherDevice, WritesWhatTheCpuWrites) {
     const QuantizedWeight found = run_.layer("there", name);
     EXPECT_LE(found.codes.ne(expected->codes).sum().item<std::int64_t>(), expected->codes.numel() / 50) << name;
   }
+  // Solvers that ask for a Hessian sweep columns, whose loss is one sum, and by it three errors are measured.
+  int measured = 0;
+  ASSERT_EQ(found_report.layers.size(), report.layers.size());
+  for (std::size_t i = 0; i < report.layers.size(); ++i) {
+    EXPECT_NEAR(found_report.layers[i].output_error / report.layers[i].output_error, 1, 0.02) << report.layers[i].layer;
+    if (report.layers[i].output_error >= 0) ++measured;
+  }
+  EXPECT_GE(after.products - before.products, measured);
+  EXPECT_GE(after.sums - before.sums, 4 * measured);
 }
 
 // One artifact, read by both. Inputs that are rounded may fall to the other side too: by a step in 2^4 or less.

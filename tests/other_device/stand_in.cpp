@@ -12,8 +12,11 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <new>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace lowbit::testing {
@@ -117,7 +120,22 @@ at::Tensor& multiply_wide(const at::Tensor& left, const at::Tensor& right, at::S
   return out;
 }
 
-void compute_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) { at::native::cpu_fallback(op, stack); }
+struct Calls {
+  std::mutex mutex;
+  std::map<std::string, int> of;
+};
+Calls& calls() {
+  static Calls instance;
+  return instance;
+}
+
+void compute_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
+  {
+    const std::lock_guard lock(calls().mutex);
+    ++calls().of[c10::toString(op.operator_name())];
+  }
+  at::native::cpu_fallback(op, stack);
+}
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
   library.fallback(torch::CppFunction::makeFromBoxedFunction<&compute_on_cpu>());
@@ -144,6 +162,11 @@ C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
 [[maybe_unused]] const bool kRegistered = (c10::SetAllocator(at::kPrivateUse1, memory()), true);
 
 }  // namespace
+
+int calls_of(const std::string& operation) {
+  const std::lock_guard lock(calls().mutex);
+  return calls().of[operation];
+}
 
 ReachableMemory::ReachableMemory() { ++reachable(); }
 ReachableMemory::~ReachableMemory() { --reachable(); }

@@ -2,6 +2,8 @@
 
 #include <c10/core/Device.h>
 
+#include <string>
+
 namespace lowbit::testing {
 
 /// A device for tests whose machine has none: LibTorch's place for devices of others, with memory that nobody may
@@ -9,6 +11,9 @@ namespace lowbit::testing {
 /// CPU's functional ones, and whoever takes a pointer into this memory for one into main memory dies. Link
 /// stand_in.cpp.
 [[nodiscard]] inline at::Device stand_in() { return {at::kPrivateUse1, 0}; }
+
+/// How often an operation ("aten::mm.out") has been asked of the device.
+[[nodiscard]] int calls_of(const std::string& operation);
 
 /// While alive, memory that the device gives is this process's own: a model of a GPU computes on it.
 class ReachableMemory {

@@ -31,7 +31,7 @@ struct LinearProblem {
   Random random{0, ""};
   const Cancellation* cancellation = nullptr;
   std::function<void(std::string_view what, double value)> report;
-  at::Device device = at::kCPU;     ///< where large matrices are factored; everything else lies in main memory
+  at::Device device = at::kCPU;     ///< where large matrices are multiplied and factored; they lie in main memory
   SharedTensors* shared = nullptr;  ///< of the linears with these `statistics`; null when there is no other
 };
 

@@ -221,7 +221,7 @@ void BlockWork::solve_linear(LinearSlot& slot, const GroupStatistics& statistics
     report.weight_error = relative_error(weight, dense);
     if (seen != nullptr && seen->needs().hessian) {
       const at::Tensor matrices[] = {weight, weight.sub(dense), weight.sub(solver->approximate(weight))};
-      const std::vector<double> norms = output_norms(matrices, *seen);
+      const std::vector<double> norms = output_norms(matrices, *seen, block_.options().device);
       report.output_error = share_of(norms[1], norms[0]);
       report.nearest_output_error = share_of(norms[2], norms[0]);
     }

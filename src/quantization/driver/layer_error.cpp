@@ -7,6 +7,7 @@
 
 #include "base/every_isa.h"
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
@@ -17,8 +18,9 @@
 namespace lowbit {
 namespace {
 
-// Columns of the Hessian's triangle that are in memory at a time.
+// Columns of the Hessian's triangle that are in memory at a time, on the CPU and on other devices.
 constexpr std::int64_t kSlice = 192;
+constexpr std::int64_t kDeviceSlice = 1024;
 constexpr std::int64_t kRowGrain = 64;
 // Rows and columns of a product that stays in the cache until it is summed up.
 constexpr std::int64_t kRowBlock = 16 * kMostTileRows;
@@ -102,6 +104,50 @@ void add_forms(const RowBlock& block, const at::Tensor& slice, std::int64_t firs
   }
 }
 
+std::vector<double> norms_here(std::span<const at::Tensor> matrices, const Statistics& statistics) {
+  const std::int64_t size = statistics.channels();
+  std::vector<at::Tensor> held;
+  std::vector<std::vector<double>> rows;
+  std::vector<RowBlock> blocks;
+  for (const at::Tensor& matrix : matrices) {
+    held.push_back(matrix.contiguous());
+    rows.emplace_back(static_cast<std::size_t>(matrix.size(0)));
+    for (std::int64_t first = 0; first < matrix.size(0); first += kRowBlock) {
+      const std::int64_t count = std::min(kRowBlock, matrix.size(0) - first);
+      blocks.push_back({values_of<float>(held.back()).data() + first * size, count, rows.back().data() + first});
+    }
+  }
+  for (std::int64_t first = 0; first < size; first += kSlice) {
+    const std::int64_t count = std::min(kSlice, size - first);
+    const at::Tensor slice = slice_of_triangle(statistics, first, count);
+    const double work = static_cast<double>(slice.numel() * kRowBlock) * static_cast<double>(blocks.size());
+    for_each_unit(static_cast<std::int64_t>(blocks.size()), work,
+                  [&](std::int64_t unit) { add_forms(blocks[static_cast<std::size_t>(unit)], slice, first, size); });
+  }
+  std::vector<double> sums;
+  for (const std::vector<double>& terms : rows) sums.push_back(sum_of(terms));
+  return sums;
+}
+
+// On another device than the CPU: float32 products there, sums in float64.
+std::vector<double> norms_elsewhere(std::span<const at::Tensor> matrices, const Statistics& statistics,
+                                    at::Device device) {
+  const std::int64_t size = statistics.channels();
+  std::vector<at::Tensor> there;
+  for (const at::Tensor& matrix : matrices) there.push_back(to_place(matrix, DType::kFloat32, device));
+  std::vector<double> sums(matrices.size());
+  for (std::int64_t first = 0; first < size; first += kDeviceSlice) {
+    const std::int64_t count = std::min(kDeviceSlice, size - first);
+    const at::Tensor slice = to_place(slice_of_triangle(statistics, first, count), DType::kFloat32, device);
+    for (std::size_t i = 0; i < matrices.size(); ++i) {
+      const at::Tensor behind = there[i].narrow(1, first, size - first);
+      const at::Tensor products = linear(behind, slice, {}, true).to(at::kDouble);
+      sums[i] += products.mul(behind.narrow(1, 0, count)).sum().item<double>();
+    }
+  }
+  return sums;
+}
+
 }  // namespace
 
 double share_of(double part, double whole) { return whole > 0 ? part / whole : 0.0; }
@@ -133,30 +179,13 @@ double relative_error(const at::Tensor& original, const at::Tensor& solved) {
   return errors.relative();
 }
 
-std::vector<double> output_norms(std::span<const at::Tensor> matrices, const Statistics& statistics) {
+std::vector<double> output_norms(std::span<const at::Tensor> matrices, const Statistics& statistics,
+                                 at::Device device) {
   const NoGradScope no_gradients;
-  const std::int64_t size = statistics.channels();
-  std::vector<at::Tensor> held;
-  std::vector<std::vector<double>> rows;
-  std::vector<RowBlock> blocks;
-  for (const at::Tensor& matrix : matrices) {
-    held.push_back(matrix.contiguous());
-    rows.emplace_back(static_cast<std::size_t>(matrix.size(0)));
-    for (std::int64_t first = 0; first < matrix.size(0); first += kRowBlock) {
-      const std::int64_t count = std::min(kRowBlock, matrix.size(0) - first);
-      blocks.push_back({values_of<float>(held.back()).data() + first * size, count, rows.back().data() + first});
-    }
-  }
-  for (std::int64_t first = 0; first < size; first += kSlice) {
-    const std::int64_t count = std::min(kSlice, size - first);
-    const at::Tensor slice = slice_of_triangle(statistics, first, count);
-    const double work = static_cast<double>(slice.numel() * kRowBlock) * static_cast<double>(blocks.size());
-    for_each_unit(static_cast<std::int64_t>(blocks.size()), work,
-                  [&](std::int64_t unit) { add_forms(blocks[static_cast<std::size_t>(unit)], slice, first, size); });
-  }
-  std::vector<double> norms;
+  std::vector<double> norms =
+      device.is_cpu() ? norms_here(matrices, statistics) : norms_elsewhere(matrices, statistics, device);
   // Rounding may leave a tiny negative number where the truth is 0.
-  for (const std::vector<double>& sums : rows) norms.push_back(std::sqrt(std::max(sum_of(sums), 0.0)));
+  for (double& norm : norms) norm = std::sqrt(std::max(norm, 0.0));
   return norms;
 }
 

@@ -25,8 +25,10 @@ class RowErrors {
 
 /// sqrt(tr(M H M^T)) of each of some float32 matrices M [out, in], H being the Hessian that `statistics` hold: how far
 /// a weight M, or a change M of a weight, moves the output. Each part of H is used twice, for itself and for its mirror
-/// image, so that half of the products need no computing.
-[[nodiscard]] std::vector<double> output_norms(std::span<const at::Tensor> matrices, const Statistics& statistics);
+/// image, so that half of the products need no computing. Products are made on `device`, in float32, and added up in
+/// float64.
+[[nodiscard]] std::vector<double> output_norms(std::span<const at::Tensor> matrices, const Statistics& statistics,
+                                               at::Device device = at::kCPU);
 
 /// `part` / `whole`, 0 when both are 0.
 [[nodiscard]] double share_of(double part, double whole);

@@ -9,7 +9,9 @@ namespace lowbit {
 /// w_i P[i, F] to them makes good, as far as they can, what w_i does to the output through D.
 ///
 /// `cross` D = sum (x_float - x) x^T and `upper` U with U^T U = H^-1, both float64 [in, in] in the order of the
-/// columns. Computed as triu(D U^T, 1) U. Same bits for any number of threads.
-[[nodiscard]] at::Tensor asymmetry_correction(const at::Tensor& cross, const at::Tensor& upper, double alpha);
+/// columns. Computed as triu(D U^T, 1) U, on the CPU with the same bits for any number of threads; on another `device`
+/// LibTorch's products do the work there.
+[[nodiscard]] at::Tensor asymmetry_correction(const at::Tensor& cross, const at::Tensor& upper, double alpha,
+                                              at::Device device = at::kCPU);
 
 }  // namespace lowbit

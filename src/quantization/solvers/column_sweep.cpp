@@ -10,6 +10,8 @@
 #include "formats/grid_fit.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/parallel.h"
+#include "quantization/solvers/device_sweep.h"
+#include "quantization/solvers/sweep_parts.h"
 #include "tensor/panel_tiles.h"
 #include "tensor/product_update.h"
 
@@ -62,21 +64,11 @@ class RowBlock {
 
   void run() {
     std::vector<std::int64_t> ends;
-    for (std::int64_t begin = 0; begin < columns_; begin = ends.back()) ends.push_back(chunk_end(begin));
+    for (std::int64_t begin = 0; begin < columns_; begin = ends.back()) ends.push_back(chunk_end(request_, begin));
     run(ends, 0);
   }
 
  private:
-  // Chunks end at block boundaries; with fresh parameters also where a group starts, so that at a group's start every
-  // update of the columns before it has arrived in all of its columns.
-  [[nodiscard]] std::int64_t chunk_end(std::int64_t begin) const {
-    const std::int64_t limit = std::min(columns_, (begin / request_.block + 1) * request_.block);
-    if (request_.source != GroupSource::kFresh) return limit;
-    std::int64_t end = begin + 1;
-    while (end < limit && !starts_group(end)) ++end;
-    return end;
-  }
-
   // Chunks with these ends, the first of which begins at `begin`: halved until one is left. What a chunk changes
   // reaches those behind it before they are solved, but a group of several chunks needs it in all of its columns when
   // it starts.
@@ -111,9 +103,7 @@ class RowBlock {
   [[nodiscard]] std::int32_t group_at(std::int64_t position) const {
     return plan_.group[static_cast<std::size_t>(position)];
   }
-  [[nodiscard]] bool starts_group(std::int64_t position) const {
-    return position == 0 || group_at(position) != group_at(position - 1);
-  }
+  [[nodiscard]] bool starts_group(std::int64_t position) const { return lowbit::starts_group(plan_, position); }
 
   // Columns [begin, end), halved until few are left, so that most updates are products of matrices.
   void solve(std::int64_t begin, std::int64_t end) {
@@ -204,8 +194,7 @@ class RowBlock {
   }
 
   void fit_group(std::int64_t begin) {
-    std::int64_t end = begin + 1;
-    while (end < columns_ && !starts_group(end)) ++end;
+    const std::int64_t end = group_end(plan_, begin, columns_);
     const std::vector<float>& source = request_.source == GroupSource::kBlock ? block_weights_ : weights_;
     at::Tensor part = make_empty({rows_, end - begin}, DType::kFloat32);
     float* target = mutable_values_of<float>(part).data();
@@ -213,23 +202,8 @@ class RowBlock {
       std::memcpy(target + row * (end - begin), source.data() + row * columns_ + begin,
                   static_cast<std::size_t>(end - begin) * sizeof(float));
     }
-    const std::int32_t group = group_at(begin);
-    const GroupParameters found = request_.fit(part, {first_row_, rows_, begin, end, group});
-    const std::span<const float> scales = values_of<float>(found.scales);
-    for (std::int64_t row = 0; row < rows_; ++row) {
-      scales_[row * plan_.groups + group] = scales[static_cast<std::size_t>(row)];
-      if (!found.zeros.defined()) continue;
-      zeros_[row * plan_.groups + group] = values_of<float>(found.zeros)[static_cast<std::size_t>(row)];
-    }
-    if (result_.nested_scales) put_nested(*found.nested_scales, group, *result_.nested_scales);
-    if (result_.nested_zeros) put_nested(*found.nested_zeros, group, *result_.nested_zeros);
-  }
-
-  void put_nested(const NestedScales& found, std::int32_t group, NestedScales& target) const {
-    const std::int64_t run = first_row_ / target.run;
-    target.codes.narrow(0, first_row_, rows_).select(1, group).copy_(found.codes.select(1, 0));
-    target.scales.narrow(0, run, found.scales.size(0)).select(1, group).copy_(found.scales.select(1, 0));
-    target.zeros.narrow(0, run, found.zeros.size(0)).select(1, group).copy_(found.zeros.select(1, 0));
+    const SweepPlace place{first_row_, rows_, begin, end, group_at(begin)};
+    put_parameters(request_.fit(part, place), place, result_);
   }
 
   const SweepRequest& request_;
@@ -289,18 +263,22 @@ std::int64_t rows_of_block(const GridSpec& grid, std::int64_t rows) {
   return std::max<std::int64_t>(1, block / grid.nested_run) * grid.nested_run;
 }
 
-}  // namespace
-
-SweepResult sweep_columns(const SweepRequest& request) {
+void sweep_in_row_blocks(const SweepRequest& request, SweepResult& result) {
   const std::int64_t rows = request.weight.size(0);
   const std::int64_t row_block = rows_of_block(request.grid, rows);
-  SweepResult result = empty_result(request);
   parallel_for((rows + row_block - 1) / row_block, 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t block = first; block < last; ++block) {
       if (request.cancellation != nullptr) request.cancellation->check();
       RowBlock(request, result, block * row_block, std::min(row_block, rows - block * row_block)).run();
     }
   });
+}
+
+}  // namespace
+
+SweepResult sweep_columns(const SweepRequest& request) {
+  SweepResult result = empty_result(request);
+  (request.device.is_cpu() ? sweep_in_row_blocks : sweep_on_device)(request, result);
   if (request.grid.kind == GridKind::kCodebook) result.zeros = at::Tensor();
   return result;
 }

@@ -38,6 +38,16 @@ struct SweepColumn {
   std::span<float> values;
 };
 
+/// One column of all rows on a device, tensors [out]. `codes`, of any type of numbers, and `values`, float32, are to be
+/// filled in.
+struct DeviceColumn {
+  at::Tensor weights;  ///< float32, with every update of the columns before
+  at::Tensor scales;   ///< float32
+  at::Tensor zeros;    ///< float32
+  at::Tensor codes;
+  at::Tensor values;
+};
+
 struct SweepRequest {
   at::Tensor weight;  ///< float32 [out, in], columns in the order of `plan`
   at::Tensor upper;   ///< float32 [in, in]: U with U^T U = H^-1, in the same order
@@ -54,6 +64,9 @@ struct SweepRequest {
   std::function<GroupParameters(const at::Tensor&, const SweepPlace&)> fit;
   /// Instead of rounding to the nearest number of the grid.
   std::function<void(const SweepPlace&, const SweepColumn&)> round;
+  /// The same of the column at `position`, for other devices than the CPU; given where `round` is.
+  std::function<void(std::int64_t position, DeviceColumn&)> round_on_device;
+  at::Device device = at::kCPU;  ///< where columns are swept; all tensors here lie in main memory
   const Cancellation* cancellation = nullptr;
 };
 
@@ -70,7 +83,8 @@ struct SweepResult {
 
 /// GPTQ's greedy pass (Frantar et al., arXiv 2210.17323, algorithm 1): column after column is rounded and its error
 /// spread over the columns not yet rounded. Rows do not see each other: blocks of them run in parallel, each through
-/// all columns while it stays in the cache. With `kFresh` and `kGiven` the block size changes no bit of the result.
+/// all columns while it stays in the cache. With `kFresh` and `kGiven` the block size changes no bit of the result. On
+/// another device than the CPU, `sweep_on_device` does the work (solvers/device_sweep.h).
 [[nodiscard]] SweepResult sweep_columns(const SweepRequest& request);
 
 /// What a sweep has found, columns back in their places.

@@ -84,6 +84,7 @@ QuantizedWeight GptqSolver::solve(const LinearProblem& problem) const {
   request.grid = bind_grid(grid(), weight);
   request.block = options_.block_size;
   request.cancellation = problem.cancellation;
+  request.device = problem.device;
   set_groups(request, weight);
   request.weight = columns_in_order(weight, plan);
   if (alpha_ > 0) {
@@ -101,7 +102,7 @@ void GptqSolver::set_asymmetric_target(SweepRequest& request, const LinearProble
   const at::Tensor upper =
       damped_inverse_factor(fresh, hessian.mean, options_.damping, problem.layer, problem.device, problem.report);
   const at::Tensor cross = problem.statistics->cross().masked_fill_(hessian.dead.unsqueeze(0), 0.0);
-  request.carried = asymmetry_correction(in_order(cross, *request.plan), upper, alpha_);
+  request.carried = asymmetry_correction(in_order(cross, *request.plan), upper, alpha_, problem.device);
   request.carry_rounded = options_.ref_compat;
   request.upper = to_dtype(upper, DType::kFloat32);
 }

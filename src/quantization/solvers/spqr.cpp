@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "formats/grid_fit.h"
 #include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/parallel.h"
 #include "quantization/solvers/column_sweep.h"
+#include "quantization/solvers/device_outliers.h"
 #include "quantization/solvers/hessian.h"
 #include "quantization/solvers/leave_one_out.h"
 #include "quantization/solvers/outliers.h"
@@ -17,6 +20,8 @@
 
 namespace lowbit {
 namespace {
+
+constexpr std::int64_t kRowGrain = 64;
 
 // Unbiased variance of each column over the rows, summed row after row. A single row has none; its square takes the
 // place.
@@ -70,9 +75,11 @@ class OutlierSweep {
     const auto numbers = mutable_values_of<float>(usual);
     const auto width = static_cast<std::size_t>(place.end - place.begin);
     const auto diagonal = std::span(diagonal_).subspan(static_cast<std::size_t>(place.begin), width);
-    for (std::size_t first = 0; first < numbers.size(); first += width) {
-      replace_likely_outliers(numbers.subspan(first, width), diagonal, unnested_, limit_);
-    }
+    parallel_for(place.rows, kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+      for (auto row = static_cast<std::size_t>(begin); row < static_cast<std::size_t>(end); ++row) {
+        replace_likely_outliers(numbers.subspan(row * width, width), diagonal, unnested_, limit_);
+      }
+    });
     return fit_min_max(usual, grid_);
   }
 
@@ -94,9 +101,19 @@ class OutlierSweep {
     }
   }
 
+  /// As `round`, on a device.
+  void round_on_device(std::int64_t position, DeviceColumn& column) {
+    if (!there_) {
+      there_.emplace(grid_, tensor_of(std::span<const float>(diagonal_)), limit_, mask_.size(0),
+                     column.weights.device());
+    }
+    there_->round(position, column);
+  }
+
   /// What the sweep has kept, columns back in their places.
   [[nodiscard]] std::optional<SparseOutliers> outliers(const ColumnPlan& plan) const {
-    return gather_outliers(columns_restored(kept_, plan), columns_restored(mask_, plan));
+    return gather_outliers(columns_restored(there_ ? there_->kept() : kept_, plan),
+                           columns_restored(there_ ? there_->mask() : mask_, plan));
   }
 
  private:
@@ -110,6 +127,7 @@ class OutlierSweep {
   at::Tensor kept_;
   std::span<std::uint8_t> marked_;
   std::span<float> values_;
+  std::optional<DeviceOutliers> there_;  // in place of mask and values
 };
 
 std::vector<float> diagonal_of(const at::Tensor& upper) {
@@ -169,11 +187,15 @@ QuantizedWeight SpqrSolver::solve(const LinearProblem& problem) const {
   request.plan = &plan;
   request.grid = grid();
   request.cancellation = problem.cancellation;
+  request.device = problem.device;
   request.weight = columns_in_order(weight, plan);
   request.upper = shared_inverse_factor(problem, hessian, plan, options_.damping);
   OutlierSweep sweep(request.weight, diagonal_of(request.upper), request.grid, options_.outlier_threshold);
   request.fit = [&](const at::Tensor& part, const SweepPlace& place) { return sweep.fit(part, place); };
   request.round = [&](const SweepPlace& place, const SweepColumn& column) { sweep.round(place, column); };
+  request.round_on_device = [&](std::int64_t position, DeviceColumn& column) {
+    sweep.round_on_device(position, column);
+  };
 
   QuantizedWeight result = as_weight(sweep_columns(request), request);
   result.outliers = sweep.outliers(plan);

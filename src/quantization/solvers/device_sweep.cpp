@@ -1,0 +1,152 @@
+#include "quantization/solvers/device_sweep.h"
+
+#include <algorithm>
+
+#include "lowbit/base/error.h"
+#include "lowbit/tensor/device.h"
+#include "lowbit/tensor/ops.h"
+#include "quantization/solvers/column_grid.h"
+#include "quantization/solvers/sweep_parts.h"
+
+namespace lowbit {
+namespace {
+
+// Below this width the columns behind are updated after each column, else after each half.
+constexpr std::int64_t kLeaf = 32;
+// Columns whose errors are squared at a time.
+constexpr std::int64_t kSlice = 256;
+
+// Matrices are transposed: a column of the weight lies in a row.
+class DeviceSweep {
+ public:
+  DeviceSweep(const SweepRequest& request, SweepResult& result)
+      : request_(request),
+        result_(result),
+        plan_(*request.plan),
+        grid_(request.grid, request.device),
+        columns_(request.weight.size(1)) {
+    weights_ = there(request.weight).t().clone(at::MemoryFormat::Contiguous);
+    upper_ = there(request.upper);
+    diagonal_ = upper_.diagonal().contiguous();
+    scales_ = there(result.scales).t().contiguous();
+    zeros_ = there(result.zeros).t().contiguous();
+    codes_ = weights_.new_empty(weights_.sizes(), weights_.options().dtype(at::kByte));
+    if (!request.carried.defined()) return;
+    carry_ = there(request.carried);
+    carried_ = weights_.new_empty(weights_.sizes());
+    if (request.carry_rounded) rounded_ = weights_.new_empty(weights_.sizes());
+  }
+
+  void run() {
+    for (std::int64_t begin = 0; begin < columns_;) {
+      if (request_.cancellation != nullptr) request_.cancellation->check();
+      const std::int64_t end = chunk_end(request_, begin);
+      if (request_.source != GroupSource::kGiven) fit_groups(begin, end);
+      solve(begin, end);
+      if (rounded_.defined()) carried_.narrow(0, begin, end - begin).copy_(rounded_.narrow(0, begin, end - begin));
+      spread(begin, end, columns_);
+      begin = end;
+    }
+    result_.codes.copy_(codes_.t().contiguous());
+    result_.loss.copy_(squared_errors());
+  }
+
+ private:
+  [[nodiscard]] at::Tensor there(const at::Tensor& tensor) const {
+    return to_place(tensor, DType::kFloat32, request_.device);
+  }
+
+  // The parameters of the groups that start in the columns [begin, end), before which every update has arrived.
+  void fit_groups(std::int64_t begin, std::int64_t end) {
+    for (std::int64_t first = begin; first < end; ++first) {
+      if (!starts_group(plan_, first)) continue;
+      const std::int32_t group = plan_.group[static_cast<std::size_t>(first)];
+      const std::int64_t last = group_end(plan_, first, columns_);
+      const at::Tensor part = weights_.narrow(0, first, last - first).t().contiguous().cpu();
+      const SweepPlace place{0, part.size(0), first, last, group};
+      const GroupParameters found = request_.fit(part, place);
+      put_parameters(found, place, result_);
+      scales_.select(0, group).copy_(found.scales);
+      if (found.zeros.defined()) zeros_.select(0, group).copy_(found.zeros);
+    }
+  }
+
+  void solve(std::int64_t begin, std::int64_t end) {
+    if (end - begin > kLeaf) {
+      const std::int64_t middle = begin + (end - begin) / 2;
+      solve(begin, middle);
+      spread(begin, middle, end);
+      solve(middle, end);
+      return;
+    }
+    for (std::int64_t column = begin; column < end; ++column) {
+      round_column(column);
+      spread(column, column + 1, end);
+    }
+  }
+
+  // Leaves in the column's place the error that the columns behind it are to make good.
+  void round_column(std::int64_t column) {
+    const at::Tensor weights = weights_.select(0, column);
+    const std::int32_t group = plan_.group[static_cast<std::size_t>(column)];
+    DeviceColumn rounded{weights, scales_.select(0, group), zeros_.select(0, group), {}, {}};
+    if (request_.round) {
+      request_.round_on_device(column, rounded);
+    } else {
+      rounded.codes = grid_.encode(weights, rounded.scales, rounded.zeros);
+      rounded.values = grid_.decode(rounded.codes, rounded.scales, rounded.zeros);
+    }
+    codes_.select(0, column).copy_(rounded.codes);
+    if (carried_.defined()) carried_.select(0, column).copy_(weights);
+    if (rounded_.defined()) rounded_.select(0, column).copy_(rounded.values);
+    weights.sub_(rounded.values).div_(diagonal_.select(0, column));
+  }
+
+  // Takes the errors of columns [begin, end) off the columns [end, limit).
+  void spread(std::int64_t begin, std::int64_t end, std::int64_t limit) {
+    if (end == limit) return;
+    const std::int64_t count = end - begin;
+    const auto factors = [&](const at::Tensor& matrix) {
+      return matrix.narrow(0, begin, count).narrow(1, end, limit - end).t();
+    };
+    at::Tensor behind = weights_.narrow(0, end, limit - end);
+    behind.addmm_(factors(upper_), weights_.narrow(0, begin, count), 1, -1);
+    if (carry_.defined()) behind.addmm_(factors(carry_), carried_.narrow(0, begin, count));
+  }
+
+  // Of each row, float64.
+  [[nodiscard]] at::Tensor squared_errors() const {
+    at::Tensor sum;
+    for (std::int64_t first = 0; first < columns_; first += kSlice) {
+      const at::Tensor errors = weights_.narrow(0, first, std::min(kSlice, columns_ - first)).to(at::kDouble);
+      const at::Tensor part = errors.square().sum(0);
+      sum = sum.defined() ? sum.add_(part) : part;
+    }
+    return sum;
+  }
+
+  const SweepRequest& request_;
+  SweepResult& result_;
+  const ColumnPlan& plan_;
+  ColumnGrid grid_;
+  std::int64_t columns_;
+  at::Tensor weights_;  // float32 [in, out]: of columns that are rounded their errors
+  at::Tensor upper_;    // float32 [in, in]
+  at::Tensor diagonal_;
+  at::Tensor scales_;   // float32 [groups, out]
+  at::Tensor zeros_;    // likewise
+  at::Tensor codes_;    // uint8 [in, out]
+  at::Tensor carry_;    // float32 [in, in], or undefined
+  at::Tensor carried_;  // float32 [in, out]: the columns that `carry_` multiplies
+  at::Tensor rounded_;  // float32 [in, out]: what they become, where that is carried across blocks
+};
+
+}  // namespace
+
+void sweep_on_device(const SweepRequest& request, SweepResult& result) {
+  LOWBIT_ASSERT(static_cast<bool>(request.round) == static_cast<bool>(request.round_on_device));
+  const NoGradScope no_grad;
+  DeviceSweep(request, result).run();
+}
+
+}  // namespace lowbit
