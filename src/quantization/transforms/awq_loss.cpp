@@ -34,7 +34,9 @@ ModuleLoss::ModuleLoss(const Block& block, const FusedGroup& group, std::vector<
   for (at::Tensor& x : inputs_) x = to_dtype(x.flatten(0, 1), DType::kFloat32);
   std::int64_t rows = 0;
   for (const at::Tensor& x : inputs_) rows += x.size(0);
-  if (rows > inputs_.front().size(1)) gram_ = to_dtype(gram(concatenate(inputs_, 0)), DType::kFloat32);
+  if (rows > inputs_.front().size(1)) {
+    gram_ = to_place(gram(concatenate(inputs_, 0)), DType::kFloat32, inputs_.front().device());
+  }
 }
 
 at::Tensor ModuleLoss::output(const Block& block, const at::Tensor& x) const {
@@ -47,8 +49,8 @@ ModuleLoss::Trial ModuleLoss::with(const std::vector<at::Tensor>& weights) const
   LOWBIT_ASSERT(weights.size() == group_.linears.size());
   Trial trial(*this);
   if (targets_.empty()) {
-    trial.change_ = weights.front().sub(block_.linear(group_.inspected).op->dense_weight()).contiguous();
-    if (!gram_.defined()) trial.change_ = to_place(trial.change_, DType::kFloat32, inputs_.front().device());
+    const at::Tensor change = weights.front().sub(block_.linear(group_.inspected).op->dense_weight()).contiguous();
+    trial.change_ = to_place(change, DType::kFloat32, inputs_.front().device());
     return trial;
   }
   trial.block_ = block_;
