@@ -67,17 +67,37 @@ void Statistics::add(const at::Tensor& x, const at::Tensor& x_float, std::int64_
   check_chunk(x, channels_, "x");
   LOWBIT_ASSERT(x_float.defined() == needs_.cross);
   if (first_row < 0) first_row = tokens_;
-  // Products are made where x lies, all else in main memory.
   const at::Tensor there = to_dtype(x, DType::kFloat32).contiguous();
-  const at::Tensor rows = there.cpu();
-  check_finite(rows, first_row);
-  if (needs_.hessian) add_gram(gram_, there);
+  check_finite(there, first_row);
+  if (needs_.hessian) {
+    move_sums(gram_, there.device());
+    add_gram(gram_, there);
+  }
   if (needs_.cross) {
     check_chunk(x_float, channels_, "x_float");
     const at::Tensor other = to_place(x_float, DType::kFloat32, there.device());
-    check_finite(other.cpu(), first_row);
+    check_finite(other, first_row);
+    move_sums(cross_, there.device());
     add_cross_gram(cross_, other.sub(there), there);
   }
+  tokens_ += there.size(0);
+  if (needs_.channel_range || needs_.histogram || needs_.chunk_range || needs_.sample_tokens > 0) {
+    add_in_main_memory(there.cpu(), first_row);
+  }
+}
+
+// Before the first chunk there is nothing to move but zeros.
+void Statistics::move_sums(at::Tensor& sums, at::Device device) const {
+  if (sums.device() == device) return;
+  sums = tokens_ == 0 ? sums.new_zeros(sums.sizes(), sums.options().device(device)) : sums.to(device);
+}
+
+void Statistics::to_main_memory() {
+  if (needs_.hessian) gram_ = gram_.cpu();
+  if (needs_.cross) cross_ = cross_.cpu();
+}
+
+void Statistics::add_in_main_memory(const at::Tensor& rows, std::int64_t first_row) {
   if (needs_.channel_range) add_ranges(rows);
   if (needs_.histogram) histogram_->add(rows);
   if (needs_.chunk_range && rows.size(0) > 0) {
@@ -91,7 +111,6 @@ void Statistics::add(const at::Tensor& x, const at::Tensor& x_float, std::int64_
     }
     merge_sample(places, rows);
   }
-  tokens_ += rows.size(0);
 }
 
 void Statistics::add_ranges(const at::Tensor& x) {
@@ -130,8 +149,8 @@ void Statistics::merge_sample(const std::vector<SampledRow>& rows, const at::Ten
 void Statistics::merge(const Statistics& other) {
   const NoGradScope no_grad;
   LOWBIT_ASSERT(other.channels_ == channels_ && other.needs_ == needs_);
-  if (needs_.hessian) gram_.add_(other.gram_);
-  if (needs_.cross) cross_.add_(other.cross_);
+  if (needs_.hessian) gram_.add_(other.gram_.to(gram_.device()));
+  if (needs_.cross) cross_.add_(other.cross_.to(cross_.device()));
   if (needs_.channel_range) {
     min_ = min_.minimum(other.min_);
     max_ = max_.maximum(other.max_);
@@ -152,7 +171,7 @@ void Statistics::require(bool collected, std::string_view what) const {
 
 at::Tensor Statistics::hessian() const {
   require(needs_.hessian, "the Hessian");
-  at::Tensor result = gram_.mul(2.0 / static_cast<double>(tokens_));
+  at::Tensor result = gram_.cpu().mul(2.0 / static_cast<double>(tokens_));
   mirror_lower_triangle(result);
   return result;
 }
@@ -161,19 +180,19 @@ at::Tensor Statistics::hessian_rows(std::int64_t begin, std::int64_t end) const 
   require(needs_.hessian, "the Hessian");
   LOWBIT_ASSERT(0 <= begin && begin < end && end <= channels_);
   const std::int64_t count = end - begin;
-  const at::Tensor own = gram_.narrow(0, begin, count);
+  const at::Tensor own = gram_.narrow(0, begin, count).cpu();
   at::Tensor square = own.narrow(1, begin, count).clone(at::MemoryFormat::Contiguous);
   mirror_lower_triangle(square);
   at::Tensor result = make_empty({count, channels_}, DType::kFloat64);
   result.narrow(1, 0, begin).copy_(own.narrow(1, 0, begin));
   result.narrow(1, begin, count).copy_(square);
-  result.narrow(1, end, channels_ - end).copy_(gram_.narrow(0, end, channels_ - end).narrow(1, begin, count).t());
+  result.narrow(1, end, channels_ - end).copy_(gram_.narrow(0, end, channels_ - end).narrow(1, begin, count).cpu().t());
   return result.mul_(2.0 / static_cast<double>(tokens_));
 }
 
 at::Tensor Statistics::cross() const {
   require(needs_.cross, "the cross term");
-  return cross_.mul(2.0 / static_cast<double>(tokens_));
+  return cross_.cpu().mul(2.0 / static_cast<double>(tokens_));
 }
 
 void Statistics::require_ranges() const {
@@ -227,6 +246,7 @@ void Statistics::apply_diagonal(const at::Tensor& scale) {
   const at::Tensor wide = to_dtype(scale, DType::kFloat64);
   const at::Tensor narrow = to_dtype(scale, DType::kFloat32);
   LOWBIT_ASSERT(all_finite(wide) && narrow.ne(0).all().item<bool>());
+  to_main_memory();
   const at::Tensor products = wide.unsqueeze(0).mul(wide.unsqueeze(1));  // symmetric, as the Hessian must stay
   if (needs_.hessian) gram_ = gram_.div(products);
   if (needs_.cross) cross_ = cross_.div(products);
@@ -245,6 +265,7 @@ void Statistics::apply_rotation(const at::Tensor& rotation) {
   const NoGradScope no_grad;
   const SingleThreadScope one_thread;  // LibTorch's float64 products may change with the number of threads
   LOWBIT_ASSERT(rotation.dim() == 2 && rotation.size(0) == channels_ && rotation.size(1) == channels_);
+  to_main_memory();
   const at::Tensor q = to_dtype(rotation, DType::kFloat64);
   if (needs_.hessian) {
     mirror_lower_triangle(gram_);

@@ -36,7 +36,7 @@ class StatisticsFile {
     const std::int64_t n = s.channels_;
     const std::vector<std::int64_t> counts = {s.tokens_, n};
     parts.push_back({{group + std::string(kTokens), StorageType::kI64, {2}}, tensor_of(std::span(counts))});
-    if (s.needs_.hessian) parts.push_back({{group + ".gram", StorageType::kF64, {triangle(n)}}, s.gram_});
+    if (s.needs_.hessian) parts.push_back({{group + ".gram", StorageType::kF64, {triangle(n)}}, s.gram_.cpu()});
     if (!s.needs_.channel_range) return;
     parts.push_back({{group + ".min", StorageType::kF32, {n}}, s.min_});
     parts.push_back({{group + ".max", StorageType::kF32, {n}}, s.max_});

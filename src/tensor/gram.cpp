@@ -129,16 +129,16 @@ void add_by_panels(const Chunk& chunk, at::Tensor& sums) {
   });
 }
 
-// On another device than the CPU the chunks' products meet there, in float64 and in order, and come to main memory
-// once.
+// On another device than the CPU the chunks' products meet there, in float64 and in order, before they come to the
+// sums.
 void add_from_device(const at::Tensor& x, const at::Tensor& y, at::Tensor& sums) {
   at::Tensor term;
   for (std::int64_t begin = 0; begin < x.size(0); begin += kChunkRows) {
     const std::int64_t count = std::min(kChunkRows, x.size(0) - begin);
-    const at::Tensor product = at::mm(x.narrow(0, begin, count).t(), y.narrow(0, begin, count)).to(at::kDouble);
-    term = term.defined() ? term.add_(product) : product;
+    const at::Tensor product = at::mm(x.narrow(0, begin, count).t(), y.narrow(0, begin, count));
+    term = term.defined() ? term.add_(product) : product.to(at::kDouble);
   }
-  if (term.defined()) sums.add_(term.cpu());
+  if (term.defined()) sums.add_(term.to(sums.device()));
 }
 
 // Adds the products of all chunks, in the order of the chunks.

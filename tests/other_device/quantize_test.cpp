@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "lowbit/base/error.h"
+#include "lowbit/calibration/statistics.h"
 #include "lowbit/model/artifact.h"
 #include "lowbit/quantization/driver.h"
 #include "lowbit/tensor/factorization.h"
@@ -118,6 +120,50 @@ TEST(StatisticsOnOtherDevice, AddUpTheDevicesProducts) {
   const at::Tensor y = x.mul(0.5).add(1);
   EXPECT_TRUE(gram(x.to(stand_in())).equal(gram(x)));  // whole numbers: exact in any order
   EXPECT_TRUE(cross_gram(x.to(stand_in()), y.to(stand_in())).equal(cross_gram(x, y)));
+}
+
+// Chunks of two lengths, in whole numbers.
+TEST(StatisticsOnOtherDevice, AreThoseOfTheCpu) {
+  StatisticsNeeds needs;
+  needs.hessian = needs.cross = needs.channel_range = true;
+  Statistics here(6, needs), there(6, needs), part(6, needs);
+  for (const std::int64_t tokens : {700, 30}) {
+    const at::Tensor x = make_arange(tokens * 6, DType::kFloat32).remainder(37).sub(18).view({tokens, 6});
+    const at::Tensor y = x.mul(0.5).add(1);
+    here.add(x, y);
+    there.add(x.to(stand_in()), y.to(stand_in()));
+    if (tokens == 700) continue;
+    part.add(x, y);
+    here.merge(part);
+    there.merge(part);
+  }
+  const auto compare = [&] {
+    EXPECT_TRUE(there.hessian().is_cpu());
+    EXPECT_TRUE(there.hessian().equal(here.hessian()));
+    EXPECT_TRUE(there.hessian_rows(2, 5).equal(here.hessian().narrow(0, 2, 3)));
+    EXPECT_TRUE(there.cross().equal(here.cross()));
+    EXPECT_TRUE(there.channel_absmean().equal(here.channel_absmean()));
+    EXPECT_EQ(there.tokens(), here.tokens());
+  };
+  compare();
+  there.to_main_memory();
+  compare();
+}
+
+TEST(StatisticsOnOtherDevice, NameTheValueThatIsNotFinite) {
+  StatisticsNeeds needs;
+  needs.hessian = true;
+  Statistics statistics(6, needs);
+  at::Tensor x = make_zeros({4, 6}, DType::kFloat32);
+  mutable_values_of<float>(x)[15] = INFINITY;
+  try {
+    statistics.add(x.to(stand_in()));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "activation is not finite at calibration token 2, channel 3; the model is damaged or its numbers "
+                 "overflow");
+  }
 }
 
 // U^T U is the inverse: what is left of the product with the matrix, whose condition is below 1e4, is the identity.

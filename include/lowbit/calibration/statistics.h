@@ -42,11 +42,13 @@ class Statistics {
 
   /// `x` [tokens, channels] of the wanted stream; `x_float` likewise, for `cross` and only then. A chunk is one or more
   /// whole sequences. `first_row` is the place of its first token among all calibration tokens, by which samples are
-  /// drawn; by default the chunk follows what has been added. Throws `kData`, naming token and channel, when a value is
-  /// not finite.
+  /// drawn; by default the chunk follows what has been added. Second moments add up where `x` lies. Throws `kData`,
+  /// naming token and channel, when a value is not finite.
   void add(const at::Tensor& x, const at::Tensor& x_float = {}, std::int64_t first_row = -1);
   /// Adds those of other tokens, for the same channels and needs.
   void merge(const Statistics& other);
+  /// Brings second moments from the device where they were added up. Until then each getter brings what it returns.
+  void to_main_memory();
 
   [[nodiscard]] std::int64_t tokens() const { return tokens_; }
   [[nodiscard]] std::int64_t channels() const { return channels_; }
@@ -81,6 +83,8 @@ class Statistics {
     std::uint64_t key;
     std::int64_t row;
   };
+  void move_sums(at::Tensor& sums, at::Device device) const;
+  void add_in_main_memory(const at::Tensor& rows, std::int64_t first_row);
   void add_ranges(const at::Tensor& x);
   void merge_sample(const std::vector<SampledRow>& rows, const at::Tensor& values);
   void require(bool collected, std::string_view what) const;
