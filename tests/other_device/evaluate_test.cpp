@@ -13,20 +13,20 @@
 #include "lowbit/model/decoder.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
-#include "other_device/stand_in.h"
+#include "other_device/device_under_test.h"
 #include "support/test_data.h"
 
 namespace lowbit {
 namespace {
 
 using testing::ByteModelSource;
-using testing::stand_in;
+using testing::device_under_test;
 
 std::shared_ptr<Model> open(bool there, double noise = 0, Model::Residency residency = Model::Residency::kResident) {
   set_thread_count(1);  // products this small lose more by threads than they gain
   ComputeOptions options;
   options.deterministic = !there;
-  if (there) options.device = stand_in();
+  if (there) options.device = device_under_test();
   return Model::make(std::make_shared<ByteModelSource>(noise, 5), std::make_unique<testing::ByteTokenizer>(), options,
                      residency);
 }

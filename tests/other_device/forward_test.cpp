@@ -10,7 +10,7 @@
 
 #include "lowbit/tensor/ops.h"
 #include "model/model_cases.h"
-#include "other_device/stand_in.h"
+#include "other_device/device_under_test.h"
 
 namespace lowbit {
 namespace {
@@ -29,10 +29,10 @@ TEST_P(ForwardOnOtherDevice, GivesTheCpusLogits) {
   const NoGradScope no_grad;
   const at::Tensor ids = ids_of(GetParam());
   const at::Tensor expected = logits_of(*open_without_tokenizer(golden_model(GetParam())), ids);
-  const ComputeOptions options{.deterministic = false, .device = stand_in()};
+  const ComputeOptions options{.deterministic = false, .device = device_under_test()};
   const auto model = open_without_tokenizer(golden_model(GetParam()), options);
   const at::Tensor found = logits_of(*model, ids);
-  ASSERT_EQ(found.device(), stand_in());
+  ASSERT_EQ(found.device(), device_under_test());
   EXPECT_LE(found.cpu().sub(expected).abs().max().item<double>(), 3e-5);
 }
 
@@ -45,8 +45,8 @@ INSTANTIATE_TEST_SUITE_P(Folders, ForwardOnOtherDevice, ::testing::ValuesIn(gold
 TEST(StandInDevice, KeepsItsMemoryToItself) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");  // LibTorch has threads
   const at::Tensor here = make_arange(6, DType::kFloat32).view({2, 3});
-  const at::Tensor there = here.to(stand_in());
-  EXPECT_EQ(there.device(), stand_in());
+  const at::Tensor there = here.to(device_under_test());
+  EXPECT_EQ(there.device(), device_under_test());
   EXPECT_TRUE(there.t().add(1).cpu().equal(here.t().add(1)));
   EXPECT_DEATH((void)*static_cast<const volatile float*>(there.const_data_ptr()), "");
 }

@@ -8,7 +8,7 @@
 
 #include "formats/grid_fit.h"
 #include "lowbit/formats/codebooks.h"
-#include "other_device/stand_in.h"
+#include "other_device/device_under_test.h"
 #include "quantization/driver/layer_error.h"
 #include "quantization/solvers/asymmetry.h"
 #include "quantization/solvers/column_sweep.h"
@@ -21,10 +21,10 @@ namespace {
 
 using testing::correlated_inputs;
 using testing::cross_statistics;
+using testing::device_under_test;
 using testing::hessian_statistics;
 using testing::normal_matrix;
 using testing::row_losses;
-using testing::stand_in;
 
 // A layer whose numbers are whole multiples of 2^-11 below 2^13, with scales that are powers of two: float32 holds
 // every product and every sum, so that their order changes nothing.
@@ -70,7 +70,8 @@ TEST_P(SweepOnOtherDevice, HasTheCpusBitsWhereNothingIsRoundedButWeights) {
   const ColumnPlan plan = plan_columns(diagonal, c.group, c.order, c.static_groups);
   SweepRequest request;
   request.weight = normal_matrix(kRows, kColumns, "weight").mul(64).round().div(64).contiguous();
-  request.upper = sparse_triangle(9, "upper").add(make_eye(kColumns, DType::kFloat32)).contiguous();
+  const at::Tensor powers = make_arange(kColumns, DType::kFloat32).remainder(3).sub(1).exp2();
+  request.upper = sparse_triangle(9, "upper").add(make_eye(kColumns, DType::kFloat32)).mul(powers.unsqueeze(1));
   if (c.carried) request.carried = sparse_triangle(61, "carried").contiguous();
   request.carry_rounded = c.carry_rounded;
   request.plan = &plan;
@@ -88,7 +89,7 @@ TEST_P(SweepOnOtherDevice, HasTheCpusBitsWhereNothingIsRoundedButWeights) {
     request.given.zeros = make_full({kRows, plan.groups}, 7, DType::kFloat32);
   }
   const SweepResult here = sweep_columns(request);
-  request.device = stand_in();
+  request.device = device_under_test();
   const SweepResult there = sweep_columns(request);
   EXPECT_TRUE(there.codes.equal(here.codes)) << there.codes.ne(here.codes).sum().item<std::int64_t>();
   EXPECT_TRUE(there.scales.equal(here.scales));
@@ -148,7 +149,7 @@ QuantizedWeight solve_there(const GptqOptions& options, double alpha, const at::
   problem.layer = "layer";
   problem.weight = weight.clone();
   problem.statistics = &statistics;
-  problem.device = stand_in();
+  problem.device = device_under_test();
   return GptqSolver(options, alpha).solve(problem);
 }
 
@@ -181,7 +182,7 @@ TEST(AsymmetryOnOtherDevice, IsTheCpus) {
   const Statistics statistics = cross_statistics(inputs, inputs + normal_matrix(400, 140, "other") * 0.1);
   const at::Tensor upper = inverse_factor(statistics.hessian()).value();
   const at::Tensor here = asymmetry_correction(statistics.cross(), upper, 0.5);
-  const at::Tensor there = asymmetry_correction(statistics.cross(), upper, 0.5, stand_in());
+  const at::Tensor there = asymmetry_correction(statistics.cross(), upper, 0.5, device_under_test());
   EXPECT_TRUE(there.is_cpu());
   EXPECT_TRUE(there.allclose(here, 1e-6, here.abs().max().item<double>() * 1e-7));
 }
@@ -192,7 +193,7 @@ TEST(OutputNormsOnOtherDevice, EqualTheirDefinition) {
   constexpr std::int64_t kSize = 2100;
   const Statistics statistics = hessian_statistics(normal_matrix(300, kSize, "inputs"));
   const at::Tensor matrices[] = {normal_matrix(9, kSize, "weight"), normal_matrix(9, kSize, "change") * 0.01};
-  const std::vector<double> norms = output_norms(matrices, statistics, stand_in());
+  const std::vector<double> norms = output_norms(matrices, statistics, device_under_test());
   ASSERT_EQ(norms.size(), 2U);
   for (std::size_t i = 0; i < norms.size(); ++i) {
     const double expected = std::sqrt(row_losses(matrices[i], statistics.hessian()).sum().item<double>());

@@ -12,9 +12,6 @@
 namespace lowbit {
 namespace {
 
-// Quotients are cut there before they are rounded, as those of `UniformGrid` are.
-constexpr double kBeyondEveryCode = 1024;
-
 // Half way between neighbours, where `nearest_code` takes the lower one; just below that where it takes the upper one.
 // In float64 the middle of two entries is exact, and no float32 number lies between it and its neighbour.
 std::vector<double> boundaries_of(const Codebook& codebook) {
@@ -51,7 +48,6 @@ at::Tensor ColumnGrid::encode(const at::Tensor& weights, const at::Tensor& scale
     const at::Tensor places = quotients.to(at::kDouble).unsqueeze(1).gt(boundaries_).sum(1);
     return ascending_.index_select(0, places);
   }
-  quotients.clamp_(-kBeyondEveryCode, kBeyondEveryCode);
   if (real_zero_) return quotients.add_(zeros).round_().clamp_(0, top_);
   return quotients.round_().add_(zeros).clamp_(0, top_);
 }

@@ -1,9 +1,11 @@
 #include "quantization/solvers/device_sweep.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/device.h"
+#include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "quantization/solvers/column_grid.h"
 #include "quantization/solvers/sweep_parts.h"
@@ -26,8 +28,8 @@ class DeviceSweep {
         grid_(request.grid, request.device),
         columns_(request.weight.size(1)) {
     weights_ = there(request.weight).t().clone(at::MemoryFormat::Contiguous);
-    upper_ = there(request.upper);
-    diagonal_ = upper_.diagonal().contiguous();
+    diagonal_ = there(request.upper.diagonal()).contiguous().unsqueeze(1);
+    upper_ = there(request.upper).div(diagonal_);
     scales_ = there(result.scales).t().contiguous();
     zeros_ = there(result.zeros).t().contiguous();
     codes_ = weights_.new_empty(weights_.sizes(), weights_.options().dtype(at::kByte));
@@ -43,6 +45,8 @@ class DeviceSweep {
       const std::int64_t end = chunk_end(request_, begin);
       if (request_.source != GroupSource::kGiven) fit_groups(begin, end);
       solve(begin, end);
+      codes_.narrow(0, begin, end - begin).copy_(stack_tensors(chunk_codes_, 0));
+      chunk_codes_.clear();
       if (rounded_.defined()) carried_.narrow(0, begin, end - begin).copy_(rounded_.narrow(0, begin, end - begin));
       spread(begin, end, columns_);
       begin = end;
@@ -85,7 +89,7 @@ class DeviceSweep {
     }
   }
 
-  // Leaves in the column's place the error that the columns behind it are to make good.
+  // Leaves in the column's place what rounding took off, which the columns behind it are to make good.
   void round_column(std::int64_t column) {
     const at::Tensor weights = weights_.select(0, column);
     const std::int32_t group = plan_.group[static_cast<std::size_t>(column)];
@@ -96,13 +100,13 @@ class DeviceSweep {
       rounded.codes = grid_.encode(weights, rounded.scales, rounded.zeros);
       rounded.values = grid_.decode(rounded.codes, rounded.scales, rounded.zeros);
     }
-    codes_.select(0, column).copy_(rounded.codes);
+    chunk_codes_.push_back(rounded.codes);
     if (carried_.defined()) carried_.select(0, column).copy_(weights);
     if (rounded_.defined()) rounded_.select(0, column).copy_(rounded.values);
-    weights.sub_(rounded.values).div_(diagonal_.select(0, column));
+    weights.sub_(rounded.values);
   }
 
-  // Takes the errors of columns [begin, end) off the columns [end, limit).
+  // Takes what columns [begin, end) cost off the columns [end, limit).
   void spread(std::int64_t begin, std::int64_t end, std::int64_t limit) {
     if (end == limit) return;
     const std::int64_t count = end - begin;
@@ -118,8 +122,9 @@ class DeviceSweep {
   [[nodiscard]] at::Tensor squared_errors() const {
     at::Tensor sum;
     for (std::int64_t first = 0; first < columns_; first += kSlice) {
-      const at::Tensor errors = weights_.narrow(0, first, std::min(kSlice, columns_ - first)).to(at::kDouble);
-      const at::Tensor part = errors.square().sum(0);
+      const std::int64_t count = std::min(kSlice, columns_ - first);
+      const at::Tensor errors = weights_.narrow(0, first, count).div(diagonal_.narrow(0, first, count));
+      const at::Tensor part = errors.to(at::kDouble).square_().sum(0);
       sum = sum.defined() ? sum.add_(part) : part;
     }
     return sum;
@@ -130,15 +135,16 @@ class DeviceSweep {
   const ColumnPlan& plan_;
   ColumnGrid grid_;
   std::int64_t columns_;
-  at::Tensor weights_;  // float32 [in, out]: of columns that are rounded their errors
-  at::Tensor upper_;    // float32 [in, in]
-  at::Tensor diagonal_;
-  at::Tensor scales_;   // float32 [groups, out]
-  at::Tensor zeros_;    // likewise
-  at::Tensor codes_;    // uint8 [in, out]
-  at::Tensor carry_;    // float32 [in, in], or undefined
-  at::Tensor carried_;  // float32 [in, out]: the columns that `carry_` multiplies
-  at::Tensor rounded_;  // float32 [in, out]: what they become, where that is carried across blocks
+  at::Tensor weights_;                   // float32 [in, out]: of columns that are rounded what rounding took off
+  at::Tensor diagonal_;                  // float32 [in, 1]
+  at::Tensor upper_;                     // float32 [in, in], each row divided by its diagonal
+  at::Tensor scales_;                    // float32 [groups, out]
+  at::Tensor zeros_;                     // likewise
+  at::Tensor codes_;                     // uint8 [in, out]
+  std::vector<at::Tensor> chunk_codes_;  // of the columns of one chunk
+  at::Tensor carry_;                     // float32 [in, in], or undefined
+  at::Tensor carried_;                   // float32 [in, out]: the columns that `carry_` multiplies
+  at::Tensor rounded_;                   // float32 [in, out]: what they become, where that is carried across blocks
 };
 
 }  // namespace
