@@ -64,8 +64,7 @@ void write_floats(SafetensorsWriter& writer, const at::Tensor& tensor, StorageTy
   constexpr std::size_t kSlice = std::size_t{1} << 20;
   if (type == StorageType::kF32) {
     const std::span<const std::byte> bytes = std::as_bytes(values_of<float>(tensor));
-    writer.write(bytes.data(), bytes.size());
-    return;
+    return writer.write(bytes.data(), bytes.size());
   }
   for (std::span<const float> rest = values_of<float>(tensor); !rest.empty();) {
     const std::span<const float> slice = rest.first(std::min(kSlice, rest.size()));
@@ -75,13 +74,12 @@ void write_floats(SafetensorsWriter& writer, const at::Tensor& tensor, StorageTy
   }
 }
 
-// Rows by rows where that can be done: the table of a large vocabulary is not in memory whole.
-void write_base_tensor(SafetensorsWriter& writer, const WeightSource& base, const StoredTensor& tensor,
-                       StorageType type) {
-  const std::int64_t rows = tensor.shape.empty() ? 1 : tensor.shape[0];
+// Some rows at a time where that can be done: the table of a large vocabulary is not in memory whole.
+void write_base_tensor(SafetensorsWriter& writer, const WeightSource& base, const StoredTensor& tensor) {
+  const StorageType type = plain_type(tensor.type);
   const std::int64_t most = rows_in_cache(tensor.shape.size() == 2 ? tensor.shape[1] : 1);
-  for (std::int64_t first = 0; first < rows; first += most) {
-    const auto part = base.load_rows(tensor.name, tensor.shape, first, std::min(most, rows - first));
+  for (std::int64_t first = 0; first < tensor.shape[0]; first += most) {
+    const auto part = base.load_rows(tensor.name, tensor.shape, first, std::min(most, tensor.shape[0] - first));
     if (!part) return write_floats(writer, base.load(tensor.name, tensor.shape).contiguous(), type);
     write_floats(writer, part->contiguous(), type);
   }
@@ -241,7 +239,7 @@ void ArtifactWriter::Data::write_shard(std::int64_t index, std::vector<Pending>&
   for (const std::size_t i : writer.order()) {
     Pending& tensor = pending[i];
     if (tensor.base != nullptr) {
-      write_base_tensor(writer, *base, *tensor.base, tensor.declaration.type);
+      write_base_tensor(writer, *base, *tensor.base);
     } else {
       writer.write(tensor.bytes.data(), tensor.bytes.size());
     }

@@ -165,8 +165,8 @@ void multiply_floats(const at::Tensor& out, const at::Tensor& x, const at::Tenso
 }
 
 // Where `bfloat16_is_widened`: LibTorch's products of bfloat16 take eight times as long as those of float32 without
-// AVX-512, and 1.7 times with it (docs/benchmarks/cpu.md). In float32 every product of two bfloat16 numbers is exact. So
-// they are widened, a slice of the weight at a time.
+// AVX-512, and 1.7 times with it (docs/benchmarks/cpu.md). In float32 every product of two bfloat16 numbers is exact.
+// So they are widened, a slice of the weight at a time.
 void multiply_widened(const at::Tensor& out, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   constexpr std::int64_t kElements = std::int64_t{1} << 19;
   const at::Tensor wide = x.to(at::kFloat);

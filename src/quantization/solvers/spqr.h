@@ -34,7 +34,7 @@ class SpqrSolver : public WeightSolver {
   [[nodiscard]] GridSpec grid() const override { return options_.spec(); }
   [[nodiscard]] QuantizedWeight solve(const LinearProblem& problem) const override;
   [[nodiscard]] at::Tensor approximate(const at::Tensor& weight) const override;
-  [[nodiscard]] int version() const override { return 1; }
+  [[nodiscard]] int version() const override { return 2; }
 
  private:
   SpqrOptions options_;
