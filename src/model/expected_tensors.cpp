@@ -154,10 +154,7 @@ std::optional<at::Tensor> read_rows(const TensorEntry& entry, const std::shared_
   TensorEntry part = entry;
   part.shape[0] = count;
   part.data = part_of(entry.data, first, first + count, width / block.elements * block.bytes);
-  at::Tensor rows = read_floats(part, file);
-  // Small parts leave pages at their edges behind.
-  if (first + count == entry.shape[0]) release_resident(*file, entry.data);
-  return rows;
+  return read_floats(part, file);
 }
 
 }  // namespace lowbit
