@@ -4,6 +4,7 @@
 #include <cstring>
 #include <optional>
 
+#include "base/ceil_divide.h"
 #include "kernels/activations.h"
 #include "kernels/backend.h"
 #include "kernels/executor.h"
@@ -58,8 +59,6 @@ void check_product(const Product& product) {
     check_matrix("residual", epilogue.residual, input.tokens, rows, rows, epilogue.residual_stride);
   }
 }
-
-std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // The bytes in front of the first cache line of a workspace.
 std::size_t misalignment(const std::byte* data) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/ceil_divide.h"
 #include "base/every_isa.h"
 #include "tensor/aligned_buffer.h"
 #include "tensor/float_panels.h"
@@ -19,7 +20,6 @@ constexpr std::int64_t kKeyBlock = 192;
 // Keys of a unit of packing.
 constexpr std::int64_t kPackedKeys = 32 * kPanelRows;
 
-std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t padded(std::int64_t count, std::int64_t width) { return ceil_divide(count, width) * width; }
 
 // Keys and values of one KV head as left panels: keys [keys / 6][dim][6], values [dim / 6][keys][6].

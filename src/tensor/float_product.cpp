@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ceil_divide.h"
 #include "lowbit/tensor/parallel.h"
 #include "tensor/aligned_buffer.h"
 #include "tensor/float_panels.h"
@@ -21,8 +22,6 @@ constexpr std::int64_t kPackedRows = 2048 * 1536;
 constexpr std::int64_t kPackedColumns = 6144 * 576;
 constexpr std::int64_t kLeastRows = 12 * kRowBlock;
 constexpr std::int64_t kUnitsPerThread = 4;
-
-std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // Packed panels of a wave stand one behind the other, each over the whole depth.
 class Wave {

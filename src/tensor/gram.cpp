@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/ceil_divide.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
@@ -36,8 +37,6 @@ at::Tensor as_rows(const at::Tensor& x) {
 double work_of(const at::Tensor& x, const at::Tensor& y) {
   return static_cast<double>(x.numel()) * static_cast<double>(y.size(1));
 }
-
-std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // sums[row + i, column + j] += part[i, j]
 void add_part(const float* part, std::int64_t rows, std::int64_t columns, std::int64_t part_stride, double* target,

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "base/ceil_divide.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
@@ -33,8 +34,6 @@ std::int64_t tile_columns(std::int64_t out_features) {
 
 // Output columns of a unit of the product with a single row.
 constexpr std::int64_t kVectorColumns = 64;
-
-std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // One product with everything that its units share.
 struct Product {

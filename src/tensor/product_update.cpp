@@ -1,12 +1,15 @@
 #include "tensor/product_update.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "tensor/float_panels.h"
 
 #if defined(__x86_64__)
 #define LOWBIT_FMA [[gnu::target("avx2,fma")]]
+#else
+#define LOWBIT_FMA
 #endif
 
 namespace lowbit {
@@ -41,28 +44,13 @@ template <typename Number, typename Step>
   }
 }
 
-#if defined(__x86_64__)
-
-LOWBIT_FMA void update_fused(float* target, const float* left, LeftSteps steps, const float* right,
-                             const UpdateShape& shape) {
-  update_plainly(
-      target, left, steps, right, shape,
-      [](float a, float b, float sum) __attribute__((always_inline)) { return __builtin_fmaf(-a, b, sum); });
-}
-
-LOWBIT_FMA void update_fused(double* target, const double* left, LeftSteps steps, const double* right,
-                             const UpdateShape& shape) {
-  update_plainly(
-      target, left, steps, right, shape,
-      [](double a, double b, double sum) __attribute__((always_inline)) { return __builtin_fma(-a, b, sum); });
-}
-
-#else
-
 template <typename Number>
-void update_fused(Number*, const Number*, LeftSteps, const Number*, const UpdateShape&) {}
-
-#endif
+LOWBIT_FMA void update_fused(Number* target, const Number* left, LeftSteps steps, const Number* right,
+                             const UpdateShape& shape) {
+  update_plainly(
+      target, left, steps, right, shape,
+      [](Number a, Number b, Number sum) __attribute__((always_inline)) { return std::fma(-a, b, sum); });
+}
 
 // `rows` of left, negated, as panels [depth][kPanelRows] one behind the other; rows that are not there become zeros.
 template <typename Number>

@@ -6,22 +6,14 @@
 #include <cstdint>
 #include <vector>
 
-#include "lowbit/base/random.h"
+#include "tensor/normals.h"
 
 namespace lowbit {
 namespace {
 
-class PanelKernels : public ::testing::TestWithParam<std::size_t> {};
+using testing::normals;
 
-template <typename Number>
-std::vector<Number> normals(std::int64_t count, const char* name) {
-  const Random random(17, name);
-  std::vector<Number> values;
-  for (std::int64_t i = 0; i < count; ++i) {
-    values.push_back(static_cast<Number>(random.normal(static_cast<std::uint64_t>(i))));
-  }
-  return values;
-}
+class PanelKernels : public ::testing::TestWithParam<std::size_t> {};
 
 void multiply(const PanelKernel& kernel, const PanelTile& tile) { kernel.multiply(tile); }
 void multiply(const PanelKernel& kernel, const DoublePanelTile& tile) { kernel.multiply_doubles(tile); }

@@ -6,23 +6,15 @@
 #include <cstdint>
 #include <vector>
 
-#include "lowbit/base/random.h"
 #include "tensor/float_panels.h"
+#include "tensor/normals.h"
 
 namespace lowbit {
 namespace {
 
-constexpr std::int64_t kGap = 3;  // between the rows of each matrix
+using testing::normals;
 
-template <typename Number>
-std::vector<Number> normals(std::int64_t count, const char* name) {
-  const Random random(23, name);
-  std::vector<Number> values;
-  for (std::int64_t i = 0; i < count; ++i) {
-    values.push_back(static_cast<Number>(random.normal(static_cast<std::uint64_t>(i))));
-  }
-  return values;
-}
+constexpr std::int64_t kGap = 3;  // between the rows of each matrix
 
 template <typename Number>
 Number step(Number a, Number b, Number sum) {

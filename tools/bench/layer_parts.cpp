@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "efficiency/median.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/random.h"
 #include "lowbit/calibration/statistics.h"
@@ -51,10 +52,9 @@ struct Parts {
   void print() const {
     fmt::print("  {}\n", device.str());
     for (const Part* part : {&moments, &factor, &columns, &errors}) {
-      const auto [least, most] = std::minmax_element(part->seconds.begin(), part->seconds.end());
-      const double middle = median(part->seconds);
-      fmt::print("  {:<16}{:>9.3f} s ({:.3f} to {:.3f}), {:>8.1f} Gop/s\n", part->name, middle, *least, *most,
-                 part->operations / middle / 1e9);
+      const Spread seconds = spread_of_seconds(part->seconds);
+      fmt::print("  {:<16}{:>9.3f} s ({:.3f} to {:.3f}), {:>8.1f} Gop/s\n", part->name, seconds.median, seconds.fastest,
+                 seconds.slowest, part->operations / seconds.median / 1e9);
     }
   }
 };
@@ -174,11 +174,6 @@ double seconds_of(const std::function<void()>& body) {
   const auto start = std::chrono::steady_clock::now();
   body();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> numbers) {
-  std::sort(numbers.begin(), numbers.end());
-  return numbers[numbers.size() / 2];
 }
 
 void measure_parts(const LayerShape& shape, const SolverOptions& options) {

@@ -31,7 +31,6 @@ struct SolverOptions {
 [[nodiscard]] SweepRequest make_request(const at::Tensor& weight, const at::Tensor& upper, const ColumnPlan& plan,
                                         const SolverOptions& options, GroupSource source);
 [[nodiscard]] double seconds_of(const std::function<void()>& body);
-[[nodiscard]] double median(std::vector<double> numbers);
 
 /// Prints the seconds of each part on the CPU and, where it is another one, on `options.device`, whose results are then
 /// held against the CPU's and against each other. Throws `kData` when they do not agree.

@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <exception>
 #include <iostream>
 #include <string>
 #include <vector>
 
+#include "efficiency/median.h"
 #include "layer_parts.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/device.h"
@@ -51,12 +51,13 @@ void measure(const LayerShape& shape, const SolverOptions& options) {
   const SweepResult same = sweep_columns(make_request(weight, upper, plan, options, GroupSource::kBlock));
   const double equal = to_dtype(same.codes, DType::kFloat32).eq(reference.codes).sum().item<double>() /
                        static_cast<double>(weight.numel());
+  const Spread here = spread_of_seconds(own);
+  const Spread there = spread_of_seconds(others);
   fmt::print(
       "{} x {}: lowbit {:.4f} s ({:.4f} to {:.4f}), LibTorch {:.4f} s ({:.4f} to {:.4f}), ratio {:.2f}, "
       "equal codes {:.5f}\n",
-      shape.out, shape.in, median(own), *std::min_element(own.begin(), own.end()),
-      *std::max_element(own.begin(), own.end()), median(others), *std::min_element(others.begin(), others.end()),
-      *std::max_element(others.begin(), others.end()), median(others) / median(own), equal);
+      shape.out, shape.in, here.median, here.fastest, here.slowest, there.median, there.fastest, there.slowest,
+      there.median / here.median, equal);
 }
 
 LayerShape parse_shape(const std::string& text) {

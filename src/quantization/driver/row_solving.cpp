@@ -54,7 +54,9 @@ std::optional<RowSolution> solve_by_rows(const LinearOp& linear, const WeightSol
                                          const LinearProblem& problem) {
   const std::int64_t rows = linear.out_features();
   const std::int64_t most = rows_in_cache(linear.in_features());
-  if (!solver.solves_rows_alone() || !linear.dense_rows(0, std::min(most, rows))) return std::nullopt;
+  if (!solver.solves_rows_alone()) return std::nullopt;
+  const std::optional<at::Tensor> head = linear.dense_rows(0, std::min(most, rows));
+  if (!head) return std::nullopt;
   RowErrors errors(rows);
   SummedReport reports;
   QuantizedWeight whole;
@@ -65,7 +67,7 @@ std::optional<RowSolution> solve_by_rows(const LinearOp& linear, const WeightSol
       const std::int64_t first = part * most;
       const std::int64_t count = std::min(most, rows - first);
       LinearProblem own = problem;
-      own.weight = linear.dense_rows(first, count).value().contiguous();
+      own.weight = (part == 0 ? head : linear.dense_rows(first, count)).value().contiguous();
       own.report = [&](std::string_view what, double value) { reports.add(what, value); };
       const QuantizedWeight solved = solver.solve(own);
       solved.check(problem.layer);

@@ -105,15 +105,13 @@ class RowBlock {
   }
   [[nodiscard]] bool starts_group(std::int64_t position) const { return lowbit::starts_group(plan_, position); }
 
-  // Columns [begin, end), halved until few are left, so that most updates are products of matrices.
   void solve(std::int64_t begin, std::int64_t end) {
-    if (end - begin > kLeaf) {
-      const std::int64_t middle = begin + (end - begin) / 2;
-      solve(begin, middle);
-      spread(begin, middle, end);
-      solve(middle, end);
-      return;
-    }
+    solve_by_halves(
+        begin, end, kLeaf, [&](std::int64_t first, std::int64_t last) { solve_leaf(first, last); },
+        [&](std::int64_t first, std::int64_t middle, std::int64_t last) { spread(first, middle, last); });
+  }
+
+  void solve_leaf(std::int64_t begin, std::int64_t end) {
     for (std::int64_t column = begin; column < end; ++column) {
       if (request_.source != GroupSource::kGiven && starts_group(column)) fit_group(column);
       round_column(column);

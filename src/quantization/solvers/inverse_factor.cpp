@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "base/ceil_divide.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factorization.h"
 #include "lowbit/tensor/factory.h"
@@ -23,8 +24,6 @@ constexpr std::int64_t kStrip = 192;
 constexpr std::int64_t kLeaf = 8;
 constexpr double kFirstDamping = 1e-4;
 constexpr double kLastDamping = 1.0;
-
-std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 std::int64_t block_rows(std::int64_t size) { return size < kLarge ? kBlock : kLargeBlock; }
 
