@@ -4,6 +4,11 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <string>
+
+#include "lowbit/base/error.h"
 
 namespace lowbit {
 
@@ -17,6 +22,15 @@ void release_resident(const MappedFile& file, std::span<const std::byte> part) n
   const std::size_t begin = first / kWindow * kWindow;
   const std::size_t end = std::min(whole.size(), (first + part.size() + kWindow - 1) / kWindow * kWindow);
   ::madvise(const_cast<std::byte*>(whole.data()) + begin, end - begin, MADV_DONTNEED);
+}
+
+std::int64_t peak_resident_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    std::int64_t kibibytes = 0;
+    if (word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
+  }
+  fail(ErrorCode::kIo, "/proc/self/status does not say what memory this process has held (VmHWM)");
 }
 
 void release_freed_memory() noexcept { ::malloc_trim(0); }

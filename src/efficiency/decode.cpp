@@ -1,7 +1,5 @@
 #include "lowbit/efficiency/decode.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <functional>
 #include <numeric>
@@ -14,6 +12,7 @@
 #include "efficiency/phase_parts.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/random.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/model/decoder.h"
 #include "lowbit/tensor/device_peaks.h"
 #include "lowbit/tensor/factory.h"
@@ -128,12 +127,6 @@ Spread ratios(const std::vector<double>& seconds, double tokens, const std::vect
   return spread_of(std::move(values));
 }
 
-std::int64_t peak_memory() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return std::int64_t{usage.ru_maxrss} * 1024;
-}
-
 }  // namespace
 
 Spread DecodeTiming::prefill_rate(const DecodeBenchOptions& options) const {
@@ -204,7 +197,7 @@ DecodeBench run_decode_bench(const Model& model, const DecodeBenchOptions& optio
     bench.timings.push_back(std::move(timing));
   }
   bench.processor_share = clocks.processor / (clocks.wall * bench.machine.threads);
-  bench.peak_memory = peak_memory();
+  bench.peak_memory = peak_resident_bytes();
   if (!device.is_cpu()) bench.peak_device_memory = peak_device_memory(device);
   return bench;
 }

@@ -1,4 +1,3 @@
-#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -50,12 +49,6 @@ std::vector<std::pair<std::string, std::string>> build_facts() {
           {"compiler", fmt::format("GCC-compatible {}", __VERSION__)},
           {"libtorch", torch_version()},
           {"instruction set", cpu_capability()}};
-}
-
-std::int64_t peak_memory_bytes() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
 }
 
 ResidentMemory resident_memory() {

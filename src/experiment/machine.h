@@ -14,8 +14,6 @@ struct ResidentMemory {
 };
 [[nodiscard]] ResidentMemory resident_memory();
 
-/// ru_maxrss of this process, in bytes.
-[[nodiscard]] std::int64_t peak_memory_bytes();
 /// What the system could give without swapping.
 [[nodiscard]] std::int64_t available_memory_bytes();
 

@@ -6,6 +6,7 @@
 
 #include "evaluation/logits.h"
 #include "evaluation/writing.h"
+#include "experiment/weight_sizes.h"
 #include "lowbit/evaluation/scorer.h"
 #include "lowbit/kernels/api.h"
 #include "lowbit/tensor/parallel.h"
@@ -17,7 +18,6 @@ namespace {
 
 using Terms = std::vector<std::pair<std::string, std::int64_t>>;
 
-constexpr std::int64_t kFloat = sizeof(float);
 constexpr std::int64_t kDouble = sizeof(double);
 // Rows that a thread rounds at a time, in float32: as read, as rounded, and codes and scales between.
 constexpr std::int64_t kRowParts = 3;
@@ -40,24 +40,6 @@ std::int64_t sum_of(const Terms& terms) {
   std::int64_t sum = 0;
   for (const auto& [what, bytes] : terms) sum += bytes;
   return sum;
-}
-
-// What a weight of so many elements takes on its grid while it is in memory: a byte a code, float32 scale and zero.
-std::int64_t codes_of(std::int64_t elements, std::int64_t rows, const GridSpec& grid) {
-  const std::int64_t groups = grid.group > 0 ? elements / grid.group : rows;
-  return elements + 2 * kFloat * groups;
-}
-
-// The same packed for the disk.
-std::int64_t packed(std::int64_t elements, std::int64_t rows, const GridSpec& grid) {
-  return elements * grid.bits / 8 + (codes_of(elements, rows, grid) - elements) / 2;
-}
-
-// The same in the layout of the kernels: codes of 2, 3, 4 or 8 bits, a scale as it is stored and a byte for the zero.
-std::int64_t packed_for_products(std::int64_t elements, std::int64_t rows, const GridSpec& grid) {
-  const std::int64_t groups = (codes_of(elements, rows, grid) - elements) / (2 * kFloat);
-  const int width = grid.bits <= 4 ? grid.bits : 8;
-  return elements * width / 8 + groups * (std::max(scale_type_bits(grid.scale_type), 16) / 8 + 1);
 }
 
 // Whether weights of so many bytes each are pieces that are not given back whole: what is freed is then of no use to
@@ -226,8 +208,8 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
 
 MemoryPeak MemoryModel::quantization(const Recipe& recipe, const QuantizationLoad& load,
                                      const MemoryPlacement& placement) const {
-  Phases phases(baseline_, kBuffers + kWritingBuffers);
   const bool forward = recipe.needs_calibration() || !recipe.block_steps().empty();
+  Phases phases(baseline_, !forward && rounds_by_rows(recipe) ? kBuffers : kBuffers + kWritingBuffers);
   if (forward) {
     add_solving(phases, recipe, load, placement);
   } else {
@@ -252,11 +234,21 @@ void MemoryModel::add_head(Phases& phases, const Recipe& recipe) const {
                                    {"packed head", packed(elements, architecture_.vocabulary, *grid)}});
 }
 
+// Whether all weights are rounded some rows at a time, which leaves no large pieces behind.
+bool MemoryModel::rounds_by_rows(const Recipe& recipe) const {
+  const std::vector<Linear> all = linears();
+  return recipe.model_transforms().empty() && std::all_of(all.begin(), all.end(), [&](const Linear& linear) {
+           const WeightSolver* solver = recipe.solver("model.layers.0." + linear.name);
+           return solver == nullptr || solver->solves_rows_alone();
+         });
+}
+
 // Weights on their own: each is read when its turn comes, in as many blocks at once as there are threads for.
 void MemoryModel::add_rounding(Phases& phases, const Recipe& recipe) const {
   const std::int64_t threads = compute_.threads > 0 ? compute_.threads : thread_count();
   const std::int64_t at_once =
       recipe.plugins().empty() ? blocks_side_by_side(architecture_.block_parameters(), threads) : 1;
+  const bool by_rows = rounds_by_rows(recipe);
   std::int64_t copies = 0;
   std::int64_t codes = 0;
   std::int64_t on_disk = 0;
@@ -267,16 +259,15 @@ void MemoryModel::add_rounding(Phases& phases, const Recipe& recipe) const {
     codes += codes_of(linear.elements(), linear.out, solver->grid());
     on_disk += packed(linear.elements(), linear.out, solver->grid());
     const std::int64_t here =
-        solver->solves_rows_alone() && recipe.model_transforms().empty()
-            ? (at_once > 1 ? 1 : threads) * kRowParts * rows_in_cache(linear.in) * linear.in * kFloat
-            : 2 * linear.elements() * kFloat;
+        by_rows ? (at_once > 1 ? 1 : threads) * kRowParts * rows_in_cache(linear.in) * linear.in * kFloat
+                : 2 * linear.elements() * kFloat;
     if (here + codes > most) {
       most = here + codes;
       copies = here;
     }
   }
   const std::int64_t freed =
-      leaves_holes(architecture_, kFloat) ? at_once * architecture_.block_parameters() * kFloat / 4 : 0;
+      !by_rows && leaves_holes(architecture_, kFloat) ? at_once * architecture_.block_parameters() * kFloat / 4 : 0;
   if (codes + on_disk > most) {
     phases.add("writing", {{"codes of the blocks", at_once * codes},
                            {"packed blocks", at_once * on_disk},

@@ -49,6 +49,7 @@ class MemoryModel {
   [[nodiscard]] std::int64_t head_bytes(const EvaluationLoad& load) const;
   [[nodiscard]] std::int64_t table() const;
   [[nodiscard]] std::int64_t table_while_read() const;
+  [[nodiscard]] bool rounds_by_rows(const Recipe& recipe) const;
   [[nodiscard]] std::int64_t table_while_written(const Recipe& recipe) const;
   [[nodiscard]] std::int64_t forward_step(std::int64_t tokens) const;
   [[nodiscard]] std::int64_t logits(const EvaluationLoad& load) const;

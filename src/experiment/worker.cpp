@@ -9,6 +9,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
 #include "lowbit/base/log.h"
+#include "lowbit/base/resident.h"
 #include "lowbit/base/work_folder.h"
 #include "lowbit/experiment/executor.h"
 #include "lowbit/tensor/parallel.h"
@@ -69,7 +70,8 @@ class Worker {
   }
 
   [[nodiscard]] Cost cost_since(Clock::time_point start) {
-    return {std::chrono::duration<double>(Clock::now() - start).count(), peak_memory_bytes(), watch_.peak_anonymous()};
+    return {std::chrono::duration<double>(Clock::now() - start).count(), peak_resident_bytes(),
+            watch_.peak_anonymous()};
   }
 
   [[nodiscard]] std::shared_ptr<Model> open(const std::filesystem::path& path, Model::Residency residency,

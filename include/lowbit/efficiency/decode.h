@@ -67,7 +67,7 @@ struct DecodeBench {
   MachinePeaks machine;                 ///< bandwidth of as many bytes as a step reads
   double processor_share = 0;           ///< as in `GemmBench`
   std::int64_t weight_bytes = 0;        ///< that a token reads: blocks, norms, head
-  std::int64_t peak_memory = 0;         ///< ru_maxrss of this process, bytes
+  std::int64_t peak_memory = 0;         ///< `peak_resident_bytes` of this process
   std::int64_t peak_device_memory = 0;  ///< of another device than the CPU; 0 where LibTorch does not count it
   std::string energy_obstacle;
   std::vector<ProductSummary> products;

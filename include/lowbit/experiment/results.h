@@ -21,7 +21,7 @@ namespace lowbit LOWBIT_EXPORT {
 /// What one piece of work cost.
 struct Cost {
   double seconds = 0;
-  std::int64_t peak_memory = 0;     ///< ru_maxrss of the process, bytes
+  std::int64_t peak_memory = 0;     ///< the most that the process held at once (VmHWM), bytes
   std::int64_t peak_anonymous = 0;  ///< the part that is no file mapping, sampled
 };
 
