@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <system_error>
+#include <utility>
 
 #include "lowbit/base/error.h"
 
@@ -28,6 +29,7 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   [[nodiscard]] int get() const { return value_; }
+  [[nodiscard]] int release() { return std::exchange(value_, -1); }
 
  private:
   int value_;
@@ -53,23 +55,40 @@ Descriptor open_regular(const std::filesystem::path& path, std::uint64_t& size) 
 
 }  // namespace
 
-MappedFile::MappedFile(std::filesystem::path path, const std::byte* data, std::size_t size)
-    : path_(std::move(path)), data_(data), size_(size) {}
+MappedFile::MappedFile(std::filesystem::path path, const std::byte* data, std::size_t size, int descriptor)
+    : path_(std::move(path)), data_(data), size_(size), descriptor_(descriptor) {}
 
 MappedFile::~MappedFile() {
   if (size_ > 0) ::munmap(const_cast<std::byte*>(data_), size_);
+  ::close(descriptor_);
+}
+
+void MappedFile::copy_part(std::span<const std::byte> part, std::byte* out) const {
+  LOWBIT_ASSERT(part.empty() || (part.data() >= data_ && part.data() + part.size() <= data_ + size_));
+  while (!part.empty()) {
+    const ssize_t count = ::pread(descriptor_, out, part.size(), part.data() - data_);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) fail(ErrorCode::kIo, "cannot read '{}': {}", path_.string(), system_message(errno));
+    if (count == 0) {
+      fail(ErrorCode::kData,
+           "'{}' ends at byte {} and had {} bytes when it was opened; leave it as it is while it is read",
+           path_.string(), part.data() - data_, size_);
+    }
+    part = part.subspan(static_cast<std::size_t>(count));
+    out += count;
+  }
 }
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
   std::uint64_t size = 0;
-  const Descriptor descriptor = open_regular(path, size);
+  Descriptor descriptor = open_regular(path, size);
   const std::byte* data = nullptr;
   if (size > 0) {
     void* mapped = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor.get(), 0);
     if (mapped == MAP_FAILED) fail(ErrorCode::kIo, "cannot map '{}': {}", path.string(), system_message(errno));
     data = static_cast<const std::byte*>(mapped);
   }
-  return std::shared_ptr<const MappedFile>(new MappedFile(path, data, size));
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, data, size, descriptor.release()));
 }
 
 std::string read_file(const std::filesystem::path& path, std::uint64_t limit) {

@@ -19,10 +19,9 @@ namespace {
 using Terms = std::vector<std::pair<std::string, std::int64_t>>;
 
 constexpr std::int64_t kDouble = sizeof(double);
-// Rows that a thread rounds at a time, in float32: as read, as rounded, and codes and scales between.
-constexpr std::int64_t kRowParts = 3;
-// A file's part that is decoded at a time, and other buffers of fixed size, as they were seen; what quantizing takes
-// beyond that is packed and hashed.
+// Rows that a thread rounds at a time, in float32: as read, and codes and scales.
+constexpr std::int64_t kRowParts = 2;
+// Buffers of fixed size, as they were seen: of forward passes, and of what quantizing packs, writes and hashes.
 constexpr std::int64_t kBuffers = std::int64_t{28} << 20;
 constexpr std::int64_t kWritingBuffers = std::int64_t{16} << 20;
 // What is held of logits at a time where they are taken in slices of columns.
@@ -209,7 +208,7 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
 MemoryPeak MemoryModel::quantization(const Recipe& recipe, const QuantizationLoad& load,
                                      const MemoryPlacement& placement) const {
   const bool forward = recipe.needs_calibration() || !recipe.block_steps().empty();
-  Phases phases(baseline_, !forward && rounds_by_rows(recipe) ? kBuffers : kBuffers + kWritingBuffers);
+  Phases phases(baseline_, !forward && rounds_by_rows(recipe) ? kWritingBuffers : kBuffers + kWritingBuffers);
   if (forward) {
     add_solving(phases, recipe, load, placement);
   } else {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/every_isa.h"
 #include "formats/ggml_decode.h"
 #include "lowbit/base/error.h"
 
@@ -16,13 +17,13 @@ static_assert(std::endian::native == std::endian::little);
 // bytes it reads are none of the floats it writes, and vectorizes.
 using Values = float[32];
 
-inline void decode(BlockQ4_0 block, Values& y) {
+[[gnu::always_inline]] inline void decode(BlockQ4_0 block, Values& y) {
   const float d = to_float(block.d);
   for (int j = 0; j < 16; ++j) y[j] = static_cast<float>((block.qs[j] & 15) - 8) * d;
   for (int j = 0; j < 16; ++j) y[j + 16] = static_cast<float>((block.qs[j] >> 4) - 8) * d;
 }
 
-inline void decode(BlockQ4_1 block, Values& y) {
+[[gnu::always_inline]] inline void decode(BlockQ4_1 block, Values& y) {
   const float d = to_float(block.d);
   const float m = to_float(block.m);
   for (int j = 0; j < 16; ++j) y[j] = static_cast<float>(block.qs[j] & 15) * d + m;
@@ -30,21 +31,21 @@ inline void decode(BlockQ4_1 block, Values& y) {
 }
 
 // The codes of five bits.
-inline void unpack(const std::uint8_t (&qs)[16], const std::uint8_t (&qh)[4], int (&codes)[32]) {
+[[gnu::always_inline]] inline void unpack(const std::uint8_t (&qs)[16], const std::uint8_t (&qh)[4], int (&codes)[32]) {
   std::uint32_t high = 0;
   std::memcpy(&high, qh, sizeof high);
   for (int j = 0; j < 16; ++j) codes[j] = (qs[j] & 15) | static_cast<int>(((high >> j) & 1U) << 4);
   for (int j = 0; j < 16; ++j) codes[j + 16] = (qs[j] >> 4) | static_cast<int>(((high >> (j + 16)) & 1U) << 4);
 }
 
-inline void decode(BlockQ5_0 block, Values& y) {
+[[gnu::always_inline]] inline void decode(BlockQ5_0 block, Values& y) {
   const float d = to_float(block.d);
   int codes[32];
   unpack(block.qs, block.qh, codes);
   for (int j = 0; j < 32; ++j) y[j] = static_cast<float>(codes[j] - 16) * d;
 }
 
-inline void decode(BlockQ5_1 block, Values& y) {
+[[gnu::always_inline]] inline void decode(BlockQ5_1 block, Values& y) {
   const float d = to_float(block.d);
   const float m = to_float(block.m);
   int codes[32];
@@ -52,12 +53,12 @@ inline void decode(BlockQ5_1 block, Values& y) {
   for (int j = 0; j < 32; ++j) y[j] = static_cast<float>(codes[j]) * d + m;
 }
 
-inline void decode(BlockQ8_0 block, Values& y) {
+[[gnu::always_inline]] inline void decode(BlockQ8_0 block, Values& y) {
   const float d = to_float(block.d);
   for (int j = 0; j < 32; ++j) y[j] = static_cast<float>(block.qs[j]) * d;
 }
 
-inline void decode(BlockMXFP4 block, Values& y) {
+[[gnu::always_inline]] inline void decode(BlockMXFP4 block, Values& y) {
   // Doubled E2M1 values, and a scale of half of 2^(e - 127); 2^-128 and 2^-127 are subnormal.
   constexpr float kDoubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
   const std::uint32_t bits = block.e < 2 ? 0x00200000U << block.e : (block.e - 1U) << 23;
@@ -68,8 +69,9 @@ inline void decode(BlockMXFP4 block, Values& y) {
   }
 }
 
+// All versions execute the same IEEE operations; only their width differs.
 template <typename Block>
-void decode_small(const std::byte* data, std::span<float> out) {
+LOWBIT_EVERY_ISA void decode_small(const std::byte* data, std::span<float> out) {
   const auto* blocks = reinterpret_cast<const Block*>(data);
   for (std::size_t i = 0; i < out.size() / 32; ++i) {
     Values values;
@@ -84,6 +86,7 @@ void decode_large(const std::byte* data, std::span<float> out) {
   for (std::size_t i = 0; i < out.size() / 256; ++i) decode_block(blocks[i], out.data() + 256 * i);
 }
 
+LOWBIT_EVERY_ISA
 void decode_f16(const std::byte* data, std::span<float> out) {
   float* __restrict y = out.data();
   for (std::size_t i = 0; i < out.size(); ++i) {
@@ -93,6 +96,7 @@ void decode_f16(const std::byte* data, std::span<float> out) {
   }
 }
 
+LOWBIT_EVERY_ISA
 void decode_bf16(const std::byte* data, std::span<float> out) {
   float* __restrict y = out.data();
   for (std::size_t i = 0; i < out.size(); ++i) {

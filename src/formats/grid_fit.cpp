@@ -1,18 +1,12 @@
 #include "formats/grid_fit.h"
 
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
-
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
-#include <tuple>
-#include <utility>
 
-#include "base/every_isa.h"
 #include "formats/uniform_grid.h"
 #include "lowbit/base/error.h"
+#include "lowbit/base/half.h"
 #include "lowbit/kernels/two_level.h"
 #include "lowbit/tensor/factory.h"
 
@@ -28,11 +22,8 @@ float round_e8m0(float value) {
   return std::ldexp(1.0F, std::clamp(up ? exponent : low, -127, 127));
 }
 
-template <typename Stored>
-float round_to(float value) {
-  const float largest = static_cast<float>(std::numeric_limits<Stored>::max());
-  const float smallest = static_cast<float>(std::numeric_limits<Stored>::denorm_min());
-  const float rounded = static_cast<float>(static_cast<Stored>(value));
+// `rounded`, whose sign is that of `value`, kept finite and other than 0.
+float kept_between(float smallest, float largest, float rounded, float value) {
   return std::copysign(std::clamp(std::abs(rounded), smallest, largest), value);
 }
 
@@ -53,31 +44,15 @@ float power_of_two_scale(float largest, const Codebook& codebook, int significan
   return std::ldexp(1.0F, std::clamp(exponent - std::ilogb(codebook.largest), -127, 127));
 }
 
-// The least and the largest of 0 and `values`, in lanes that the compiler turns into vectors.
-LOWBIT_EVERY_ISA
-std::pair<float, float> range_with_zero(std::span<const float> values) {
-  std::array<float, 8> low{};
-  std::array<float, 8> high{};
-  const auto take = [&](std::size_t lane, float value) {
-    low[lane] = std::min(low[lane], value);
-    high[lane] = std::max(high[lane], value);
-  };
-  std::size_t i = 0;
-  for (; i + low.size() <= values.size(); i += low.size()) {
-    for (std::size_t lane = 0; lane < low.size(); ++lane) take(lane, values[i + lane]);
-  }
-  for (; i < values.size(); ++i) take(0, values[i]);
-  return {*std::min_element(low.begin(), low.end()), *std::max_element(high.begin(), high.end())};
-}
-
 }  // namespace
 
 float round_scale(float value, ScaleType type, float tensor_scale) {
   if (value == 0.0F) return value;
   switch (type) {
-    case ScaleType::kFloat16: return round_to<c10::Half>(value);
-    case ScaleType::kBFloat16: return round_to<c10::BFloat16>(value);
-    case ScaleType::kFloat32: return round_to<float>(value);
+    case ScaleType::kFloat16: return kept_between(0x1p-24F, 65504.0F, half_to_float(float_to_half(value)), value);
+    case ScaleType::kBFloat16:
+      return kept_between(0x1p-133F, 0x1.FEp127F, bfloat16_to_float(float_to_bfloat16(value)), value);
+    case ScaleType::kFloat32: return kept_between(0x1p-149F, std::numeric_limits<float>::max(), value, value);
     case ScaleType::kE8M0:
       if (value < 0.0F) fail(ErrorCode::kInternal, "scale {} is negative, which type e8m0 cannot hold", value);
       return round_e8m0(std::min(value, std::numeric_limits<float>::max()));
@@ -111,8 +86,7 @@ GroupGrid::GroupGrid(const GridSpec& grid) : grid_(grid) {
 }
 
 GroupGrid::Range GroupGrid::range_of(std::span<const float> values) const {
-  Range range;
-  std::tie(range.low, range.high) = range_with_zero(values);
+  const Range range = extremes_with_zero(values.data(), static_cast<std::int64_t>(values.size()));
   if (range.low == 0.0F && range.high == 0.0F) {
     // Any grid will do that holds 0: with a real zero one that begins there.
     return {grid_.kind == GridKind::kOffset ? 0.0F : -1.0F, 1.0F};

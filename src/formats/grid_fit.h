@@ -34,10 +34,7 @@ class GroupGrid {
   [[nodiscard]] float zero_for(float low, float scale) const;
 
  private:
-  struct Range {
-    float low = 0.0F;
-    float high = 0.0F;
-  };
+  using Range = Extremes;
   [[nodiscard]] Range range_of(std::span<const float> values) const;
   [[nodiscard]] Range offset_range(std::span<const float> values, const Range& with_zero) const;
   [[nodiscard]] GroupFit fit_of(const Range& range) const;

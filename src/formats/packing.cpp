@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstring>
 
+#include "base/every_isa.h"
 #include "formats/joined_bits.h"
 #include "lowbit/base/error.h"
 
@@ -52,6 +53,7 @@ std::uint64_t spread(std::uint64_t eight, int bits) {
 }
 
 // The usual width, as loops that compilers turn into vectors.
+LOWBIT_EVERY_ISA
 void pack_halves(const std::uint8_t* values, std::size_t pairs, std::uint8_t* bytes) {
   for (std::size_t i = 0; i < pairs; ++i) {
     std::uint16_t pair = 0;
@@ -59,6 +61,7 @@ void pack_halves(const std::uint8_t* values, std::size_t pairs, std::uint8_t* by
     bytes[i] = static_cast<std::uint8_t>(pair | pair >> 4);
   }
 }
+LOWBIT_EVERY_ISA
 void unpack_halves(const std::uint8_t* bytes, std::size_t pairs, std::uint8_t* values) {
   for (std::size_t i = 0; i < pairs; ++i) {
     const auto pair = static_cast<std::uint16_t>((bytes[i] | bytes[i] << 4) & 0x0F0F);
@@ -111,6 +114,13 @@ std::size_t unpack_runs(std::span<const std::uint32_t> words, int bits, std::spa
 }  // namespace
 
 std::int64_t packed_words(std::int64_t count, int bits) { return (count * bits + 31) / 32; }
+
+LOWBIT_EVERY_ISA
+unsigned joined_bits(std::span<const std::uint8_t> values) {
+  std::uint8_t joined = 0;
+  for (const std::uint8_t value : values) joined |= value;
+  return joined;
+}
 
 void pack_bits(std::span<const std::uint8_t> values, int bits, std::span<std::uint32_t> words) {
   require_bits(bits);

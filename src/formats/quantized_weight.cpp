@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "formats/uniform_grid.h"
+#include "formats/row_decoder.h"
 #include "lowbit/base/error.h"
 #include "lowbit/formats/codebooks.h"
 #include "lowbit/formats/packing.h"
@@ -18,17 +18,6 @@ std::int64_t nested_bits(const NestedScales& nested, std::int64_t groups) {
   // Codes as a bit stream a row; a scale and a zero for each run and group.
   return nested.codes.size(0) * word_bits(groups * nested.bits) +
          std::int64_t{2} * scale_type_bits(nested.type) * nested.scales.numel();
-}
-
-void put_outliers(const SparseOutliers& outliers, at::Tensor& weight) {
-  const auto rows = values_of<std::int32_t>(outliers.rows);
-  const auto columns = values_of<std::int32_t>(outliers.columns);
-  const auto values = values_of<float>(outliers.values);
-  const auto out = mutable_values_of<float>(weight);
-  const auto width = static_cast<std::size_t>(weight.size(1));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    out[static_cast<std::size_t>(rows[i]) * width + static_cast<std::size_t>(columns[i])] = values[i];
-  }
 }
 
 void hash_tensor(Hasher& hasher, const at::Tensor& tensor) {
@@ -100,35 +89,13 @@ std::vector<std::uint8_t> QuantizedWeight::bits_of_groups() const {
 }
 
 at::Tensor QuantizedWeight::dequantize() const {
-  const auto in = static_cast<std::size_t>(columns());
-  const auto groups = static_cast<std::size_t>(scales.size(1));
-  const std::vector<std::int32_t> group_of = column_groups();
-  const Codebook* codebook = grid.kind == GridKind::kCodebook ? &find_codebook(grid.codebook) : nullptr;
+  const RowDecoder decoder(*this);
   at::Tensor weight = make_empty(shape_of(codes), DType::kFloat32);
-  const auto code = values_of<std::uint8_t>(codes);
-  const auto scale = values_of<float>(scales);
-  const auto zero = codebook != nullptr ? std::span<const float>{} : values_of<float>(zeros);
-  const auto out = mutable_values_of<float>(weight);
-  const bool uniform = codebook == nullptr && natural_groups();
-  const std::size_t width = grid.group > 0 ? std::min(static_cast<std::size_t>(grid.group), in) : in;
-  const auto decode_row = [&](std::size_t row) {
-    for (std::size_t first = 0; uniform && first < in; first += width) {
-      const std::size_t place = row * groups + first / width;
-      decode_uniform(&code[row * in + first], std::min(width, in - first), scale[place], zero[place],
-                     &out[row * in + first]);
-    }
-    for (std::size_t column = 0; !uniform && column < in; ++column) {
-      const std::size_t place = row * groups + static_cast<std::size_t>(group_of[column]);
-      const std::uint8_t q = code[row * in + column];
-      out[row * in + column] = codebook != nullptr ? scale[place] * codebook->table[q]
-                                                   : scale[place] * (static_cast<float>(q) - zero[place]);
-    }
-  };
+  float* out = mutable_values_of<float>(weight).data();
   parallel_for(rows(), std::max<std::int64_t>(1, 65536 / std::max<std::int64_t>(1, columns())),
                [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t row = begin; row < end; ++row) decode_row(static_cast<std::size_t>(row));
+                 for (std::int64_t row = begin; row < end; ++row) decoder.decode(row, out + row * columns());
                });
-  if (outliers) put_outliers(*outliers, weight);
   return weight;
 }
 

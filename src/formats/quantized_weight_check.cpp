@@ -4,6 +4,7 @@
 
 #include "formats/grid_fit.h"
 #include "formats/joined_bits.h"
+#include "kernels/scan_numbers.h"
 #include "lowbit/base/error.h"
 #include "lowbit/formats/codebooks.h"
 #include "lowbit/formats/quantized_weight.h"
@@ -21,8 +22,20 @@ void require_tensor(const at::Tensor& tensor, const char* what, DType type, cons
   }
 }
 
+// One look at all numbers mostly tells that each will do; only else each is looked at by itself, for what is wrong.
+bool surely_held(std::span<const float> values, ScaleType type) {
+  const auto count = static_cast<std::int64_t>(values.size());
+  switch (type) {
+    case ScaleType::kFloat16: return kernels::surely_held(values.data(), count, kernels::ScaleStorage::kFloat16);
+    case ScaleType::kBFloat16: return kernels::surely_held(values.data(), count, kernels::ScaleStorage::kBFloat16);
+    case ScaleType::kFloat32: return kernels::surely_held(values.data(), count, kernels::ScaleStorage::kFloat32);
+    default: return false;
+  }
+}
+
 void check_finite(const at::Tensor& tensor, const char* what) {
   const auto values = values_of<float>(tensor);
+  if (kernels::all_finite(values.data(), static_cast<std::int64_t>(values.size()))) return;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) fail(ErrorCode::kData, "{} hold {} at position {}", what, values[i], i);
   }
@@ -30,6 +43,7 @@ void check_finite(const at::Tensor& tensor, const char* what) {
 
 void check_representable(const at::Tensor& tensor, const char* what, ScaleType type, float tensor_scale = 1.0F) {
   const auto values = values_of<float>(tensor);
+  if (surely_held(values, type)) return;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const bool signed_type = type != ScaleType::kE8M0 && type != ScaleType::kE4M3;
     if ((!signed_type && !(values[i] > 0.0F)) || round_scale(values[i], type, tensor_scale) != values[i]) {
@@ -145,6 +159,8 @@ void check_zeros(const QuantizedWeight& weight, const Shape& shape) {
   const std::vector<std::uint8_t> bits = weight.bits_of_groups();
   const bool symmetric = weight.grid.symmetry != Symmetry::kAsymmetric;
   const auto zeros = values_of<float>(weight.zeros);
+  const auto least_top = static_cast<float>((1 << *std::min_element(bits.begin(), bits.end())) - 1);
+  if (!symmetric && kernels::all_whole(zeros.data(), static_cast<std::int64_t>(zeros.size()), least_top)) return;
   for (std::size_t i = 0; i < zeros.size(); ++i) {
     const std::uint8_t group_bits = bits[i % bits.size()];
     const float half = static_cast<float>(1 << (group_bits - 1));

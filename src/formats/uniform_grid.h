@@ -5,7 +5,7 @@
 
 namespace lowbit {
 
-/// A grid of equal steps for one group: q = clamp(round_half_even(w / scale) + zero, 0, top).
+/// A grid of equal steps for one group: q = clamp(round_half_even(w / scale) + zero, 0, top), with a whole zero.
 struct UniformGrid {
   float scale = 1.0F;
   float zero = 0.0F;
@@ -15,6 +15,13 @@ struct UniformGrid {
 
 /// The codes q of `count` finite numbers; `top` at most 255.
 void encode_uniform(const float* values, std::int64_t count, const UniformGrid& grid, std::uint8_t* codes);
+
+struct Extremes {
+  float low = 0.0F;
+  float high = 0.0F;
+};
+/// The least and the largest of 0 and `count` numbers, of which none is NaN.
+[[nodiscard]] Extremes extremes_with_zero(const float* values, std::int64_t count);
 
 /// `count` numbers scale (q - zero).
 void decode_uniform(const std::uint8_t* codes, std::size_t count, float scale, float zero, float* values);

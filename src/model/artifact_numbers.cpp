@@ -9,6 +9,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/formats/codebooks.h"
+#include "lowbit/formats/ggml_blocks.h"
 #include "lowbit/tensor/factory.h"
 
 namespace lowbit {
@@ -33,10 +34,7 @@ void require_exact(float value, float stored, StorageType type) {
 
 float decode_float(const TensorEntry& entry, std::size_t index) {
   switch (entry.type) {
-    case StorageType::kF32: return read_at<float>(entry, index);
     case StorageType::kF64: return static_cast<float>(read_at<double>(entry, index));
-    case StorageType::kF16: return static_cast<float>(read_at<c10::Half>(entry, index));
-    case StorageType::kBF16: return static_cast<float>(read_at<c10::BFloat16>(entry, index));
     case StorageType::kF8E4M3: return find_codebook("e4m3").table[read_at<std::uint8_t>(entry, index)];
     case StorageType::kF8E8M0: {
       const auto exponent = read_at<std::uint8_t>(entry, index);
@@ -120,9 +118,17 @@ std::vector<std::byte> encode_floats(std::span<const float> values, StorageType 
   return out;
 }
 
+bool is_common(StorageType type) {
+  return type == StorageType::kF32 || type == StorageType::kF16 || type == StorageType::kBF16;
+}
+
 at::Tensor decode_floats(const TensorEntry& entry) {
   at::Tensor out = make_empty(entry.shape, DType::kFloat32);
   const auto values = mutable_values_of<float>(out);
+  if (is_common(entry.type)) {
+    dequantize_blocks(entry.type, entry.data, values);
+    return out;
+  }
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = decode_float(entry, i);
   return out;
 }

@@ -19,6 +19,8 @@ namespace lowbit {
 
 /// Float32 values as bytes of F32, F16, BF16, F8_E8M0 or F8_E4M3, which must hold them exactly (`kInternal`).
 [[nodiscard]] std::vector<std::byte> encode_floats(std::span<const float> values, StorageType type);
+/// Whether a type is that of usual float tensors, which are read without a look at each number.
+[[nodiscard]] bool is_common(StorageType type);
 /// A stored tensor of F32, F16, BF16, F64, F8_E8M0 or F8_E4M3 as float32. Throws `kUnsupported` for other types.
 [[nodiscard]] at::Tensor decode_floats(const TensorEntry& entry);
 /// A stored tensor as 64-bit integers. Throws `kData` for types that are no integers or exceed them.

@@ -66,10 +66,6 @@ Json describe_foreign_input(const ActivationScheme& scheme) {
   return Json::array({record});
 }
 
-bool is_common(StorageType type) {
-  return type == StorageType::kF32 || type == StorageType::kF16 || type == StorageType::kBF16;
-}
-
 at::Tensor read_plain(const Plain& tensor) {
   return is_common(tensor.entry->type) ? read_floats(*tensor.entry, tensor.shard->mapping())
                                        : decode_floats(*tensor.entry);

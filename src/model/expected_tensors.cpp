@@ -91,9 +91,6 @@ void check_tensors(const Architecture& architecture, const std::vector<StoredTen
 
 namespace {
 
-// So much of a file is in memory beside the values that are made of it.
-constexpr std::int64_t kSliceBytes = std::int64_t{16} << 20;
-
 // Keeps a part of a mapped file for a view of it, and lets it leave the memory when the view is gone.
 class ResidentPart {
  public:
@@ -113,13 +110,21 @@ std::span<Element> part_of(std::span<Element> whole, std::int64_t begin, std::in
   return whole.subspan(static_cast<std::size_t>(begin * size), static_cast<std::size_t>((end - begin) * size));
 }
 
-// Blocks [first, last) of a stored tensor.
-void decode_slice(const TensorEntry& entry, std::span<float> values, std::int64_t first, std::int64_t last) {
+// All values of a stored tensor, each part of the file decoded by the thread that read it.
+void decode_values(const TensorEntry& entry, const MappedFile& file, std::span<float> values) {
+  constexpr std::int64_t kNumbers = std::int64_t{1} << 15;  // which stay in the cache with what they are made of
   const BlockSize block = block_size(entry.type);
-  const std::int64_t grain = std::max<std::int64_t>(1, (std::int64_t{1} << 16) / block.elements);
-  parallel_for(last - first, grain, [&](std::int64_t begin, std::int64_t end) {
-    dequantize_blocks(entry.type, part_of(entry.data, first + begin, first + end, block.bytes),
-                      part_of(values, first + begin, first + end, block.elements));
+  const std::int64_t blocks = entry.elements() / block.elements;
+  const std::int64_t most = std::max<std::int64_t>(1, kNumbers / block.elements);
+  parallel_for(blocks, 2 * most, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<std::byte> bytes(static_cast<std::size_t>(std::min(most, end - begin) * block.bytes));
+    for (std::int64_t first = begin; first < end; first += most) {
+      const std::int64_t last = std::min(end, first + most);
+      const std::span<const std::byte> stored = part_of(entry.data, first, last, block.bytes);
+      file.copy_part(stored, bytes.data());
+      dequantize_blocks(entry.type, std::span(bytes).first(stored.size()),
+                        part_of(values, first, last, block.elements));
+    }
   });
 }
 
@@ -133,15 +138,7 @@ at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const Map
     return view_bytes(entry.data, entry.shape, DType::kFloat32, std::make_shared<ResidentPart>(file, entry.data));
   }
   at::Tensor out = make_empty(entry.shape, DType::kFloat32);
-  const std::span<float> values = mutable_values_of<float>(out);
-  const BlockSize block = block_size(entry.type);
-  const std::int64_t blocks = entry.elements() / block.elements;
-  const std::int64_t slice = std::max<std::int64_t>(1, kSliceBytes / block.bytes);
-  for (std::int64_t begin = 0; begin < blocks; begin += slice) {
-    const std::int64_t end = std::min(blocks, begin + slice);
-    decode_slice(entry, values, begin, end);
-    release_resident(*file, part_of(entry.data, begin, end, block.bytes));
-  }
+  decode_values(entry, *file, mutable_values_of<float>(out));
   return out;
 }
 

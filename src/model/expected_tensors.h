@@ -28,8 +28,8 @@ struct ExpectedTensor {
 void check_tensors(const Architecture& architecture, const std::vector<StoredTensor>& stored,
                    const std::string& origin);
 
-/// The values of a tensor stored in `file` in float32, [shape]; one that begins on a cache line is viewed. The file's
-/// pages leave the memory as soon as they are decoded, those of a view when the view is gone.
+/// The values of a tensor stored in `file` in float32, [shape]; float32 that begins on a cache line is viewed, and its
+/// pages leave the memory when the view is gone. Of others no page comes into it.
 [[nodiscard]] at::Tensor read_floats(const TensorEntry& entry, const std::shared_ptr<const MappedFile>& file);
 /// Rows [first, first + count) of it; nothing where a stored block reaches from one row into the next.
 [[nodiscard]] std::optional<at::Tensor> read_rows(const TensorEntry& entry,

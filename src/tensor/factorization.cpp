@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "base/every_isa.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/factorization.h"
 #include "lowbit/tensor/factory.h"
@@ -31,15 +32,20 @@ void check_square(const at::Tensor& matrix, const char* what) {
 // A number is NaN or Inf when all bits of its exponent are set: one more of the lowest of them then reaches the sign's
 // place, where `carried` collects it.
 template <typename Bits, typename Number>
-bool finite(const Number* values, std::int64_t count) {
+LOWBIT_EVERY_ISA bool finite_here(const Number* values, std::int64_t count) {
   constexpr Bits kExponent = std::bit_cast<Bits>(std::numeric_limits<Number>::infinity());
   constexpr Bits kLowest = kExponent & (~kExponent + 1);
+  Bits carried = 0;
+  for (std::int64_t i = 0; i < count; ++i) carried |= (std::bit_cast<Bits>(values[i]) & kExponent) + kLowest;
+  return (carried >> (8 * sizeof(Bits) - 1)) == 0;
+}
+
+template <typename Bits, typename Number>
+bool finite(const Number* values, std::int64_t count) {
   constexpr std::int64_t kGrain = std::int64_t{1} << 17;
   std::atomic<bool> result{true};
   parallel_for(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    Bits carried = 0;
-    for (std::int64_t i = begin; i < end; ++i) carried |= (std::bit_cast<Bits>(values[i]) & kExponent) + kLowest;
-    if ((carried >> (8 * sizeof(Bits) - 1)) != 0) result = false;
+    if (!finite_here<Bits>(values + begin, end - begin)) result = false;
   });
   return result;
 }

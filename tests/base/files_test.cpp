@@ -104,6 +104,30 @@ TEST(MappedFile, ShowsTheBytesAndOutlivesTheName) {
   EXPECT_EQ(file->path(), folder / "x");
 }
 
+TEST(MappedFile, CopiesAPart) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "x", "abcdef");
+  const auto file = MappedFile::open(folder / "x");
+  std::string part(3, ' ');
+  file->copy_part(file->bytes().subspan(2, part.size()), reinterpret_cast<std::byte*>(part.data()));
+  EXPECT_EQ(part, "cde");
+  file->copy_part({}, nullptr);
+}
+
+TEST(MappedFile, SaysThatAFileHasBecomeShorter) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "x", "abcdef");
+  const auto file = MappedFile::open(folder / "x");
+  std::filesystem::resize_file(folder / "x", 4);
+  std::string part(3, ' ');
+  EXPECT_EQ(
+      error_text(
+          ErrorCode::kData,
+          [&] { file->copy_part(file->bytes().subspan(2, part.size()), reinterpret_cast<std::byte*>(part.data())); }),
+      "'" + (folder / "x").string() +
+          "' ends at byte 4 and had 6 bytes when it was opened; leave it as it is while it is read");
+}
+
 TEST(MappedFile, TakesAnEmptyFile) {
   const TemporaryFolder folder;
   write_file_atomically(folder / "x", "");

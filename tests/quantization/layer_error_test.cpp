@@ -61,5 +61,24 @@ TEST(RelativeError, IsTheShareOfTheNorm) {
   EXPECT_EQ(relative_error(weight * 0, weight * 0), 0);
 }
 
+// Rows that do not fill lanes, and outliers in the place of codes.
+TEST(RelativeError, OfAWeightOnAGridIsThatOfItsNumbers) {
+  constexpr std::int64_t kRows = 70;
+  constexpr std::int64_t kColumns = 93;
+  const at::Tensor weight = normal_matrix(kRows, kColumns, "weight");
+  GridSpec grid;
+  grid.group = 32;
+  QuantizedWeight solved = quantize_to_nearest(weight, grid);
+  solved.outliers =
+      SparseOutliers{tensor_of(std::vector<std::int32_t>{0, 3, 3, 69}),
+                     tensor_of(std::vector<std::int32_t>{92, 0, 40, 7}), tensor_of(std::vector<float>{1, -2, 0.5, 4})};
+  RowErrors errors(kRows);
+  errors.add(0, weight, solved);
+  const at::Tensor exact = to_dtype(weight, DType::kFloat64);
+  const at::Tensor change = to_dtype(weight - solved.dequantize(), DType::kFloat64);
+  EXPECT_NEAR(errors.relative(), change.norm().item<double>() / exact.norm().item<double>(), 1e-12);
+  EXPECT_EQ(errors.relative(), relative_error(weight, solved.dequantize()));
+}
+
 }  // namespace
 }  // namespace lowbit

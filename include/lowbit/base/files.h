@@ -24,12 +24,16 @@ class MappedFile {
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data_, size_}; }
   [[nodiscard]] std::string_view text() const noexcept { return {reinterpret_cast<const char*>(data_), size_}; }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  /// Copies `part` of `bytes()` to `out` without mapping its pages into this process's memory: for what is read once.
+  /// Throws `kIo` when the system refuses, `kData` when the file has become shorter.
+  void copy_part(std::span<const std::byte> part, std::byte* out) const;
 
  private:
-  MappedFile(std::filesystem::path path, const std::byte* data, std::size_t size);
+  MappedFile(std::filesystem::path path, const std::byte* data, std::size_t size, int descriptor);
   std::filesystem::path path_;
   const std::byte* data_;
   std::size_t size_;
+  int descriptor_;
 };
 
 /// The content of a text file, at most `limit` bytes. Throws `kData` when it is missing or larger.

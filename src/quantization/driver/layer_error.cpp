@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "base/every_isa.h"
+#include "formats/row_decoder.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
@@ -27,49 +29,85 @@ constexpr std::int64_t kRowBlock = 16 * kMostTileRows;
 constexpr std::int64_t kStrip = 1024;
 constexpr std::int64_t kLanes = 16;
 
-// sum over columns of term(a, b), in float64: kLanes sums side by side, then one after the other.
-template <typename Term>
-[[gnu::always_inline]] inline double sum_row(const float* a, const float* b, std::int64_t columns, const Term& term) {
-  double lanes[kLanes] = {};
-  const std::int64_t whole = columns / kLanes * kLanes;
-  for (std::int64_t c = 0; c < whole; c += kLanes) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(a[c + lane], b[c + lane]);
-  }
-  const std::int64_t rest = std::min(columns - whole, kLanes);
-  for (std::int64_t lane = 0; lane < rest; ++lane) lanes[lane] += term(a[whole + lane], b[whole + lane]);
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  return sum;
-}
-
-LOWBIT_EVERY_ISA
-double sum_of_products(const float* a, const float* b, std::int64_t columns) {
-  return sum_row(
-      a, b, columns,
-      [](float x, float y) __attribute__((always_inline)) { return static_cast<double>(x) * static_cast<double>(y); });
-}
-
-LOWBIT_EVERY_ISA
-double sum_of_squared_differences(const float* a, const float* b, std::int64_t columns) {
-  return sum_row(
-      a, b, columns, [](float x, float y) __attribute__((always_inline)) {
-        const auto difference = static_cast<double>(x - y);
-        return difference * difference;
-      });
-}
-
 double sum_of(std::span<const double> numbers) {
   double sum = 0;
   for (const double number : numbers) sum += number;
   return sum;
 }
 
-// work(row) for each row, by all threads.
-template <typename Work>
-void each_row(std::int64_t rows, const Work& work) {
-  parallel_for(rows, kRowGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) work(row);
-  });
+// Four numbers at once, which every instruction set turns well from float32 into float64.
+using Floats = float __attribute__((vector_size(16)));
+using Doubles = double __attribute__((vector_size(32)));
+constexpr std::int64_t kVectors = kLanes / 4;
+
+// kLanes sums side by side, to be added up one after the other.
+struct LaneSums {
+  Doubles sums[kVectors] = {};
+
+  [[gnu::always_inline]] void add(std::int64_t vector, const Doubles& terms) { sums[vector] += terms; }
+  [[nodiscard]] double total() const {
+    double lanes[kLanes];
+    std::memcpy(lanes, sums, sizeof sums);
+    return sum_of(lanes);
+  }
+};
+
+// add(vector, x, y) for each four numbers of both rows, those behind the end zero.
+template <typename Add>
+[[gnu::always_inline]] inline void for_each_four(const float* a, const float* b, std::int64_t columns, const Add& add) {
+  const auto add_lanes = [&](const float* left, const float* right) __attribute__((always_inline)) {
+    for (std::int64_t vector = 0; vector < kVectors; ++vector) {
+      Floats x;
+      Floats y;
+      std::memcpy(&x, left + 4 * vector, sizeof x);
+      std::memcpy(&y, right + 4 * vector, sizeof y);
+      add(vector, x, y);
+    }
+  };
+  const std::int64_t whole = columns / kLanes * kLanes;
+  for (std::int64_t c = 0; c < whole; c += kLanes) add_lanes(a + c, b + c);
+  if (whole == columns) return;
+  float left[kLanes] = {};
+  float right[kLanes] = {};
+  std::copy(a + whole, a + columns, left);
+  std::copy(b + whole, b + columns, right);
+  add_lanes(left, right);
+}
+
+LOWBIT_EVERY_ISA
+double sum_of_products(const float* a, const float* b, std::int64_t columns) {
+  LaneSums products;
+  for_each_four(
+      a, b, columns, [&](std::int64_t vector, const Floats& x, const Floats& y) __attribute__((always_inline)) {
+        products.add(vector, __builtin_convertvector(x, Doubles) * __builtin_convertvector(y, Doubles));
+      });
+  return products.total();
+}
+
+// Squares of a row, and of what it changed by.
+struct RowSquares {
+  double original;
+  double change;
+};
+
+LOWBIT_EVERY_ISA
+RowSquares squares_of_row(const float* original, const float* solved, std::int64_t columns) {
+  LaneSums squares;
+  LaneSums changes;
+  for_each_four(
+      original, solved,
+      columns, [&](std::int64_t vector, const Floats& x, const Floats& y) __attribute__((always_inline)) {
+        const Doubles number = __builtin_convertvector(x, Doubles);
+        const Doubles change = __builtin_convertvector(x - y, Doubles);
+        squares.add(vector, number * number);
+        changes.add(vector, change * change);
+      });
+  return {squares.total(), changes.total()};
+}
+
+std::span<const float> row_of(const at::Tensor& matrix, std::int64_t row) {
+  const auto columns = static_cast<std::size_t>(matrix.size(1));
+  return values_of<float>(matrix).subspan(static_cast<std::size_t>(row) * columns, columns);
 }
 
 // Rows [first, first + count) of the Hessian from its diagonal on, in float32, with twice the numbers to the right of
@@ -155,20 +193,36 @@ double share_of(double part, double whole) { return whole > 0 ? part / whole : 0
 RowErrors::RowErrors(std::int64_t rows)
     : changes_(static_cast<std::size_t>(rows)), squares_(static_cast<std::size_t>(rows)) {}
 
-// Both sums of a row while it is in the cache.
 void RowErrors::add(std::int64_t first, const at::Tensor& original, const at::Tensor& solved) {
   const at::Tensor before = original.contiguous();
   const at::Tensor after = solved.contiguous();
   LOWBIT_ASSERT(before.sizes() == after.sizes());
-  const std::int64_t columns = before.size(1);
-  const float* left = before.const_data_ptr<float>();
-  const float* right = after.const_data_ptr<float>();
-  each_row(before.size(0), [&](std::int64_t row) {
-    const float* own = left + row * columns;
-    const auto place = static_cast<std::size_t>(first + row);
-    changes_[place] = sum_of_squared_differences(own, right + row * columns, columns);
-    squares_[place] = sum_of_products(own, own, columns);
+  parallel_for(before.size(0), kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      add_row(first + row, row_of(before, row), row_of(after, row).data());
+    }
   });
+}
+
+// Rows are decoded where they stay in the cache, instead of all of them first.
+void RowErrors::add(std::int64_t first, const at::Tensor& original, const QuantizedWeight& solved) {
+  const at::Tensor before = original.contiguous();
+  LOWBIT_ASSERT(before.sizes() == solved.codes.sizes());
+  const RowDecoder decoder(solved);
+  parallel_for(before.size(0), kRowGrain, [&](std::int64_t begin, std::int64_t end) {
+    std::vector<float> decoded(static_cast<std::size_t>(before.size(1)));
+    for (std::int64_t row = begin; row < end; ++row) {
+      decoder.decode(row, decoded.data());
+      add_row(first + row, row_of(before, row), decoded.data());
+    }
+  });
+}
+
+void RowErrors::add_row(std::int64_t row, std::span<const float> original, const float* solved) {
+  const RowSquares squares = squares_of_row(original.data(), solved, static_cast<std::int64_t>(original.size()));
+  const auto place = static_cast<std::size_t>(row);
+  changes_[place] = squares.change;
+  squares_[place] = squares.original;
 }
 
 double RowErrors::relative() const { return share_of(std::sqrt(sum_of(changes_)), std::sqrt(sum_of(squares_))); }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lowbit/calibration/statistics.h"
+#include "lowbit/formats/quantized_weight.h"
 
 namespace lowbit {
 
@@ -15,9 +16,11 @@ class RowErrors {
   explicit RowErrors(std::int64_t rows);
   /// Rows of a and b from `first` on, float32 [rows, columns]; each once, several threads' at a time.
   void add(std::int64_t first, const at::Tensor& original, const at::Tensor& solved);
+  void add(std::int64_t first, const at::Tensor& original, const QuantizedWeight& solved);
   [[nodiscard]] double relative() const;
 
  private:
+  void add_row(std::int64_t row, std::span<const float> original, const float* solved);
   std::vector<double> changes_;
   std::vector<double> squares_;
 };

@@ -71,7 +71,7 @@ std::optional<RowSolution> solve_by_rows(const LinearOp& linear, const WeightSol
       own.report = [&](std::string_view what, double value) { reports.add(what, value); };
       const QuantizedWeight solved = solver.solve(own);
       solved.check(problem.layer);
-      errors.add(first, own.weight, solved.dequantize());
+      errors.add(first, own.weight, solved);
       std::call_once(made, [&] { whole = with_rows(solved, rows); });
       put_rows(whole.codes, solved.codes, first, count);
       put_rows(whole.scales, solved.scales, first, count);
