@@ -4,10 +4,12 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <functional>
 
 #include "base/every_isa.h"
 #include "formats/joined_bits.h"
 #include "lowbit/base/error.h"
+#include "lowbit/tensor/parallel.h"
 
 namespace lowbit {
 namespace {
@@ -163,25 +165,50 @@ void unpack_bits(std::span<const std::uint32_t> words, int bits, std::span<std::
   }
 }
 
-Words pack_rows(std::span<const std::uint8_t> values, std::int64_t rows, std::int64_t columns, int bits) {
+namespace {
+
+// pack or unpack(row) for each, by all threads.
+void for_each_row(std::int64_t rows, std::int64_t columns, const std::function<void(std::size_t)>& work) {
+  constexpr std::int64_t kValues = std::int64_t{1} << 17;
+  parallel_for(rows, std::max<std::int64_t>(1, kValues / std::max<std::int64_t>(1, columns)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t row = begin; row < end; ++row) work(static_cast<std::size_t>(row));
+               });
+}
+
+}  // namespace
+
+void pack_rows(std::span<const std::uint8_t> values, std::int64_t rows, std::int64_t columns, int bits,
+               std::span<std::uint32_t> words) {
+  require_size("values", values.size(), rows * columns);
+  require_size("words", words.size(), rows * packed_words(columns, bits));
+  const auto width = static_cast<std::size_t>(columns);
+  const auto stride = static_cast<std::size_t>(packed_words(columns, bits));
+  for_each_row(rows, columns, [&](std::size_t row) {
+    pack_bits(values.subspan(row * width, width), bits, words.subspan(row * stride, stride));
+  });
+}
+
+void unpack_rows(std::span<const std::uint32_t> words, std::int64_t rows, std::int64_t columns, int bits,
+                 std::span<std::uint8_t> values) {
+  require_size("words", words.size(), rows * packed_words(columns, bits));
   require_size("values", values.size(), rows * columns);
   const auto width = static_cast<std::size_t>(columns);
   const auto stride = static_cast<std::size_t>(packed_words(columns, bits));
-  Words words(static_cast<std::size_t>(rows) * stride);
-  for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row) {
-    pack_bits(values.subspan(row * width, width), bits, std::span(words).subspan(row * stride, stride));
-  }
+  for_each_row(rows, columns, [&](std::size_t row) {
+    unpack_bits(words.subspan(row * stride, stride), bits, values.subspan(row * width, width));
+  });
+}
+
+Words pack_rows(std::span<const std::uint8_t> values, std::int64_t rows, std::int64_t columns, int bits) {
+  Words words(static_cast<std::size_t>(rows * packed_words(columns, bits)));
+  pack_rows(values, rows, columns, bits, words);
   return words;
 }
 
 Codes unpack_rows(std::span<const std::uint32_t> words, std::int64_t rows, std::int64_t columns, int bits) {
-  const auto width = static_cast<std::size_t>(columns);
-  const auto stride = static_cast<std::size_t>(packed_words(columns, bits));
-  require_size("words", words.size(), rows * packed_words(columns, bits));
-  Codes values(static_cast<std::size_t>(rows) * width);
-  for (std::size_t row = 0; row < static_cast<std::size_t>(rows); ++row) {
-    unpack_bits(words.subspan(row * stride, stride), bits, std::span(values).subspan(row * width, width));
-  }
+  Codes values(static_cast<std::size_t>(rows * columns));
+  unpack_rows(words, rows, columns, bits, values);
   return values;
 }
 

@@ -19,6 +19,16 @@ StoredPart floats_part(std::string suffix, StorageType type, const at::Tensor& v
   return {std::move(suffix), type, shape_of(values), encode_floats(values_of<float>(values), type)};
 }
 
+// Rows of codes that fill whole words, packed where they will be written from.
+StoredPart packed_part(std::span<const std::uint8_t> codes, std::int64_t rows, std::int64_t columns, int bits) {
+  const std::int64_t words = packed_words(columns, bits);
+  StoredPart part{"weight_packed", StorageType::kI32, {rows, words}, {}};
+  part.bytes.resize(static_cast<std::size_t>(rows * words) * sizeof(std::uint32_t));
+  pack_rows(codes, rows, columns, bits,
+            {reinterpret_cast<std::uint32_t*>(part.bytes.data()), static_cast<std::size_t>(rows * words)});
+  return part;
+}
+
 // Nothing but codes and plain scales, which is all that compressed-tensors' floating-point formats hold.
 bool has_codes_and_scales_only(const QuantizedWeight& weight) {
   return weight.natural_groups() && !weight.group_bits.defined() && !weight.nested_scales && !weight.outliers &&
@@ -118,10 +128,13 @@ void store_codes(std::vector<StoredPart>& parts, const QuantizedWeight& weight) 
       return;
     case CodeLayout::kPacked: break;
   }
-  const Words words =
-      weight.group_bits.defined() ? pack_mixed_rows(weight) : pack_rows(codes, out, in, weight.grid.bits);
-  const std::int64_t row_words = out == 0 ? 0 : static_cast<std::int64_t>(words.size()) / out;
-  parts.push_back(part_of("weight_packed", StorageType::kI32, {out, row_words}, words));
+  if (weight.group_bits.defined()) {
+    const Words words = pack_mixed_rows(weight);
+    const std::int64_t row_words = out == 0 ? 0 : static_cast<std::int64_t>(words.size()) / out;
+    parts.push_back(part_of("weight_packed", StorageType::kI32, {out, row_words}, words));
+  } else {
+    parts.push_back(packed_part(codes, out, in, weight.grid.bits));
+  }
   parts.push_back(part_of("weight_shape", StorageType::kI64, {2}, std::vector<std::int64_t>{out, in}));
 }
 

@@ -10,6 +10,7 @@
 #include "lowbit/containers/tensor_entry.h"
 #include "lowbit/formats/quantized_weight.h"
 #include "model/code_layout.h"
+#include "model/stored_bytes.h"
 
 namespace lowbit {
 
@@ -18,7 +19,7 @@ struct StoredPart {
   std::string suffix;
   StorageType type = StorageType::kF32;
   std::vector<std::int64_t> shape;
-  std::vector<std::byte> bytes;
+  StoredBytes bytes;
 };
 
 /// How the codes of a weight are laid out.

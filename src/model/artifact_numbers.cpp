@@ -1,13 +1,12 @@
 #include "model/artifact_numbers.h"
 
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
-
 #include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "base/every_isa.h"
 #include "lowbit/base/error.h"
+#include "lowbit/base/half.h"
 #include "lowbit/formats/codebooks.h"
 #include "lowbit/formats/ggml_blocks.h"
 #include "lowbit/tensor/factory.h"
@@ -24,7 +23,7 @@ Stored read_at(const TensorEntry& entry, std::size_t index) {
 }
 
 template <typename Stored>
-void put(std::vector<std::byte>& out, std::size_t index, Stored value) {
+void put(StoredBytes& out, std::size_t index, Stored value) {
   std::memcpy(out.data() + index * sizeof(Stored), &value, sizeof(Stored));
 }
 
@@ -60,6 +59,11 @@ std::int64_t decode_integer(const TensorEntry& entry, std::size_t index) {
   }
 }
 
+void require_words(const TensorEntry& entry) {
+  if (entry.type == StorageType::kI32 || entry.type == StorageType::kU32) return;
+  fail(ErrorCode::kData, "tensor '{}' has type {}, expected I32", entry.name, storage_type_name(entry.type));
+}
+
 }  // namespace
 
 StorageType storage_of(ScaleType type) {
@@ -88,31 +92,58 @@ ScaleType scale_type_of(StorageType type) {
   }
 }
 
-std::vector<std::byte> encode_floats(std::span<const float> values, StorageType type) {
-  std::vector<std::byte> out(values.size() * static_cast<std::size_t>(block_size(type).bytes));
+namespace {
+
+struct Float16 {
+  static std::uint16_t encode(float value) { return float_to_half(value); }
+  static float decode(std::uint16_t stored) { return half_to_float(stored); }
+};
+struct BFloat16 {
+  static std::uint16_t encode(float value) { return float_to_bfloat16(value); }
+  static float decode(std::uint16_t stored) { return bfloat16_to_float(stored); }
+};
+
+// Returns whether all are held exactly.
+template <typename Format>
+LOWBIT_EVERY_ISA bool encode_halves(const float* values, std::size_t count, std::byte* out) {
+  std::uint32_t others = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint16_t stored = Format::encode(values[i]);
+    others |= Format::decode(stored) == values[i] ? 0U : 1U;
+    std::memcpy(out + i * sizeof stored, &stored, sizeof stored);
+  }
+  return others == 0;
+}
+
+template <typename Format>
+void encode_halves(std::span<const float> values, StorageType type, StoredBytes& out) {
+  if (encode_halves<Format>(values.data(), values.size(), out.data())) return;
+  for (const float value : values) require_exact(value, Format::decode(Format::encode(value)), type);
+}
+
+}  // namespace
+
+StoredBytes encode_floats(std::span<const float> values, StorageType type) {
+  StoredBytes out(values.size() * static_cast<std::size_t>(block_size(type).bytes));
+  switch (type) {
+    case StorageType::kF32: std::memcpy(out.data(), values.data(), out.size()); return out;
+    case StorageType::kF16: encode_halves<Float16>(values, type, out); return out;
+    case StorageType::kBF16: encode_halves<BFloat16>(values, type, out); return out;
+    case StorageType::kF8E8M0:
+    case StorageType::kF8E4M3: break;
+    default: fail(ErrorCode::kInternal, "floats are not written as {}", storage_type_name(type));
+  }
+  const Codebook& e4m3 = find_codebook("e4m3");
   for (std::size_t i = 0; i < values.size(); ++i) {
     const float value = values[i];
-    if (type == StorageType::kF32) {
-      put(out, i, value);
-    } else if (type == StorageType::kF16) {
-      const c10::Half stored(value);
-      require_exact(value, static_cast<float>(stored), type);
-      put(out, i, stored);
-    } else if (type == StorageType::kBF16) {
-      const c10::BFloat16 stored(value);
-      require_exact(value, static_cast<float>(stored), type);
-      put(out, i, stored);
-    } else if (type == StorageType::kF8E8M0) {
+    if (type == StorageType::kF8E8M0) {
       const int exponent = std::ilogb(value);
       require_exact(value, std::ldexp(1.0F, exponent), type);
       put(out, i, static_cast<std::uint8_t>(exponent + 127));
-    } else if (type == StorageType::kF8E4M3) {
-      const Codebook& e4m3 = find_codebook("e4m3");
+    } else {
       const std::uint8_t code = nearest_code(e4m3, value);
       require_exact(value, e4m3.table[code], type);
       put(out, i, code);
-    } else {
-      fail(ErrorCode::kInternal, "floats are not written as {}", storage_type_name(type));
     }
   }
   return out;
@@ -139,13 +170,25 @@ std::vector<std::int64_t> decode_integers(const TensorEntry& entry) {
   return out;
 }
 
-std::vector<std::uint32_t> decode_words(const TensorEntry& entry) {
-  if (entry.type != StorageType::kI32 && entry.type != StorageType::kU32) {
-    fail(ErrorCode::kData, "tensor '{}' has type {}, expected I32", entry.name, storage_type_name(entry.type));
-  }
-  std::vector<std::uint32_t> out(entry.data.size() / sizeof(std::uint32_t));
+Words decode_words(const TensorEntry& entry) {
+  require_words(entry);
+  Words out(entry.data.size() / sizeof(std::uint32_t));
   std::memcpy(out.data(), entry.data.data(), entry.data.size());
   return out;
+}
+
+at::Tensor decode_codes(const TensorEntry& entry, std::int64_t rows, std::int64_t columns, int bits) {
+  require_words(entry);
+  const auto* words = reinterpret_cast<const std::uint32_t*>(entry.data.data());
+  Words aligned;  // foreign files may put words anywhere
+  if (reinterpret_cast<std::uintptr_t>(words) % alignof(std::uint32_t) != 0) {
+    aligned = decode_words(entry);
+    words = aligned.data();
+  }
+  at::Tensor codes = make_empty({rows, columns}, DType::kUInt8);
+  unpack_rows({words, entry.data.size() / sizeof(std::uint32_t)}, rows, columns, bits,
+              mutable_values_of<std::uint8_t>(codes));
+  return codes;
 }
 
 }  // namespace lowbit

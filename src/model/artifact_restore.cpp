@@ -66,7 +66,7 @@ NestedScales restore_nested(const Json& description, const std::string& prefix, 
   const std::int64_t runs = out / nested.run + (out % nested.run != 0 ? 1 : 0);
   const TensorEntry& codes = require_part(find, prefix + "_codes");
   require_shape(codes, {out, packed_words(groups, nested.bits)});
-  nested.codes = codes_tensor(unpack_rows(decode_words(codes), out, groups, nested.bits), {out, groups});
+  nested.codes = decode_codes(codes, out, groups, nested.bits);
   const TensorEntry& scales = require_part(find, prefix + "_scales");
   const TensorEntry& zeros = require_part(find, prefix + "_zeros");
   nested.type =
@@ -178,13 +178,14 @@ at::Tensor unpack_codes(const QuantizedWeight& weight, const Shape& shape, const
   const int bits = weight.grid.bits;
   if (!weight.group_bits.defined()) {
     require_shape(entry, {shape[0], packed_words(shape[1], bits)});
-    return codes_tensor(unpack_rows(decode_words(entry), shape[0], shape[1], bits), shape);
+    return decode_codes(entry, shape[0], shape[1], bits);
   }
   const auto group_bits = values_of<std::uint8_t>(weight.group_bits);
   std::int64_t row_bits = 0;
   for (const std::int32_t group : groups) row_bits += group_bits[static_cast<std::size_t>(group)];
   require_shape(entry, {shape[0], packed_words(row_bits, 1)});
-  const Codes spread = unpack_rows(decode_words(entry), shape[0], row_bits, 1);
+  const at::Tensor stored = decode_codes(entry, shape[0], row_bits, 1);
+  const auto spread = values_of<std::uint8_t>(stored);
   Codes codes(static_cast<std::size_t>(shape[0] * shape[1]), 0);
   std::size_t next = 0;
   for (std::size_t i = 0; i < codes.size(); ++i) {

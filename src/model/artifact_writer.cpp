@@ -48,7 +48,7 @@ std::optional<BlockName> block_of(std::string_view tensor) {
 // A tensor about to be written; a base tensor is loaded when its turn comes.
 struct Pending {
   SafetensorsWriter::Declaration declaration;
-  std::vector<std::byte> bytes;
+  StoredBytes bytes;
   const StoredTensor* base = nullptr;
 };
 
@@ -68,7 +68,7 @@ void write_floats(SafetensorsWriter& writer, const at::Tensor& tensor, StorageTy
   }
   for (std::span<const float> rest = values_of<float>(tensor); !rest.empty();) {
     const std::span<const float> slice = rest.first(std::min(kSlice, rest.size()));
-    const std::vector<std::byte> bytes = encode_floats(slice, type);
+    const StoredBytes bytes = encode_floats(slice, type);
     writer.write(bytes.data(), bytes.size());
     rest = rest.subspan(slice.size());
   }

@@ -27,17 +27,20 @@ namespace lowbit LOWBIT_EXPORT {
 /// The nearest float16, ties to even; above 65519.99... infinity; NaNs become quiet.
 [[nodiscard]] inline std::uint16_t float_to_half(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
-  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000U);
   const std::uint32_t magnitude = bits & 0x7FFFFFFFU;
-  if (magnitude > 0x7F800000U) return sign | 0x7E00U | static_cast<std::uint16_t>((magnitude >> 13) & 0x01FFU);
-  if (magnitude >= 0x477FF000U) return sign | 0x7C00U;  // 65520, half-way to 2^16, and all above
-  if (magnitude >= 0x38800000U) {                       // 2^-14, the smallest normal half
-    const std::uint32_t odd = (magnitude >> 13) & 1U;
-    return sign | static_cast<std::uint16_t>((magnitude - (112U << 23) + 0x0FFFU + odd) >> 13);
-  }
+  const std::uint32_t odd = (magnitude >> 13) & 1U;
+  const std::uint32_t normal = (magnitude - (112U << 23) + 0x0FFFU + odd) >> 13;
   // Adding 0.5 to |value| < 2^-14 leaves it in units of 2^-24 at the end of the significand, rounded to even.
   const float aligned = std::bit_cast<float>(magnitude) + 0.5F;
-  return sign | static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(aligned) - 0x3F000000U);
+  const std::uint32_t tiny = std::bit_cast<std::uint32_t>(aligned) - 0x3F000000U;
+  const std::uint32_t quiet = 0x7E00U | ((magnitude >> 13) & 0x01FFU);
+  // Masks as in `half_to_float`.
+  const std::uint32_t subnormal = 0U - static_cast<std::uint32_t>(magnitude < 0x38800000U);  // 2^-14
+  const std::uint32_t infinite = 0U - static_cast<std::uint32_t>(magnitude >= 0x477FF000U);  // 65520, half-way to 2^16
+  const std::uint32_t no_number = 0U - static_cast<std::uint32_t>(magnitude > 0x7F800000U);
+  const std::uint32_t half =
+      (tiny & subnormal) | (normal & ~(subnormal | infinite)) | (0x7C00U & infinite & ~no_number) | (quiet & no_number);
+  return static_cast<std::uint16_t>(half | ((bits >> 16) & 0x8000U));
 }
 
 [[nodiscard]] inline float bfloat16_to_float(std::uint16_t value) {

@@ -29,6 +29,11 @@ using Words = std::vector<std::uint32_t>;
 [[nodiscard]] Words pack_rows(std::span<const std::uint8_t> values, std::int64_t rows, std::int64_t columns, int bits);
 [[nodiscard]] Codes unpack_rows(std::span<const std::uint32_t> words, std::int64_t rows, std::int64_t columns,
                                 int bits);
+/// The same into memory of the caller's, by all threads.
+void pack_rows(std::span<const std::uint8_t> values, std::int64_t rows, std::int64_t columns, int bits,
+               std::span<std::uint32_t> words);
+void unpack_rows(std::span<const std::uint32_t> words, std::int64_t rows, std::int64_t columns, int bits,
+                 std::span<std::uint8_t> values);
 
 /// Each column a bit stream of its own, running down the rows: words [packed_words(rows), columns]. compressed-tensors'
 /// `weight_zero_point` of zeros [out, groups]; GPTQ's `qweight` of codes [in, out].
