@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <future>
 #include <optional>
 #include <set>
 
@@ -18,8 +19,8 @@
 #include "model/artifact_source.h"
 #include "model/artifact_summary.h"
 #include "model/artifact_tokenizer.h"
+#include "model/pending_tensor.h"
 #include "model/rotation_config.h"
-#include "model/row_slices.h"
 #include "model/runtime_record.h"
 #include "model/side_by_side.h"
 
@@ -45,56 +46,26 @@ std::optional<BlockName> block_of(std::string_view tensor) {
   return BlockName{std::string(tensor.substr(0, at + marker.size())), index};
 }
 
-// A tensor about to be written; a base tensor is loaded when its turn comes.
-struct Pending {
-  SafetensorsWriter::Declaration declaration;
-  StoredBytes bytes;
-  const StoredTensor* base = nullptr;
-};
-
-// The type that holds a base tensor exactly: its own if it is a float type, else float32.
-StorageType plain_type(const std::string& type) {
-  if (type == "F16") return StorageType::kF16;
-  if (type == "BF16") return StorageType::kBF16;
-  return StorageType::kF32;
-}
-
-// Encoded slice by slice, so that the table of a large vocabulary is not in memory twice.
-void write_floats(SafetensorsWriter& writer, const at::Tensor& tensor, StorageType type) {
-  constexpr std::size_t kSlice = std::size_t{1} << 20;
-  if (type == StorageType::kF32) {
-    const std::span<const std::byte> bytes = std::as_bytes(values_of<float>(tensor));
-    return writer.write(bytes.data(), bytes.size());
-  }
-  for (std::span<const float> rest = values_of<float>(tensor); !rest.empty();) {
-    const std::span<const float> slice = rest.first(std::min(kSlice, rest.size()));
-    const StoredBytes bytes = encode_floats(slice, type);
-    writer.write(bytes.data(), bytes.size());
-    rest = rest.subspan(slice.size());
-  }
-}
-
-// Some rows at a time where that can be done: the table of a large vocabulary is not in memory whole.
-void write_base_tensor(SafetensorsWriter& writer, const WeightSource& base, const StoredTensor& tensor) {
-  const StorageType type = plain_type(tensor.type);
-  const std::int64_t most = rows_in_cache(tensor.shape.size() == 2 ? tensor.shape[1] : 1);
-  for (std::int64_t first = 0; first < tensor.shape[0]; first += most) {
-    const auto part = base.load_rows(tensor.name, tensor.shape, first, std::min(most, tensor.shape[0] - first));
-    if (!part) return write_floats(writer, base.load(tensor.name, tensor.shape).contiguous(), type);
-    write_floats(writer, part->contiguous(), type);
-  }
-}
-
 constexpr const char* kHead = "lm_head";
 
-void add_quantized(const std::string& name, const QuantizedWeight& weight, std::vector<Pending>& pending,
-                   std::set<std::string>& quantized, Json& linears) {
-  weight.check(name);
+// Everything that goes into one file.
+struct Shard {
+  std::int64_t index = 0;
+  std::vector<PendingTensor> tensors;
+  Json linears = Json::object();
+  Json executions = Json::object();
+  std::set<std::string> quantized;  // names of weights
+
+  void add(const std::string& linear, const QuantizedWeight& weight);
+};
+
+void Shard::add(const std::string& linear, const QuantizedWeight& weight) {
+  weight.check(linear);
   for (StoredPart& part : store_weight(weight)) {
-    pending.push_back({{name + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
+    tensors.push_back({{linear + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
   }
-  linears[name] = describe_weight(weight);
-  quantized.insert(name + ".weight");
+  linears[linear] = describe_weight(weight);
+  quantized.insert(linear + ".weight");
 }
 
 }  // namespace
@@ -109,6 +80,7 @@ struct ArtifactWriter::Data {
   Json config;  // the artifact's config.json without its quantization
   bool finished = false;
   bool wrote_rest = false;
+  bool behind = false;
 
   std::filesystem::path shard_path(std::int64_t index) const {
     return folder / fmt::format("model-{:05}-of-{:05}.safetensors", index + 1, blocks + 1);
@@ -119,13 +91,15 @@ struct ArtifactWriter::Data {
   Json base_config() const;
   void write_record(const Json& extra) const;
   std::shared_ptr<const SafetensorsFile> open_shard(std::int64_t index) const;
-  void add_plain(std::vector<Pending>& pending, std::optional<std::int64_t> block,
-                 const std::map<std::string, at::Tensor>& replaced, const std::set<std::string>& quantized) const;
-  void write_shard(std::int64_t index, std::vector<Pending>& pending, const Json& linears,
-                   const Json& executions) const;
+  void add_plain(Shard& shard, const std::map<std::string, at::Tensor>& replaced) const;
+  void write_shard(Shard& shard) const;
+  void hand_over(Shard shard);
+  void wait();
   void write_index() const;
   ArtifactSummary summary(const std::optional<RuntimeRecord>& kv_cache) const;
   void write_config(const Json& quantization) const;
+
+  std::future<void> writing;  // a shard, beside this thread's work; last, since it uses the others
 };
 
 void ArtifactWriter::Data::begin() {
@@ -213,39 +187,41 @@ std::shared_ptr<const SafetensorsFile> ArtifactWriter::Data::open_shard(std::int
   return shard;
 }
 
-void ArtifactWriter::Data::add_plain(std::vector<Pending>& pending, std::optional<std::int64_t> block,
-                                     const std::map<std::string, at::Tensor>& replaced,
-                                     const std::set<std::string>& quantized) const {
+void ArtifactWriter::Data::add_plain(Shard& shard, const std::map<std::string, at::Tensor>& replaced) const {
   for (const auto& [name, tensor] : replaced) {
     const at::Tensor values = to_dtype(tensor.detach(), DType::kFloat32).cpu().contiguous();
-    pending.push_back(
+    shard.tensors.push_back(
         {{name, StorageType::kF32, shape_of(values)}, encode_floats(values_of<float>(values), StorageType::kF32)});
   }
   for (const StoredTensor& tensor : base->tensors()) {
     const auto name = block_of(tensor.name);
-    if ((name ? std::optional(name->index) : std::nullopt) != block) continue;
-    if (replaced.contains(tensor.name) || quantized.contains(tensor.name)) continue;
-    pending.push_back({{tensor.name, plain_type(tensor.type), tensor.shape}, {}, &tensor});
+    if ((name ? name->index : blocks) != shard.index) continue;
+    if (replaced.contains(tensor.name) || shard.quantized.contains(tensor.name)) continue;
+    shard.tensors.push_back({{tensor.name, plain_type(tensor.type), tensor.shape}, {}, &tensor});
   }
 }
 
-void ArtifactWriter::Data::write_shard(std::int64_t index, std::vector<Pending>& pending, const Json& linears,
-                                       const Json& executions) const {
+void ArtifactWriter::Data::write_shard(Shard& shard) const {
   std::vector<SafetensorsWriter::Declaration> declarations;
-  for (const Pending& tensor : pending) declarations.push_back(tensor.declaration);
-  std::map<std::string, std::string> metadata = {{"format", "pt"}, {kShardKey, key}, {kShardLinears, linears.dump()}};
-  if (!executions.empty()) metadata[kShardExecutions] = executions.dump();
-  SafetensorsWriter writer(shard_path(index), declarations, metadata);
-  for (const std::size_t i : writer.order()) {
-    Pending& tensor = pending[i];
-    if (tensor.base != nullptr) {
-      write_base_tensor(writer, *base, *tensor.base);
-    } else {
-      writer.write(tensor.bytes.data(), tensor.bytes.size());
-    }
-    tensor.bytes = {};
-  }
+  for (const PendingTensor& tensor : shard.tensors) declarations.push_back(tensor.declaration);
+  std::map<std::string, std::string> metadata = {
+      {"format", "pt"}, {kShardKey, key}, {kShardLinears, shard.linears.dump()}};
+  if (!shard.executions.empty()) metadata[kShardExecutions] = shard.executions.dump();
+  SafetensorsWriter writer(shard_path(shard.index), declarations, metadata);
+  for (const std::size_t i : writer.order()) write_pending(writer, *base, shard.tensors[i]);
   writer.finish();
+}
+
+void ArtifactWriter::Data::hand_over(Shard shard) {
+  if (!behind) return write_shard(shard);
+  writing = std::async(std::launch::async, [this, shard = std::move(shard)]() mutable {
+    const SingleThreadScope one_thread;
+    write_shard(shard);
+  });
+}
+
+void ArtifactWriter::Data::wait() {
+  if (writing.valid()) writing.get();
 }
 
 void ArtifactWriter::Data::write_index() const {
@@ -341,39 +317,38 @@ BlockArtifact ArtifactWriter::read_block(std::int64_t index) const {
   return block;
 }
 
+void ArtifactWriter::write_behind() { data_->behind = true; }
+
 void ArtifactWriter::write_block(const BlockArtifact& block) {
   if (block.index < 0 || block.index >= data_->blocks) {
     fail(ErrorCode::kInternal, "{}: block {}, expected 0 .. {}", data_->folder.string(), block.index,
          data_->blocks - 1);
   }
+  data_->wait();
   const std::string prefix = fmt::format("{}{}.", data_->block_prefix, block.index);
-  std::vector<Pending> pending;
-  std::set<std::string> quantized;
-  Json linears = Json::object();
-  for (const auto& [slot, weight] : block.linears) {
-    add_quantized(prefix + slot, weight, pending, quantized, linears);
-  }
-  Json executions = Json::object();
+  Shard shard;
+  shard.index = block.index;
+  for (const auto& [slot, weight] : block.linears) shard.add(prefix + slot, weight);
   for (const auto& [slot, records] : block.executions) {
     if (records.empty()) continue;
-    executions[prefix + slot] = describe_records(records);
+    shard.executions[prefix + slot] = describe_records(records);
     for (StoredPart& part : store_record_tensors(records)) {
-      pending.push_back({{prefix + slot + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
+      shard.tensors.push_back({{prefix + slot + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
     }
   }
-  data_->add_plain(pending, block.index, block.tensors, quantized);
-  data_->write_shard(block.index, pending, linears, executions);
+  data_->add_plain(shard, block.tensors);
+  data_->hand_over(std::move(shard));
 }
 
 void ArtifactWriter::write_rest(const std::map<std::string, at::Tensor>& tensors,
                                 const std::optional<QuantizedWeight>& head) {
+  data_->wait();
   release_freed_memory();
-  std::vector<Pending> pending;
-  std::set<std::string> quantized;
-  Json linears = Json::object();
-  if (head) add_quantized(kHead, *head, pending, quantized, linears);
-  data_->add_plain(pending, std::nullopt, tensors, quantized);
-  data_->write_shard(data_->blocks, pending, linears, Json::object());
+  Shard shard;
+  shard.index = data_->blocks;
+  if (head) shard.add(kHead, *head);
+  data_->add_plain(shard, tensors);
+  data_->hand_over(std::move(shard));
   save_tokenizer(*data_->tokenizer, data_->base->path(), data_->folder);
   data_->wrote_rest = true;
 }
@@ -382,11 +357,13 @@ StoredSize ArtifactWriter::finish(const std::string& description, const std::map
                                   const std::optional<RuntimeRecord>& kv_cache,
                                   const std::optional<QuantizedWeight>& head) {
   if (data_->finished) return stored_size(*open_weights(data_->folder));
+  data_->wait();
   const auto done = finished_blocks();
   if (static_cast<std::int64_t>(done.size()) != data_->blocks) {
     fail(ErrorCode::kInternal, "{}: {} of {} blocks are written", data_->folder.string(), done.size(), data_->blocks);
   }
   if (!data_->wrote_rest) write_rest(tensors, head);
+  data_->wait();
   data_->write_index();
   Json record = {{"description", parse_json(description, "description")}};
   const ArtifactSummary summary = data_->summary(kv_cache);

@@ -146,7 +146,9 @@ class Driver {
       reports[static_cast<std::size_t>(index)] = run_block(run, index, index + 1 == blocks);
       task.advance();
     };
-    if (const std::int64_t at_once = blocks_at_once(); at_once > 1) {
+    if (rounds_alone()) {
+      const std::int64_t at_once = blocks_side_by_side(weights_->architecture().block_parameters(), thread_count());
+      if (at_once == 1) writer_.write_behind();
       // What is outside the blocks takes longest and so goes first.
       for_each_block(blocks + 1, at_once, [&](std::int64_t unit) {
         if (unit > 0) return solve(unit - 1);
@@ -161,10 +163,9 @@ class Driver {
   }
 
   // Weights that are rounded on their own; solvers of plugins need not be ready for several threads.
-  [[nodiscard]] std::int64_t blocks_at_once() const {
-    const bool alone = !BlockWork::needs_forward(*request_.recipe, streams_) && request_.recipe->plugins().empty() &&
-                       request_.model->options().device.is_cpu();
-    return alone ? blocks_side_by_side(weights_->architecture().block_parameters(), thread_count()) : 1;
+  [[nodiscard]] bool rounds_alone() const {
+    return !BlockWork::needs_forward(*request_.recipe, streams_) && request_.recipe->plugins().empty() &&
+           request_.model->options().device.is_cpu();
   }
 
   [[nodiscard]] BlockReport run_block(const DriverRun& run, std::int64_t index, bool last) {

@@ -324,6 +324,31 @@ TEST_F(Artifact, ContinuesWhereItWasLeft) {
   EXPECT_TRUE(ArtifactWriter(out(), base_, tokenizer_, "key").finished());
 }
 
+TEST_F(Artifact, IsTheSameWhenItIsWrittenBehind) {
+  (void)write(int4(4));
+  std::filesystem::rename(out(), folder_ / "before");
+  {
+    ArtifactWriter writer(out(), base_, tokenizer_, "key");
+    writer.write_behind();
+    writer.write_rest({}, std::nullopt);
+    for (std::int64_t index = 0; index < 2; ++index) writer.write_block(block(index, int4(4)));
+    writer.finish("{\"recipe\": \"test\"}");
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "before")) {
+    const auto name = entry.path().filename();
+    EXPECT_EQ(read_file(out() / name), read_file(entry.path())) << name;
+  }
+}
+
+TEST_F(Artifact, ThrowsWhatWentWrongBehindAtTheNextWrite) {
+  ArtifactWriter writer(out(), base_, tokenizer_, "key");
+  writer.write_behind();
+  std::filesystem::create_directory(out() / "model-00001-of-00003.safetensors");
+  writer.write_block(block(0, int4(4)));
+  EXPECT_THAT(message_of([&] { writer.write_block(block(1, int4(4))); }, ErrorCode::kIo),
+              AllOf(HasSubstr("model-00001-of-00003.safetensors"), HasSubstr("Is a directory")));
+}
+
 TEST_F(Artifact, RefusesAFolderOfAnotherRun) {
   { ArtifactWriter writer(out(), base_, tokenizer_, "first"); }
   EXPECT_EQ(

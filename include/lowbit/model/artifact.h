@@ -52,6 +52,9 @@ class ArtifactWriter {
   [[nodiscard]] std::vector<std::int64_t> finished_blocks() const;
   /// Reads such a block back: its linears, and all its other tensors in float32.
   [[nodiscard]] BlockArtifact read_block(std::int64_t index) const;
+  /// From now on writing goes on beside the caller's next work: what writes next waits for it, and throws what went
+  /// wrong. One thread may write then.
+  void write_behind();
   /// Several threads may each write blocks, and one of them the rest.
   void write_block(const BlockArtifact& block);
   /// Embedding, head, final norm: those in `tensors`, by canonical name, in place of the base's; `head` takes the place

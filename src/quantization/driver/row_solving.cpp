@@ -8,12 +8,15 @@
 #include <string_view>
 
 #include "lowbit/tensor/factory.h"
-#include "lowbit/tensor/parallel.h"
 #include "model/row_slices.h"
 #include "quantization/driver/layer_error.h"
+#include "tensor/threads.h"
 
 namespace lowbit {
 namespace {
+
+// Multiply-adds that take as long as rounding and judging a number.
+constexpr double kWorkOfNumber = 50;
 
 // What solvers report of parts, added up.
 class SummedReport {
@@ -62,21 +65,20 @@ std::optional<RowSolution> solve_by_rows(const LinearOp& linear, const WeightSol
   QuantizedWeight whole;
   std::once_flag made;
   const std::int64_t parts = (rows + most - 1) / most;
-  parallel_for(parts, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t part = begin; part < end; ++part) {
-      const std::int64_t first = part * most;
-      const std::int64_t count = std::min(most, rows - first);
-      LinearProblem own = problem;
-      own.weight = (part == 0 ? head : linear.dense_rows(first, count)).value().contiguous();
-      own.report = [&](std::string_view what, double value) { reports.add(what, value); };
-      const QuantizedWeight solved = solver.solve(own);
-      solved.check(problem.layer);
-      errors.add(first, own.weight, solved);
-      std::call_once(made, [&] { whole = with_rows(solved, rows); });
-      put_rows(whole.codes, solved.codes, first, count);
-      put_rows(whole.scales, solved.scales, first, count);
-      put_rows(whole.zeros, solved.zeros, first, count);
-    }
+  const double work = kWorkOfNumber * static_cast<double>(rows * linear.in_features());
+  for_each_unit(parts, work, [&](std::int64_t part) {
+    const std::int64_t first = part * most;
+    const std::int64_t count = std::min(most, rows - first);
+    LinearProblem own = problem;
+    own.weight = (part == 0 ? head : linear.dense_rows(first, count)).value().contiguous();
+    own.report = [&](std::string_view what, double value) { reports.add(what, value); };
+    const QuantizedWeight solved = solver.solve(own);
+    solved.check(problem.layer);
+    errors.add(first, own.weight, solved);
+    std::call_once(made, [&] { whole = with_rows(solved, rows); });
+    put_rows(whole.codes, solved.codes, first, count);
+    put_rows(whole.scales, solved.scales, first, count);
+    put_rows(whole.zeros, solved.zeros, first, count);
   });
   reports.pass_on(problem);
   return RowSolution{std::move(whole), errors.relative()};
