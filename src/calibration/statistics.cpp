@@ -30,6 +30,11 @@ void check_finite(const at::Tensor& x, std::int64_t first_row) {
        first_row + place.select(0, 0).item<std::int64_t>(), place.select(0, 1).item<std::int64_t>());
 }
 
+// Another matrix, wherever the first one lies.
+at::Tensor copy_to(const at::Tensor& matrix, at::Device device) {
+  return matrix.to(matrix.options().device(device), false, true);
+}
+
 at::Tensor symmetric(const at::Tensor& matrix) { return matrix.add(matrix.t()).mul_(0.5); }
 
 }  // namespace
@@ -169,30 +174,30 @@ void Statistics::require(bool collected, std::string_view what) const {
   if (tokens_ == 0) fail(ErrorCode::kInternal, "statistics: {} of no tokens", what);
 }
 
-at::Tensor Statistics::hessian() const {
+at::Tensor Statistics::hessian(at::Device device) const {
   require(needs_.hessian, "the Hessian");
-  at::Tensor result = gram_.cpu().mul(2.0 / static_cast<double>(tokens_));
+  at::Tensor result = copy_to(gram_, device).mul_(2.0 / static_cast<double>(tokens_));
   mirror_lower_triangle(result);
   return result;
 }
 
-at::Tensor Statistics::hessian_rows(std::int64_t begin, std::int64_t end) const {
+at::Tensor Statistics::hessian_rows(std::int64_t begin, std::int64_t end, at::Device device) const {
   require(needs_.hessian, "the Hessian");
   LOWBIT_ASSERT(0 <= begin && begin < end && end <= channels_);
   const std::int64_t count = end - begin;
-  const at::Tensor own = gram_.narrow(0, begin, count).cpu();
+  const at::Tensor own = gram_.narrow(0, begin, count);
   at::Tensor square = own.narrow(1, begin, count).clone(at::MemoryFormat::Contiguous);
   mirror_lower_triangle(square);
-  at::Tensor result = make_empty({count, channels_}, DType::kFloat64);
+  at::Tensor result = own.new_empty({count, channels_});
   result.narrow(1, 0, begin).copy_(own.narrow(1, 0, begin));
   result.narrow(1, begin, count).copy_(square);
-  result.narrow(1, end, channels_ - end).copy_(gram_.narrow(0, end, channels_ - end).narrow(1, begin, count).cpu().t());
-  return result.mul_(2.0 / static_cast<double>(tokens_));
+  result.narrow(1, end, channels_ - end).copy_(gram_.narrow(0, end, channels_ - end).narrow(1, begin, count).t());
+  return result.mul_(2.0 / static_cast<double>(tokens_)).to(device);
 }
 
-at::Tensor Statistics::cross() const {
+at::Tensor Statistics::cross(at::Device device) const {
   require(needs_.cross, "the cross term");
-  return cross_.cpu().mul(2.0 / static_cast<double>(tokens_));
+  return copy_to(cross_, device).mul_(2.0 / static_cast<double>(tokens_));
 }
 
 void Statistics::require_ranges() const {

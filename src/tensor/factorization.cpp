@@ -62,17 +62,17 @@ std::optional<at::Tensor> cholesky(const at::Tensor& matrix) {
 }
 
 // Read from its end, matrix = R R^T with R upper triangular is a Cholesky factorization; U is R^-1.
-std::optional<at::Tensor> inverse_upper_factor(const at::Tensor& matrix, at::Device device) {
+std::optional<at::Tensor> inverse_upper_factor(at::Tensor matrix) {
   check_square(matrix, "inverse_upper_factor");
   const NoGradScope no_grad;
-  at::Tensor upper;
+  matrix = matrix.flip({0, 1});
   {
-    const auto [lower, info] = at::linalg_cholesky_ex(matrix.to(device).flip({0, 1}));
+    const auto [lower, info] = at::linalg_cholesky_ex(matrix);
     if (info.item<std::int32_t>() != 0) return std::nullopt;
-    upper = lower.flip({0, 1});
+    matrix = lower.flip({0, 1});
   }
-  const at::Tensor one = at::eye(matrix.size(0), upper.options());
-  at::Tensor result = at::linalg_solve_triangular(upper, one, true).to(matrix.device()).contiguous();
+  at::Tensor result = at::eye(matrix.size(0), matrix.options());
+  at::linalg_solve_triangular_out(result, matrix, result, true);  // in its place
   if (!all_finite(result)) return std::nullopt;
   return result;
 }

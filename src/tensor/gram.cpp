@@ -28,6 +28,7 @@ constexpr std::int64_t kBlock = 256;
 constexpr std::int64_t kUnitRows = 16 * kPanelRows;
 constexpr std::int64_t kUnitColumns = 16 * kPanelColumns;
 constexpr std::int64_t kMirrorBlock = 32;
+constexpr std::int64_t kDeviceRows = 512;
 
 at::Tensor as_rows(const at::Tensor& x) {
   if (x.dim() != 2) fail(ErrorCode::kInternal, "gram: expected [tokens, n], got {}", shape_text(shape_of(x)));
@@ -154,9 +155,23 @@ void add_products(const at::Tensor& x, const at::Tensor& y, bool lower, at::Tens
   }
 }
 
+// By rows, so that nothing else becomes as large as the matrix.
+void mirror_on_device(at::Tensor& matrix) {
+  const std::int64_t n = matrix.size(0);
+  for (std::int64_t begin = 0; begin < n; begin += kDeviceRows) {
+    const std::int64_t count = std::min(kDeviceRows, n - begin);
+    const at::Tensor rows = matrix.narrow(0, begin, count);
+    const at::Tensor square = rows.narrow(1, begin, count);
+    square.copy_(square.tril().add_(square.tril(-1).t()));
+    const std::int64_t end = begin + count;
+    rows.narrow(1, end, n - end).copy_(matrix.narrow(0, end, n - end).narrow(1, begin, count).t());
+  }
+}
+
 }  // namespace
 
 void mirror_lower_triangle(at::Tensor& matrix) {
+  if (!matrix.is_cpu()) return mirror_on_device(matrix);
   const std::int64_t n = matrix.size(0);
   double* data = matrix.mutable_data_ptr<double>();
   const std::int64_t blocks = ceil_divide(n, kMirrorBlock);

@@ -12,6 +12,8 @@
 #include "lowbit/model/artifact.h"
 #include "lowbit/quantization/driver.h"
 #include "lowbit/tensor/factorization.h"
+#include "lowbit/tensor/factory.h"
+#include "lowbit/tensor/gram.h"
 #include "lowbit/tensor/ops.h"
 #include "other_device/device_under_test.h"
 #include "quantization/small_run.h"
@@ -123,6 +125,18 @@ TEST(StatisticsOnOtherDevice, AddUpTheDevicesProducts) {
   EXPECT_TRUE(cross_gram(x.to(device_under_test()), y.to(device_under_test())).equal(cross_gram(x, y)));
 }
 
+// Three slices of rows; whole numbers, above the diagonal others.
+TEST(StatisticsOnOtherDevice, MirrorWhatLiesBelowTheDiagonal) {
+  constexpr std::int64_t kSize = 1100;
+  at::Tensor here = to_dtype(make_arange(kSize * kSize, DType::kInt64).view({kSize, kSize}), DType::kFloat64);
+  at::Tensor there = here.to(device_under_test());
+  mirror_lower_triangle(here);
+  mirror_lower_triangle(there);
+  EXPECT_TRUE(here.equal(here.t()));
+  EXPECT_EQ(here.select(0, 3).select(0, 7).item<double>(), 7 * kSize + 3);
+  EXPECT_TRUE(there.cpu().equal(here));
+}
+
 // Chunks of two lengths, in whole numbers.
 TEST(StatisticsOnOtherDevice, AreThoseOfTheCpu) {
   StatisticsNeeds needs;
@@ -147,7 +161,14 @@ TEST(StatisticsOnOtherDevice, AreThoseOfTheCpu) {
     EXPECT_EQ(there.tokens(), here.tokens());
   };
   compare();
-  there.to_main_memory();
+  for (const Statistics* statistics : {&here, &there}) {
+    EXPECT_EQ(statistics->hessian(device_under_test()).device(), device_under_test());
+    EXPECT_TRUE(statistics->hessian(device_under_test()).cpu().equal(here.hessian()));
+    EXPECT_TRUE(statistics->hessian_rows(2, 5, device_under_test()).cpu().equal(here.hessian().narrow(0, 2, 3)));
+    EXPECT_TRUE(statistics->cross(device_under_test()).cpu().equal(here.cross()));
+  }
+  there.apply_diagonal(make_full({6}, 2.0, DType::kFloat32));
+  here.apply_diagonal(make_full({6}, 2.0, DType::kFloat32));
   compare();
 }
 
@@ -171,12 +192,14 @@ TEST(StatisticsOnOtherDevice, NameTheValueThatIsNotFinite) {
 TEST(FactorizationOnOtherDevice, GivesTheFactorOfTheInverse) {
   const at::Tensor x = make_arange(300 * 90, DType::kFloat32).mul(7).remainder(101).sub(50).div(50).view({300, 90});
   const at::Tensor matrix = gram(x).add(make_eye(90, DType::kFloat64));
-  const at::Tensor upper = inverse_upper_factor(matrix, device_under_test()).value();
-  EXPECT_TRUE(upper.device().is_cpu());
+  const at::Tensor there = inverse_upper_factor(matrix.to(device_under_test())).value();
+  EXPECT_EQ(there.device(), device_under_test());
+  EXPECT_TRUE(there.is_contiguous());
+  const at::Tensor upper = there.cpu();
   EXPECT_TRUE(upper.tril(-1).eq(0).all().item<bool>());
   const at::Tensor left = upper.t().matmul(upper).matmul(matrix).sub(make_eye(90, DType::kFloat64));
   EXPECT_LE(left.abs().max().item<double>(), 1e-10);
-  EXPECT_FALSE(inverse_upper_factor(make_eye(3, DType::kFloat64).mul(-1), device_under_test()).has_value());
+  EXPECT_FALSE(inverse_upper_factor(make_eye(3, DType::kFloat64).mul(-1).to(device_under_test())).has_value());
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
@@ -32,13 +33,26 @@ std::atomic<int>& reachable() {
   return users;
 }
 
+// Of the device.
+struct Use {
+  std::atomic<std::int64_t> bytes = 0;
+  std::atomic<std::int64_t> most = 0;
+};
+Use& use() {
+  static Use instance;
+  return instance;
+}
+
 class Memory : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t bytes) override {
-    void* own = bytes == 0 ? nullptr : ::operator new(bytes, kAlignment);
-    if (own != nullptr) std::memset(own, 0xFF, bytes);  // NaN for who reads what nobody wrote
-    void* shown = own == nullptr || reachable() > 0 ? own : with(own, kForbidden);
-    return {shown, own, &free, stand_in()};
+    if (bytes == 0) return {nullptr, nullptr, &free, stand_in()};
+    auto* own = static_cast<Block*>(::operator new(sizeof(Block) + bytes, kAlignment));
+    own->bytes = static_cast<std::int64_t>(bytes);
+    use().most = std::max<std::int64_t>(use().most, use().bytes += own->bytes);
+    void* first = own + 1;
+    std::memset(first, 0xFF, bytes);  // NaN for who reads what nobody wrote
+    return {reachable() > 0 ? first : with(first, kForbidden), own, &free, stand_in()};
   }
   void copy_data(void* to, const void* from, std::size_t bytes) const override {
     std::memcpy(with(to, 0), with(const_cast<void*>(from), 0), bytes);
@@ -48,7 +62,15 @@ class Memory : public c10::Allocator {
   }
 
  private:
-  static void free(void* own) { ::operator delete(own, kAlignment); }
+  // In front of what is given out.
+  struct alignas(static_cast<std::size_t>(kAlignment)) Block {
+    std::int64_t bytes;
+  };
+  static void free(void* own) {
+    if (own == nullptr) return;
+    use().bytes -= static_cast<Block*>(own)->bytes;
+    ::operator delete(own, kAlignment);
+  }
 };
 
 c10::Allocator* memory() {
@@ -167,6 +189,9 @@ int calls_of(const std::string& operation) {
   const std::lock_guard lock(calls().mutex);
   return calls().of[operation];
 }
+
+PeakBytes::PeakBytes() { use().most = use().bytes.load(); }
+std::int64_t PeakBytes::most() const { return use().most; }
 
 ReachableMemory::ReachableMemory() { ++reachable(); }
 ReachableMemory::~ReachableMemory() { --reachable(); }

@@ -2,6 +2,7 @@
 
 #include <c10/core/Device.h>
 
+#include <cstdint>
 #include <string>
 
 namespace lowbit::testing {
@@ -14,6 +15,13 @@ namespace lowbit::testing {
 
 /// How often an operation ("aten::mm.out") has been asked of the device.
 [[nodiscard]] int calls_of(const std::string& operation);
+
+/// The most bytes that tensors on the device have held together since this began.
+class PeakBytes {
+ public:
+  PeakBytes();
+  [[nodiscard]] std::int64_t most() const;
+};
 
 /// While alive, memory that the device gives is this process's own: a model of a GPU computes on it.
 class ReachableMemory {

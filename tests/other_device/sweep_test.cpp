@@ -176,15 +176,37 @@ TEST(GptqOnOtherDevice, TakesTheNearestCodesOfTheWeightsThatItIsLeftWith) {
   }
 }
 
+// GPTQ: sums, the Hessian read from its end, its factor, and that read from its end, which U replaces. GPTAQ with an
+// order of columns: both sums, U, and asymmetry as it lies, by rows and by columns in order. Slices that are looked at by
+// themselves are half of one here.
+TEST(GptqOnOtherDevice, HoldsFewMatricesOfItsHessiansSize) {
+  if (device_under_test() != testing::stand_in()) GTEST_SKIP() << "only the stand-in knows what is held at most";
+  constexpr std::int64_t kSize = 1024;
+  const at::Tensor weight = normal_matrix(4, kSize, "weight");
+  const at::Tensor inputs = normal_matrix(40, kSize, "inputs").to(device_under_test());
+  for (const bool asymmetric : {false, true}) {
+    const double alpha = asymmetric ? 0.25 : 0;
+    GptqOptions options;
+    options.act_order = asymmetric;
+    const testing::PeakBytes peak;
+    Statistics statistics(kSize, GptqSolver(options, alpha).needs());
+    statistics.add(inputs, asymmetric ? inputs.mul(0.9) : at::Tensor());
+    (void)solve_there(options, alpha, weight, statistics);
+    const double matrices = static_cast<double>(peak.most()) / (kSize * kSize * sizeof(double));
+    EXPECT_LE(matrices, asymmetric ? 6.6 : 4.6);
+  }
+}
+
 // Products of 140 float64 numbers, rounded to float32.
 TEST(AsymmetryOnOtherDevice, IsTheCpus) {
   const at::Tensor inputs = correlated_inputs(400, 140, "inputs");
   const Statistics statistics = cross_statistics(inputs, inputs + normal_matrix(400, 140, "other") * 0.1);
   const at::Tensor upper = inverse_factor(statistics.hessian()).value();
   const at::Tensor here = asymmetry_correction(statistics.cross(), upper, 0.5);
-  const at::Tensor there = asymmetry_correction(statistics.cross(), upper, 0.5, device_under_test());
-  EXPECT_TRUE(there.is_cpu());
-  EXPECT_TRUE(there.allclose(here, 1e-6, here.abs().max().item<double>() * 1e-7));
+  const at::Tensor there =
+      asymmetry_correction(statistics.cross(device_under_test()), upper.to(device_under_test()), 0.5);
+  EXPECT_EQ(there.device(), device_under_test());
+  EXPECT_TRUE(there.cpu().allclose(here, 1e-6, here.abs().max().item<double>() * 1e-7));
 }
 
 // Three slices of the Hessian's rows. 2,100 products of float32 numbers of either sign a sum, of which the whole adds

@@ -74,8 +74,8 @@ struct Found {
   std::vector<double> norms;
 };
 
-at::Tensor damped(const Statistics& statistics) {
-  at::Tensor hessian = statistics.hessian();
+at::Tensor damped(const Statistics& statistics, at::Device device) {
+  at::Tensor hessian = statistics.hessian(device);
   hessian.diagonal().add_(kDamping * hessian.diagonal().mean().item<double>());
   return hessian;
 }
@@ -90,25 +90,25 @@ Found run(const Layer& layer, const SolverOptions& options, const at::Tensor& up
     for (std::int64_t first = 0; first < inputs.size(0); first += kSequence) {
       statistics.add(inputs.narrow(0, first, std::min(kSequence, inputs.size(0) - first)));
     }
-    statistics.to_main_memory();
+    (void)statistics.hessian_rows(0, 1);  // until the last sum is there
   }));
   Found found;
-  found.hessian = damped(statistics);
-  at::Tensor work = found.hessian.clone();
+  at::Tensor work = damped(statistics, parts.device);
+  found.hessian = work.cpu().clone();
   bool definite = false;
   parts.factor.seconds.push_back(seconds_of([&] {
     if (parts.device.is_cpu()) {
       definite = invert_factor_in_place(work);
-    } else if (std::optional<at::Tensor> factor = inverse_upper_factor(work, parts.device)) {
+    } else if (std::optional<at::Tensor> factor = inverse_upper_factor(std::move(work))) {
       work = *factor;
       definite = true;
     }
   }));
   if (!definite) fail(ErrorCode::kInternal, "the Hessian of the measurement is not definite");
-  found.upper = work;
+  found.upper = work.cpu();
 
-  SweepRequest request = make_request(layer.weight, to_dtype(upper.defined() ? upper : found.upper, DType::kFloat32),
-                                      layer.plan, options, GroupSource::kFresh);
+  const at::Tensor factor = to_place(upper.defined() ? upper : found.upper, DType::kFloat32, parts.device);
+  SweepRequest request = make_request(layer.weight, factor, layer.plan, options, GroupSource::kFresh);
   request.device = parts.device;
   SweepResult swept;
   parts.columns.seconds.push_back(seconds_of([&] { swept = sweep_columns(request); }));

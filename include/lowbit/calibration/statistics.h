@@ -47,21 +47,20 @@ class Statistics {
   void add(const at::Tensor& x, const at::Tensor& x_float = {}, std::int64_t first_row = -1);
   /// Adds those of other tokens, for the same channels and needs.
   void merge(const Statistics& other);
-  /// Brings second moments from the device where they were added up. Until then each getter brings what it returns.
-  void to_main_memory();
 
   [[nodiscard]] std::int64_t tokens() const { return tokens_; }
   [[nodiscard]] std::int64_t channels() const { return channels_; }
   [[nodiscard]] const StatisticsNeeds& needs() const { return needs_; }
 
   // Each getter throws `kInternal` when its number was not asked for, when there are no tokens, or when a map has made
-  // it meaningless: a rotation that of ranges, any map that of a histogram or of the ranges of chunks.
+  // it meaningless: a rotation that of ranges, any map that of a histogram or of the ranges of chunks. What they return
+  // lies in main memory unless another `device` is asked for.
   /// 2/n sum x x^T, [channels, channels] float64 (GPTQ's Hessian).
-  [[nodiscard]] at::Tensor hessian() const;
+  [[nodiscard]] at::Tensor hessian(at::Device device = at::kCPU) const;
   /// Its rows [begin, end) alone, for those who can do with a part at a time.
-  [[nodiscard]] at::Tensor hessian_rows(std::int64_t begin, std::int64_t end) const;
+  [[nodiscard]] at::Tensor hessian_rows(std::int64_t begin, std::int64_t end, at::Device device = at::kCPU) const;
   /// 2/n sum (x_float - x) x^T, [channels, channels] float64 (GPTAQ's dXX).
-  [[nodiscard]] at::Tensor cross() const;
+  [[nodiscard]] at::Tensor cross(at::Device device = at::kCPU) const;
   [[nodiscard]] at::Tensor channel_min() const;      ///< [channels] float32
   [[nodiscard]] at::Tensor channel_max() const;      ///< [channels] float32
   [[nodiscard]] at::Tensor channel_absmax() const;   ///< [channels] float32
@@ -83,6 +82,7 @@ class Statistics {
     std::uint64_t key;
     std::int64_t row;
   };
+  void to_main_memory();
   void move_sums(at::Tensor& sums, at::Device device) const;
   void add_in_main_memory(const at::Tensor& rows, std::int64_t first_row);
   void add_ranges(const at::Tensor& x);

@@ -63,7 +63,6 @@ Statistics collect_statistics(BlockPass& pass, BlockPass* other, std::size_t gro
     result->add(x, needs.cross ? other->input(sequence, group) : at::Tensor());
   }
   LOWBIT_ASSERT(result.has_value());
-  result->to_main_memory();
   // What passes from the start freed lies in the way of what solving makes.
   if (!pass.holds_states()) release_freed_memory();
   return std::move(*result);

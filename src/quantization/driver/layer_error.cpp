@@ -112,9 +112,10 @@ std::span<const float> row_of(const at::Tensor& matrix, std::int64_t row) {
 
 // Rows [first, first + count) of the Hessian from its diagonal on, in float32, with twice the numbers to the right of
 // the square on the diagonal, for their mirror images.
-at::Tensor slice_of_triangle(const Statistics& statistics, std::int64_t first, std::int64_t count) {
+at::Tensor slice_of_triangle(const Statistics& statistics, std::int64_t first, std::int64_t count, at::Device device) {
   const std::int64_t width = statistics.channels() - first;
-  at::Tensor rows = to_dtype(statistics.hessian_rows(first, first + count).narrow(1, first, width), DType::kFloat32);
+  at::Tensor rows =
+      to_dtype(statistics.hessian_rows(first, first + count, device).narrow(1, first, width), DType::kFloat32);
   rows.narrow(1, count, width - count).mul_(2.0);
   return rows.contiguous();
 }
@@ -157,7 +158,7 @@ std::vector<double> norms_here(std::span<const at::Tensor> matrices, const Stati
   }
   for (std::int64_t first = 0; first < size; first += kSlice) {
     const std::int64_t count = std::min(kSlice, size - first);
-    const at::Tensor slice = slice_of_triangle(statistics, first, count);
+    const at::Tensor slice = slice_of_triangle(statistics, first, count, at::kCPU);
     const double work = static_cast<double>(slice.numel() * kRowBlock) * static_cast<double>(blocks.size());
     for_each_unit(static_cast<std::int64_t>(blocks.size()), work,
                   [&](std::int64_t unit) { add_forms(blocks[static_cast<std::size_t>(unit)], slice, first, size); });
@@ -176,7 +177,7 @@ std::vector<double> norms_elsewhere(std::span<const at::Tensor> matrices, const 
   std::vector<double> sums(matrices.size());
   for (std::int64_t first = 0; first < size; first += kDeviceSlice) {
     const std::int64_t count = std::min(kDeviceSlice, size - first);
-    const at::Tensor slice = to_place(slice_of_triangle(statistics, first, count), DType::kFloat32, device);
+    const at::Tensor slice = slice_of_triangle(statistics, first, count, device);
     for (std::size_t i = 0; i < matrices.size(); ++i) {
       const at::Tensor behind = there[i].narrow(1, first, size - first);
       const at::Tensor products = linear(behind, slice, {}, true).to(at::kDouble);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/parallel.h"
 #include "tensor/product_update.h"
@@ -20,16 +19,14 @@ void for_blocks(std::int64_t size, const Body& body) {
   });
 }
 
-at::Tensor correction_on_device(const at::Tensor& cross, const at::Tensor& upper, double alpha, at::Device device) {
-  const at::Tensor u = to_place(upper, DType::kFloat64, device);
-  const at::Tensor product = to_place(cross, DType::kFloat64, device).matmul(u.t()).triu_(1);
-  return to_place(product.matmul(u).mul_(alpha).triu_(1), DType::kFloat32, at::kCPU).contiguous();
-}
-
 }  // namespace
 
-at::Tensor asymmetry_correction(const at::Tensor& cross, const at::Tensor& upper, double alpha, at::Device device) {
-  if (!device.is_cpu()) return correction_on_device(cross, upper, alpha, device);
+at::Tensor asymmetry_correction(at::Tensor cross, const at::Tensor& upper, double alpha) {
+  if (!upper.is_cpu()) {
+    cross = cross.matmul(upper.t()).triu_(1);
+    cross = cross.matmul(upper).mul_(alpha).triu_(1);
+    return to_dtype(cross, DType::kFloat32);
+  }
   const std::int64_t size = upper.size(0);
   const at::Tensor left = cross.contiguous();
   const at::Tensor right = upper.contiguous();

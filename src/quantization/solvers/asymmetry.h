@@ -9,9 +9,8 @@ namespace lowbit {
 /// w_i P[i, F] to them makes good, as far as they can, what w_i does to the output through D.
 ///
 /// `cross` D = sum (x_float - x) x^T and `upper` U with U^T U = H^-1, both float64 [in, in] in the order of the
-/// columns. Computed as triu(D U^T, 1) U, on the CPU with the same bits for any number of threads; on another `device`
-/// LibTorch's products do the work there.
-[[nodiscard]] at::Tensor asymmetry_correction(const at::Tensor& cross, const at::Tensor& upper, double alpha,
-                                              at::Device device = at::kCPU);
+/// columns. Computed as triu(D U^T, 1) U, on the CPU with the same bits for any number of threads; where both lie on
+/// another device, by LibTorch's products, and the result lies there. D is freed on the way if it is moved here.
+[[nodiscard]] at::Tensor asymmetry_correction(at::Tensor cross, const at::Tensor& upper, double alpha);
 
 }  // namespace lowbit

@@ -58,7 +58,7 @@ ColumnPlan plan_columns(const at::Tensor& diagonal, std::int64_t group, ColumnOr
 
 at::Tensor in_order(const at::Tensor& matrix, const ColumnPlan& plan) {
   if (plan.natural) return matrix;
-  const at::Tensor order = order_of(plan);
+  const at::Tensor order = order_of(plan).to(matrix.device());
   return matrix.index_select(0, order).index_select(1, order);
 }
 

@@ -66,7 +66,7 @@ struct SweepRequest {
   std::function<void(const SweepPlace&, const SweepColumn&)> round;
   /// The same of the column at `position`, for other devices than the CPU; given where `round` is.
   std::function<void(std::int64_t position, DeviceColumn&)> round_on_device;
-  at::Device device = at::kCPU;  ///< where columns are swept; all tensors here lie in main memory
+  at::Device device = at::kCPU;  ///< where columns are swept, and `upper` and `carried` lie; all else is in main memory
   const Cancellation* cancellation = nullptr;
 };
 

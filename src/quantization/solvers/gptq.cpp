@@ -98,11 +98,14 @@ QuantizedWeight GptqSolver::solve(const LinearProblem& problem) const {
 // GPTAQ's correction is made with the factor in float64.
 void GptqSolver::set_asymmetric_target(SweepRequest& request, const LinearProblem& problem,
                                        const CleanDiagonal& hessian) const {
-  const auto fresh = [&] { return ordered_hessian(*problem.statistics, hessian.values, *request.plan); };
-  const at::Tensor upper =
-      damped_inverse_factor(fresh, hessian.mean, options_.damping, problem.layer, problem.device, problem.report);
-  const at::Tensor cross = problem.statistics->cross().masked_fill_(hessian.dead.unsqueeze(0), 0.0);
-  request.carried = asymmetry_correction(in_order(cross, *request.plan), upper, alpha_, problem.device);
+  const auto fresh = [&] {
+    return ordered_hessian(*problem.statistics, hessian.values, *request.plan, problem.device);
+  };
+  const at::Tensor upper = damped_inverse_factor(fresh, hessian.mean, options_.damping, problem.layer, problem.report);
+  const at::Tensor dead = hessian.dead.to(problem.device).unsqueeze(0);
+  at::Tensor cross = problem.statistics->cross(problem.device).masked_fill_(dead, 0.0);
+  cross = in_order(cross, *request.plan);
+  request.carried = asymmetry_correction(std::move(cross), upper, alpha_);
   request.carry_rounded = options_.ref_compat;
   request.upper = to_dtype(upper, DType::kFloat32);
 }

@@ -18,18 +18,18 @@ constexpr std::int64_t kSliceBytes = std::int64_t{4} << 20;
 
 // `use(rows, first)` for the Hessian's rows, slice by slice.
 template <typename Use>
-void for_each_slice(const Statistics& statistics, const Use& use) {
+void for_each_slice(const Statistics& statistics, at::Device device, const Use& use) {
   const std::int64_t size = statistics.channels();
   const std::int64_t step = std::max<std::int64_t>(1, kSliceBytes / (size * static_cast<std::int64_t>(sizeof(double))));
   for (std::int64_t first = 0; first < size; first += step) {
-    use(statistics.hessian_rows(first, std::min(size, first + step)), first);
+    use(statistics.hessian_rows(first, std::min(size, first + step), device), first);
   }
 }
 
 // Of the Hessian as it was collected, which is checked on the way.
 at::Tensor finite_diagonal(const LinearProblem& problem) {
   at::Tensor diagonal = make_empty({problem.statistics->channels()}, DType::kFloat64);
-  for_each_slice(*problem.statistics, [&](const at::Tensor& rows, std::int64_t first) {
+  for_each_slice(*problem.statistics, problem.device, [&](const at::Tensor& rows, std::int64_t first) {
     if (!all_finite(rows)) {
       fail(ErrorCode::kData, "layer '{}': its calibration inputs hold NaN or Inf, so that it has no Hessian",
            problem.layer);
@@ -57,20 +57,21 @@ CleanDiagonal clean_diagonal(const LinearProblem& problem, bool count_dead) {
   return result;
 }
 
-at::Tensor ordered_hessian(const Statistics& statistics, const at::Tensor& diagonal, const ColumnPlan& plan) {
+at::Tensor ordered_hessian(const Statistics& statistics, const at::Tensor& diagonal, const ColumnPlan& plan,
+                           at::Device device) {
   at::Tensor result;
   if (plan.natural) {
-    result = statistics.hessian();
+    result = statistics.hessian(device);
     result.diagonal().copy_(diagonal);
     return result;
   }
-  result = make_empty({statistics.channels(), statistics.channels()}, DType::kFloat64);
-  const at::Tensor order = tensor_of(std::span<const std::int64_t>(plan.column));
+  const at::Tensor order = tensor_of(std::span<const std::int64_t>(plan.column)).to(device);
   const at::Tensor place = order.argsort();
-  for_each_slice(statistics, [&](const at::Tensor& rows, std::int64_t first) {
+  result = order.new_empty({statistics.channels(), statistics.channels()}, order.options().dtype(at::kDouble));
+  for_each_slice(statistics, device, [&](const at::Tensor& rows, std::int64_t first) {
     result.index_copy_(0, place.narrow(0, first, rows.size(0)), rows.index_select(1, order));
   });
-  result.diagonal().copy_(diagonal.index_select(0, order));
+  result.diagonal().copy_(diagonal.to(device).index_select(0, order));
   return result;
 }
 

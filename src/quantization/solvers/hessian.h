@@ -20,9 +20,9 @@ struct CleanDiagonal {
 [[nodiscard]] CleanDiagonal clean_diagonal(const LinearProblem& problem, bool count_dead);
 
 /// A fresh Hessian, float64 [in, in], with `diagonal` in place of its own, rows and columns in the order of the plan.
-/// Beside it only a slice of another is in memory.
+/// It lies on `device`; beside it only a slice of another is in memory.
 [[nodiscard]] at::Tensor ordered_hessian(const Statistics& statistics, const at::Tensor& diagonal,
-                                         const ColumnPlan& plan);
+                                         const ColumnPlan& plan, at::Device device);
 
 /// Throws `kData` naming the layer unless its statistics are of at least one token and of its input's width. Reports
 /// when there are fewer tokens than columns, so that the Hessian is singular but for its damping. `solver` is named in

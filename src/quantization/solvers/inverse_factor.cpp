@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "base/ceil_divide.h"
@@ -168,14 +169,14 @@ std::optional<at::Tensor> inverse_factor(const at::Tensor& matrix) {
 }
 
 at::Tensor damped_inverse_factor(const std::function<at::Tensor()>& hessian, double mean_diagonal, double damping,
-                                 const std::string& layer, at::Device device,
+                                 const std::string& layer,
                                  const std::function<void(std::string_view, double)>& report) {
   for (double share = damping;;) {
     at::Tensor damped = hessian();
     damped.diagonal().add_(share * mean_diagonal);
-    if (device.is_cpu()) {
+    if (damped.is_cpu()) {
       if (invert_factor_in_place(damped)) return damped;
-    } else if (std::optional<at::Tensor> factor = inverse_upper_factor(damped, device)) {
+    } else if (std::optional<at::Tensor> factor = inverse_upper_factor(std::move(damped))) {
       return *factor;
     }
     if (share >= kLastDamping) break;

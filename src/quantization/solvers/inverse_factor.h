@@ -18,9 +18,10 @@ namespace lowbit {
 
 /// The same of a Hessian + damping * `mean_diagonal`; `hessian` makes a fresh one, in whose place the work is done. A
 /// failure raises the damping step by step (tenfold, from 1e-4 when it was 0, up to 1), which `report` is told; when 1
-/// fails too, throws `kData` naming `layer`. On another device than the CPU, LibTorch's functions do the work there.
+/// fails too, throws `kData` naming `layer`. Where it lies on another device than the CPU, LibTorch's functions do
+/// the work.
 [[nodiscard]] at::Tensor damped_inverse_factor(const std::function<at::Tensor()>& hessian, double mean_diagonal,
-                                               double damping, const std::string& layer, at::Device device,
+                                               double damping, const std::string& layer,
                                                const std::function<void(std::string_view, double)>& report);
 
 }  // namespace lowbit

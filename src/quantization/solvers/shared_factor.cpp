@@ -26,9 +26,8 @@ at::Tensor shared_inverse_factor(const LinearProblem& problem, const CleanDiagon
                                  double damping) {
   using Report = std::function<void(std::string_view, double)>;
   const auto factor = [&](const Report& report) {
-    const auto fresh = [&] { return ordered_hessian(*problem.statistics, hessian.values, plan); };
-    return to_dtype(damped_inverse_factor(fresh, hessian.mean, damping, problem.layer, problem.device, report),
-                    DType::kFloat32);
+    const auto fresh = [&] { return ordered_hessian(*problem.statistics, hessian.values, plan, problem.device); };
+    return to_dtype(damped_inverse_factor(fresh, hessian.mean, damping, problem.layer, report), DType::kFloat32);
   };
   if (problem.shared == nullptr) return factor(problem.report);
 

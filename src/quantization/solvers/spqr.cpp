@@ -131,7 +131,7 @@ class OutlierSweep {
 };
 
 std::vector<float> diagonal_of(const at::Tensor& upper) {
-  const at::Tensor diagonal = upper.diagonal().contiguous();
+  const at::Tensor diagonal = upper.diagonal().cpu().contiguous();
   const auto values = values_of<float>(diagonal);
   return {values.begin(), values.end()};
 }

@@ -110,7 +110,7 @@ TEST(DampedInverseFactor, RaisesDampingUntilTheMatrixIsDefinite) {
   // Eigenvalues 3 and -0.1, mean diagonal 1.45: the share must exceed 0.1 / 1.45 = 0.069.
   const at::Tensor matrix = matrix_of({{1.45, 1.55}, {1.55, 1.45}});
   std::vector<double> raised;
-  const at::Tensor u = damped_inverse_factor([&] { return matrix.clone(); }, 1.45, 0.001, "layer", at::kCPU,
+  const at::Tensor u = damped_inverse_factor([&] { return matrix.clone(); }, 1.45, 0.001, "layer",
                                              [&](std::string_view what, double value) {
                                                EXPECT_EQ(what, "damping raised");
                                                raised.push_back(value);
@@ -123,7 +123,7 @@ TEST(DampedInverseFactor, RaisesDampingUntilTheMatrixIsDefinite) {
 TEST(DampedInverseFactor, NamesTheLayerWhenNothingHelps) {
   const at::Tensor matrix = matrix_of({{1, 5}, {5, 1}});
   try {
-    (void)damped_inverse_factor([&] { return matrix.clone(); }, 1.0, 0.0, "model.layers.3.mlp.up_proj", at::kCPU, {});
+    (void)damped_inverse_factor([&] { return matrix.clone(); }, 1.0, 0.0, "model.layers.3.mlp.up_proj", {});
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::kData);
