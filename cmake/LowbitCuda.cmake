@@ -31,5 +31,8 @@ target_compile_options(lowbit_cuda PRIVATE -std=c++20 -fmad=false -lineinfo)
 file(GLOB hopper_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/kernels/cuda/hopper*.cu")
 set_source_files_properties(${hopper_sources} PROPERTIES
   COMPILE_DEFINITIONS "LOWBIT_SM_90A=$<IN_LIST:90a-real,${CMAKE_CUDA_ARCHITECTURES}>")
+# Solvers launch a kernel of it where there is one.
+set_source_files_properties("${PROJECT_SOURCE_DIR}/src/tensor/column_kernel.cpp" PROPERTIES
+  COMPILE_DEFINITIONS LOWBIT_HAS_CUDA_KERNELS)
 target_link_options(lowbit_cuda PRIVATE "LINKER:--exclude-libs,ALL")
 message(STATUS "CUDA kernels: nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")

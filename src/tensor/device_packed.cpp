@@ -54,9 +54,13 @@ bool is_number(DType type) { return type == DType::kFloat32 || type == DType::kB
 
 }  // namespace
 
-cuda::Library open_kernels() {
+bool kernels_named() {
   const char* named = std::getenv(kFileVariable);
-  return named != nullptr && *named != '\0' ? cuda::Library::open(named) : cuda::Library::open();
+  return named != nullptr && *named != '\0';
+}
+
+cuda::Library open_kernels() {
+  return kernels_named() ? cuda::Library::open(std::getenv(kFileVariable)) : cuda::Library::open();
 }
 
 int index_of(at::Device device) { return device.has_index() ? device.index() : 0; }

@@ -10,6 +10,8 @@ namespace lowbit {
 
 /// The file that LOWBIT_CUDA_KERNELS names, or the one beside liblowbit.so.
 [[nodiscard]] kernels::cuda::Library open_kernels();
+/// Whether it names one.
+[[nodiscard]] bool kernels_named();
 [[nodiscard]] int index_of(at::Device device);
 /// LibTorch's, in which its work and ours follow each other.
 [[nodiscard]] void* current_stream(at::Device device);

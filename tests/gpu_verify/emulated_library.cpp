@@ -7,6 +7,7 @@
 #include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/expand_dispatch.h"
 #include "kernels/cuda/hopper_dispatch.h"
+#include "kernels/cuda/solve_columns_dispatch.h"
 #include "kernels/cuda/step_dispatch.h"
 #include "kernels/cuda/test_launcher.h"
 
@@ -217,6 +218,7 @@ const Table& table() {
     t.hopper_bytes = Checked<EmulatedWidths>::hopper_bytes;
     t.round_float8 = Checked<EmulatedWidths>::round_float8;
     t.hopper_float8 = Checked<EmulatedWidths>::hopper_float8;
+    t.solve_columns = checked_solve_columns<EmulatedLaunchers>;
     return t;
   }();
   return result;

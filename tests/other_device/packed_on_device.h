@@ -3,13 +3,13 @@
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <memory>
 #include <string>
 
 #include "lowbit/model/model.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
+#include "other_device/emulated_kernels.h"
 #include "other_device/stand_in.h"
 #include "quantization/small_run.h"
 #include "tensor/tensor_cases.h"
@@ -28,9 +28,6 @@ inline QuantizedWeight quantized(std::int64_t rows, std::int64_t columns, int bi
 
 class PackedOnOtherDevice : public ::testing::Test {
  protected:
-  PackedOnOtherDevice() { ::setenv("LOWBIT_CUDA_KERNELS", LOWBIT_EMULATED_CUDA, 1); }
-  ~PackedOnOtherDevice() override { ::unsetenv("LOWBIT_CUDA_KERNELS"); }
-
   static std::shared_ptr<Model> open(const SmallRun& run, const std::string& artifact, Execution execution, bool there,
                                      DType type = DType::kFloat32) {
     ComputeOptions options{.dtype = type, .deterministic = !there};
@@ -46,7 +43,7 @@ class PackedOnOtherDevice : public ::testing::Test {
   }
 
  private:
-  ReachableMemory reachable_;
+  EmulatedKernels kernels_{stand_in()};
 };
 
 }  // namespace lowbit::testing

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "lowbit/base/error.h"
@@ -16,6 +17,7 @@
 #include "lowbit/tensor/gram.h"
 #include "lowbit/tensor/ops.h"
 #include "other_device/device_under_test.h"
+#include "other_device/emulated_kernels.h"
 #include "quantization/small_run.h"
 
 namespace lowbit {
@@ -28,6 +30,7 @@ using testing::SmallRun;
 struct Case {
   const char* name;
   const char* recipe;
+  bool by_kernels = false;  ///< of ours, where they take it
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
@@ -35,10 +38,14 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 struct Calls {
   int products = testing::calls_of("aten::addmm.out");
   int sums = testing::calls_of("aten::sum.IntList_out");
+  int rounded = testing::calls_of("aten::round.out");
 };
 
 class QuantizeOnOtherDevice : public ::testing::TestWithParam<Case> {
  protected:
+  QuantizeOnOtherDevice() {
+    if (GetParam().by_kernels) kernels_.emplace();
+  }
   QuantizeReport quantize_there(const std::string& output, bool spilled) const {
     QuantizeRequest request = run_.request(GetParam().recipe, output);
     request.model = open(std::make_shared<SmallModel>(run_.path("base")));
@@ -62,6 +69,7 @@ class QuantizeOnOtherDevice : public ::testing::TestWithParam<Case> {
     return model->logits(model->run(model->embed(ids))).cpu();
   }
   SmallRun run_;
+  std::optional<testing::EmulatedKernels> kernels_;
 };
 
 // Sums of the statistics are taken in another order, so that a weight which lies within some 1e-5 of a step from the
@@ -90,6 +98,9 @@ TEST_P(QuantizeOnOtherDevice, WritesWhatTheCpuWrites) {
   if (device_under_test() != testing::stand_in()) return;  // which alone counts
   EXPECT_GE(after.products - before.products, measured);
   EXPECT_GE(after.sums - before.sums, 4 * measured);
+  if (GetParam().by_kernels) {
+    EXPECT_EQ(after.rounded, before.rounded) << "LibTorch rounded columns";
+  }
 }
 
 // One artifact, read by both. Inputs that are rounded may fall to the other side too: by a step in 2^4 or less.
@@ -105,6 +116,7 @@ INSTANTIATE_TEST_SUITE_P(
     Recipes, QuantizeOnOtherDevice,
     ::testing::Values(Case{"rtn", "[{rtn: {bits: 4, group: 16}}]"}, Case{"hqq", "[{hqq: {bits: 4, group: 16}}]"},
                       Case{"gptq", "[{gptq: {bits: 3, group: 16, act_order: true}}]"},
+                      Case{"gptq_by_kernels", "[{gptq: {bits: 3, group: 16, act_order: true}}]", true},
                       Case{"gptaq", "[{gptaq: {bits: 3, group: 16}}]"}, Case{"spqr", "[{spqr: {}}]"},
                       Case{"easyquant", "[{easyquant: {}}]"}, Case{"zeroquant", "[{zeroquant: {}}]"},
                       Case{"awq", "[{awq: {}}, {rtn: {bits: 4, group: 16}}]"},

@@ -1,20 +1,27 @@
 // Columns swept, and errors measured, on a device that is not the CPU.
 #include <ATen/core/Tensor.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "formats/grid_fit.h"
+#include "lowbit/base/error.h"
 #include "lowbit/formats/codebooks.h"
 #include "other_device/device_under_test.h"
+#include "other_device/emulated_kernels.h"
 #include "quantization/driver/layer_error.h"
 #include "quantization/solvers/asymmetry.h"
 #include "quantization/solvers/column_sweep.h"
+#include "quantization/solvers/device_sweep.h"
 #include "quantization/solvers/gptq.h"
 #include "quantization/solvers/inverse_factor.h"
 #include "quantization/solvers/layers.h"
+#include "quantization/solvers/rounding.h"
+#include "tensor/float_panels.h"
 
 namespace lowbit {
 namespace {
@@ -44,6 +51,7 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 constexpr std::int64_t kRows = 41;
 constexpr std::int64_t kColumns = 203;
+constexpr const char* kRounding = "aten::round.out";
 
 // Upper triangular, one of `every` numbers above the diagonal 1 or -1.
 at::Tensor sparse_triangle(std::int64_t every, const std::string& stream) {
@@ -89,14 +97,27 @@ TEST_P(SweepOnOtherDevice, HasTheCpusBitsWhereNothingIsRoundedButWeights) {
     request.given.zeros = make_full({kRows, plan.groups}, 7, DType::kFloat32);
   }
   const SweepResult here = sweep_columns(request);
-  request.device = device_under_test();
-  const SweepResult there = sweep_columns(request);
-  EXPECT_TRUE(there.codes.equal(here.codes)) << there.codes.ne(here.codes).sum().item<std::int64_t>();
-  EXPECT_TRUE(there.scales.equal(here.scales));
-  ASSERT_EQ(there.zeros.defined(), here.zeros.defined());
-  EXPECT_TRUE(!here.zeros.defined() || there.zeros.equal(here.zeros));
-  EXPECT_TRUE(there.loss.equal(here.loss));
   EXPECT_LT(here.loss.max().item<double>(), 1e6) << "numbers that float32 may not hold";
+  request.device = device_under_test();
+  const auto compare = [&] {
+    const SweepResult there = sweep_columns(request);
+    EXPECT_TRUE(there.codes.equal(here.codes)) << there.codes.ne(here.codes).sum().item<std::int64_t>();
+    EXPECT_TRUE(there.scales.equal(here.scales));
+    ASSERT_EQ(there.zeros.defined(), here.zeros.defined());
+    EXPECT_TRUE(!here.zeros.defined() || there.zeros.equal(here.zeros));
+    EXPECT_TRUE(there.loss.equal(here.loss));
+  };
+  request.allow_kernel = false;
+  EXPECT_FALSE(kernel_takes(request));
+  compare();
+  request.allow_kernel = true;
+  const testing::EmulatedKernels kernels;
+  const int rounded = testing::calls_of(kRounding);
+  EXPECT_EQ(kernel_takes(request), c.kind != GridKind::kCodebook && !c.carried);
+  compare();
+  if (!kernel_takes(request) || device_under_test() != testing::stand_in()) return;
+  EXPECT_GE(rounded, kColumns);
+  EXPECT_EQ(testing::calls_of(kRounding), rounded) << "LibTorch rounded columns";
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -104,6 +125,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Case{.name = "fresh"}, Case{.name = "groups_across_blocks", .group = 48, .block = 64},
                       Case{.name = "groups_of_many_blocks", .group = 96, .block = 32},
                       Case{.name = "one_group", .group = -1, .block = 50},
+                      Case{.name = "one_block", .group = -1, .block = 1000},
                       Case{.name = "given", .source = GroupSource::kGiven, .block = 7},
                       Case{.name = "static_groups",
                            .source = GroupSource::kGiven,
@@ -122,6 +144,58 @@ INSTANTIATE_TEST_SUITE_P(
                            .carried = true,
                            .carry_rounded = true}),
     [](const auto& request) { return std::string(request.param.name); });
+
+QuantizedWeight solve_there(const GptqOptions& options, double alpha, const at::Tensor& weight,
+                            const Statistics& statistics) {
+  LinearProblem problem;
+  problem.layer = "layer";
+  problem.weight = weight.clone();
+  problem.statistics = &statistics;
+  problem.device = device_under_test();
+  return GptqSolver(options, alpha).solve(problem);
+}
+
+// Within a block the kernel does the CPU's operations one by one; behind it LibTorch's products would come.
+TEST(ColumnKernelOnOtherDevice, HasTheCpusBitsOfABlock) {
+  if (!float_panels_available()) GTEST_SKIP() << "this processor has no fused multiply-adds";
+  const testing::EmulatedKernels kernels;
+  for (const std::int64_t columns : {100, 128}) {
+    const at::Tensor hessian = hessian_statistics(correlated_inputs(300, columns, "inputs")).hessian();
+    for (const GridKind kind : {GridKind::kInteger, GridKind::kOffset}) {
+      const ColumnPlan plan = plan_columns(hessian.diagonal().contiguous(), 32, ColumnOrder::kByDiagonal, true);
+      SweepRequest request;
+      request.weight = normal_matrix(70, columns, "weight");
+      request.upper = to_dtype(inverse_factor(in_order(hessian, plan)).value(), DType::kFloat32);
+      request.plan = &plan;
+      request.grid.kind = kind;
+      request.grid.bits = 3;
+      request.grid.group = 32;
+      request.source = GroupSource::kGiven;
+      const QuantizedWeight rounded = round_to_nearest(request.weight, request.grid, Clip::kNone);
+      request.given = {rounded.scales, rounded.zeros, {}, {}};
+      const SweepResult here = sweep_columns(request);
+      request.device = device_under_test();
+      ASSERT_TRUE(kernel_takes(request));
+      const SweepResult there = sweep_columns(request);
+      EXPECT_TRUE(there.codes.equal(here.codes));
+      EXPECT_TRUE(there.loss.allclose(here.loss, 1e-14, 0)) << "sums of 128 float64 numbers in another order";
+    }
+  }
+}
+
+TEST(ColumnKernelOnOtherDevice, SaysThatItCannotBeLoaded) {
+  if (device_under_test() != testing::stand_in()) GTEST_SKIP() << "a GPU has its kernels";
+  ::setenv("LOWBIT_CUDA_KERNELS", "/nowhere/liblowbit_cuda.so", 1);
+  std::string found;
+  try {
+    (void)solve_there({}, 0, normal_matrix(2, 8, "weight"), hessian_statistics(normal_matrix(20, 8, "inputs")));
+  } catch (const Error& error) {
+    found = error.what();
+  }
+  ::unsetenv("LOWBIT_CUDA_KERNELS");
+  EXPECT_THAT(found, ::testing::StartsWith("device 'cuda' was asked for, and lowbit's CUDA kernels cannot be loaded "
+                                           "(/nowhere/liblowbit_cuda.so: cannot open shared object file"));
+}
 
 // How far, in steps, a weight is at most from where its code would be the nearest one, when its column is reached in
 // float64.
@@ -143,19 +217,9 @@ double furthest_from_nearest(const at::Tensor& weight, const QuantizedWeight& so
   return furthest;
 }
 
-QuantizedWeight solve_there(const GptqOptions& options, double alpha, const at::Tensor& weight,
-                            const Statistics& statistics) {
-  LinearProblem problem;
-  problem.layer = "layer";
-  problem.weight = weight.clone();
-  problem.statistics = &statistics;
-  problem.device = device_under_test();
-  return GptqSolver(options, alpha).solve(problem);
-}
-
 // Weights of some ten steps of 2^-24 each, changed 190 times: below 1e-4 of a step of the truth. A weight so near to
 // the middle of two numbers may go to either.
-TEST(GptqOnOtherDevice, TakesTheNearestCodesOfTheWeightsThatItIsLeftWith) {
+void expect_nearest_codes() {
   const at::Tensor weight = normal_matrix(48, 190, "weight");
   const Statistics statistics = hessian_statistics(correlated_inputs(500, 190, "inputs"));
   for (const bool act_order : {false, true}) {
@@ -176,9 +240,16 @@ TEST(GptqOnOtherDevice, TakesTheNearestCodesOfTheWeightsThatItIsLeftWith) {
   }
 }
 
+TEST(GptqOnOtherDevice, TakesTheNearestCodesOfTheWeightsThatItIsLeftWith) { expect_nearest_codes(); }
+
+TEST(GptqOnOtherDevice, TakesThemByItsKernelToo) {
+  const testing::EmulatedKernels kernels;
+  expect_nearest_codes();
+}
+
 // GPTQ: sums, the Hessian read from its end, its factor, and that read from its end, which U replaces. GPTAQ with an
-// order of columns: both sums, U, and asymmetry as it lies, by rows and by columns in order. Slices that are looked at by
-// themselves are half of one here.
+// order of columns: both sums, U, and asymmetry as it lies, by rows and by columns in order. Slices that are looked at
+// by themselves are half of one here.
 TEST(GptqOnOtherDevice, HoldsFewMatricesOfItsHessiansSize) {
   if (device_under_test() != testing::stand_in()) GTEST_SKIP() << "only the stand-in knows what is held at most";
   constexpr std::int64_t kSize = 1024;

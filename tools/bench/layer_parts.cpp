@@ -17,6 +17,7 @@
 #include "lowbit/tensor/factorization.h"
 #include "lowbit/tensor/factory.h"
 #include "quantization/driver/layer_error.h"
+#include "quantization/solvers/device_sweep.h"
 #include "quantization/solvers/inverse_factor.h"
 #include "quantization/solvers/rounding.h"
 
@@ -39,7 +40,7 @@ struct Part {
 
 struct Parts {
   at::Device device;
-  Part moments, factor, columns, errors;
+  Part moments, factor, columns, columns_by_library, errors;
 
   Parts(at::Device place, const LayerShape& shape, std::int64_t tokens) : device(place) {
     const auto in = static_cast<double>(shape.in);
@@ -47,13 +48,15 @@ struct Parts {
     moments = {"second moments", static_cast<double>(tokens) * in * in};
     factor = {"factor", 2.0 / 3.0 * in * in * in};
     columns = {"columns", sweep};
+    columns_by_library = {"by LibTorch alone", sweep};
     errors = {"errors", 3 * sweep};
   }
   void print() const {
     fmt::print("  {}\n", device.str());
-    for (const Part* part : {&moments, &factor, &columns, &errors}) {
+    for (const Part* part : {&moments, &factor, &columns, &columns_by_library, &errors}) {
+      if (part->seconds.empty()) continue;
       const Spread seconds = spread_of_seconds(part->seconds);
-      fmt::print("  {:<16}{:>9.3f} s ({:.3f} to {:.3f}), {:>8.1f} Gop/s\n", part->name, seconds.median, seconds.fastest,
+      fmt::print("  {:<18}{:>8.3f} s ({:.3f} to {:.3f}), {:>8.1f} Gop/s\n", part->name, seconds.median, seconds.fastest,
                  seconds.slowest, part->operations / seconds.median / 1e9);
     }
   }
@@ -70,7 +73,8 @@ struct Found {
   at::Tensor hessian;  // float64
   at::Tensor upper;    // float64
   double loss = 0;     // along the way
-  double error = 0;    // of the result
+  double loss_by_library = 0;
+  double error = 0;  // of the result
   std::vector<double> norms;
 };
 
@@ -112,7 +116,13 @@ Found run(const Layer& layer, const SolverOptions& options, const at::Tensor& up
   request.device = parts.device;
   SweepResult swept;
   parts.columns.seconds.push_back(seconds_of([&] { swept = sweep_columns(request); }));
-  found.loss = swept.loss.sum().item<double>();
+  found.loss = found.loss_by_library = swept.loss.sum().item<double>();
+  if (!parts.device.is_cpu() && kernel_takes(request)) {
+    request.allow_kernel = false;
+    SweepResult by_library;
+    parts.columns_by_library.seconds.push_back(seconds_of([&] { by_library = sweep_columns(request); }));
+    found.loss_by_library = by_library.loss.sum().item<double>();
+  }
   const at::Tensor change = layer.weight.sub(as_weight(std::move(swept), request).dequantize());
   const at::Tensor matrices[] = {layer.weight, change, layer.weight.round()};
   parts.errors.seconds.push_back(seconds_of([&] { found.norms = output_norms(matrices, statistics, parts.device); }));
@@ -133,6 +143,7 @@ double size_of(const at::Tensor& matrix) { return matrix.square().sum().sqrt().i
 
 void compare(const Found& there, const Found& here) {
   expect_share("loss of the columns, beside the error of the result", there.loss, there.error, kLossesAgree);
+  expect_share("loss of the columns, beside LibTorch's alone", there.loss, there.loss_by_library, kLossesAgree);
   expect_share("loss of the columns, beside the CPU's", there.loss, here.loss, kLossesAgree);
   expect_share("output of the weight, beside the CPU's", there.norms[0], here.norms[0], kSumsAgree);
   expect_share("output of its whole numbers, beside the CPU's", there.norms[2], here.norms[2], kSumsAgree);

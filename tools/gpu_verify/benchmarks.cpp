@@ -83,6 +83,9 @@ std::vector<std::string> benchmark_cases(const Settings& settings) {
   for (const Case& c : chosen_cases(settings)) names.push_back(c.name());
   for (const std::string& name : step_speed_cases(settings)) names.push_back(name);
   for (const std::string& name : attention_speed_cases(settings)) names.push_back(name);
+  if (settings.unproven) {
+    for (const std::string& name : columns_speed_cases(settings)) names.push_back(name);
+  }
   return names;
 }
 
@@ -111,6 +114,7 @@ void run_benchmarks(const Gpu& gpu, const Settings& settings, Results& results) 
   }
   run_step_speed(gpu, settings, results);
   run_attention_speed(gpu, settings, results);
+  if (settings.unproven) run_columns_speed(gpu, settings, results);
 }
 
 void run_smoke(const Gpu& gpu, const Settings& settings, Results& results) {

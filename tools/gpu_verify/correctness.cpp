@@ -335,6 +335,7 @@ std::vector<std::string> correctness_cases(const Settings& settings) {
   if (settings.unproven) {
     for (const std::string& name : step_cases(settings)) names.push_back(name);
     for (const Case& c : chosen(unproven_cases(settings.tiny), settings)) names.push_back(c.name());
+    for (const std::string& name : columns_cases(settings)) names.push_back(name);
     for (const std::string& name : float8_cases(settings)) names.push_back(name);
     return names;
   }
@@ -350,6 +351,7 @@ void run_correctness(const Gpu& gpu, const Settings& settings, Results& results)
   if (settings.unproven) {
     run_step(gpu, settings, results);
     check_cases(gpu, chosen(unproven_cases(settings.tiny), settings), results);
+    run_columns(gpu, settings, results);
     return run_float8(gpu, settings, results);
   }
   check_cases(gpu, chosen(all_cases(settings.tiny), settings), results);

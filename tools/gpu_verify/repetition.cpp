@@ -80,6 +80,7 @@ void run_repetition(const Gpu& gpu, const Settings& settings, Results& results) 
   const int times = settings.tiny ? 5 : 1000;
   const bool is_hopper = gpu.facts().major == 9;
   if (settings.unproven) {
+    run_columns_repetition(gpu, times, results);
     if (!is_hopper) return;
     repeat_splits(gpu, "hopper_rounded_turns, ", cuda::HalfKernel::kHopperRoundedTurns, 130, times, results);
     for (const int tokens : {40, 130}) repeat_float8(gpu, tokens, times, results);

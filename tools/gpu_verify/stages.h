@@ -29,6 +29,8 @@ void run_attention(const Gpu& gpu, const Settings& settings, Results& results);
 /// Of it, unproven: inputs rounded to E4M3 as the CPU rounds them, and Hopper's products of such numbers: exactly where
 /// they are whole numbers, within what the matrix unit is assumed to lose where not.
 void run_float8(const Gpu& gpu, const Settings& settings, Results& results);
+/// Of it, unproven: columns of GPTQ by one kernel, with the bits of the algorithm's lines one after the other.
+void run_columns(const Gpu& gpu, const Settings& settings, Results& results);
 /// Of it: a decode step's kernels against float64, and the whole step.
 void run_step(const Gpu& gpu, const Settings& settings, Results& results);
 /// A product in splits, a thousand times over: one hash.
@@ -41,6 +43,10 @@ void run_attention_speed(const Gpu& gpu, const Settings& settings, Results& resu
 void run_step_speed(const Gpu& gpu, const Settings& settings, Results& results);
 /// Of the repetition: a recorded step, over and over.
 void run_step_repetition(const Gpu& gpu, int times, Results& results);
+/// Of the repetition, unproven: columns solved over and over.
+void run_columns_repetition(const Gpu& gpu, int times, Results& results);
+/// Of the benchmarks, unproven: a chunk of columns.
+void run_columns_speed(const Gpu& gpu, const Settings& settings, Results& results);
 /// Each main kernel once, for ncu.
 void run_profile(const Gpu& gpu, const Settings& settings, Results& results);
 
@@ -48,6 +54,8 @@ void run_profile(const Gpu& gpu, const Settings& settings, Results& results);
 [[nodiscard]] std::vector<std::string> correctness_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> attention_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> float8_cases(const Settings& settings);
+[[nodiscard]] std::vector<std::string> columns_cases(const Settings& settings);
+[[nodiscard]] std::vector<std::string> columns_speed_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> step_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> step_speed_cases(const Settings& settings);
 [[nodiscard]] std::vector<std::string> attention_speed_cases(const Settings& settings);

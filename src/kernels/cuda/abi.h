@@ -14,13 +14,14 @@
 #include "kernels/cuda/report.h"
 #include "kernels/cuda/round_float8.h"
 #include "kernels/cuda/rows.h"
+#include "kernels/cuda/solve_columns.h"
 
 // What liblowbit_cuda.so offers: one C function, which gives a table of functions. It throws nothing, prints nothing,
 // and knows nothing of the rest of lowbit, so that it is built with a CUDA toolkit and used without one.
 namespace lowbit::kernels::cuda {
 
 /// Raised with every change of this file or of a structure that it or report.h names.
-inline constexpr std::uint32_t kInterface = 13;
+inline constexpr std::uint32_t kInterface = 14;
 
 struct Device {
   char name[256];
@@ -97,6 +98,7 @@ struct Table {
   bool (*round_float8)(const RoundFloat8Call* call, const Launch* launch, Report* report);
   /// Of weights of E4M3 (a table of 8 bits) with one group a row, and codes as `round_float8` lays them out.
   bool (*hopper_float8)(const Float8Product* call, const Launch* launch, Report* report);
+  bool (*solve_columns)(const SolveColumnsCall* call, const Launch* launch, Report* report);
 };
 
 inline constexpr const char* kTableSymbol = "lowbit_cuda_table";

@@ -175,7 +175,16 @@ LOWBIT_HOST_DEVICE inline float quotient(float a, float b) {
 #endif
 }
 
-/// The nearest whole number, ties to even; for |value| < 2^31.
+/// The nearest whole number, ties to even.
+LOWBIT_HOST_DEVICE inline float nearest_whole(float value) {
+#ifdef __CUDA_ARCH__
+  return rintf(value);
+#else
+  return std::nearbyint(value);
+#endif
+}
+
+/// The same of |value| < 2^31.
 LOWBIT_HOST_DEVICE inline std::int32_t nearest_integer(float value) {
 #ifdef __CUDA_ARCH__
   return __float2int_rn(value);

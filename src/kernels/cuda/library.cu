@@ -5,6 +5,7 @@
 #include "kernels/cuda/expand_launch.cuh"
 #include "kernels/cuda/hopper_launch.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/solve_columns_launch.cuh"
 #include "kernels/cuda/step_launch.cuh"
 #include "kernels/cuda/widths.cuh"
 
@@ -234,6 +235,7 @@ extern "C" __attribute__((visibility("default"))) const lowbit::kernels::cuda::T
                                Functions::integer_tiles,
                                multiply_integers_together,
                                Functions::round_float8,
-                               Functions::hopper_float8};
+                               Functions::hopper_float8,
+                               solve_columns};
   return &kTable;
 }

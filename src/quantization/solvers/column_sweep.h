@@ -67,6 +67,7 @@ struct SweepRequest {
   /// The same of the column at `position`, for other devices than the CPU; given where `round` is.
   std::function<void(std::int64_t position, DeviceColumn&)> round_on_device;
   at::Device device = at::kCPU;  ///< where columns are swept, and `upper` and `carried` lie; all else is in main memory
+  bool allow_kernel = true;      ///< on it; else LibTorch's operations alone sweep there (solvers/device_sweep.h)
   const Cancellation* cancellation = nullptr;
 };
 

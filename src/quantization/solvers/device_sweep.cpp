@@ -1,6 +1,8 @@
 #include "quantization/solvers/device_sweep.h"
 
 #include <algorithm>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "lowbit/base/error.h"
@@ -9,6 +11,7 @@
 #include "lowbit/tensor/ops.h"
 #include "quantization/solvers/column_grid.h"
 #include "quantization/solvers/sweep_parts.h"
+#include "tensor/column_kernel.h"
 
 namespace lowbit {
 namespace {
@@ -28,11 +31,15 @@ class DeviceSweep {
         grid_(request.grid, request.device),
         columns_(request.weight.size(1)) {
     weights_ = there(request.weight).t().clone(at::MemoryFormat::Contiguous);
-    diagonal_ = there(request.upper.diagonal()).contiguous().unsqueeze(1);
-    upper_ = there(request.upper).div(diagonal_);
+    upper_ = there(request.upper).contiguous();
+    diagonal_ = upper_.diagonal();
     scales_ = there(result.scales).t().contiguous();
     zeros_ = there(result.zeros).t().contiguous();
     codes_ = weights_.new_empty(weights_.sizes(), weights_.options().dtype(at::kByte));
+    if (kernel_takes(request)) {
+      kernel_.emplace(scales_, zeros_, request.grid.bits, request.grid.kind == GridKind::kOffset);
+      groups_ = tensor_of(std::span<const std::int32_t>(plan_.group)).to(request.device);
+    }
     if (!request.carried.defined()) return;
     carry_ = there(request.carried);
     carried_ = weights_.new_empty(weights_.sizes());
@@ -44,9 +51,7 @@ class DeviceSweep {
       if (request_.cancellation != nullptr) request_.cancellation->check();
       const std::int64_t end = chunk_end(request_, begin);
       if (request_.source != GroupSource::kGiven) fit_groups(begin, end);
-      solve(begin, end);
-      codes_.narrow(0, begin, end - begin).copy_(stack_tensors(chunk_codes_, 0));
-      chunk_codes_.clear();
+      kernel_ ? solve_by_kernel(begin, end) : solve(begin, end);
       if (rounded_.defined()) carried_.narrow(0, begin, end - begin).copy_(rounded_.narrow(0, begin, end - begin));
       spread(begin, end, columns_);
       begin = end;
@@ -75,10 +80,21 @@ class DeviceSweep {
     }
   }
 
+  void solve_by_kernel(std::int64_t begin, std::int64_t end) {
+    for (std::int64_t first = begin; first < end; first += ColumnKernel::kMostColumns) {
+      const std::int64_t count = std::min(ColumnKernel::kMostColumns, end - first);
+      kernel_->solve({weights_.narrow(0, first, count), upper_.narrow(0, first, count).narrow(1, first, count),
+                      groups_.narrow(0, first, count), codes_.narrow(0, first, count)});
+      spread(first, first + count, end);
+    }
+  }
+
   void solve(std::int64_t begin, std::int64_t end) {
     solve_by_halves(
         begin, end, kLeaf, [&](std::int64_t first, std::int64_t last) { solve_leaf(first, last); },
         [&](std::int64_t first, std::int64_t middle, std::int64_t last) { spread(first, middle, last); });
+    codes_.narrow(0, begin, end - begin).copy_(stack_tensors(chunk_codes_, 0));
+    chunk_codes_.clear();
   }
 
   void solve_leaf(std::int64_t begin, std::int64_t end) {
@@ -88,7 +104,7 @@ class DeviceSweep {
     }
   }
 
-  // Leaves in the column's place what rounding took off, which the columns behind it are to make good.
+  // Leaves in the column's place the error that the columns behind it are to make good.
   void round_column(std::int64_t column) {
     const at::Tensor weights = weights_.select(0, column);
     const std::int32_t group = plan_.group[static_cast<std::size_t>(column)];
@@ -102,7 +118,7 @@ class DeviceSweep {
     chunk_codes_.push_back(rounded.codes);
     if (carried_.defined()) carried_.select(0, column).copy_(weights);
     if (rounded_.defined()) rounded_.select(0, column).copy_(rounded.values);
-    weights.sub_(rounded.values);
+    weights.sub_(rounded.values).div_(diagonal_.select(0, column));
   }
 
   // Takes what columns [begin, end) cost off the columns [end, limit).
@@ -122,8 +138,7 @@ class DeviceSweep {
     at::Tensor sum;
     for (std::int64_t first = 0; first < columns_; first += kSlice) {
       const std::int64_t count = std::min(kSlice, columns_ - first);
-      const at::Tensor errors = weights_.narrow(0, first, count).div(diagonal_.narrow(0, first, count));
-      const at::Tensor part = errors.to(at::kDouble).square_().sum(0);
+      const at::Tensor part = weights_.narrow(0, first, count).to(at::kDouble).square_().sum(0);
       sum = sum.defined() ? sum.add_(part) : part;
     }
     return sum;
@@ -134,19 +149,26 @@ class DeviceSweep {
   const ColumnPlan& plan_;
   ColumnGrid grid_;
   std::int64_t columns_;
-  at::Tensor weights_;                   // float32 [in, out]: of columns that are rounded what rounding took off
-  at::Tensor diagonal_;                  // float32 [in, 1]
-  at::Tensor upper_;                     // float32 [in, in], each row divided by its diagonal
+  at::Tensor weights_;                   // float32 [in, out]: of columns that are rounded the errors (w - q) / U_jj
+  at::Tensor upper_;                     // float32 [in, in]
+  at::Tensor diagonal_;                  // float32 [in], of it
   at::Tensor scales_;                    // float32 [groups, out]
   at::Tensor zeros_;                     // likewise
   at::Tensor codes_;                     // uint8 [in, out]
   std::vector<at::Tensor> chunk_codes_;  // of the columns of one chunk
+  std::optional<ColumnKernel> kernel_;   // what solves chunks, where it takes them
+  at::Tensor groups_;                    // int32 [in], for it
   at::Tensor carry_;                     // float32 [in, in], or undefined
   at::Tensor carried_;                   // float32 [in, out]: the columns that `carry_` multiplies
   at::Tensor rounded_;                   // float32 [in, out]: what they become, where that is carried across blocks
 };
 
 }  // namespace
+
+bool kernel_takes(const SweepRequest& request) {
+  return request.allow_kernel && !request.round && !request.carried.defined() &&
+         request.grid.kind != GridKind::kCodebook && ColumnKernel::serves(request.device);
+}
 
 void sweep_on_device(const SweepRequest& request, SweepResult& result) {
   LOWBIT_ASSERT(static_cast<bool>(request.round) == static_cast<bool>(request.round_on_device));
