@@ -12,13 +12,19 @@ namespace {
 
 namespace cuda = kernels::cuda;
 
-static_assert(ColumnKernel::kMostColumns == cuda::SolveColumns::kMostColumns);
+static_assert(ColumnKernel::kMostColumns == cuda::kMostSolvedColumns);
 
 #ifdef LOWBIT_HAS_CUDA_KERNELS
 constexpr bool kBuilt = true;
 #else
 constexpr bool kBuilt = false;
 #endif
+
+// Null without a tensor.
+float* numbers_of(const at::Tensor& tensor) {
+  LOWBIT_ASSERT(!tensor.defined() || tensor.is_contiguous());
+  return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr;
+}
 
 }  // namespace
 
@@ -41,6 +47,7 @@ ColumnKernel::~ColumnKernel() = default;
 void ColumnKernel::solve(const DeviceColumns& columns) const {
   const at::Tensor& weights = columns.weights;
   LOWBIT_ASSERT(weights.is_contiguous() && columns.codes.is_contiguous() && columns.upper.stride(1) == 1);
+  LOWBIT_ASSERT(!columns.carry.defined() || columns.carry.strides() == columns.upper.strides());
   LOWBIT_ASSERT(weights.size(1) == scales_.size(1) && weights.size(0) <= kMostColumns);
   const cuda::SolveColumnsCall call = {weights.mutable_data_ptr<float>(),
                                        columns.upper.const_data_ptr<float>(),
@@ -52,7 +59,10 @@ void ColumnKernel::solve(const DeviceColumns& columns) const {
                                        static_cast<std::int32_t>(weights.size(1)),
                                        static_cast<std::int32_t>(weights.size(0)),
                                        (1 << bits_) - 1,
-                                       real_zeros_};
+                                       real_zeros_,
+                                       columns.carry.defined() ? columns.carry.const_data_ptr<float>() : nullptr,
+                                       numbers_of(columns.carried),
+                                       numbers_of(columns.values)};
   const cuda::Launch launch = {current_stream(weights.device()), 0};
   cuda::Library::call("choosing the GPU", library_->table().use_device, index_of(weights.device()));
   cuda::Library::call("solving columns", library_->table().solve_columns, &call, &launch);

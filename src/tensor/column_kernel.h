@@ -17,11 +17,15 @@ struct DeviceColumns {
   at::Tensor upper;    ///< float32 [columns, columns], rows of U side by side; it may be a part of a larger matrix
   at::Tensor groups;   ///< int32 [columns]: the group of each
   at::Tensor codes;    ///< uint8 [columns, out], contiguous
+  /// As `upper`, or undefined: GPTAQ's correction, whose rows times the columns are added to those behind them.
+  at::Tensor carry;
+  at::Tensor carried;  ///< with it, float32 [columns, out], contiguous: becomes what was added, unrounded
+  at::Tensor values;   ///< as `carried`, or undefined: becomes what codes stand for
 };
 
-/// GPTQ's steps through columns by one launch of a kernel of ours (kernels/cuda/solve_columns.h) into LibTorch's
-/// stream: each is rounded to the nearest number of its group, and its error taken off those behind it. With the CPU's
-/// bits.
+/// GPTQ's steps through columns by one launch of a kernel of ours (kernels/cuda/solve_columns.h) into LibTorch's stream:
+/// each is rounded to the nearest number of its group, and its error taken off those behind it. With the CPU's bits,
+/// unless columns are carried, whose products the CPU adds in another order.
 ///
 ///   const ColumnKernel kernel(scales, zeros, 4, false);
 ///   kernel.solve(columns);

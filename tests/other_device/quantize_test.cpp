@@ -117,6 +117,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Case{"rtn", "[{rtn: {bits: 4, group: 16}}]"}, Case{"hqq", "[{hqq: {bits: 4, group: 16}}]"},
                       Case{"gptq", "[{gptq: {bits: 3, group: 16, act_order: true}}]"},
                       Case{"gptq_by_kernels", "[{gptq: {bits: 3, group: 16, act_order: true}}]", true},
+                      Case{"gptaq_by_kernels", "[{gptaq: {bits: 3, group: 16}}]", true},
                       Case{"gptaq", "[{gptaq: {bits: 3, group: 16}}]"}, Case{"spqr", "[{spqr: {}}]"},
                       Case{"easyquant", "[{easyquant: {}}]"}, Case{"zeroquant", "[{zeroquant: {}}]"},
                       Case{"awq", "[{awq: {}}, {rtn: {bits: 4, group: 16}}]"},

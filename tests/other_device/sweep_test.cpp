@@ -113,7 +113,7 @@ TEST_P(SweepOnOtherDevice, HasTheCpusBitsWhereNothingIsRoundedButWeights) {
   request.allow_kernel = true;
   const testing::EmulatedKernels kernels;
   const int rounded = testing::calls_of(kRounding);
-  EXPECT_EQ(kernel_takes(request), c.kind != GridKind::kCodebook && !c.carried);
+  EXPECT_EQ(kernel_takes(request), c.kind != GridKind::kCodebook);
   compare();
   if (!kernel_takes(request) || device_under_test() != testing::stand_in()) return;
   EXPECT_GE(rounded, kColumns);

@@ -12,14 +12,19 @@ namespace lowbit::kernels::cuda {
 template <typename Launchers>
 bool checked_solve_columns(const SolveColumnsCall* call, const Launch* launch, Report* report) {
   *report = Report{};
-  if (call->columns < 1 || call->columns > SolveColumns::kMostColumns || call->upper_stride < call->columns) {
+  if (call->columns < 1 || call->columns > kMostSolvedColumns || call->upper_stride < call->columns) {
     return refuse(report, "columns are solved 1 to 128 at a time, with as many of the factor's");
   }
   if (call->top < 1 || call->top > 255) return refuse(report, "codes of columns are bytes");
+  if (call->carry != nullptr && call->carried == nullptr) return refuse(report, "there is no room for what is carried");
   if (call->rows == 0) return true;
   auto launcher = Launchers::make(*launch, report);
-  return launcher.template launch<SolveColumns>(
-      GridSize{{blocks_for(call->rows, SolveColumns::kThreads), 1, 1}, SolveColumns::kSharedWords * 4}, *call);
+  const auto start = [&]<bool kCarries>() {
+    using Kernel = SolveColumns<kCarries>;
+    return launcher.template launch<Kernel>(
+        GridSize{{blocks_for(call->rows, Kernel::kThreads), 1, 1}, Kernel::kSharedWords * 4}, *call);
+  };
+  return call->carry == nullptr ? start.template operator()<false>() : start.template operator()<true>();
 }
 
 }  // namespace lowbit::kernels::cuda

@@ -41,7 +41,7 @@ class DeviceSweep {
       groups_ = tensor_of(std::span<const std::int32_t>(plan_.group)).to(request.device);
     }
     if (!request.carried.defined()) return;
-    carry_ = there(request.carried);
+    carry_ = there(request.carried).contiguous();
     carried_ = weights_.new_empty(weights_.sizes());
     if (request.carry_rounded) rounded_ = weights_.new_empty(weights_.sizes());
   }
@@ -83,8 +83,10 @@ class DeviceSweep {
   void solve_by_kernel(std::int64_t begin, std::int64_t end) {
     for (std::int64_t first = begin; first < end; first += ColumnKernel::kMostColumns) {
       const std::int64_t count = std::min(ColumnKernel::kMostColumns, end - first);
-      kernel_->solve({weights_.narrow(0, first, count), upper_.narrow(0, first, count).narrow(1, first, count),
-                      groups_.narrow(0, first, count), codes_.narrow(0, first, count)});
+      const auto columns = [&](const at::Tensor& of) { return of.defined() ? of.narrow(0, first, count) : of; };
+      const auto square = [&](const at::Tensor& of) { return of.defined() ? columns(of).narrow(1, first, count) : of; };
+      kernel_->solve({columns(weights_), square(upper_), columns(groups_), columns(codes_), square(carry_),
+                      columns(carried_), columns(rounded_)});
       spread(first, first + count, end);
     }
   }
@@ -166,8 +168,8 @@ class DeviceSweep {
 }  // namespace
 
 bool kernel_takes(const SweepRequest& request) {
-  return request.allow_kernel && !request.round && !request.carried.defined() &&
-         request.grid.kind != GridKind::kCodebook && ColumnKernel::serves(request.device);
+  return request.allow_kernel && !request.round && request.grid.kind != GridKind::kCodebook &&
+         ColumnKernel::serves(request.device);
 }
 
 void sweep_on_device(const SweepRequest& request, SweepResult& result) {

@@ -10,8 +10,8 @@ namespace lowbit {
 /// than on the CPU, so that a weight half way between two numbers may go to the other one.
 void sweep_on_device(const SweepRequest& request, SweepResult& result);
 
-/// Whether `ColumnKernel` solves the columns: integers with whole or real zeros, rounded to the nearest, nothing
-/// carried (GPTAQ), on a device that it serves. SpQR rounds otherwise.
+/// Whether `ColumnKernel` solves the columns: integers with whole or real zeros, rounded to the nearest (SpQR rounds
+/// otherwise), on a device that it serves.
 [[nodiscard]] bool kernel_takes(const SweepRequest& request);
 
 }  // namespace lowbit
