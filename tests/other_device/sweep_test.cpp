@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "formats/grid_fit.h"
@@ -111,6 +112,7 @@ TEST_P(SweepOnOtherDevice, HasTheCpusBitsWhereNothingIsRoundedButWeights) {
   EXPECT_FALSE(kernel_takes(request));
   compare();
   request.allow_kernel = true;
+  request.fits_extremes = true;
   const testing::EmulatedKernels kernels;
   const int rounded = testing::calls_of(kRounding);
   EXPECT_EQ(kernel_takes(request), c.kind != GridKind::kCodebook);
@@ -161,23 +163,29 @@ TEST(ColumnKernelOnOtherDevice, HasTheCpusBitsOfABlock) {
   const testing::EmulatedKernels kernels;
   for (const std::int64_t columns : {100, 128}) {
     const at::Tensor hessian = hessian_statistics(correlated_inputs(300, columns, "inputs")).hessian();
-    for (const GridKind kind : {GridKind::kInteger, GridKind::kOffset}) {
-      const ColumnPlan plan = plan_columns(hessian.diagonal().contiguous(), 32, ColumnOrder::kByDiagonal, true);
+    for (const auto& [kind, group] :
+         {std::pair{GridKind::kInteger, 32}, {GridKind::kOffset, 32}, {GridKind::kInteger, -1}}) {
+      const ColumnPlan plan = plan_columns(hessian.diagonal().contiguous(), group, ColumnOrder::kByDiagonal, true);
       SweepRequest request;
       request.weight = normal_matrix(70, columns, "weight");
       request.upper = to_dtype(inverse_factor(in_order(hessian, plan)).value(), DType::kFloat32);
       request.plan = &plan;
       request.grid.kind = kind;
       request.grid.bits = 3;
-      request.grid.group = 32;
-      request.source = GroupSource::kGiven;
+      request.grid.group = group;
+      request.source = group > 0 ? GroupSource::kGiven : GroupSource::kFresh;
       const QuantizedWeight rounded = round_to_nearest(request.weight, request.grid, Clip::kNone);
       request.given = {rounded.scales, rounded.zeros, {}, {}};
+      request.fit = [&](const at::Tensor& part, const SweepPlace&) {
+        return fit_group(part, request.grid, Clip::kNone);
+      };
+      request.fits_extremes = fits_extremes(request.grid, Clip::kNone);
       const SweepResult here = sweep_columns(request);
       request.device = device_under_test();
       ASSERT_TRUE(kernel_takes(request));
       const SweepResult there = sweep_columns(request);
       EXPECT_TRUE(there.codes.equal(here.codes));
+      EXPECT_TRUE(there.scales.equal(here.scales));
       EXPECT_TRUE(there.loss.allclose(here.loss, 1e-14, 0)) << "sums of 128 float64 numbers in another order";
     }
   }

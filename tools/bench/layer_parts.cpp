@@ -177,6 +177,7 @@ SweepRequest make_request(const at::Tensor& weight, const at::Tensor& upper, con
   request.grid = grid;
   request.source = source;
   request.block = options.block;
+  request.fits_extremes = fits_extremes(grid, Clip::kNone);
   request.fit = [grid](const at::Tensor& part, const SweepPlace&) { return fit_group(part, grid, Clip::kNone); };
   return request;
 }

@@ -62,6 +62,7 @@ struct SweepRequest {
   GroupParameters given;     ///< [out, groups], for `kGiven`
   /// Parameters of one group's columns [rows, columns], else.
   std::function<GroupParameters(const at::Tensor&, const SweepPlace&)> fit;
+  bool fits_extremes = false;  ///< `fit` finds the same for the least and the largest of each row alone, [rows, 2]
   /// Instead of rounding to the nearest number of the grid.
   std::function<void(const SweepPlace&, const SweepColumn&)> round;
   /// The same of the column at `position`, for other devices than the CPU; given where `round` is.

@@ -71,9 +71,11 @@ class DeviceSweep {
       if (!starts_group(plan_, first)) continue;
       const std::int32_t group = plan_.group[static_cast<std::size_t>(first)];
       const std::int64_t last = group_end(plan_, first, columns_);
-      const at::Tensor part = weights_.narrow(0, first, last - first).t().contiguous().cpu();
+      const at::Tensor columns = weights_.narrow(0, first, last - first);
+      const at::Tensor part =
+          request_.fits_extremes ? stack_tensors({columns.amin(0), columns.amax(0)}, 1) : columns.t().contiguous();
       const SweepPlace place{0, part.size(0), first, last, group};
-      const GroupParameters found = request_.fit(part, place);
+      const GroupParameters found = request_.fit(part.cpu(), place);
       put_parameters(found, place, result_);
       scales_.select(0, group).copy_(found.scales);
       if (found.zeros.defined()) zeros_.select(0, group).copy_(found.zeros);

@@ -5,9 +5,10 @@
 namespace lowbit {
 
 /// What `sweep_columns` does, on `request.device`: chunks of columns by a kernel of ours where it takes them, else
-/// column by column of all rows by LibTorch's operations. Only fits take place in main memory. `result` is as the sweep
-/// begins with, in main memory. What a chunk changes behind it are LibTorch's products, which add up in another order
-/// than on the CPU, so that a weight half way between two numbers may go to the other one.
+/// column by column of all rows by LibTorch's operations. Only fits take place in main memory, of least and largest
+/// weights where these suffice. `result` is as the sweep begins with, in main memory. What a chunk changes behind it
+/// are LibTorch's products, which add up in another order than on the CPU, so that a weight half way between two
+/// numbers may go to the other one.
 void sweep_on_device(const SweepRequest& request, SweepResult& result);
 
 /// Whether `ColumnKernel` solves the columns: integers with whole or real zeros, rounded to the nearest (SpQR rounds

@@ -56,6 +56,7 @@ StatisticsNeeds GptqSolver::needs() const {
 void GptqSolver::set_groups(SweepRequest& request, const at::Tensor& weight) const {
   const GridSpec& grid = request.grid;
   request.source = options_.ref_compat ? GroupSource::kBlock : GroupSource::kFresh;
+  request.fits_extremes = fits_extremes(grid, options_.clip);
   request.fit = [this, &grid, rows = fit_row_scales(weight, grid)](const at::Tensor& part, const SweepPlace& place) {
     const std::span<const float> own(rows);
     return fit_group(

@@ -39,6 +39,10 @@ GroupParameters fit_group(const at::Tensor& weight, const GridSpec& grid, Clip c
   return fit_part(weight, grid, clip == Clip::kMse ? &search : nullptr, row_scales);
 }
 
+bool fits_extremes(const GridSpec& grid, Clip clip) {
+  return clip == Clip::kNone && grid.scale_rule != ScaleRule::kAbsmean;
+}
+
 QuantizedWeight round_to_nearest(const at::Tensor& weight, const GridSpec& grid, Clip clip) {
   const ClipSearch search;
   return quantize_to_nearest(weight, grid, clip == Clip::kMse ? &search : nullptr);
