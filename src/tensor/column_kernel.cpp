@@ -12,8 +12,6 @@ namespace {
 
 namespace cuda = kernels::cuda;
 
-static_assert(ColumnKernel::kMostColumns == cuda::kMostSolvedColumns);
-
 #ifdef LOWBIT_HAS_CUDA_KERNELS
 constexpr bool kBuilt = true;
 #else
@@ -32,6 +30,8 @@ bool ColumnKernel::serves(at::Device device) {
   return !device.is_cpu() && (kernels_named() || (kBuilt && device.is_cuda()));
 }
 
+std::int64_t ColumnKernel::most_columns(bool carries) { return cuda::most_solved_columns(carries); }
+
 ColumnKernel::ColumnKernel(at::Tensor scales, at::Tensor zeros, int bits, bool real_zeros)
     : library_(std::make_unique<const cuda::Library>(open_kernels())),
       scales_(std::move(scales)),
@@ -48,7 +48,7 @@ void ColumnKernel::solve(const DeviceColumns& columns) const {
   const at::Tensor& weights = columns.weights;
   LOWBIT_ASSERT(weights.is_contiguous() && columns.codes.is_contiguous() && columns.upper.stride(1) == 1);
   LOWBIT_ASSERT(!columns.carry.defined() || columns.carry.strides() == columns.upper.strides());
-  LOWBIT_ASSERT(weights.size(1) == scales_.size(1) && weights.size(0) <= kMostColumns);
+  LOWBIT_ASSERT(weights.size(1) == scales_.size(1) && weights.size(0) <= most_columns(columns.carry.defined()));
   const cuda::SolveColumnsCall call = {weights.mutable_data_ptr<float>(),
                                        columns.upper.const_data_ptr<float>(),
                                        scales_.const_data_ptr<float>(),

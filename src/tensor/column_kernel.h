@@ -23,15 +23,16 @@ struct DeviceColumns {
   at::Tensor values;   ///< as `carried`, or undefined: becomes what codes stand for
 };
 
-/// GPTQ's steps through columns by one launch of a kernel of ours (kernels/cuda/solve_columns.h) into LibTorch's stream:
-/// each is rounded to the nearest number of its group, and its error taken off those behind it. With the CPU's bits,
-/// unless columns are carried, whose products the CPU adds in another order.
+/// GPTQ's steps through columns by one launch of a kernel of ours (kernels/cuda/solve_columns.h) into LibTorch's
+/// stream: each is rounded to the nearest number of its group, and its error taken off those behind it. With the CPU's
+/// bits, unless columns are carried, whose products the CPU adds in another order.
 ///
 ///   const ColumnKernel kernel(scales, zeros, 4, false);
 ///   kernel.solve(columns);
 class ColumnKernel {
  public:
-  static constexpr std::int64_t kMostColumns = 128;  ///< of one launch
+  /// Of one launch.
+  [[nodiscard]] static std::int64_t most_columns(bool carries);
 
   /// Whether lowbit has kernels for the device: for a GPU where it was built with nvcc, for any device where
   /// LOWBIT_CUDA_KERNELS names their file.

@@ -7,7 +7,8 @@
 // itself too.
 namespace lowbit::kernels::cuda {
 
-inline constexpr int kMostSolvedColumns = 128;
+/// Of one call. GPUs of compute capability 8.6 and 8.9 have 99 KB of shared memory for a block.
+constexpr int most_solved_columns(bool carries) { return carries ? 64 : 128; }
 
 /// Matrices are transposed: a column of the weight is `rows` numbers side by side.
 struct SolveColumnsCall {
@@ -19,7 +20,7 @@ struct SolveColumnsCall {
   std::uint8_t* codes;         ///< [columns][rows]
   std::int64_t upper_stride;
   std::int32_t rows;
-  std::int32_t columns;          ///< kMostSolvedColumns at most
+  std::int32_t columns;          ///< `most_solved_columns` at most
   std::int32_t top;              ///< the largest code, 255 at most
   bool real_zeros;               ///< a code is round(w / scale + zero), else round(w / scale) + zero
   const float* carry = nullptr;  ///< null, or GPTAQ's P as `upper` lies: columns are added times its rows, unrounded
@@ -36,14 +37,14 @@ template <bool kCarries>
 class SolveColumns {
  public:
   static constexpr int kThreads = 64;
-  static constexpr int kResidentBlocks = kCarries ? 1 : 3;
+  static constexpr int kResidentBlocks = 3;
   static constexpr int kLeaf = 16;
+  static constexpr int kMostColumns = most_solved_columns(kCarries);
 
  private:
-  static constexpr int kMatrixWords =
-      (kMostSolvedColumns / kLeaf) * (kMostSolvedColumns / kLeaf + 1) / 2 * kLeaf * kLeaf;
+  static constexpr int kMatrixWords = (kMostColumns / kLeaf) * (kMostColumns / kLeaf + 1) / 2 * kLeaf * kLeaf;
   /// Of the rows' errors; nobody reads those of the last leaf.
-  static constexpr int kFactorWords = (kMostSolvedColumns - kLeaf) * kThreads;
+  static constexpr int kFactorWords = (kMostColumns - kLeaf) * kThreads;
   static constexpr int kErrorsAt = (kCarries ? 2 : 1) * kMatrixWords;
   static constexpr int kCarriedAt = kErrorsAt + kFactorWords;
 
@@ -87,12 +88,13 @@ class SolveColumns {
     LOWBIT_NO_UNROLL
     while (own * kLeaf < call.columns) {
       LOWBIT_UNROLL
-      for (int i = thread.index(); i < kLeaf * kLeaf; i += kThreads) {
-        const int row = before * kLeaf + i / kLeaf;
-        const int column = own * kLeaf + i % kLeaf;
+      for (int i = 0; i < kLeaf * kLeaf / kThreads; ++i) {
+        const int word = i * kThreads + thread.index();
+        const int row = before * kLeaf + word / kLeaf;
+        const int column = own * kLeaf + word % kLeaf;
         const bool present = row < call.columns && column < call.columns;
         const float* from = present ? matrix + row * call.upper_stride + column : matrix;
-        shared.template copy_async<4>(to + square_at(before, own) + i, from, present);
+        shared.template copy_async<4>(to + square_at(before, own) + word, from, present);
       }
       const bool on_diagonal = before == own;
       before = on_diagonal ? 0 : before + 1;
@@ -153,7 +155,7 @@ class SolveColumns {
         call.carried[at] = weight;
         if (call.values != nullptr) call.values[at] = value;
       }
-      if (first_ + kLeaf < kMostSolvedColumns) {
+      if (first_ + kLeaf < kMostColumns) {
         const int factor = column * kThreads + thread.index();
         shared.store(kErrorsAt + factor, -error);
         if constexpr (kCarries) shared.store(kCarriedAt + factor, weight);

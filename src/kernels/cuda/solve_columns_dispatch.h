@@ -12,11 +12,12 @@ namespace lowbit::kernels::cuda {
 template <typename Launchers>
 bool checked_solve_columns(const SolveColumnsCall* call, const Launch* launch, Report* report) {
   *report = Report{};
-  if (call->columns < 1 || call->columns > kMostSolvedColumns || call->upper_stride < call->columns) {
-    return refuse(report, "columns are solved 1 to 128 at a time, with as many of the factor's");
+  const bool carries = call->carry != nullptr;
+  if (call->columns < 1 || call->columns > most_solved_columns(carries) || call->upper_stride < call->columns) {
+    return refuse(report, "columns are solved 1 to 128 at a time, 64 if carried, with as many of the factor's");
   }
   if (call->top < 1 || call->top > 255) return refuse(report, "codes of columns are bytes");
-  if (call->carry != nullptr && call->carried == nullptr) return refuse(report, "there is no room for what is carried");
+  if (carries && call->carried == nullptr) return refuse(report, "there is no room for what is carried");
   if (call->rows == 0) return true;
   auto launcher = Launchers::make(*launch, report);
   const auto start = [&]<bool kCarries>() {
@@ -24,7 +25,7 @@ bool checked_solve_columns(const SolveColumnsCall* call, const Launch* launch, R
     return launcher.template launch<Kernel>(
         GridSize{{blocks_for(call->rows, Kernel::kThreads), 1, 1}, Kernel::kSharedWords * 4}, *call);
   };
-  return call->carry == nullptr ? start.template operator()<false>() : start.template operator()<true>();
+  return carries ? start.template operator()<true>() : start.template operator()<false>();
 }
 
 }  // namespace lowbit::kernels::cuda

@@ -83,8 +83,9 @@ class DeviceSweep {
   }
 
   void solve_by_kernel(std::int64_t begin, std::int64_t end) {
-    for (std::int64_t first = begin; first < end; first += ColumnKernel::kMostColumns) {
-      const std::int64_t count = std::min(ColumnKernel::kMostColumns, end - first);
+    const std::int64_t most = ColumnKernel::most_columns(carry_.defined());
+    for (std::int64_t first = begin; first < end; first += most) {
+      const std::int64_t count = std::min(most, end - first);
       const auto columns = [&](const at::Tensor& of) { return of.defined() ? of.narrow(0, first, count) : of; };
       const auto square = [&](const at::Tensor& of) { return of.defined() ? columns(of).narrow(1, first, count) : of; };
       kernel_->solve({columns(weights_), square(upper_), columns(groups_), columns(codes_), square(carry_),

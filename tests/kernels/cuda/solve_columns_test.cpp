@@ -86,11 +86,9 @@ class Columns {
     return shape.carries ? carry.data()[row * stride + column] : 0.0F;
   }
   [[nodiscard]] float factor(int row, int column) { return upper.data()[row * stride + column]; }
-  [[nodiscard]] std::size_t parameters_at(int column, int row) {
-    return static_cast<std::size_t>(group_of.data()[column] * shape.rows + row);
-  }
+  [[nodiscard]] std::size_t parameters_at(int column, int row) { return at(group_of.data()[column], row); }
   [[nodiscard]] std::size_t at(int column, int row) const {
-    return static_cast<std::size_t>(column * shape.rows + row);
+    return count_of(column, shape.rows) + static_cast<std::size_t>(row);
   }
 
   Case shape;
@@ -220,8 +218,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, CudaSolveColumns,
                          ::testing::Values(Case{1, 1}, Case{64, 16}, Case{65, 17}, Case{130, 128},
                                            Case{63, 127, 2, false, 128}, Case{70, 100, 8, false, 1},
                                            Case{5, 33, 3, true, 7}, Case{66, 128, 4, true, 64},
-                                           Case{65, 17, 4, false, 32, true}, Case{70, 128, 3, false, 64, true},
-                                           Case{3, 90, 4, true, 5, true}));
+                                           Case{65, 17, 4, false, 32, true}, Case{70, 64, 3, false, 64, true},
+                                           Case{3, 50, 4, true, 5, true}));
 
 std::string refusal_of(const SolveColumnsCall& call) {
   Report report{};
@@ -237,13 +235,17 @@ TEST(CudaSolveColumnsCall, SaysWhatItDoesNotTake) {
   for (const int count : {0, 129}) {
     call.columns = count;
     call.upper_stride = 200;
-    EXPECT_EQ(refusal_of(call), "columns are solved 1 to 128 at a time, with as many of the factor's");
+    EXPECT_EQ(refusal_of(call), "columns are solved 1 to 128 at a time, 64 if carried, with as many of the factor's");
   }
   call.columns = 5;
   call.upper_stride = 4;
-  EXPECT_EQ(refusal_of(call), "columns are solved 1 to 128 at a time, with as many of the factor's");
+  EXPECT_EQ(refusal_of(call), "columns are solved 1 to 128 at a time, 64 if carried, with as many of the factor's");
   call.upper_stride = 5;
   call.carry = columns.carry.data();
+  call.columns = 65;
+  call.upper_stride = 65;
+  EXPECT_EQ(refusal_of(call), "columns are solved 1 to 128 at a time, 64 if carried, with as many of the factor's");
+  call.columns = 5;
   EXPECT_EQ(refusal_of(call), "there is no room for what is carried");
   call.top = 256;
   EXPECT_EQ(refusal_of(call), "codes of columns are bytes");
