@@ -51,8 +51,7 @@ template <int kBits, int kShift, bool kMasked>
 }
 
 template <int kBits>
-[[gnu::always_inline]] inline void pack_steps(const std::uint8_t* const* rows, std::int64_t steps,
-                                              std::uint8_t* target) {
+LOWBIT_EVERY_ISA void pack_steps(const std::uint8_t* const* rows, std::int64_t steps, std::uint8_t* target) {
   for (std::int64_t step = 0; step < steps; ++step) {
     for (int half = 0; half < 2; ++half) {
       Quads quads[8];
@@ -72,31 +71,14 @@ template <int kBits>
   }
 }
 
-LOWBIT_EVERY_ISA
-void pack_2(const std::uint8_t* const* rows, std::int64_t steps, std::uint8_t* target) {
-  pack_steps<2>(rows, steps, target);
-}
-LOWBIT_EVERY_ISA
-void pack_3(const std::uint8_t* const* rows, std::int64_t steps, std::uint8_t* target) {
-  pack_steps<3>(rows, steps, target);
-}
-LOWBIT_EVERY_ISA
-void pack_4(const std::uint8_t* const* rows, std::int64_t steps, std::uint8_t* target) {
-  pack_steps<4>(rows, steps, target);
-}
-LOWBIT_EVERY_ISA
-void pack_8(const std::uint8_t* const* rows, std::int64_t steps, std::uint8_t* target) {
-  pack_steps<8>(rows, steps, target);
-}
-
 }  // namespace
 
 void pack_codes(const std::uint8_t* const* rows, std::int64_t steps, int packed_bits, std::uint8_t* target) {
   switch (packed_bits) {
-    case 2: return pack_2(rows, steps, target);
-    case 3: return pack_3(rows, steps, target);
-    case 4: return pack_4(rows, steps, target);
-    default: return pack_8(rows, steps, target);
+    case 2: return pack_steps<2>(rows, steps, target);
+    case 3: return pack_steps<3>(rows, steps, target);
+    case 4: return pack_steps<4>(rows, steps, target);
+    default: return pack_steps<8>(rows, steps, target);
   }
 }
 
