@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "kernels/square_of_sums.h"
 #include "kernels/wide.h"
 
 // kBFloat16 on a matrix unit (AMX): tiles of 16 rows of 32 numbers, a step of columns. `Unit` has its operations: the
@@ -13,7 +14,6 @@ template <typename Simd, typename Unit>
 class MatrixBFloats {
   using Kernels = Wide<Simd>;
   using F = typename Simd::Floats;
-  static constexpr int kTileTokens = 16;
   static constexpr int kTileWords = kStepColumns * kBlockRows;  // bfloat16
   using Panel = std::uint16_t[kRunSteps * kTileWords];
 
@@ -25,15 +25,11 @@ class MatrixBFloats {
     for (std::int64_t r = 0; r < call.blocks->run_count; ++r) {
       const Run& run = call.blocks->runs[r];
       for (std::int64_t b = 0; b < call.block_count; ++b) decode(*call.blocks, call.first_block + b, run, panels[b]);
-      for (std::int64_t token = 0; token < call.tokens; token += 2 * kTileTokens) {
-        for (std::int64_t b = 0; b < call.block_count; b += 2) multiply(unit, call, run, token, b, panels, totals);
-      }
+      each_square(call, [&](const SquareOfSums& square) { multiply(unit, call, run, square, panels, totals); });
     }
   }
 
  private:
-  static_assert(kCallTokens % (2 * kTileTokens) == 0, "tiles of sums end with the totals");
-
   static void decode(const Blocks& blocks, std::int64_t block, const Run& run, std::uint16_t* panel) {
     const F zero = Simd::to_floats(Kernels::load_zeros(blocks, block, run.group));
     Kernels::with_quads(blocks, block, run, [&](std::int32_t quad, typename Simd::Integers bytes) {
@@ -47,23 +43,16 @@ class MatrixBFloats {
   }
 
   // Tile registers: four of sums (two token tiles by two blocks), two of activations, two of weights.
-  static void multiply(Unit& unit, const Call& call, const Run& run, std::int64_t token, std::int64_t b,
-                       const Panel* panels, float* totals) {
-    constexpr std::int64_t kStride = kCallRows * sizeof(float);
-    const bool two_tiles = call.tokens - token > kTileTokens;
-    const bool two_blocks = b + 1 < call.block_count;
+  static void multiply(Unit& unit, const Call& call, const Run& run, const SquareOfSums& square, const Panel* panels,
+                       float* totals) {
+    const auto [token, b, two_tiles, two_blocks] = square;
     alignas(64) std::uint16_t padded[2][kTileTokens * kRunColumns];
     const Left first = left(call, run, token, padded[0]);
     const Left second = two_tiles ? left(call, run, token + kTileTokens, padded[1]) : Left{};
-    float* upper = totals + token * kCallRows + b * kBlockRows;
-    float* lower = upper + kTileTokens * kCallRows;
     if (run.opens) {
       unit.clear_sums();
     } else {
-      unit.template load<0>(upper, kStride);
-      if (two_blocks) unit.template load<1>(upper + kBlockRows, kStride);
-      if (two_tiles) unit.template load<2>(lower, kStride);
-      if (two_tiles && two_blocks) unit.template load<3>(lower + kBlockRows, kStride);
+      square.load(unit, totals);
     }
     for (std::int32_t step = 0; step < run.steps; ++step) {
       unit.template load<4>(first.rows + step * kStepColumns, first.stride);
@@ -78,10 +67,7 @@ class MatrixBFloats {
       unit.template dot_bfloats<2, 5, 6>();
       if (two_blocks) unit.template dot_bfloats<3, 5, 7>();
     }
-    unit.template store<0>(upper, kStride);
-    if (two_blocks) unit.template store<1>(upper + kBlockRows, kStride);
-    if (two_tiles) unit.template store<2>(lower, kStride);
-    if (two_tiles && two_blocks) unit.template store<3>(lower + kBlockRows, kStride);
+    square.store(unit, totals);
     if (!run.closes) return;
     for (int i = 0; i < (two_blocks ? 2 : 1); ++i) finish(call, run, token, b + i, totals);
   }

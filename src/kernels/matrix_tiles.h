@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "kernels/square_of_sums.h"
 #include "kernels/two_level_panels.h"
 #include "kernels/wide.h"
 
@@ -12,7 +13,6 @@ namespace lowbit::kernels {
 
 template <typename Simd, typename Unit>
 class MatrixTiles {
-  static constexpr int kTileTokens = 16;
   using Panels = TwoLevelPanels<Simd>;
 
   // Columns that are multiplied in one go.
@@ -38,9 +38,10 @@ class MatrixTiles {
         Wide<Simd>::decode_codes(*call.blocks, call.first_block + b, call.blocks->runs[r], codes[b]);
         fill_up(part, codes[b]);
       }
-      each_pair(call, [&](std::int64_t token, std::int64_t b, bool two_tiles, bool two_blocks) {
+      each_square(call, [&](const SquareOfSums& square) {
+        const auto [token, b, two_tiles, two_blocks] = square;
         unit.clear_sums();
-        multiply<kRunColumns>(unit, call, part, token, codes[b], two_tiles, two_blocks ? codes[b + 1] : nullptr);
+        multiply<kRunColumns>(unit, call, part, square, codes);
         add<0>(unit, call, r, token, b, totals);
         if (two_blocks) add<1>(unit, call, r, token, b + 1, totals);
         if (two_tiles) add<2>(unit, call, r, token + kTileTokens, b, totals);
@@ -60,32 +61,20 @@ class MatrixTiles {
         Panels::decode(call, b, stretch, codes[b]);
         fill_up(part, codes[b]);
       }
-      each_pair(call, [&](std::int64_t token, std::int64_t b, bool two_tiles, bool two_blocks) {
-        constexpr std::int64_t kStride = kCallRows * sizeof(std::int32_t);
-        std::int32_t* first = totals + token * kCallRows + b * kBlockRows;
-        std::int32_t* second = first + kTileTokens * kCallRows;
+      each_square(call, [&](const SquareOfSums& square) {
         if (stretch.first_run == 0) {
           unit.clear_sums();
         } else {
-          unit.template load<0>(first, kStride);
-          if (two_blocks) unit.template load<1>(first + kBlockRows, kStride);
-          if (two_tiles) unit.template load<2>(second, kStride);
-          if (two_tiles && two_blocks) unit.template load<3>(second + kBlockRows, kStride);
+          square.load(unit, totals);
         }
-        multiply<Panels::kStretchColumns>(unit, call, part, token, codes[b], two_tiles,
-                                          two_blocks ? codes[b + 1] : nullptr);
-        unit.template store<0>(first, kStride);
-        if (two_blocks) unit.template store<1>(first + kBlockRows, kStride);
-        if (two_tiles) unit.template store<2>(second, kStride);
-        if (two_tiles && two_blocks) unit.template store<3>(second + kBlockRows, kStride);
+        multiply<Panels::kStretchColumns>(unit, call, part, square, codes);
+        square.store(unit, totals);
       });
     });
     Panels::finish(call, totals);
   }
 
  private:
-  static_assert(kCallTokens % (2 * kTileTokens) == 0, "tiles of sums end with the totals");
-
   // An odd last step is filled up with zeros, here and in the activations.
   static void fill_up(const Part& part, std::uint8_t* codes) {
     if (part.steps % 2 == 0) return;
@@ -94,36 +83,27 @@ class MatrixTiles {
     }
   }
 
-  // use(token, block, two token tiles, two blocks) for squares of up to two by two tiles of sums.
-  template <typename Use>
-  static void each_pair(const Call& call, Use&& use) {
-    for (std::int64_t token = 0; token < call.tokens; token += 2 * kTileTokens) {
-      for (std::int64_t b = 0; b < call.block_count; b += 2) {
-        use(token, b, call.tokens - token > kTileTokens, b + 1 < call.block_count);
-      }
-    }
-  }
-
-  // `second_codes` null: one block.
+  // `codes` of the call's blocks.
   template <int kColumns>
-  static void multiply(Unit& unit, const Call& call, const Part& part, std::int64_t token, const std::uint8_t* codes,
-                       bool two_tiles, const std::uint8_t* second_codes) {
+  static void multiply(Unit& unit, const Call& call, const Part& part, const SquareOfSums& square,
+                       const std::uint8_t (*codes)[kColumns * kBlockRows]) {
     alignas(64) std::int8_t padded[2][kTileTokens * kColumns];
+    const auto [token, b, two_tiles, two_blocks] = square;
     const Left first = left<kColumns>(call, part, token, padded[0]);
     const Left second = two_tiles ? left<kColumns>(call, part, token + kTileTokens, padded[1]) : Left{};
     for (std::int32_t step = 0; step < part.steps; step += 2) {
       const std::int64_t column = std::int64_t{step} * kStepColumns;
       unit.template load<4>(first.rows + column, first.stride);
-      unit.template load<6>(codes + column * kBlockRows, 64);
+      unit.template load<6>(codes[b] + column * kBlockRows, 64);
       unit.template dot<0, 4, 6>();
-      if (second_codes != nullptr) {
-        unit.template load<7>(second_codes + column * kBlockRows, 64);
+      if (two_blocks) {
+        unit.template load<7>(codes[b + 1] + column * kBlockRows, 64);
         unit.template dot<1, 4, 7>();
       }
       if (!two_tiles) continue;
       unit.template load<5>(second.rows + column, second.stride);
       unit.template dot<2, 5, 6>();
-      if (second_codes != nullptr) unit.template dot<3, 5, 7>();
+      if (two_blocks) unit.template dot<3, 5, 7>();
     }
   }
 
