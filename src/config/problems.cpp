@@ -70,6 +70,15 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
+// One says the contrary of the other, as 'symmetric' of 'asymmetric': nobody means that by mistake.
+bool are_contraries(std::string_view a, std::string_view b) {
+  constexpr std::size_t kLeastRoot = 4;
+  const auto [root, negated] = std::minmax(a, b, [](auto x, auto y) { return x.size() < y.size(); });
+  if (root.size() < kLeastRoot || !negated.ends_with(root)) return false;
+  const std::string_view prefix = negated.substr(0, negated.size() - root.size());
+  return prefix == "a" || prefix == "un" || prefix == "non" || prefix == "non_" || prefix == "no_";
+}
+
 }  // namespace
 
 std::optional<std::string> nearest_name(std::string_view word, const std::vector<std::string>& candidates) {
@@ -80,6 +89,7 @@ std::optional<std::string> nearest_name(std::string_view word, const std::vector
     const std::size_t longer = std::max(word.size(), candidate.size());
     const std::size_t limit = std::max<std::size_t>(longer / 3, 1);
     if (longer - std::min(word.size(), candidate.size()) > limit) continue;
+    if (are_contraries(lower_case(word), lower_case(candidate))) continue;
     const std::size_t distance = edit_distance(lower_case(word), lower_case(candidate));
     // A distance of the whole length means that nothing is shared.
     if (distance > limit || distance >= longer) continue;

@@ -248,6 +248,13 @@ TEST(NearestName, IgnoresCaseAndPrefersTheNearest) {
   EXPECT_EQ(nearest_name("gptt", {"gptaq", "gptq"}), "gptq");
 }
 
+TEST(NearestName, IsNeverTheContrary) {
+  EXPECT_EQ(nearest_name("symmetric", {"asymmetric", "sym_offset"}), std::nullopt);
+  EXPECT_EQ(nearest_name("Unsigned", {"signed"}), std::nullopt);
+  EXPECT_EQ(nearest_name("asymetric", {"asymmetric"}), "asymmetric");
+  EXPECT_EQ(nearest_name("wq", {"awq"}), "awq");  // too short to be a word of its own
+}
+
 TEST(NearestName, IsQuickForHugeWords) {
   EXPECT_EQ(nearest_name(std::string(std::size_t{1} << 24, 'a'), {"gptq", "rtn"}), std::nullopt);
 }

@@ -101,7 +101,7 @@ class ConfigProblems {
   std::vector<std::pair<SourceMark, std::string>> problems_;
 };
 
-/// The candidate nearest to `word`, if it is near enough to be a typing mistake: a swap of neighbours counts as one
+/// The candidate nearest to `word`, if it is near enough to be a typing mistake and is not its contrary: a swap is one
 /// step, upper and lower case do not count, and at most a third of the longer length (at least one step) is allowed.
 [[nodiscard]] std::optional<std::string> nearest_name(std::string_view word,
                                                       const std::vector<std::string>& candidates);
