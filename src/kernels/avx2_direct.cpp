@@ -45,6 +45,14 @@ template <int kBytes>
   }
 }
 
+// Of a token's activations, up to the end of a run.
+[[gnu::always_inline]] inline std::int32_t group_sum(const Call& call, std::int64_t token, std::int64_t run) {
+  const std::int32_t* run_sums = call.run_sums + token * call.blocks->run_count;
+  std::int32_t sum = run_sums[run];
+  while (!call.blocks->runs[run].opens) sum += run_sums[--run];
+  return sum;
+}
+
 // Codes of up to 4 bits by activations of one or two planes of bytes. Within a step a sum of pairs stays in int16:
 // eight times two products of at most 15 * 128.
 template <int kBits, int kPlanes, int kTokens, bool kTwoLevel = false>
@@ -92,9 +100,7 @@ void direct_narrow(const Call& call, std::int64_t b) {
       for (int t = 0; t < kTokens; ++t) {
         __m256i total = totals[t][0][half];
         if constexpr (kPlanes == 2) total = _mm256_add_epi32(_mm256_slli_epi32(total, 8), totals[t][1][half]);
-        const std::int32_t* run_sums = call.run_sums + t * blocks.run_count;
-        std::int32_t sum = run_sums[r];
-        for (std::int64_t before = r; kPlanes == 1 && !blocks.runs[before].opens;) sum += run_sums[--before];
+        const std::int32_t sum = kPlanes == 2 ? call.run_sums[t * blocks.run_count + r] : group_sum(call, t, r);
         total = _mm256_sub_epi32(total, _mm256_mullo_epi32(zeros, _mm256_set1_epi32(sum)));
         if constexpr (kTwoLevel) {
           row_totals[t][half] = _mm256_add_epi32(row_totals[t][half], _mm256_mullo_epi32(total, whole));

@@ -12,7 +12,7 @@ namespace lowbit::kernels::cuda {
 struct AttentionSpace {
   std::int64_t partials;
   std::int64_t arrivals;
-  AttentionSpace(const CachedAttentionCall& call)
+  explicit AttentionSpace(const CachedAttentionCall& call)
       : partials(0), arrivals(attention_units(call.sequences, call.kv_heads, call.repeats)) {
     partials = attention_partial_floats(arrivals, call.repeats, AttentionParts::most(call), call.channels);
   }
