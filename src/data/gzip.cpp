@@ -15,7 +15,7 @@ constexpr int kGzipOnly = 16 + MAX_WBITS;
 
 struct Inflater {
   z_stream stream{};
-  Inflater(std::string_view origin) {
+  explicit Inflater(std::string_view origin) {
     if (inflateInit2(&stream, kGzipOnly) != Z_OK) fail(ErrorCode::kIo, "{}: no memory to unpack it", origin);
   }
   ~Inflater() { inflateEnd(&stream); }

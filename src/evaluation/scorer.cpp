@@ -89,12 +89,13 @@ void ScoreObserver::logits(std::size_t, std::int64_t, const at::Tensor&) {}
 
 double Score::sum() const { return std::accumulate(log_likelihood.begin(), log_likelihood.end(), 0.0); }
 
-Scorer::Scorer(const Model& model, Options options, Progress& progress, const Cancellation& cancellation)
+Scorer::Scorer(const Model& model, const Options& options, Progress& progress, const Cancellation& cancellation)
     : model_(model), options_(options), progress_(progress), cancellation_(cancellation) {
   LOWBIT_ASSERT(options.batch_tokens > 0 && options.logit_rows > 0 && options.wave_tokens > 0);
 }
 
-std::vector<Scorer::Batch> Scorer::plan(std::span<const ScoreRequest> requests, std::vector<std::size_t> order) const {
+std::vector<Scorer::Batch> Scorer::plan(std::span<const ScoreRequest> requests,
+                                        std::span<const std::size_t> order) const {
   const auto length = [&](std::size_t i) { return input_length(requests[i]); };
   const auto alike = [&](std::size_t a, std::size_t b) {
     return length(a) == length(b) && requests[a].prefill == requests[b].prefill;

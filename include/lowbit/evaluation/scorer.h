@@ -68,7 +68,7 @@ class Scorer {
     /// must be the same. Empty: nowhere.
     std::filesystem::path work_folder = {};
   };
-  Scorer(const Model& model, Options options, Progress& progress, const Cancellation& cancellation);
+  Scorer(const Model& model, const Options& options, Progress& progress, const Cancellation& cancellation);
 
   /// In the order of the requests. Throws `kData` for a request whose input (all tokens but the last) is longer than
   /// the context or whose ids the model does not have, `kInternal` naming request and position when a likelihood is not
@@ -87,7 +87,8 @@ class Scorer {
 
  private:
   using Batch = std::vector<std::size_t>;  // requests of equal length
-  [[nodiscard]] std::vector<Batch> plan(std::span<const ScoreRequest> requests, std::vector<std::size_t> order) const;
+  [[nodiscard]] std::vector<Batch> plan(std::span<const ScoreRequest> requests,
+                                        std::span<const std::size_t> order) const;
   [[nodiscard]] std::size_t wave_length(std::span<const ScoreRequest> requests, std::span<const Batch> batches) const;
   // Hidden states of a batch, and the bytes that each of its sequences took in the caches.
   struct BatchStates {
