@@ -123,9 +123,11 @@ void check_forms(const at::Tensor& q, const TwoForms& forms) {
 
 }  // namespace
 
-bool two_form_attention_available(const at::Tensor& q) {
-  return !needs_functional({q}) && q.scalar_type() == at::kFloat && q.numel() > 0 && float_panels_available();
+bool fits_panels(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  return !needs_functional({q, k, v}) && q.scalar_type() == at::kFloat && q.numel() > 0 && float_panels_available();
 }
+
+bool two_form_attention_available(const at::Tensor& q) { return fits_panels(q, q, q); }
 
 at::Tensor two_form_attention(const at::Tensor& q, const TwoForms& keys, const TwoForms& values, double scale,
                               std::int64_t window) {
@@ -152,8 +154,7 @@ at::Tensor causal_attention(const at::Tensor& q, const at::Tensor& k, const at::
   }
   const Causality causality = causality_of(q.size(2), k.size(2), window, q.device());
   if (!deterministic || functional) return attend(q, k, v, scale, causality);
-  if (q.scalar_type() == at::kFloat && q.numel() > 0 && float_panels_available())
-    return attend_in_float32(q, k, v, scale, window);
+  if (fits_panels(q, k, v)) return attend_in_float32(q, k, v, scale, window);
   const std::int64_t kv_heads = k.size(1);
   const std::int64_t repeats = q.size(1) / kv_heads;
   // [batch, tq, heads, dim] in memory: the caller's next step joins the heads of a token.

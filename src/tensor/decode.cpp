@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/avx2.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/parallel.h"
 #include "tensor/exponential.h"
@@ -15,9 +16,9 @@ constexpr std::int64_t kLanes = DecodeCache::kLanes;
 
 }  // namespace
 
-#if defined(__x86_64__)
+bool decode_operations_available() { return has_avx2(); }
 
-bool decode_operations_available() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#if defined(__x86_64__)
 
 namespace {
 
@@ -284,8 +285,6 @@ void DecodeAttention::run(DecodeCache& cache) const {
 }
 
 #else
-
-bool decode_operations_available() { return false; }
 
 void DecodeAttention::run(DecodeCache&) const {
   fail(ErrorCode::kInternal, "decode attention: this processor has no AVX2");

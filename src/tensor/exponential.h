@@ -1,8 +1,9 @@
 #pragma once
 
+#include "base/avx2.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
-#define LOWBIT_AVX2 [[gnu::target("avx2,fma")]]
 #define LOWBIT_AVX512 [[gnu::target("avx512f")]]
 
 namespace lowbit {

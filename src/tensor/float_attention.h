@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "lowbit/fwd.h"
+
 namespace lowbit {
 
 /// A float32 tensor [batch, heads, tokens, dim] whose last dimension is contiguous; strides in elements.
@@ -33,5 +35,7 @@ struct FloatAttention {
   OldForm old_k{}, old_v{};
 };
 void attend_on_panels(const FloatAttention& attention);
+/// Whether these may go there: not empty, float32 in main memory, no gradients, and a processor that has panels.
+[[nodiscard]] bool fits_panels(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
 }  // namespace lowbit

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/avx2.h"
 #include "lowbit/base/error.h"
 #include "tensor/softmax_columns.h"
 #include "tensor/turn.h"
@@ -10,7 +11,6 @@
 #include <immintrin.h>
 
 #include "kernels/backend.h"
-#define LOWBIT_AVX2 [[gnu::target("avx2,fma")]]
 #endif
 
 namespace lowbit {
@@ -148,12 +148,12 @@ LOWBIT_AVX2 void multiply_panels_avx2(const PanelTileOf<Number>& tile) {
 }  // namespace
 
 std::span<const PanelKernel> panel_kernels() {
-  static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  static const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f");
+  static const bool narrow = has_avx2();
+  static const bool wide = narrow && __builtin_cpu_supports("avx512f");
   static const PanelKernel kernels[] = {
-      {"avx2", has_avx2 ? "" : "the processor lacks AVX2 or FMA", 1, 1, multiply_panels_avx2<FloatLanes, float>,
+      {"avx2", narrow ? "" : "the processor lacks AVX2 or FMA", 1, 1, multiply_panels_avx2<FloatLanes, float>,
        multiply_panels_avx2<DoubleLanes, double>, softmax_columns_avx2},
-      {"avx512", has_avx512 ? "" : "the processor lacks AVX-512", 2, 2, multiply_panels_avx512, multiply_panels_avx512,
+      {"avx512", wide ? "" : "the processor lacks AVX-512", 2, 2, multiply_panels_avx512, multiply_panels_avx512,
        softmax_columns_avx512},
   };
   return kernels;

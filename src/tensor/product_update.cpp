@@ -4,13 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/avx2.h"
 #include "tensor/float_panels.h"
-
-#if defined(__x86_64__)
-#define LOWBIT_FMA [[gnu::target("avx2,fma")]]
-#else
-#define LOWBIT_FMA
-#endif
 
 namespace lowbit {
 namespace {
@@ -45,8 +40,8 @@ template <typename Number, typename Step>
 }
 
 template <typename Number>
-LOWBIT_FMA void update_fused(Number* target, const Number* left, LeftSteps steps, const Number* right,
-                             const UpdateShape& shape) {
+LOWBIT_AVX2 void update_fused(Number* target, const Number* left, LeftSteps steps, const Number* right,
+                              const UpdateShape& shape) {
   update_plainly(
       target, left, steps, right, shape,
       [](Number a, Number b, Number sum) __attribute__((always_inline)) { return std::fma(-a, b, sum); });

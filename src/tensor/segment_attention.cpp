@@ -96,15 +96,13 @@ at::Tensor seen_by(const AttentionSegment& segment, const at::Tensor& t) {
 at::Tensor segment_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                              std::span<const AttentionSegment> segments, double scale, std::int64_t window,
                              bool deterministic) {
-  const bool functional = needs_functional({q, k, v});
-  if (!functional && q.scalar_type() == at::kBFloat16 && bfloat16_is_widened()) {
+  if (!needs_functional({q, k, v}) && q.scalar_type() == at::kBFloat16 && bfloat16_is_widened()) {
     const auto wide = [](const at::Tensor& t) { return t.to(at::kFloat); };
     return segment_attention(wide(q), wide(k), wide(v), segments, scale, window, true).to(at::kBFloat16);
   }
   // [batch, rows, heads, dim] in memory: the caller's next step joins the heads of a row.
   const at::Tensor out = at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
-  const bool panels = deterministic && !functional && q.scalar_type() == at::kFloat && float_panels_available() &&
-                      q.stride(3) == 1 && k.stride(3) == 1 && v.stride(3) == 1;
+  const bool panels = deterministic && fits_panels(q, k, v) && q.stride(3) == 1 && k.stride(3) == 1 && v.stride(3) == 1;
   if (!panels) {
     for (const AttentionSegment& segment : segments) {
       const auto own = [&](const at::Tensor& t) { return t.narrow(2, segment.own.begin, segment.own.length); };

@@ -2,14 +2,16 @@
 
 #include <cstdint>
 
+#include "base/avx2.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 namespace lowbit {
 
 // Eight numbers of each of eight rows, turned; the target's rows are `target_stride` apart.
-[[gnu::target("avx2"), gnu::always_inline]] inline void turn_eight_by_eight(const float* rows, std::int64_t stride,
-                                                                            float* target, std::int64_t target_stride) {
+LOWBIT_AVX2 [[gnu::always_inline]] inline void turn_eight_by_eight(const float* rows, std::int64_t stride,
+                                                                   float* target, std::int64_t target_stride) {
   __m256 pairs[8];
   for (int i = 0; i < 4; ++i) {
     const __m256 first = _mm256_loadu_ps(rows + 2 * i * stride);

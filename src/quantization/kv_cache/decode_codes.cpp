@@ -4,11 +4,11 @@
 #include <cstring>
 #include <utility>
 
+#include "base/avx2.h"
 #include "lowbit/base/error.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#define LOWBIT_AVX2 [[gnu::target("avx2")]]
 #endif
 
 namespace lowbit {
@@ -51,8 +51,6 @@ void decode_plainly(const CodeStream& codes, std::int64_t begin, std::int64_t co
 }
 
 #if defined(__x86_64__)
-
-bool has_avx2() { return __builtin_cpu_supports("avx2"); }
 
 LOWBIT_AVX2 inline __m256 eight_scales(const OfEach& affine, std::int64_t i) {
   return _mm256_loadu_ps(affine.scales + i);
@@ -97,7 +95,6 @@ LOWBIT_AVX2 void decode_eights(const CodeStream& codes, std::int64_t count, cons
 
 #else
 
-bool has_avx2() { return false; }
 template <int kBits, typename Affine>
 void decode_eights(const CodeStream&, std::int64_t, const Affine&, float*) {}
 
