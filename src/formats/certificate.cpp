@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/every_isa.h"
 #include "formats/certificate_inputs.h"
 #include "lowbit/base/error.h"
 #include "lowbit/base/half.h"
@@ -66,9 +67,7 @@ struct LaneSums {
 };
 
 // Vectors of any width give the same bits: each token is a chain of its own, and nothing is fused.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-[[gnu::target_clones("avx2", "default")]]
-#endif
+LOWBIT_EVERY_ISA
 void add_lanes(const float* numbers, std::int64_t count, const double* x, const double* lost, std::int64_t stride,
                const LaneSums& sums) {
   double product[kLanes] = {};
