@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "lowbit/base/error.h"
-#include "lowbit/containers/gguf.h"
 #include "lowbit/base/half.h"
+#include "lowbit/containers/gguf.h"
 #include "support/error_text.h"
 #include "support/source_folder.h"
 
@@ -71,11 +71,12 @@ Bytes pattern_block(const DecodeVector& vector) {
   return bytes;
 }
 
-TEST(GgmlBlocks, DecodeAsTheReferenceProgram) {
+// What the reference program makes of the block.
+std::vector<DecodeVector> decode_vectors() {
   constexpr std::uint16_t kMinusOne = 0xBC00;
   constexpr std::uint16_t kQuarter = 0x3400;
   using T = StorageType;
-  const std::vector<DecodeVector> vectors = {
+  return {
       {T::kQ4_0, 0, -1, 0, -10.5, -259, {{0, -1.5}, {1, 1}, {15, -4}, {16, -1.5}, {31, 0}}},
       {T::kQ4_1, 0, 2, kMinusOne, 90.5, 1463.5, {{0, 6.5}, {1, 1}, {15, 4}, {16, 3.5}, {31, 5}}},
       {T::kQ5_0, 0, -1, 0, 7.5, 56, {{0, 4.5}, {1, -1}, {15, -6}, {16, 7}, {31, 0.5}}},
@@ -120,7 +121,10 @@ TEST(GgmlBlocks, DecodeAsTheReferenceProgram) {
       {T::kTQ2_0, 64, -1, 0, 64.5, 8622.5, {{0, 1}, {1, -0.5}, {31, 0.5}, {64, -0.5}, {255, -0.5}}},
       {T::kMXFP4, 0, -1, 0, 25, 638, {{0, 0}, {1, 6}, {15, -3}, {16, 3}, {31, 6}}},
   };
-  for (const DecodeVector& vector : vectors) {
+}
+
+TEST(GgmlBlocks, DecodeAsTheReferenceProgram) {
+  for (const DecodeVector& vector : decode_vectors()) {
     SCOPED_TRACE(storage_type_name(vector.type));
     const std::vector<float> y = decoded(vector.type, pattern_block(vector));
     double sum = 0;

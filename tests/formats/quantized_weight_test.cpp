@@ -172,8 +172,9 @@ TEST(QuantizedWeight, HashesEveryField) {
   EXPECT_EQ(by_hand().content_hash(), hashes.back());
 }
 
-TEST(QuantizedWeight, NamesWhatIsWrongWithIt) {
-  const std::vector<std::pair<std::function<void(QuantizedWeight&)>, std::string>> cases = {
+// What makes a weight wrong, and what is said of it.
+std::vector<std::pair<std::function<void(QuantizedWeight&)>, std::string>> faults() {
+  return {
       {[](auto& w) { w.scales = w.scales.select(0, 0).contiguous(); }, "layer: scales are missing or not a matrix"},
       {[](auto& w) { w.scales = w.scales.narrow(1, 0, 1).contiguous(); },
        "layer: scales are float32 [2, 1], expected float32 [2, 2]"},
@@ -232,7 +233,10 @@ TEST(QuantizedWeight, NamesWhatIsWrongWithIt) {
        "runs of 0 rows"},
       {[](auto& w) { w.grid.bits = 1; }, "layer: grid: 1 bits, expected 2 to 8"},
   };
-  for (const auto& [change, expected] : cases) {
+}
+
+TEST(QuantizedWeight, NamesWhatIsWrongWithIt) {
+  for (const auto& [change, expected] : faults()) {
     QuantizedWeight weight = by_hand();
     change(weight);
     EXPECT_THAT(problem_of(weight), HasSubstr(expected));

@@ -261,40 +261,54 @@ struct NoLaunchers {
   static Launcher make(const Launch&, Report*) { return {}; }
 };
 
-TEST(CudaStep, SaysWhatACallLacks) {
+// Says what a call lacks.
+class CudaStepFault : public ::testing::Test {
+ protected:
   using Functions = CheckedStep<NoLaunchers>;
-  const Launch launch{};
-  Report report{};
-  const auto fault = [&](bool accepted) {
+  [[nodiscard]] std::string fault(bool accepted) const {
     EXPECT_FALSE(accepted);
-    EXPECT_EQ(report.failure, Failure::kArgument);
-    return std::string(report.text);
-  };
+    EXPECT_EQ(report_.failure, Failure::kArgument);
+    return report_.text;
+  }
+  const Launch launch_{};
+  Report report_{};
+};
+
+TEST_F(CudaStepFault, OfNormsAndAttention) {
   NormCall norm{};
   norm.width = 12;
-  EXPECT_EQ(fault(Functions::norm_rows(&norm, &launch, &report)), "the width of a norm is no multiple of 8");
+  EXPECT_EQ(fault(Functions::norm_rows(&norm, &launch_, &report_)), "the width of a norm is no multiple of 8");
   CachedAttentionCall attention{};
   attention.channels = 264;
-  EXPECT_EQ(fault(Functions::attend_cached(&attention, &launch, &report)), "heads have 8 to 256 channels, by eights");
+  EXPECT_EQ(fault(Functions::attend_cached(&attention, &launch_, &report_)), "heads have 8 to 256 channels, by eights");
   attention.channels = 64;
-  EXPECT_EQ(fault(Functions::attend_cached(&attention, &launch, &report)), "a cache has no heads or no tokens");
+  EXPECT_EQ(fault(Functions::attend_cached(&attention, &launch_, &report_)), "a cache has no heads or no tokens");
   attention.kv_heads = attention.repeats = 1;
   attention.capacity = 65;
-  EXPECT_EQ(fault(Functions::attend_cached(&attention, &launch, &report)), "attention has no memory for its parts");
+  EXPECT_EQ(fault(Functions::attend_cached(&attention, &launch_, &report_)), "attention has no memory for its parts");
+}
+
+TEST_F(CudaStepFault, OfProductsThatAreMadeTogether) {
   HalfProduct products[2] = {};
-  EXPECT_EQ(fault(Functions::multiply_together(products, 4, &launch, &report)), "1 to 3 products are made together");
-  EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch, &report)), "products of 4 bits are made together");
+  EXPECT_EQ(fault(Functions::multiply_together(products, 4, &launch_, &report_)), "1 to 3 products are made together");
+  EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch_, &report_)),
+            "products of 4 bits are made together");
   products[0].weight.bits = products[1].weight.bits = 4;
   products[0].splits = products[1].splits = 1;
   products[1].tokens = 1;
-  EXPECT_EQ(fault(Functions::multiply_together(products, 2, &launch, &report)),
+  EXPECT_EQ(fault(Functions::multiply_together(products, 2, &launch_, &report_)),
             "products that are made together have the same tokens");
   products[0].splits = 2;
-  EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch, &report)),
+  EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch_, &report_)),
             "a product in splits has no memory for their sums");
+  products[0].splits = 0;
+  EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch_, &report_)), "a product has no splits");
+}
+
+TEST_F(CudaStepFault, OfProductsOfIntegers) {
   IntegerProduct integers[2] = {};
   const auto integers_fault = [&](int count) {
-    return fault(Functions::multiply_integers_together(integers, count, &launch, &report));
+    return fault(Functions::multiply_integers_together(integers, count, &launch_, &report_));
   };
   EXPECT_EQ(integers_fault(4), "1 to 3 products are made together");
   integers[0].weight.bits = 4;
@@ -307,11 +321,17 @@ TEST(CudaStep, SaysWhatACallLacks) {
   const float table[16] = {};
   integers[0].weight.table = table;
   EXPECT_EQ(integers_fault(1), "a table has no integer product");
+}
+
+TEST_F(CudaStepFault, OfGatedProducts) {
+  HalfProduct products[2] = {};
+  products[0].weight.bits = products[1].weight.bits = 4;
+  products[0].splits = 2;
+  products[1].splits = 1;
   const auto gated_fault = [&] {
     const GatedCall gated = {products[0], products[1]};
-    return fault(Functions::multiply_gated(&gated, &launch, &report));
+    return fault(Functions::multiply_gated(&gated, &launch_, &report_));
   };
-  products[1].tokens = 0;
   EXPECT_EQ(gated_fault(), "a product in splits has no memory for their sums");
   float partials[1];
   std::uint32_t arrivals[1];
@@ -324,8 +344,6 @@ TEST(CudaStep, SaysWhatACallLacks) {
   products[1].weight.rows = 0;
   products[0].output.residual = partials;
   EXPECT_EQ(gated_fault(), "nothing is added to what is gated");
-  products[0].splits = 0;
-  EXPECT_EQ(fault(Functions::multiply_together(products, 1, &launch, &report)), "a product has no splits");
 }
 
 }  // namespace
