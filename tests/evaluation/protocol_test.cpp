@@ -15,7 +15,12 @@ using testing::ByteTokenizer;
 using ::testing::ElementsAre;
 
 Corpus corpus_of(std::vector<std::string> documents) {
-  return {.dataset = "tale", .split = "test", .documents = std::move(documents), .groups = {}, .separator = "-", .hash = {}};
+  return {.dataset = "tale",
+          .split = "test",
+          .documents = std::move(documents),
+          .groups = {},
+          .separator = "-",
+          .hash = {}};
 }
 
 ProtocolPlan plan(const std::string& protocol, std::vector<std::string> documents, bool bos = false,
