@@ -65,8 +65,9 @@ std::vector<float> make_float_table(int exponent_bits, int significand_bits, Spe
     if ((special == Special::kNan && code == half - 1) || (special == Special::kInfinity && last)) {
       magnitude = std::numeric_limits<float>::quiet_NaN();
     }
-    table[static_cast<std::size_t>(code)] = magnitude;
-    table[static_cast<std::size_t>(half + code)] = -magnitude;
+    const auto place = static_cast<std::size_t>(code);
+    table[place] = magnitude;
+    table[static_cast<std::size_t>(half) + place] = -magnitude;
   }
   return table;
 }

@@ -16,7 +16,10 @@ void run_dots(const std::uint8_t* bytes, std::int64_t rounds) {
   for (std::int64_t i = 0; i < rounds; ++i) {
     for_each<kSums>([&](auto n) LOWBIT_INLINE { sums[n] = Avx512::dot(sums[n], both, both); });
   }
-  for_each<kSums>([&](auto n) LOWBIT_INLINE { asm volatile("" : "+v"(sums[n])); });
+  for_each<kSums>([&](auto n) LOWBIT_INLINE {
+    const __m512i& sum = sums[n];  // Clang captures nothing for the operand of an instruction
+    asm volatile("" : : "v"(sum));
+  });
 }
 
 void run_floats(const std::uint8_t* bytes, std::int64_t rounds) {

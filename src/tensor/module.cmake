@@ -1,7 +1,13 @@
 # LibTorch's pool is OpenMP, used through inline code that is serial in a file built without this flag. The runtime is
 # LibTorch's own copy, so that one pool serves both; a LibTorch without a copy of its own uses the system's.
+set(parallel_flags -fopenmp)
+if(CMAKE_CXX_CLANG_TIDY)  # it has no omp.h of its own
+  execute_process(COMMAND "${CMAKE_CXX_COMPILER}" -print-file-name=include
+    OUTPUT_VARIABLE compiler_headers OUTPUT_STRIP_TRAILING_WHITESPACE)
+  list(APPEND parallel_flags -idirafter "${compiler_headers}")
+endif()
 set_source_files_properties("${PROJECT_SOURCE_DIR}/src/tensor/parallel.cpp" PROPERTIES
-  COMPILE_OPTIONS "-fopenmp" SKIP_PRECOMPILE_HEADERS ON)
+  COMPILE_OPTIONS "${parallel_flags}" SKIP_PRECOMPILE_HEADERS ON)
 file(GLOB gomp "${LOWBIT_TORCH_DIR}/lib/libgomp*.so*")
 if(gomp)
   list(GET gomp 0 gomp)

@@ -12,7 +12,7 @@
 #include "tensor/threads.h"
 
 // LibTorch built with MKL hands on this function; others lack it.
-extern "C" int MKL_Set_Num_Threads_Local(int count) __attribute__((weak));
+extern "C" int MKL_Set_Num_Threads_Local(int count) __attribute__((weak));  // NOLINT(readability-identifier-naming)
 
 namespace lowbit {
 namespace {

@@ -28,7 +28,7 @@ constexpr std::array<std::string_view, 5> kDeepseekCoder = {R"([\r\n])", R"(\s?\
                                                             R"(\p{N})"};
 
 const auto& known() {
-  static const std::array<GgufPreTokenizer, 23> kKnown = {{
+  static const std::array<GgufPreTokenizer, 23> all = {{
       {"codeshell", Patterns(kSingleDigits)},
       {"command-r", Patterns(kSingleDigits)},
       {"dbrx", Patterns(kLlama3)},
@@ -53,7 +53,7 @@ const auto& known() {
       {"smollm", Patterns(kSingleDigits)},
       {"starcoder", Patterns(kSingleDigits)},
   }};
-  return kKnown;
+  return all;
 }
 
 }  // namespace

@@ -136,10 +136,10 @@ bool Value::truth() const {
 }
 
 std::string_view Value::kind() const {
-  static constexpr std::array<std::string_view, std::variant_size_v<Data>> names = {
+  static constexpr std::array<std::string_view, std::variant_size_v<Data>> kNames = {
       "what is not defined", "none",      "a flag", "a whole number", "a number", "a text", "a list", "a map",
       "a namespace",         "a function"};
-  return names[data_.index()];
+  return kNames[data_.index()];
 }
 
 std::string Value::written() const {
