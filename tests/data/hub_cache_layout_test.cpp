@@ -88,7 +88,7 @@ CachedRow winogrande(const char* answer, std::size_t gold) {
 }
 
 /// Schemas as the dataset's script (winograd_wsc.py) makes them.
-CachedRow winograd(const char* text, const char* pronoun, int place, std::vector<std::string> options,
+CachedRow winograd(const char* text, const char* pronoun, int place, const std::vector<std::string>& options,
                    std::vector<std::string> contexts, const char* continuation) {
   return {"wsc273",
           "lighteval--winograd_wsc/snapshots/c/wsc273/test.jsonl",

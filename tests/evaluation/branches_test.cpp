@@ -94,7 +94,7 @@ TEST(PackedSequence, KeepsAStemThatSavesMore) {
 /// Groups that share contexts, first tokens or nothing.
 BranchedRequests some_requests() {
   BranchedRequests all;
-  const auto add = [&](std::vector<std::pair<std::string, std::string>> pairs) {
+  const auto add = [&](const std::vector<std::pair<std::string, std::string>>& pairs) {
     for (const auto& [context, answer] : pairs) {
       ScoreRequest request{.tokens = {256}, .first = static_cast<std::int64_t>(context.size()) + 1};
       for (const char c : context + answer) request.tokens.push_back(static_cast<unsigned char>(c));

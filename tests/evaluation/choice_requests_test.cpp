@@ -64,7 +64,7 @@ TEST(ContinuationRequest, StandsBehindBosWithoutAContext) {
   EXPECT_THAT(continuation_request(MergingTokenizer(), " ", "a").tokens, ElementsAre(kBos, ' ', 'a'));
 }
 
-ExampleSet set_of(const std::string& context, std::vector<std::string> answers) {
+ExampleSet set_of(const std::string& context, const std::vector<std::string>& answers) {
   Example example;
   example.where = "t:1";
   example.contexts = {context};

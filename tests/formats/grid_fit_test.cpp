@@ -369,7 +369,7 @@ TEST(RoundScale, GivesTheNearestPowerOfTwoForE8m0) {
 }
 
 TEST(GridSpec, SaysWhatIsWrongWithIt) {
-  const auto message = [](GridSpec grid) -> std::string {
+  const auto message = [](const GridSpec& grid) -> std::string {
     try {
       grid.check();
     } catch (const Error& error) {

@@ -75,7 +75,7 @@ TEST(PackedWeight, KeepsScalesOfTwoLevels) {
 }
 
 TEST(RowScale, IsTheLargestNumberThatAllAreWholeMultiplesOf) {
-  const auto of = [](std::vector<float> scales) { return row_scale(scales); };
+  const auto of = [](const std::vector<float>& scales) { return row_scale(scales); };
   EXPECT_EQ(of({6.0F, 10.0F, 4.0F}), 2.0F);
   EXPECT_EQ(of({0.1F, 0.2F, 0.0F}), 0.1F);
   EXPECT_EQ(of({0.75F, 191.25F}), 0.75F);

@@ -211,7 +211,7 @@ void Contest::add_rival(const CublasLt& cublaslt, LtKind kind, const std::string
   }
 }
 
-void Contest::add_fastest(std::shared_ptr<CublasLt::Plan> plan, LtKind kind, const std::string& entrant) {
+void Contest::add_fastest(const std::shared_ptr<CublasLt::Plan>& plan, LtKind kind, const std::string& entrant) {
   const double bytes = static_cast<double>(shape_.rows * shape_.columns);
   const RivalKind numbers = kind == LtKind::kInt8 ? RivalKind::kInt8 : RivalKind::kFp8;
   const auto parts = std::make_shared<LtParts>(plan, gpu_, numbers, copies_for(bytes), shape_, tokens_);

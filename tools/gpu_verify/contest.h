@@ -62,7 +62,7 @@ class Contest {
   };
   [[nodiscard]] bool admits(const std::string& name) const;
   [[nodiscard]] int copies_for(double bytes) const;
-  void add_fastest(std::shared_ptr<CublasLt::Plan> plan, LtKind kind, const std::string& entrant);
+  void add_fastest(const std::shared_ptr<CublasLt::Plan>& plan, LtKind kind, const std::string& entrant);
   template <typename Multiply>
   void add(const std::string& name, double weight_bytes, int launches, std::shared_ptr<void> memory,
            const Multiply& multiply);

@@ -298,7 +298,7 @@ void BlockWork::propagate() {
   }
 }
 
-std::shared_ptr<const Block> with_input_maps(const Recipe& recipe, std::shared_ptr<const Block> block) {
+std::shared_ptr<const Block> with_input_maps(const Recipe& recipe, const std::shared_ptr<const Block>& block) {
   std::shared_ptr<Block> mapped;
   for (const LinearSlot& slot : block->linears()) {
     const std::string layer = fmt::format("{}.{}", block->name(), slot.name);

@@ -29,7 +29,7 @@ struct Ending : Guarded<T> {
 constexpr int kByTiles = -1;
 
 template <int kBits, int kPlanes, int kTokenTiles>
-std::vector<float> run(const Packed& packed, std::vector<float> input, int tokens, std::uint64_t seed) {
+std::vector<float> run(const Packed& packed, const std::vector<float>& input, int tokens, std::uint64_t seed) {
   const OnDevice device(packed);
   const Matrix& matrix = device.matrix();
   const auto many = static_cast<std::size_t>(tokens);
