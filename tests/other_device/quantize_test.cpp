@@ -99,7 +99,7 @@ TEST_P(QuantizeOnOtherDevice, WritesWhatTheCpuWrites) {
   EXPECT_GE(after.products - before.products, measured);
   EXPECT_GE(after.sums - before.sums, 4 * measured);
   if (GetParam().by_kernels) {
-    EXPECT_EQ(after.rounded, before.rounded) << "LibTorch rounded columns";
+    EXPECT_LE(after.rounded - before.rounded, 16 * measured) << "LibTorch rounded more than each layer's first group";
   }
 }
 

@@ -1,6 +1,7 @@
 #include "quantization/solvers/device_sweep.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <span>
 #include <vector>
@@ -20,6 +21,9 @@ namespace {
 constexpr std::int64_t kLeaf = 32;
 // Columns whose errors are squared at a time.
 constexpr std::int64_t kSlice = 256;
+
+at::Tensor squares(const at::Tensor& numbers) { return numbers.to(at::kDouble).square_(); }
+at::Tensor square_sum(const at::Tensor& numbers) { return squares(numbers).sum(); }
 
 // Matrices are transposed: a column of the weight lies in a row.
 class DeviceSweep {
@@ -51,7 +55,7 @@ class DeviceSweep {
       if (request_.cancellation != nullptr) request_.cancellation->check();
       const std::int64_t end = chunk_end(request_, begin);
       if (request_.source != GroupSource::kGiven) fit_groups(begin, end);
-      kernel_ ? solve_by_kernel(begin, end) : solve(begin, end);
+      solve_chunk(begin, end);
       if (rounded_.defined()) carried_.narrow(0, begin, end - begin).copy_(rounded_.narrow(0, begin, end - begin));
       spread(begin, end, columns_);
       begin = end;
@@ -80,6 +84,25 @@ class DeviceSweep {
       scales_.select(0, group).copy_(found.scales);
       if (found.zeros.defined()) zeros_.select(0, group).copy_(found.zeros);
     }
+  }
+
+  void solve_chunk(std::int64_t begin, std::int64_t end) {
+    if (!kernel_) return solve(begin, end);
+    begin == 0 ? solve_first_chunk(end) : solve_by_kernel(begin, end);
+  }
+
+  // The first chunk both ways: a kernel that this GPU gets wrong would pass for a poor method.
+  void solve_first_chunk(std::int64_t end) {
+    const at::Tensor weights = weights_.narrow(0, 0, end);
+    const at::Tensor before = weights.clone();
+    solve(0, end);
+    const at::Tensor expected = square_sum(weights);
+    weights.copy_(before);
+    solve_by_kernel(0, end);
+    const at::Tensor whole = square_sum(before.div_(diagonal_.narrow(0, 0, end).unsqueeze(1)));
+    const at::Tensor losses = stack_tensors({expected, square_sum(weights), whole}, 0).cpu();
+    const auto loss = values_of<double>(losses);
+    check_kernel(loss[0], loss[1], loss[2]);
   }
 
   void solve_by_kernel(std::int64_t begin, std::int64_t end) {
@@ -143,7 +166,7 @@ class DeviceSweep {
     at::Tensor sum;
     for (std::int64_t first = 0; first < columns_; first += kSlice) {
       const std::int64_t count = std::min(kSlice, columns_ - first);
-      const at::Tensor part = weights_.narrow(0, first, count).to(at::kDouble).square_().sum(0);
+      const at::Tensor part = squares(weights_.narrow(0, first, count)).sum(0);
       sum = sum.defined() ? sum.add_(part) : part;
     }
     return sum;
@@ -169,6 +192,18 @@ class DeviceSweep {
 };
 
 }  // namespace
+
+void check_kernel(double expected, double loss, double whole) {
+  // Rounding moves weights half way between two codes, whose squared errors are alike, and is all that is left where
+  // weights lie on the grid.
+  constexpr double kTolerance = 0.01;
+  constexpr double kRounding = 1e-9;
+  if (std::abs(loss - expected) <= kTolerance * expected + kRounding * whole) return;
+  fail(ErrorCode::kDevice,
+       "the GPU's kernel for columns leaves a squared error of {:.6g} in the first ones, and LibTorch's operations "
+       "{:.6g}; quantize on the CPU (device: cpu), and report this GPU",
+       loss, expected);
+}
 
 bool kernel_takes(const SweepRequest& request) {
   return request.allow_kernel && !request.round && request.grid.kind != GridKind::kCodebook &&
