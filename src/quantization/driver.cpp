@@ -197,7 +197,7 @@ class Driver {
     } else {
       block = load_block(*weights_, index, model.options(), model.readers());
     }
-    return with_input_maps(*request_.recipe, std::move(block));
+    return with_input_maps(*request_.recipe, block);
   }
 
   [[nodiscard]] std::optional<QuantizedWeight> quantized_head() const {

@@ -37,7 +37,8 @@ struct BlockReport {
 };
 
 /// The block with the executions of the recipe that map inputs: what all steps see.
-[[nodiscard]] std::shared_ptr<const Block> with_input_maps(const Recipe& recipe, std::shared_ptr<const Block> block);
+[[nodiscard]] std::shared_ptr<const Block> with_input_maps(const Recipe& recipe,
+                                                           const std::shared_ptr<const Block>& block);
 
 /// Takes one block through the recipe: block steps, weight solvers, what runs around the products, both streams.
 class BlockWork {
