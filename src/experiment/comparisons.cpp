@@ -79,9 +79,9 @@ class Comparer {
 
   template <typename Place>
   [[nodiscard]] const Draws& find(const Place& place, const std::string& recipe, const std::string& calibration) const {
-    static const Draws kNone;
+    static const Draws none;
     const auto found = draws_.find({place.model, place.evaluation, recipe, calibration});
-    return found == draws_.end() ? kNone : found->second;
+    return found == draws_.end() ? none : found->second;
   }
 
   // The calibration sets that a recipe was measured under; "" alone when it needs none.

@@ -27,8 +27,8 @@ struct Sums {
 
 template <int kPart>
 [[gnu::always_inline]] inline void widen_half(const Floats& x, Doubles& result) {
-  constexpr int k = kPart * static_cast<int>(kHalf);
-  result = __builtin_convertvector(__builtin_shufflevector(x, x, k, k + 1, k + 2, k + 3), Doubles);
+  constexpr int kFirst = kPart * static_cast<int>(kHalf);
+  result = __builtin_convertvector(__builtin_shufflevector(x, x, kFirst, kFirst + 1, kFirst + 2, kFirst + 3), Doubles);
 }
 
 template <int kPart>
