@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config_test_support.h"
@@ -172,7 +173,7 @@ TEST(ConfigToYaml, KeepsEveryCodePoint) {
 
 // A random tree over a small, nasty alphabet.
 ConfigNode random_tree(const Random& random, std::uint64_t& draw, int depth) {
-  static const std::string kAlphabet = "ab01 -:#,[]{}'\"\\\n\t&*!|>%@?~.e+";
+  static constexpr std::string_view kAlphabet = "ab01 -:#,[]{}'\"\\\n\t&*!|>%@?~.e+";
   const auto below = [&](std::uint64_t bound) { return random.below(draw++, bound); };
   const auto text = [&] {
     std::string out;
