@@ -117,13 +117,6 @@ std::size_t unpack_runs(std::span<const std::uint32_t> words, int bits, std::spa
 
 std::int64_t packed_words(std::int64_t count, int bits) { return (count * bits + 31) / 32; }
 
-LOWBIT_EVERY_ISA
-unsigned joined_bits(std::span<const std::uint8_t> values) {
-  std::uint8_t joined = 0;
-  for (const std::uint8_t value : values) joined |= value;
-  return joined;
-}
-
 void pack_bits(std::span<const std::uint8_t> values, int bits, std::span<std::uint32_t> words) {
   require_bits(bits);
   require_size("words", words.size(), packed_words(static_cast<std::int64_t>(values.size()), bits));
@@ -207,6 +200,7 @@ Words pack_rows(std::span<const std::uint8_t> values, std::int64_t rows, std::in
 }
 
 Codes unpack_rows(std::span<const std::uint32_t> words, std::int64_t rows, std::int64_t columns, int bits) {
+  require_size("words", words.size(), rows * packed_words(columns, bits));
   Codes values(static_cast<std::size_t>(rows * columns));
   unpack_rows(words, rows, columns, bits, values);
   return values;

@@ -1,5 +1,6 @@
 #include "model/artifact_numbers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -126,7 +127,7 @@ void encode_halves(std::span<const float> values, StorageType type, StoredBytes&
 StoredBytes encode_floats(std::span<const float> values, StorageType type) {
   StoredBytes out(values.size() * static_cast<std::size_t>(block_size(type).bytes));
   switch (type) {
-    case StorageType::kF32: std::memcpy(out.data(), values.data(), out.size()); return out;
+    case StorageType::kF32: std::copy_n(std::as_bytes(values).begin(), out.size(), out.begin()); return out;
     case StorageType::kF16: encode_halves<Float16>(values, type, out); return out;
     case StorageType::kBF16: encode_halves<BFloat16>(values, type, out); return out;
     case StorageType::kF8E8M0:
