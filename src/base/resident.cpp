@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -22,6 +23,16 @@ void release_resident(const MappedFile& file, std::span<const std::byte> part) n
   const std::size_t begin = first / kWindow * kWindow;
   const std::size_t end = std::min(whole.size(), (first + part.size() + kWindow - 1) / kWindow * kWindow);
   ::madvise(const_cast<std::byte*>(whole.data()) + begin, end - begin, MADV_DONTNEED);
+}
+
+void read_ahead(const MappedFile& file, std::span<const std::byte> part) noexcept {
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::span<const std::byte> whole = file.bytes();
+  const auto* first = std::max(part.data(), whole.data());
+  const auto* last = std::min(part.data() + part.size(), whole.data() + whole.size());
+  if (first >= last) return;
+  const auto begin = reinterpret_cast<std::uintptr_t>(first) / page * page;
+  ::madvise(reinterpret_cast<void*>(begin), reinterpret_cast<std::uintptr_t>(last) - begin, MADV_WILLNEED);
 }
 
 std::int64_t peak_resident_bytes() {

@@ -151,6 +151,10 @@ std::optional<at::Tensor> read_rows(const TensorEntry& entry, const std::shared_
   TensorEntry part = entry;
   part.shape[0] = count;
   part.data = part_of(entry.data, first, first + count, width / block.elements * block.bytes);
+  // What follows these rows is fetched while they are computed with, each byte asked for once.
+  constexpr std::size_t kAhead = std::size_t{32} << 20;
+  const std::size_t known = first == 0 ? 0 : kAhead;
+  read_ahead(*file, {part.data.data() + known, part.data.size() + kAhead - known});
   return read_floats(part, file);
 }
 
