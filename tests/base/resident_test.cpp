@@ -72,6 +72,20 @@ TEST(ReleaseResident, TouchesNothingOutsideItsFile) {
   EXPECT_EQ(sum_of(other), static_cast<int>(7 * kSize));
 }
 
+// Only that nothing is mapped by it can be seen from here, and that it takes parts that reach beyond the file.
+TEST(ReadAhead, BringsNothingIntoTheProcess) {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "x", std::string(kSize, '\1'));
+  const auto file = MappedFile::open(folder / "x");
+  const std::int64_t before = resident_file_bytes();
+  read_ahead(*file, file->bytes());
+  read_ahead(*file, {file->bytes().data() + kSize / 2, kSize});
+  read_ahead(*file, {file->bytes().data() + kSize, kSize});
+  read_ahead(*file, {});
+  EXPECT_LE(resident_file_bytes(), before + (std::int64_t{256} << 10));
+  EXPECT_EQ(sum_of(file->bytes()), static_cast<int>(kSize));
+}
+
 TEST(SpillFile, KeepsWhatWasReleased) {
   const TemporaryFolder folder;
   const auto spill = SpillFile::make(folder.path(), kSize);
