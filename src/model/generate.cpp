@@ -7,16 +7,20 @@
 #include "lowbit/tensor/ops.h"
 #include "model/sampling.h"
 #include "model/text_stream.h"
+#include "model/token_range.h"
 
 namespace lowbit {
 namespace {
 
-void check_prompt(std::span<const TokenId> prompt, std::int64_t context) {
+// Before anything is made of the tokens: tokenizers may take for granted that an id is theirs.
+void check_prompt(std::span<const TokenId> prompt, const Architecture& architecture) {
+  const std::int64_t context = architecture.context;
   if (prompt.empty()) fail(ErrorCode::kData, "the prompt has no tokens");
   if (static_cast<std::int64_t>(prompt.size()) >= context) {
     fail(ErrorCode::kData, "the prompt has {} tokens, which leaves no room in the model's context of {}", prompt.size(),
          context);
   }
+  for (const TokenId id : prompt) check_token(id, architecture.vocabulary);
 }
 
 }  // namespace
@@ -31,7 +35,7 @@ Generation generate(const Model& model, std::span<const TokenId> prompt, const G
                     const Cancellation& cancellation, const std::function<void(std::string_view)>& on_text) {
   check_options(options);
   const std::int64_t context = model.architecture().context;
-  check_prompt(prompt, context);
+  check_prompt(prompt, model.architecture());
   const auto length = static_cast<std::int64_t>(prompt.size());
   const std::int64_t count = std::min(options.max_new_tokens, context - length);
   const std::int64_t looked_at = ranked_count(options, model.architecture().vocabulary);
