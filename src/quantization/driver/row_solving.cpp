@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/ceil_divide.h"
 #include "lowbit/tensor/factory.h"
 #include "model/row_slices.h"
 #include "quantization/driver/layer_error.h"
@@ -64,7 +65,7 @@ std::optional<RowSolution> solve_by_rows(const LinearOp& linear, const WeightSol
   SummedReport reports;
   QuantizedWeight whole;
   std::once_flag made;
-  const std::int64_t parts = (rows + most - 1) / most;
+  const std::int64_t parts = ceil_divide(rows, most);
   const double work = kWorkOfNumber * static_cast<double>(rows * linear.in_features());
   for_each_unit(parts, work, [&](std::int64_t part) {
     const std::int64_t first = part * most;
