@@ -6,6 +6,7 @@
 
 #include "evaluation/logits.h"
 #include "evaluation/writing.h"
+#include "experiment/memory_phases.h"
 #include "experiment/weight_sizes.h"
 #include "lowbit/evaluation/scorer.h"
 #include "lowbit/kernels/api.h"
@@ -16,9 +17,6 @@
 namespace lowbit {
 namespace {
 
-using Terms = std::vector<std::pair<std::string, std::int64_t>>;
-
-constexpr std::int64_t kDouble = sizeof(double);
 // Rows that a thread rounds at a time, in float32: as read, and codes and scales.
 constexpr std::int64_t kRowParts = 2;
 // Buffers of fixed size, as they were seen: of forward passes, and of what quantizing packs, writes and hashes.
@@ -26,26 +24,8 @@ constexpr std::int64_t kBuffers = std::int64_t{28} << 20;
 constexpr std::int64_t kWritingBuffers = std::int64_t{16} << 20;
 // What is held of logits at a time where they are taken in slices of columns.
 constexpr std::int64_t kLogitSlice = std::int64_t{4} << 20;
-// Rows of a Hessian that are narrowed at a time when a solved weight is judged.
-constexpr std::int64_t kErrorRows = 192;
-// Rows whose products are added to a Hessian at a time; more are summed up in a matrix of their own first.
-constexpr std::int64_t kGramRows = 512;
-// Pieces beyond this are mapped one by one, and leave no holes behind.
-constexpr std::int64_t kMapped = std::int64_t{32} << 20;
 // Holes in the heap after eight blocks and more, as they were seen.
 constexpr std::int64_t kHoles = std::int64_t{40} << 20;
-
-std::int64_t sum_of(const Terms& terms) {
-  std::int64_t sum = 0;
-  for (const auto& [what, bytes] : terms) sum += bytes;
-  return sum;
-}
-
-// Whether weights of so many bytes each are pieces that are not given back whole: what is freed is then of no use to
-// wider ones, as much as was seen.
-bool leaves_holes(const Architecture& architecture, std::int64_t bytes) {
-  return architecture.hidden * architecture.intermediate * bytes <= kMapped;
-}
 
 std::optional<GridSpec> head_grid(const Recipe* recipe) {
   if (recipe == nullptr) return std::nullopt;
@@ -64,37 +44,10 @@ Architecture architecture_after(const Architecture& before, const Recipe* recipe
 
 }  // namespace
 
-struct MemoryModel::Linear {
-  std::string name;
-  std::int64_t out;
-  std::int64_t in;
-  [[nodiscard]] std::int64_t elements() const { return out * in; }
-};
-
-// Keeps the phase that takes most.
-class MemoryModel::Phases {
- public:
-  Phases(std::int64_t baseline, std::int64_t buffers) : baseline_(baseline), buffers_(buffers) {}
-  void add(const char* phase, Terms terms) {
-    terms.insert(terms.begin(), {"program and libraries", baseline_});
-    terms.emplace_back("buffers", buffers_);
-    std::erase_if(terms, [](const auto& term) { return term.second == 0; });
-    if (sum_of(terms) > peak_.bytes()) peak_ = {phase, std::move(terms)};
-  }
-  [[nodiscard]] const MemoryPeak& peak() const { return peak_; }
-
- private:
-  std::int64_t baseline_;
-  std::int64_t buffers_;
-  MemoryPeak peak_;
-};
-
-std::int64_t MemoryPeak::bytes() const { return sum_of(terms); }
-
 MemoryModel::MemoryModel(const Architecture& architecture, const ComputeConfig& compute, std::int64_t baseline)
     : architecture_(architecture), compute_(compute), baseline_(baseline), element_(dtype_bytes(compute.dtype)) {}
 
-std::vector<MemoryModel::Linear> MemoryModel::linears() const {
+std::vector<BlockLinear> MemoryModel::linears() const {
   const Architecture& a = architecture_;
   const std::int64_t q = a.heads * a.head_dim;
   const std::int64_t kv = a.kv_heads * a.head_dim;
@@ -107,7 +60,7 @@ std::vector<MemoryModel::Linear> MemoryModel::linears() const {
 std::int64_t MemoryModel::block_bytes(const EvaluationLoad& load) const {
   if (load.recipe == nullptr || !load.packed) return architecture_.block_parameters() * element_;
   std::int64_t bytes = 2 * architecture_.hidden * element_;
-  for (const Linear& linear : linears()) {
+  for (const BlockLinear& linear : linears()) {
     const WeightSolver* solver = load.recipe->solver("model.layers.0." + linear.name);
     bytes += solver == nullptr ? linear.elements() * element_
                                : packed_for_products(linear.elements(), linear.out, solver->grid());
@@ -177,7 +130,7 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
   // such holes too, but for what is given back whole.
   const std::int64_t holes = leaves_holes(a, element_) ? kHoles * std::min<std::int64_t>(a.layers, 8) / 8 : 0;
   const std::int64_t freed = placement.streamed ? holes : forward_step(batch) / 2;
-  Phases phases(baseline_, kBuffers);
+  MemoryPhases phases(baseline_, kBuffers);
   phases.add("embedding", {{"blocks", placement.streamed ? 0 : kept - tables},
                            {"embedding and head", placement.streamed ? table_while_read() : tables},
                            {"hidden states", hidden}});
@@ -208,7 +161,7 @@ MemoryPeak MemoryModel::evaluation(const EvaluationLoad& load, const MemoryPlace
 MemoryPeak MemoryModel::quantization(const Recipe& recipe, const QuantizationLoad& load,
                                      const MemoryPlacement& placement) const {
   const bool forward = recipe.needs_calibration() || !recipe.block_steps().empty();
-  Phases phases(baseline_, !forward && rounds_by_rows(recipe) ? kWritingBuffers : kBuffers + kWritingBuffers);
+  MemoryPhases phases(baseline_, !forward && rounds_by_rows(recipe) ? kWritingBuffers : kBuffers + kWritingBuffers);
   if (forward) {
     add_solving(phases, recipe, load, placement);
   } else {
@@ -223,7 +176,7 @@ MemoryPeak MemoryModel::quantization(const Recipe& recipe, const QuantizationLoa
 }
 
 // Read as a copy of the embedding, which the transforms copy again.
-void MemoryModel::add_head(Phases& phases, const Recipe& recipe) const {
+void MemoryModel::add_head(MemoryPhases& phases, const Recipe& recipe) const {
   const std::optional<GridSpec> grid = head_grid(&recipe);
   if (!grid) return;
   const std::int64_t elements = architecture_.vocabulary * architecture_.hidden;
@@ -235,15 +188,15 @@ void MemoryModel::add_head(Phases& phases, const Recipe& recipe) const {
 
 // Whether all weights are rounded some rows at a time, which leaves no large pieces behind.
 bool MemoryModel::rounds_by_rows(const Recipe& recipe) const {
-  const std::vector<Linear> all = linears();
-  return recipe.model_transforms().empty() && std::all_of(all.begin(), all.end(), [&](const Linear& linear) {
+  const std::vector<BlockLinear> all = linears();
+  return recipe.model_transforms().empty() && std::all_of(all.begin(), all.end(), [&](const BlockLinear& linear) {
            const WeightSolver* solver = recipe.solver("model.layers.0." + linear.name);
            return solver == nullptr || solver->solves_rows_alone();
          });
 }
 
 // Weights on their own: each is read when its turn comes, in as many blocks at once as there are threads for.
-void MemoryModel::add_rounding(Phases& phases, const Recipe& recipe) const {
+void MemoryModel::add_rounding(MemoryPhases& phases, const Recipe& recipe) const {
   const std::int64_t threads = compute_.threads > 0 ? compute_.threads : thread_count();
   const std::int64_t at_once =
       recipe.plugins().empty() ? blocks_side_by_side(architecture_.block_parameters(), threads) : 1;
@@ -252,7 +205,7 @@ void MemoryModel::add_rounding(Phases& phases, const Recipe& recipe) const {
   std::int64_t codes = 0;
   std::int64_t on_disk = 0;
   std::int64_t most = 0;  // of one block
-  for (const Linear& linear : linears()) {
+  for (const BlockLinear& linear : linears()) {
     const WeightSolver* solver = recipe.solver("model.layers.0." + linear.name);
     if (solver == nullptr) continue;
     codes += codes_of(linear.elements(), linear.out, solver->grid());
@@ -280,88 +233,6 @@ void MemoryModel::add_rounding(Phases& phases, const Recipe& recipe) const {
     phases.add("writing the embedding", {{"embedding", table_while_written(recipe)},
                                          {"other blocks", (at_once - 1) * std::max(most, codes + on_disk)}});
   }
-}
-
-void MemoryModel::add_solving(Phases& phases, const Recipe& recipe, const QuantizationLoad& load,
-                              const MemoryPlacement& placement) const {
-  const Architecture& a = architecture_;
-  const StatisticsNeeds of_float = recipe.needs(Stream::kFloat);
-  const StatisticsNeeds needs = recipe.needs();
-  const bool steps = !recipe.block_steps().empty();
-  const bool float_stream = of_float.any() || needs.cross || steps || !recipe.driver().propagate_quantized;
-  const bool quantized_stream = recipe.driver().propagate_quantized && (needs.any() || steps);
-  const std::int64_t streams = (float_stream ? 1 : 0) + (quantized_stream ? 1 : 0);
-  const std::int64_t passes = float_stream && quantized_stream && (of_float.any() || needs.cross) ? 2 : 1;
-  const std::int64_t stream_bytes =
-      placement.spill_streams ? load.longest * a.hidden * element_ : load.tokens * a.hidden * element_ * streams;
-  const std::int64_t q = a.heads * a.head_dim;
-  const std::int64_t states = load.tokens * (a.hidden + std::max({a.hidden, a.intermediate, q})) * element_;
-  const std::int64_t held = states <= placement.held_bytes ? states * passes : 0;
-  const std::int64_t block = a.block_parameters() * element_;
-  const std::int64_t freed = leaves_holes(a, kFloat) ? (block + forward_step(load.longest)) / 2 : 0;
-  phases.add("embedding", {{"embedding", table_while_read()}, {"streams", stream_bytes}});
-  // Solved at once, the groups' Hessians are all there.
-  const bool at_once = !recipe.driver().true_sequential;
-  const std::int64_t all_squares = 2 * a.hidden * a.hidden + q * q + a.intermediate * a.intermediate;
-  std::int64_t codes = 0;
-  std::int64_t on_disk = 0;
-  std::int64_t solved = 0;  // what solved weights take beside the originals, where these are kept
-  for (const Linear& linear : linears()) {
-    const WeightSolver* solver = recipe.solver("model.layers.0." + linear.name);
-    if (solver == nullptr) continue;
-    const std::int64_t weight = linear.elements() * kFloat;
-    const std::int64_t square = linear.in * linear.in;
-    const bool hessian = solver->needs().hessian;
-    const bool alone = linear.name == "self_attn.o_proj" || linear.name == "mlp.down_proj";  // with its input
-    const bool crossed = solver->needs().cross;
-    const std::int64_t own = codes_of(linear.elements(), linear.out, solver->grid());
-    const std::int64_t statistics = square * kDouble * ((hessian ? 1 : 0) + (crossed ? 1 : 0));
-    const Terms shared = {{"one block", block + (float_stream ? solved : 0)},
-                          {"streams", stream_bytes},
-                          {"states between groups", held},
-                          {"codes of the block", codes},
-                          {"freed, of no use to others", freed},
-                          {"the other groups' Hessians", at_once ? statistics / square * (all_squares - square) : 0}};
-    const auto with = [&](Terms terms) {
-      terms.insert(terms.begin(), shared.begin(), shared.end());
-      return terms;
-    };
-    const std::int64_t as_float = element_ < kFloat ? weight : 0;
-    const std::int64_t term = statistics > 0 && load.longest > kGramRows ? square * kDouble : 0;
-    phases.add("statistics", with({{"Hessian", statistics},
-                                   {"a sequence's share of it", term},
-                                   {"activations of a sequence", forward_step(load.longest)}}));
-    if (hessian) {
-      phases.add("inverting", with({{"Hessian", statistics},
-                                    {"its inverse factor", square * (kDouble + kFloat)},
-                                    {"copies of the weight", weight + as_float}}));
-    }
-    // The cross term, two products of it with the factor, the factor's transpose, and the result in float32.
-    if (crossed) {
-      phases.add("correcting for the streams' difference", with({{"Hessian", statistics},
-                                                                 {"its inverse factor", square * kDouble},
-                                                                 {"correction", square * (4 * kDouble + kFloat)},
-                                                                 {"copies of the weight", weight + as_float}}));
-    }
-    phases.add("solving", with({{"Hessian", statistics},
-                                {"its inverse factor", hessian ? square * kFloat * (crossed ? 2 : 1) : 0},
-                                {"copies of the weight", 2 * weight + as_float},
-                                {"codes", own}}));
-    phases.add("judging",
-               with({{"Hessian", statistics},
-                     {"slices of it", hessian ? kErrorRows * (linear.in * 3 + linear.out) * kFloat : 0},
-                     {"what linears with one input share", hessian && !crossed && !alone ? square * kFloat : 0},
-                     {"copies of the weight", weight * (hessian ? 5 : 2) - (element_ < kFloat ? 0 : weight)},
-                     {"codes", own}}));
-    codes += own;
-    on_disk += packed(linear.elements(), linear.out, solver->grid());
-    solved += linear.elements() * element_;
-  }
-  phases.add("writing", {{"one block", block + (float_stream ? solved : 0)},
-                         {"streams", stream_bytes},
-                         {"states between groups", held},
-                         {"codes of the block", codes},
-                         {"packed block", on_disk}});
 }
 
 MemoryPlacement MemoryModel::place_evaluation(const EvaluationLoad& load, std::int64_t limit) const {

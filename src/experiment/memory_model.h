@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "experiment/memory_phases.h"
 #include "lowbit/experiment/experiment.h"
 #include "lowbit/experiment/plan.h"
 
@@ -42,9 +43,8 @@ class MemoryModel {
                                                    std::int64_t limit) const;
 
  private:
-  struct Linear;
-  class Phases;
-  [[nodiscard]] std::vector<Linear> linears() const;
+  struct Solving;
+  [[nodiscard]] std::vector<BlockLinear> linears() const;
   [[nodiscard]] std::int64_t block_bytes(const EvaluationLoad& load) const;
   [[nodiscard]] std::int64_t head_bytes(const EvaluationLoad& load) const;
   [[nodiscard]] std::int64_t table() const;
@@ -53,10 +53,14 @@ class MemoryModel {
   [[nodiscard]] std::int64_t table_while_written(const Recipe& recipe) const;
   [[nodiscard]] std::int64_t forward_step(std::int64_t tokens) const;
   [[nodiscard]] std::int64_t logits(const EvaluationLoad& load) const;
-  void add_solving(Phases& phases, const Recipe& recipe, const QuantizationLoad& load,
+  [[nodiscard]] Solving solving(const Recipe& recipe, const QuantizationLoad& load,
+                                const MemoryPlacement& placement) const;
+  void add_solved(MemoryPhases& phases, const Solving& solving, const BlockLinear& linear,
+                  const WeightSolver& solver) const;
+  void add_solving(MemoryPhases& phases, const Recipe& recipe, const QuantizationLoad& load,
                    const MemoryPlacement& placement) const;
-  void add_rounding(Phases& phases, const Recipe& recipe) const;
-  void add_head(Phases& phases, const Recipe& recipe) const;
+  void add_rounding(MemoryPhases& phases, const Recipe& recipe) const;
+  void add_head(MemoryPhases& phases, const Recipe& recipe) const;
   Architecture architecture_;
   ComputeConfig compute_;
   std::int64_t baseline_;
