@@ -1,6 +1,8 @@
 #include "model/artifact_summary.h"
 
+#include <algorithm>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "lowbit/base/error.h"
@@ -33,36 +35,43 @@ void ArtifactSummary::note_obstacle(const std::string& linear, const std::string
   if (obstacle_.empty() && !reason.empty()) obstacle_ = fmt::format("'{}': {}", linear, reason);
 }
 
-void ArtifactSummary::add_linear(const SafetensorsFile& shard, const StoredLinear& stored, const Json& executions) {
-  const QuantizedWeight weight = restore_linear(shard, stored);
-  SchemeOfLinear scheme{stored.name, packed_scheme(weight)};
-  std::vector<RuntimeRecord> records;
-  if (executions.contains(stored.name)) records = restore_executions(shard, stored.name, executions[stored.name]);
+void ArtifactSummary::add_linear(const std::string& linear, const QuantizedWeight& weight,
+                                 const std::vector<RuntimeRecord>& records) {
+  SchemeOfLinear scheme{linear, packed_scheme(weight)};
   const std::string reason = compressed_tensors_obstacle(records);
-  note_obstacle(stored.name, compressed_tensors_obstacle(weight));
-  note_obstacle(stored.name, reason);
+  note_obstacle(linear, compressed_tensors_obstacle(weight));
+  note_obstacle(linear, reason);
   if (reason.empty() && !records.empty()) scheme.scheme.input = activation_scheme_of(records.front());
   linears_.push_back(std::move(scheme));
+  has_records_ = has_records_ || !records.empty();
   bits_ += weight.stored_bits();
   weights_ += weight.codes.numel();
+}
+
+void ArtifactSummary::add_float_linear(const std::string& linear) {
+  has_records_ = true;
+  note_obstacle(linear, "something runs around the product of a float weight");
+}
+
+void ArtifactSummary::add_plain(const std::string& tensor, const std::vector<std::int64_t>& shape) {
+  const std::string suffix = ".weight";
+  if (shape.size() == 2 && tensor.ends_with(suffix)) plain_.push_back(tensor.substr(0, tensor.size() - suffix.size()));
 }
 
 void ArtifactSummary::add(const SafetensorsFile& shard) {
   const Json executions = stored_executions(shard);
   std::set<std::string> quantized;
   for (const StoredLinear& stored : stored_linears(shard)) {
-    add_linear(shard, stored, executions);
-    quantized.insert(stored.name);
+    std::vector<RuntimeRecord> records;
+    if (executions.contains(stored.name)) records = restore_executions(shard, stored.name, executions[stored.name]);
+    add_linear(stored.name, restore_linear(shard, stored), records);
+    quantized.insert(stored.name + ".weight");
   }
   for (const auto& [linear, records] : executions.items()) {
-    has_records_ = true;
-    if (!quantized.contains(linear)) note_obstacle(linear, "something runs around the product of a float weight");
+    if (!quantized.contains(linear + ".weight")) add_float_linear(linear);
   }
   for (const TensorEntry& tensor : shard.tensors()) {
-    const std::string suffix = ".weight";
-    if (tensor.shape.size() != 2 || !tensor.name.ends_with(suffix)) continue;
-    const std::string name = tensor.name.substr(0, tensor.name.size() - suffix.size());
-    if (!quantized.contains(name)) plain_.push_back(name);
+    if (!quantized.contains(tensor.name)) add_plain(tensor.name, tensor.shape);
   }
 }
 
@@ -82,6 +91,7 @@ void ArtifactSummary::add_kv_cache(const RuntimeRecord& record) {
 
 void ArtifactSummary::append(ArtifactSummary next) {
   std::move(next.linears_.begin(), next.linears_.end(), std::back_inserter(linears_));
+  std::sort(next.plain_.begin(), next.plain_.end());  // told as written and as read back come in other orders
   std::move(next.plain_.begin(), next.plain_.end(), std::back_inserter(plain_));
   if (obstacle_.empty()) obstacle_ = std::move(next.obstacle_);
   if (!next.kv_cache_.is_null()) kv_cache_ = std::move(next.kv_cache_);

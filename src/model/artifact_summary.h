@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -19,10 +18,17 @@ namespace lowbit {
 /// compressed-tensors' or wholly lowbit's own, so that no reader loads half a model or leaves out what runs beside it.
 class ArtifactSummary {
  public:
+  /// A quantized weight, and what runs around its product.
+  void add_linear(const std::string& linear, const QuantizedWeight& weight, const std::vector<RuntimeRecord>& records);
+  /// What runs around the product of a float weight.
+  void add_float_linear(const std::string& linear);
+  /// A tensor that is stored as it is.
+  void add_plain(const std::string& tensor, const std::vector<std::int64_t>& shape);
+  /// All that a shard holds, read back.
   void add(const SafetensorsFile& shard);
   void add_architecture(const Architecture& architecture);
   void add_kv_cache(const RuntimeRecord& record);
-  /// What `next` was told, behind what this one was.
+  /// What `next` was told, behind what this one was; its plain tensors by name.
   void append(ArtifactSummary next);
 
   /// config.json's `quantization_config`; null for a model with nothing quantized. Numbers and layout go into `record`.
@@ -33,7 +39,6 @@ class ArtifactSummary {
   [[nodiscard]] StoredSize size(const std::filesystem::path& folder) const;
 
  private:
-  void add_linear(const SafetensorsFile& shard, const StoredLinear& stored, const Json& executions);
   void note_obstacle(const std::string& linear, const std::string& reason);
 
   std::vector<SchemeOfLinear> linears_;

@@ -16,10 +16,10 @@
 #include "lowbit/tensor/parallel.h"
 #include "model/artifact_layout.h"
 #include "model/artifact_numbers.h"
+#include "model/artifact_shard.h"
 #include "model/artifact_source.h"
 #include "model/artifact_summary.h"
 #include "model/artifact_tokenizer.h"
-#include "model/pending_tensor.h"
 #include "model/rotation_config.h"
 #include "model/runtime_record.h"
 #include "model/side_by_side.h"
@@ -48,26 +48,6 @@ std::optional<BlockName> block_of(std::string_view tensor) {
 
 constexpr const char* kHead = "lm_head";
 
-// Everything that goes into one file.
-struct Shard {
-  std::int64_t index = 0;
-  std::vector<PendingTensor> tensors;
-  Json linears = Json::object();
-  Json executions = Json::object();
-  std::set<std::string> quantized;  // names of weights
-
-  void add(const std::string& linear, const QuantizedWeight& weight);
-};
-
-void Shard::add(const std::string& linear, const QuantizedWeight& weight) {
-  weight.check(linear);
-  for (StoredPart& part : store_weight(weight)) {
-    tensors.push_back({{linear + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
-  }
-  linears[linear] = describe_weight(weight);
-  quantized.insert(linear + ".weight");
-}
-
 }  // namespace
 
 struct ArtifactWriter::Data {
@@ -91,14 +71,16 @@ struct ArtifactWriter::Data {
   Json base_config() const;
   void write_record(const Json& extra) const;
   std::shared_ptr<const SafetensorsFile> open_shard(std::int64_t index) const;
-  void add_plain(Shard& shard, const std::map<std::string, at::Tensor>& replaced) const;
-  void write_shard(Shard& shard) const;
-  void hand_over(Shard shard);
+  void add_plain(ArtifactShard& shard, const std::map<std::string, at::Tensor>& replaced) const;
+  void hand_over(ArtifactShard shard);
   void wait();
   void write_index() const;
-  ArtifactSummary summary(const std::optional<RuntimeRecord>& kv_cache) const;
+  // Whether config.json speaks of a shard: of those of blocks, and of the last one if its head is quantized.
+  bool describes(std::int64_t index, bool all_plain) const { return index < blocks || !all_plain; }
+  ArtifactSummary summary(const std::optional<RuntimeRecord>& kv_cache);
   void write_config(const Json& quantization) const;
 
+  std::vector<std::optional<ArtifactSummary>> summaries;  // of the shards that this process has written
   std::future<void> writing;  // a shard, beside this thread's work; last, since it uses the others
 };
 
@@ -107,6 +89,7 @@ void ArtifactWriter::Data::begin() {
     if (const auto name = block_of(tensor.name)) block_prefix = name->prefix;
   }
   blocks = base->architecture().layers;
+  summaries.resize(static_cast<std::size_t>(blocks) + 1);
   config = base_config();
   make_folders(folder);
   remove_abandoned_writes(folder);
@@ -187,36 +170,29 @@ std::shared_ptr<const SafetensorsFile> ArtifactWriter::Data::open_shard(std::int
   return shard;
 }
 
-void ArtifactWriter::Data::add_plain(Shard& shard, const std::map<std::string, at::Tensor>& replaced) const {
+void ArtifactWriter::Data::add_plain(ArtifactShard& shard, const std::map<std::string, at::Tensor>& replaced) const {
   for (const auto& [name, tensor] : replaced) {
     const at::Tensor values = to_dtype(tensor.detach(), DType::kFloat32).cpu().contiguous();
-    shard.tensors.push_back(
-        {{name, StorageType::kF32, shape_of(values)}, encode_floats(values_of<float>(values), StorageType::kF32)});
+    PendingTensor pending;
+    pending.declaration = {name, StorageType::kF32, shape_of(values)};
+    pending.bytes = encode_floats(values_of<float>(values), StorageType::kF32);
+    shard.add_plain(std::move(pending));
   }
   for (const StoredTensor& tensor : base->tensors()) {
     const auto name = block_of(tensor.name);
     if ((name ? name->index : blocks) != shard.index) continue;
     if (replaced.contains(tensor.name) || shard.quantized.contains(tensor.name)) continue;
-    shard.tensors.push_back({{tensor.name, plain_type(tensor.type), tensor.shape}, {}, &tensor});
+    shard.add_plain({{tensor.name, plain_type(tensor.type), tensor.shape}, {}, &tensor});
   }
 }
 
-void ArtifactWriter::Data::write_shard(Shard& shard) const {
-  std::vector<SafetensorsWriter::Declaration> declarations;
-  for (const PendingTensor& tensor : shard.tensors) declarations.push_back(tensor.declaration);
-  std::map<std::string, std::string> metadata = {
-      {"format", "pt"}, {kShardKey, key}, {kShardLinears, shard.linears.dump()}};
-  if (!shard.executions.empty()) metadata[kShardExecutions] = shard.executions.dump();
-  SafetensorsWriter writer(shard_path(shard.index), declarations, metadata);
-  for (const std::size_t i : writer.order()) write_pending(writer, *base, shard.tensors[i]);
-  writer.finish();
-}
-
-void ArtifactWriter::Data::hand_over(Shard shard) {
-  if (!behind) return write_shard(shard);
-  writing = std::async(std::launch::async, [this, shard = std::move(shard)]() mutable {
+void ArtifactWriter::Data::hand_over(ArtifactShard shard) {
+  if (!describes(shard.index, shard.linears.empty())) shard.summary = {};
+  summaries[static_cast<std::size_t>(shard.index)] = std::move(shard.summary);
+  if (!behind) return shard.write(shard_path(shard.index), key, *base);
+  writing = std::async(std::launch::async, [this, full = std::move(shard)]() mutable {
     const SingleThreadScope one_thread;
-    write_shard(shard);
+    full.write(shard_path(full.index), key, *base);
   });
 }
 
@@ -238,17 +214,19 @@ void ArtifactWriter::Data::write_index() const {
   write_file_atomically(folder / "model.safetensors.index.json", document.dump(1) + "\n");
 }
 
-// Reads everything again, as whoever opens the folder will.
-ArtifactSummary ArtifactWriter::Data::summary(const std::optional<RuntimeRecord>& kv_cache) const {
-  std::vector<ArtifactSummary> parts(static_cast<std::size_t>(blocks) + 1);
+// Reads again what an earlier process has written.
+ArtifactSummary ArtifactWriter::Data::summary(const std::optional<RuntimeRecord>& kv_cache) {
   const std::int64_t at_once = blocks_side_by_side(base->architecture().block_parameters(), thread_count());
-  for_each_block(blocks, at_once,
-                 [&](std::int64_t index) { parts[static_cast<std::size_t>(index)].add(*open_shard(index)); });
-  const auto last = open_shard(blocks);
-  if (!stored_linears(*last).empty()) parts.back().add(*last);
+  for_each_block(blocks + 1, at_once, [&](std::int64_t index) {
+    std::optional<ArtifactSummary>& part = summaries[static_cast<std::size_t>(index)];
+    if (part) return;
+    part.emplace();
+    const auto shard = open_shard(index);
+    if (describes(index, stored_linears(*shard).empty())) part->add(*shard);
+  });
   ArtifactSummary whole;
   whole.add_architecture(base->architecture());
-  for (ArtifactSummary& part : parts) whole.append(std::move(part));
+  for (std::optional<ArtifactSummary>& part : summaries) whole.append(*std::move(part));
   if (kv_cache) whole.add_kv_cache(*kv_cache);
   if (!whole.obstacle().empty()) {
     log::info(
@@ -326,15 +304,15 @@ void ArtifactWriter::write_block(const BlockArtifact& block) {
   }
   data_->wait();
   const std::string prefix = fmt::format("{}{}.", data_->block_prefix, block.index);
-  Shard shard;
+  ArtifactShard shard;
   shard.index = block.index;
-  for (const auto& [slot, weight] : block.linears) shard.add(prefix + slot, weight);
+  for (const auto& [slot, weight] : block.linears) {
+    const auto records = block.executions.find(slot);
+    shard.add(prefix + slot, weight,
+              records == block.executions.end() ? std::vector<RuntimeRecord>() : records->second);
+  }
   for (const auto& [slot, records] : block.executions) {
-    if (records.empty()) continue;
-    shard.executions[prefix + slot] = describe_records(records);
-    for (StoredPart& part : store_record_tensors(records)) {
-      shard.tensors.push_back({{prefix + slot + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
-    }
+    if (!records.empty()) shard.add_records(prefix + slot, records);
   }
   data_->add_plain(shard, block.tensors);
   data_->hand_over(std::move(shard));
@@ -344,9 +322,9 @@ void ArtifactWriter::write_rest(const std::map<std::string, at::Tensor>& tensors
                                 const std::optional<QuantizedWeight>& head) {
   data_->wait();
   release_freed_memory();
-  Shard shard;
+  ArtifactShard shard;
   shard.index = data_->blocks;
-  if (head) shard.add(kHead, *head);
+  if (head) shard.add(kHead, *head, {});
   data_->add_plain(shard, tensors);
   data_->hand_over(std::move(shard));
   save_tokenizer(*data_->tokenizer, data_->base->path(), data_->folder);
