@@ -1,8 +1,11 @@
 #include "model/artifact_tokenizer.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
+#include <iterator>
 #include <string>
+#include <string_view>
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
@@ -45,14 +48,36 @@ Json added_tokens(const Tokenizer& tokenizer, const GgufFile& file) {
   return added;
 }
 
-// A vocabulary of tens of thousands of entries goes straight into text: as an ordered object of the JSON library each
-// insertion would search those before it.
+// Tens of thousands of entries go straight into text, and most as they are: the JSON library would search an ordered
+// object at each insertion, and write byte by byte.
+void append_json(std::string& out, std::string_view utf8) {
+  const bool escaped =
+      std::ranges::any_of(utf8, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '"' || c == '\\'; });
+  if (escaped) {
+    out += Json(utf8).dump();
+  } else {
+    out.append(1, '"').append(utf8).append(1, '"');
+  }
+}
+
 std::string vocabulary_text(const Tokenizer& tokenizer) {
-  std::string text = "{";
+  std::string text;
   for (TokenId id = 0; id < tokenizer.size(); ++id) {
-    text += fmt::format("{}{}:{}", id == 0 ? "" : ",", Json(tokenizer.piece(id)).dump(), id);
+    text += id == 0 ? '{' : ',';
+    append_json(text, tokenizer.piece(id));
+    fmt::format_to(std::back_inserter(text), ":{}", id);
   }
   return text + "}";
+}
+
+// They name pieces of the vocabulary, or the tokenizer would not have been made.
+std::string merges_text(const GgufFile& file) {
+  std::string text = "[";
+  for (const std::string& merge : file.strings("tokenizer.ggml.merges")) {
+    if (text.size() > 1) text += ',';
+    append_json(text, merge);
+  }
+  return text + "]";
 }
 
 Json pre_tokenizer(const GgufPreTokenizer& rule) {
@@ -105,8 +130,7 @@ void write_byte_level(const Tokenizer& tokenizer, const GgufFile& file, const st
   text.back() = ',';
   text += "\"model\":" + model.dump();
   text.back() = ',';
-  text += "\"vocab\":" + vocabulary_text(tokenizer) +
-          ",\"merges\":" + Json(file.strings("tokenizer.ggml.merges")).dump() + "}}\n";
+  text += "\"vocab\":" + vocabulary_text(tokenizer) + ",\"merges\":" + merges_text(file) + "}}\n";
   write_file_atomically(folder / "tokenizer.json", text);
 }
 
