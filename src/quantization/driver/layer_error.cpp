@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
-#include "base/every_isa.h"
 #include "formats/row_decoder.h"
 #include "lowbit/base/error.h"
 #include "lowbit/tensor/device.h"
 #include "lowbit/tensor/factory.h"
 #include "lowbit/tensor/ops.h"
 #include "lowbit/tensor/parallel.h"
+#include "quantization/driver/lane_sums.h"
 #include "tensor/panel_tiles.h"
 #include "tensor/product_update.h"
 #include "tensor/threads.h"
@@ -27,83 +26,6 @@ constexpr std::int64_t kRowGrain = 64;
 // Rows and columns of a product that stays in the cache until it is summed up.
 constexpr std::int64_t kRowBlock = 16 * kMostTileRows;
 constexpr std::int64_t kStrip = 1024;
-constexpr std::int64_t kLanes = 16;
-
-double sum_of(std::span<const double> numbers) {
-  double sum = 0;
-  for (const double number : numbers) sum += number;
-  return sum;
-}
-
-// Four numbers at once, which every instruction set turns well from float32 into float64.
-using Floats = float __attribute__((vector_size(16)));
-using Doubles = double __attribute__((vector_size(32)));
-constexpr std::int64_t kVectors = kLanes / 4;
-
-// kLanes sums side by side, to be added up one after the other.
-struct LaneSums {
-  Doubles sums[kVectors] = {};
-
-  [[gnu::always_inline]] void add(std::int64_t vector, const Doubles& terms) { sums[vector] += terms; }
-  [[nodiscard]] double total() const {
-    double lanes[kLanes];
-    std::memcpy(lanes, sums, sizeof sums);
-    return sum_of(lanes);
-  }
-};
-
-// add(vector, x, y) for each four numbers of both rows, those behind the end zero.
-template <typename Add>
-[[gnu::always_inline]] inline void for_each_four(const float* a, const float* b, std::int64_t columns, const Add& add) {
-  const auto add_lanes = [&](const float* left, const float* right) __attribute__((always_inline)) {
-    for (std::int64_t vector = 0; vector < kVectors; ++vector) {
-      Floats x;
-      Floats y;
-      std::memcpy(&x, left + 4 * vector, sizeof x);
-      std::memcpy(&y, right + 4 * vector, sizeof y);
-      add(vector, x, y);
-    }
-  };
-  const std::int64_t whole = columns / kLanes * kLanes;
-  for (std::int64_t c = 0; c < whole; c += kLanes) add_lanes(a + c, b + c);
-  if (whole == columns) return;
-  float left[kLanes] = {};
-  float right[kLanes] = {};
-  std::copy(a + whole, a + columns, left);
-  std::copy(b + whole, b + columns, right);
-  add_lanes(left, right);
-}
-
-LOWBIT_EVERY_ISA
-double sum_of_products(const float* a, const float* b, std::int64_t columns) {
-  LaneSums products;
-  for_each_four(
-      a, b, columns, [&](std::int64_t vector, const Floats& x, const Floats& y) __attribute__((always_inline)) {
-        products.add(vector, __builtin_convertvector(x, Doubles) * __builtin_convertvector(y, Doubles));
-      });
-  return products.total();
-}
-
-// Squares of a row, and of what it changed by.
-struct RowSquares {
-  double original;
-  double change;
-};
-
-LOWBIT_EVERY_ISA
-RowSquares squares_of_row(const float* original, const float* solved, std::int64_t columns) {
-  LaneSums squares;
-  LaneSums changes;
-  for_each_four(
-      original, solved,
-      columns, [&](std::int64_t vector, const Floats& x, const Floats& y) __attribute__((always_inline)) {
-        const Doubles number = __builtin_convertvector(x, Doubles);
-        const Doubles change = __builtin_convertvector(x - y, Doubles);
-        squares.add(vector, number * number);
-        changes.add(vector, change * change);
-      });
-  return {squares.total(), changes.total()};
-}
 
 std::span<const float> row_of(const at::Tensor& matrix, std::int64_t row) {
   const auto columns = static_cast<std::size_t>(matrix.size(1));
