@@ -6,8 +6,10 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "lowbit/text/tokenizer.h"
+#include "text/slot_table.h"
 
 namespace lowbit {
 
@@ -25,7 +27,7 @@ class Vocabulary {
   Vocabulary() = default;
   Vocabulary(Vocabulary&&) noexcept = default;
   Vocabulary& operator=(Vocabulary&&) noexcept = default;
-  [[nodiscard]] Vocabulary copy() const;
+  [[nodiscard]] Vocabulary copy() const { return *this; }
 
   /// Throws `kData`, naming the piece, when it or its id is taken, or the id is negative or beyond reason.
   void add(std::string_view piece, std::int64_t id, std::string_view origin);
@@ -35,12 +37,21 @@ class Vocabulary {
   [[nodiscard]] std::optional<TokenId> find(std::string_view piece) const;
   /// Whether `test` holds for one of the pieces.
   [[nodiscard]] bool any(bool (*test)(std::string_view)) const;
-  /// Null for an id in a gap. Throws `kData` for one outside 0..size()-1.
+  /// Null for an id in a gap; valid until the next piece is added. Throws `kData` for one outside 0..size()-1.
   [[nodiscard]] const std::string* piece(TokenId id) const;
 
  private:
-  StringMap<TokenId> ids_;
-  std::unordered_map<TokenId, const std::string*> pieces_;  // the keys of `ids_`, which never move
+  struct Entry {
+    std::string piece;
+    TokenId id;
+  };
+  Vocabulary(const Vocabulary&) = default;
+  [[nodiscard]] std::uint32_t place_of(std::string_view piece) const;
+  [[nodiscard]] std::uint32_t place_of(TokenId id) const;
+
+  std::vector<Entry> entries_;  // in the order in which they were added
+  SlotTable by_piece_;
+  SlotTable by_id_;
   std::int64_t size_ = 0;
 };
 
