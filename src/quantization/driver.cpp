@@ -38,17 +38,28 @@ std::string artifact_key(const QuantizeRequest& request) {
   hasher.add(kDriverVersion).add(request.model->weights().fingerprint()).add(request.recipe->hash()).add(request.seed);
   add_compute(hasher, request.model->options());
   if (request.recipe->needs_calibration()) hasher.add(request.calibration->hash);
+  if (!request.recipe->kv_cache_record() && request.model->weights().kv_cache()) hasher.add("kv cache of the base");
   return hasher.finish().hex();
 }
 
-void check_request(const QuantizeRequest& request) {
-  ConfigProblems problems;
-  request.recipe->check_layers(request.model->architecture(), problems);
-  problems.throw_if_any();
-  const bool empty = request.calibration == nullptr || request.calibration->sequences.empty();
-  if (request.recipe->needs_calibration() && empty) {
-    fail(ErrorCode::kConfig, "recipe '{}' needs calibration data and got none; give a calibration set",
-         request.recipe->name());
+// How the result keeps keys and values: as the recipe says, else as the base does.
+std::optional<RuntimeRecord> kv_cache_of(const QuantizeRequest& request) {
+  const std::optional<RuntimeRecord>& own = request.recipe->kv_cache_record();
+  return own ? own : request.model->weights().kv_cache();
+}
+
+// What runs around a product of the base was made for that product's weight, which a transform replaces.
+void check_transforms(const QuantizeRequest& request) {
+  if (request.recipe->model_transforms().empty()) return;
+  const WeightSource& base = request.model->weights();
+  for (const std::string& linear : linear_names(base.architecture())) {
+    const std::vector<RuntimeRecord> records = base.executions(linear);
+    if (records.empty()) continue;
+    fail(
+        ErrorCode::kUnsupported,
+        "{}: '{}' runs around the product of '{}', and a model transform of recipe '{}' would rewrite the weight under "
+        "it; quantize the model that this one was made of",
+        base.path().string(), records.front().name, linear, request.recipe->name());
   }
 }
 
@@ -56,6 +67,18 @@ std::int64_t longest_sequence(const CalibrationSet& calibration) {
   std::size_t longest = 0;
   for (const auto& sequence : calibration.sequences) longest = std::max(longest, sequence.size());
   return static_cast<std::int64_t>(longest);
+}
+
+void check_request(const QuantizeRequest& request) {
+  ConfigProblems problems;
+  request.recipe->check_layers(request.model->architecture(), problems);
+  problems.throw_if_any();
+  check_transforms(request);
+  const bool empty = request.calibration == nullptr || request.calibration->sequences.empty();
+  if (request.recipe->needs_calibration() && empty) {
+    fail(ErrorCode::kConfig, "recipe '{}' needs calibration data and got none; give a calibration set",
+         request.recipe->name());
+  }
 }
 
 // A task that several threads may tell of their work.
@@ -116,7 +139,7 @@ class Driver {
 
   void finish() {
     const std::string description = describe_artifact(request_, report_);
-    report_.size = writer_.finish(description, {}, request_.recipe->kv_cache_record());
+    report_.size = writer_.finish(description, {}, kv_cache_of(request_));
     const auto& steps = request_.recipe->model_steps();
     for (const auto& step : steps) step->apply(*request_.model, request_.output, cancellation_);
     if (!steps.empty()) report_.size = stored_size(*open_weights(request_.output));
