@@ -198,6 +198,13 @@ class Decoder {
 
   void recipe(const std::string& name, const ConfigNode& node, const SourceMark& mark) {
     if (node.is_map()) {
+      if (node.find("artifact") == nullptr) {
+        problems_.add(node.mark(),
+                      fmt::format("recipe '{}' is a map without 'artifact', expected a list of steps, such "
+                                  "as [{{rtn: {{bits: 4}}}}], or {{artifact: <folder>}}",
+                                  name));
+        return;
+      }
       ArtifactFields artifact;
       decode_fields(node, artifact, problems_);
       experiment_.recipes.push_back({name, nullptr, artifact.artifact, mark});
