@@ -236,8 +236,11 @@ class Decoder {
         if (!made) continue;
         for (const std::string& name : made->datasets()) check_dataset(name, item.mark());
         if (!labels.insert(made->label()).second) {
-          problems_.add(item.mark(),
-                        fmt::format("two evaluations are labelled '{}'; they would measure the same", made->label()));
+          problems_.add(
+              item.mark(),
+              fmt::format("two evaluations are labelled '{}', and their results could not be told apart; leave "
+                          "one out, or run it as another experiment",
+                          made->label()));
         }
         resolved_evaluations_.push_back(
             ConfigNode::map({{ConfigNode::scalar(key.text()),
