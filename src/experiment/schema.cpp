@@ -92,6 +92,7 @@ class Decoder {
     check_device();
     models();
     problems_.throw_if_any();
+    artifacts();
     resolve();
     return std::move(experiment_);
   }
@@ -296,7 +297,33 @@ class Decoder {
       for (const RecipeEntry& recipe : experiment_.recipes) {
         if (recipe.recipe) recipe.recipe->check_layers(weights->architecture(), problems_);
       }
+      check_lengths(weights->architecture());
       experiment_.models.push_back(std::move(entry));
+    }
+  }
+
+  // Of what a model reads at once.
+  void check_lengths(const Architecture& architecture) {
+    for (const EvaluationEntry& entry : experiment_.evaluations) {
+      try {
+        entry.evaluation->check(architecture);
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::kConfig) throw;
+        problems_.add(entry.mark, error.what());
+      }
+    }
+    for (const CalibrationOptions& options : experiment_.calibrations) {
+      if (architecture.context <= 0 || options.length <= architecture.context) continue;
+      problems_.add(mark_of("calibrations"),
+                    fmt::format("calibration set '{}' has sequences of {} tokens, the model's context is {}; lower "
+                                "'length'",
+                                options.name, options.length, architecture.context));
+    }
+  }
+
+  void artifacts() const {
+    for (const RecipeEntry& entry : experiment_.recipes) {
+      if (!entry.recipe) with_context(entry.mark.text(), [&] { (void)open_weights(entry.artifact); });
     }
   }
 

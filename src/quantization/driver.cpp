@@ -79,6 +79,12 @@ void check_request(const QuantizeRequest& request) {
     fail(ErrorCode::kConfig, "recipe '{}' needs calibration data and got none; give a calibration set",
          request.recipe->name());
   }
+  const std::int64_t context = request.model->architecture().context;
+  if (request.recipe->needs_calibration() && context > 0 && longest_sequence(*request.calibration) > context) {
+    fail(ErrorCode::kConfig,
+         "calibration set '{}' has a sequence of {} tokens, the model's context is {}; lower 'length'",
+         request.calibration->options.name, longest_sequence(*request.calibration), context);
+  }
 }
 
 // A task that several threads may tell of their work.
