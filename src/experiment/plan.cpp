@@ -210,9 +210,11 @@ class Planner {
     const auto [place, added] = scored_.try_emplace({evaluation, model.words});
     if (!added) return place->second;
     const EvaluationEntry& entry = experiment_.evaluations[static_cast<std::size_t>(evaluation)];
-    Hash key = entry.evaluation->key(*model.tokenizer, datasets_);
-    if (!entry.origin.built_in()) key = Hasher().add(key).add(entry.origin.hash).finish();
-    place->second = {key, entry.evaluation->tokens(*model.tokenizer, datasets_)};
+    with_context(entry.mark.text(), [&] {
+      Hash key = entry.evaluation->key(*model.tokenizer, datasets_);
+      if (!entry.origin.built_in()) key = Hasher().add(key).add(entry.origin.hash).finish();
+      place->second = {key, entry.evaluation->tokens(*model.tokenizer, datasets_)};
+    });
     return place->second;
   }
 
