@@ -63,7 +63,10 @@ void Session::add_compute_options(CLI::App& app) {
 
 ConfigNode yaml_argument(const std::string& text, const std::string& option) {
   std::error_code error;
-  if (std::filesystem::is_regular_file(text, error)) return ConfigNode::load(text);
+  const std::string ending = std::filesystem::path(text).extension().string();
+  const bool names_a_file = (ending == ".yaml" || ending == ".yml") && text.find_first_of("[{\n") == std::string::npos;
+  // One that is missing is said to be: as YAML the name would be a mistake of another kind.
+  if (names_a_file || std::filesystem::is_regular_file(text, error)) return ConfigNode::load(text);
   return ConfigNode::parse(text, option);
 }
 
