@@ -5,6 +5,7 @@
 
 #include "lowbit/base/error.h"
 #include "lowbit/base/files.h"
+#include "lowbit/base/log.h"
 #include "lowbit/experiment/plan.h"
 #include "lowbit/quantization/driver.h"
 #include "session.h"
@@ -55,6 +56,9 @@ int run_quantize(const Session& session, const QuantizeArguments& arguments) {
     calibration = draw_calibration(decode_calibration_argument(arguments.calibration), datasets,
                                    request.model->tokenizer(), arguments.seed);
     request.calibration = &*calibration;
+  } else if (!arguments.calibration.empty()) {
+    (void)decode_calibration_argument(arguments.calibration);
+    log::warn("this recipe needs no calibration data; what --calibration names is not read");
   }
   const MemoryPlacement placement =
       place_quantization(request.model->architecture(), arguments.compute, *request.recipe, request.calibration);
