@@ -46,10 +46,17 @@ double normal_quantile_two_sided(double level) {
   }
 }
 
+bool none_changed(const PairedSample& sample) {
+  return std::all_of(sample.differences.begin(), sample.differences.end(), [](const std::vector<double>& row) {
+    return std::all_of(row.begin(), row.end(), [](double difference) { return difference == 0; });
+  });
+}
+
 }  // namespace
 
 std::optional<ChangedAnswers> changed_answers(const PairedSample& sample) {
-  if (!sample.answers || sample.differences.size() != 1 || sample.consecutive) return std::nullopt;
+  if (!sample.answers || sample.differences.empty() || sample.consecutive) return std::nullopt;
+  if (sample.differences.size() > 1 && !none_changed(sample)) return std::nullopt;
   const auto alike = [&](double weight) { return weight == sample.weights.front(); };
   if (!std::all_of(sample.weights.begin(), sample.weights.end(), alike)) return std::nullopt;
   ChangedAnswers changed;

@@ -8,7 +8,8 @@
 namespace lowbit {
 
 /// The counts where every unit is right or wrong on both sides of one checkpoint's comparison and all weigh alike; else
-/// nothing.
+/// nothing. Several checkpoints count as one where no answer changed in any: that is at most as likely as in one, and
+/// their t interval would have no width.
 [[nodiscard]] std::optional<ChangedAnswers> changed_answers(const PairedSample& sample);
 
 struct ScoreInterval {

@@ -97,6 +97,22 @@ TEST(EquivalenceP, OfAnswersIsNotWonByHavingFew) {
   EXPECT_GT(detectable_difference(paired_difference(answers(10, 0, 0)), 0.05), 0.1);
 }
 
+// Nor do more checkpoints without a change make more of ten questions.
+TEST(EquivalenceP, OfAnswersIsNotWonByHavingFewUnderSeveralSeeds) {
+  for (const std::size_t seeds : {2U, 5U}) {
+    PairedSample sample = answers(10, 0, 0);
+    sample.differences.resize(seeds, sample.differences[0]);
+    const PairedDifference difference = paired_difference(sample);
+    EXPECT_GT(equivalence_p(difference, 0.2), 0.05);
+    EXPECT_DOUBLE_EQ(difference.high, score_interval({10, 0, 0}, 0.95).high);
+    EXPECT_GT(detectable_difference(difference, 0.05), 0.1);
+    EXPECT_EQ(difference.p_value, 1);
+    EXPECT_EQ(difference.seeds, static_cast<std::int64_t>(seeds));
+    sample.differences[1][0] = 1;
+    EXPECT_FALSE(changed_answers(sample));
+  }
+}
+
 struct Shares {
   std::int64_t n;
   double gained;

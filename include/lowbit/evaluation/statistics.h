@@ -32,8 +32,8 @@ struct ChangedAnswers {
 };
 
 /// A mean difference with its interval and two-sided p-value: of Student's t, and for one checkpoint's right and wrong
-/// answers (`changed`) the score interval and the exact p-value of McNemar's test. One unit that is no answer says
-/// nothing of the error: the interval is infinite and p is 1.
+/// answers (`changed`), or those of several where none changed, the score interval and the exact p-value of McNemar's
+/// test. One unit that is no answer says nothing of the error: the interval is infinite and p is 1.
 struct PairedDifference {
   double difference = 0;
   double standard_error = 0;
