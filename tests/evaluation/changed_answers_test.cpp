@@ -152,7 +152,9 @@ TEST(PairedDifferences, OfAnswersCoverTheTruthWhereTIntervalsDoNot) {
     const double exact = percentage(truth, 4000, [&](const PairedSample& s) { return covers(paired_difference(s)); });
     const double t = percentage(truth, 4000, [&](const PairedSample& s) { return covers(by_t(s)); });
     EXPECT_GE(exact, 93) << truth.n << " " << truth.lost;
-    if (truth.lost * static_cast<double>(truth.n) <= 2) EXPECT_LE(t, 90) << truth.n << " " << truth.lost;
+    if (truth.lost * static_cast<double>(truth.n) <= 2) {
+      EXPECT_LE(t, 90) << truth.n << " " << truth.lost;
+    }
   }
 }
 
