@@ -26,9 +26,10 @@ void add_check(CLI::App& app, Session& session) {
       if (arguments->resolved) {
         fmt::print("{}", experiment.resolved.to_yaml());
       } else {
-        fmt::print("{}: good; {} models, {} calibration sets, {} recipes, {} evaluations, {} seeds\n", arguments->file,
-                   experiment.models.size(), experiment.calibrations.size(), experiment.recipes.size(),
-                   experiment.evaluations.size(), experiment.seeds.size());
+        fmt::print("{}: good; {}, {}, {}, {}, {}\n", arguments->file, count_of(experiment.models.size(), "model"),
+                   count_of(experiment.calibrations.size(), "calibration set"),
+                   count_of(experiment.recipes.size(), "recipe"), count_of(experiment.evaluations.size(), "evaluation"),
+                   count_of(experiment.seeds.size(), "seed"));
       }
       return 0;
     };

@@ -57,9 +57,9 @@ int show_plan(const Session& session, const std::string& file, const std::vector
     memory = std::max(memory, item.estimated_memory);
     disk += item.estimated_disk;
   }
-  fmt::print("\n{} cells from {} pieces of work, {} to do: about {}, {} of memory at the peak, {} of disk in '{}'\n",
-             plan.cells.size(), plan.items.size(), open, duration(seconds), bytes(memory), bytes(disk),
-             experiment.store.string());
+  fmt::print("\n{} from {} of work, {} to do: about {}, {} of memory at the peak, {} of disk in '{}'\n",
+             count_of(plan.cells.size(), "cell"), count_of(plan.items.size(), "piece"), open, duration(seconds),
+             bytes(memory), bytes(disk), experiment.store.string());
   if (largest != nullptr) print_peak(*largest);
   for (const CalibrationOverlap& overlap : plan.overlaps) fmt::print("{}\n", overlap.text());
   fmt::print(

@@ -61,6 +61,10 @@ void Session::add_compute_options(CLI::App& app) {
       ->check(CLI::Range(1, 1024));
 }
 
+std::string count_of(std::size_t count, std::string_view what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
 ConfigNode yaml_argument(const std::string& text, const std::string& option) {
   std::error_code error;
   const std::string ending = std::filesystem::path(text).extension().string();

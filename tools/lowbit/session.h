@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lowbit/base/cancellation.h"
@@ -56,6 +57,9 @@ void add_plugin(CLI::App& app, Session& session);
 void add_quantize(CLI::App& app, Session& session);
 void add_run(CLI::App& app, Session& session);
 void add_worker(CLI::App& app, Session& session);
+
+/// "1 model", "2 models".
+[[nodiscard]] std::string count_of(std::size_t count, std::string_view what);
 
 /// YAML given on the command line: a file when `text` names one, else the text itself, reported as
 /// "<option>:line:column".
