@@ -6,6 +6,7 @@
 #include "lowbit/base/error.h"
 #include "lowbit/data/dataset.h"
 #include "lowbit/experiment/experiment.h"
+#include "lowbit/model/made_of.h"
 #include "lowbit/tensor/device.h"
 #include "lowbit/tensor/device_packed.h"
 
@@ -323,7 +324,11 @@ class Decoder {
 
   void artifacts() const {
     for (const RecipeEntry& entry : experiment_.recipes) {
-      if (!entry.recipe) with_context(entry.mark.text(), [&] { (void)open_weights(entry.artifact); });
+      if (entry.recipe) continue;
+      with_context(entry.mark.text(), [&] {
+        const auto artifact = open_weights(entry.artifact);
+        for (const ModelEntry& model : experiment_.models) check_made_of(*artifact, *open_weights(model.path));
+      });
     }
   }
 

@@ -11,6 +11,7 @@
 #include "lowbit/evaluation/evaluation.h"
 #include "lowbit/experiment/plan.h"
 #include "lowbit/experiment/results.h"
+#include "lowbit/model/made_of.h"
 #include "lowbit/tensor/environment.h"
 #include "session.h"
 
@@ -86,8 +87,11 @@ class Evaluator {
         progress_(session.progress()) {}
 
   void run() {
+    if (!arguments_.json.empty()) (void)AtomicFile(arguments_.json);  // whether it can be written, before all the work
     std::shared_ptr<Model> baseline;
     if (!arguments_.baseline.empty()) {
+      check_made_of(*open_weights(find_model(arguments_.model, resources_).path),
+                    *open_weights(find_model(arguments_.baseline, resources_).path));
       print_result(arguments_.baseline, run_baseline());
       baseline = open(arguments_.baseline, Model::Residency::kStreamed);
     }
