@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "lowbit/base/log.h"
 #include "lowbit/model/model.h"
 #include "lowbit/tensor/device.h"
 #include "lowbit/text/chat_template.h"
@@ -55,6 +56,11 @@ int run_generate(const Session& session, const GenerateArguments& arguments) {
     for (const TokenId id : result.ids) fmt::print("{} ", id);
   }
   fmt::print("\n");
+  const auto written = static_cast<std::int64_t>(result.ids.size());
+  if (result.stopped_by == "length" && written < arguments.options.max_new_tokens) {
+    log::warn("stopped after {} tokens, at the end of the model's context of {}", written,
+              model->architecture().context);
+  }
   return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "lowbit/base/files.h"
 #include "lowbit/model/artifact.h"
 #include "lowbit/model/weight_source.h"
+#include "lowbit/quantization/recipe.h"
 #include "lowbit/text/tokenizer.h"
 #include "session.h"
 
@@ -42,6 +43,29 @@ void print_types(const WeightSource& weights) {
   }
 }
 
+std::string one_line(const ConfigNode& settings) {
+  std::string text = settings.to_yaml();
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += 2) text.replace(at, 1, ", ");
+  return text;
+}
+
+// What runs around products, and how keys and values are kept.
+void print_acting(const WeightSource& weights) {
+  std::map<std::string, std::int64_t> linears;  // by what runs around them
+  for (const std::string& linear : linear_names(weights.architecture())) {
+    for (const RuntimeRecord& record : weights.executions(linear)) {
+      ++linears[fmt::format("{} ({})", record.name, one_line(record.settings))];
+    }
+  }
+  for (const auto& [what, count] : linears) {
+    fmt::print("acts          {} around {}\n", what, count_of(static_cast<std::size_t>(count), "product"));
+  }
+  if (const auto cache = weights.kv_cache()) {
+    fmt::print("acts          {} ({}) on keys and values\n", cache->name, one_line(cache->settings));
+  }
+}
+
 int inspect(const Session& session, const std::string& name, bool tensors) {
   session.start();
   const ModelEntry entry = find_model(name, session.resources());
@@ -55,6 +79,7 @@ int inspect(const Session& session, const std::string& name, bool tensors) {
     fmt::print("quantized     {} weights at {:.3f} bits each, scales and zeros included\n", size.quantized_weights,
                size.bits_per_quantized_weight);
   }
+  print_acting(*weights);
   for (const std::string& remark : weights->remarks()) fmt::print("note          {}\n", remark);
   if (!tensors) return 0;
   fmt::print("\n");
