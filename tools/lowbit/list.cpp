@@ -12,9 +12,11 @@ namespace {
 
 void print_datasets(const Resources& resources) {
   const DatasetCatalog catalog(resources.dataset_folders(), resources.data_folders);
+  std::size_t width = 18;
+  for (const DatasetDefinition& definition : catalog.all()) width = std::max(width, definition.name.size());
   fmt::print("dataset\n");
   for (const DatasetDefinition& definition : catalog.all()) {
-    fmt::print("  {:<18} {} ({}{}{})\n", definition.name, definition.summary, definition.language,
+    fmt::print("  {:<{}} {} ({}{}{})\n", definition.name, width, definition.summary, definition.language,
                definition.domain.empty() ? "" : ", ", definition.domain);
   }
 }
