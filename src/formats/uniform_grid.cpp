@@ -24,7 +24,8 @@ namespace {
   Floats code = value;
   to_codes(code, grid);
   const Floats error = ((code - grid.zero) * grid.scale - value) * unit;
-  value = error < Floats{} ? -error : error;
+  // By its sign bit, which a tiny negative error that has become -0 has too.
+  value = reinterpret_cast<Floats>(reinterpret_cast<Integers>(error) & 0x7FFFFFFF);
 }
 
 // work(x, i) of eight numbers from `i` on; behind the end they are zero.

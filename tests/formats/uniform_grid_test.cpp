@@ -83,5 +83,26 @@ TEST(UniformGrid, FindsTheExtremesOfAnyNumbers) {
   }
 }
 
+// Zeros too, whose errors are -0 on a negative scale (`sym_full_signed`): they count nothing.
+TEST(UniformGrid, ApproximatesErrorsByTheirDefinition) {
+  const Random random(9, "numbers");
+  std::vector<float> numbers;
+  for (std::uint64_t i = 0; i < 70; ++i) {
+    numbers.push_back(i % 3 == 0 ? 0.0F : static_cast<float>(2.0 * random.uniform(i) - 1.0));
+  }
+  for (const float scale : {0.11F, -0.11F}) {
+    const UniformGrid grid{scale, 8.0F, 15.0F, false};
+    for (const float norm : {1.0F, 2.0F, 2.4F}) {
+      double sum = 0.0;
+      for (std::size_t i = 0; i < numbers.size(); ++i) {
+        const float decoded = scale * (static_cast<float>(code_of(numbers[i], grid)) - grid.zero);
+        sum += std::pow(std::abs(static_cast<double>(decoded) - static_cast<double>(numbers[i])) * 1.25, norm);
+        const float found = approximate_error(numbers.data(), static_cast<std::int64_t>(i) + 1, grid, 1.25F, norm);
+        ASSERT_NEAR(found, sum, 1e-5 * sum + 1e-30) << i << " scale " << scale << " norm " << norm;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lowbit

@@ -41,7 +41,7 @@ class GptqSolver : public WeightSolver {
   [[nodiscard]] GridSpec grid() const override { return options_.grid.spec(); }
   [[nodiscard]] QuantizedWeight solve(const LinearProblem& problem) const override;
   [[nodiscard]] at::Tensor approximate(const at::Tensor& weight) const override;
-  [[nodiscard]] int version() const override { return 2; }
+  [[nodiscard]] int version() const override { return 3; }
 
  private:
   void set_groups(SweepRequest& request, const at::Tensor& weight) const;

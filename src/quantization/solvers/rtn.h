@@ -21,7 +21,7 @@ class RtnSolver : public WeightSolver {
   [[nodiscard]] QuantizedWeight solve(const LinearProblem& problem) const override;
   [[nodiscard]] bool solves_rows_alone() const override { return grid().fits_rows_alone(); }
   [[nodiscard]] at::Tensor approximate(const at::Tensor& weight) const override;
-  [[nodiscard]] int version() const override { return 1; }
+  [[nodiscard]] int version() const override { return 2; }
 
  private:
   RtnOptions options_;
