@@ -4,18 +4,21 @@
 #include <utility>
 
 #include "lowbit/containers/safetensors.h"
-#include "model/artifact_layout.h"
 #include "model/artifact_source.h"
 #include "model/runtime_record.h"
 
 namespace lowbit {
 
+void ArtifactShard::add_parts(const std::string& linear, std::vector<StoredPart> parts) {
+  for (StoredPart& part : parts) {
+    tensors.push_back({{linear + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
+  }
+}
+
 void ArtifactShard::add(const std::string& linear, const QuantizedWeight& weight,
                         const std::vector<RuntimeRecord>& records) {
   weight.check(linear);
-  for (StoredPart& part : store_weight(weight)) {
-    tensors.push_back({{linear + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
-  }
+  add_parts(linear, store_weight(weight));
   linears[linear] = describe_weight(weight);
   quantized.insert(linear + ".weight");
   summary.add_linear(linear, weight, records);
@@ -23,9 +26,7 @@ void ArtifactShard::add(const std::string& linear, const QuantizedWeight& weight
 
 void ArtifactShard::add_records(const std::string& linear, const std::vector<RuntimeRecord>& records) {
   executions[linear] = describe_records(records);
-  for (StoredPart& part : store_record_tensors(records)) {
-    tensors.push_back({{linear + "." + part.suffix, part.type, part.shape}, std::move(part.bytes)});
-  }
+  add_parts(linear, store_record_tensors(records));
   if (!quantized.contains(linear + ".weight")) summary.add_float_linear(linear);
 }
 

@@ -10,6 +10,7 @@
 #include "lowbit/formats/quantized_weight.h"
 #include "lowbit/model/linear_op.h"
 #include "lowbit/model/weight_source.h"
+#include "model/artifact_layout.h"
 #include "model/artifact_summary.h"
 #include "model/pending_tensor.h"
 
@@ -32,6 +33,9 @@ struct ArtifactShard {
 
   /// Atomically, under the artifact's key; what is still to be read comes from `base`. Lets go of each tensor's bytes.
   void write(const std::filesystem::path& path, const std::string& key, const WeightSource& base);
+
+ private:
+  void add_parts(const std::string& linear, std::vector<StoredPart> parts);
 };
 
 }  // namespace lowbit

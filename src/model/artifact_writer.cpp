@@ -220,13 +220,15 @@ ArtifactSummary ArtifactWriter::Data::summary(const std::optional<RuntimeRecord>
   for_each_block(blocks + 1, at_once, [&](std::int64_t index) {
     std::optional<ArtifactSummary>& part = summaries[static_cast<std::size_t>(index)];
     if (part) return;
-    part.emplace();
+    ArtifactSummary read;
     const auto shard = open_shard(index);
-    if (describes(index, stored_linears(*shard).empty())) part->add(*shard);
+    if (describes(index, stored_linears(*shard).empty())) read.add(*shard);
+    part = std::move(read);
   });
   ArtifactSummary whole;
   whole.add_architecture(base->architecture());
-  for (std::optional<ArtifactSummary>& part : summaries) whole.append(*std::move(part));
+  // Copied, since who failed to finish may try again.
+  for (const std::optional<ArtifactSummary>& part : summaries) whole.append(*part);
   if (kv_cache) whole.add_kv_cache(*kv_cache);
   if (!whole.obstacle().empty()) {
     log::info(
