@@ -4,7 +4,6 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#define LOWBIT_AVX512 [[gnu::target("avx512f")]]
 
 namespace lowbit {
 

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #endif
 
+#include "base/avx2.h"
 #include "base/every_isa.h"
 
 namespace lowbit {
@@ -70,7 +71,7 @@ RowSquares squares_by_fours(const float* original, const float* solved, std::int
 
 #if defined(__x86_64__)
 
-[[gnu::target("avx512f")]] double total_of(const __m512d (&sums)[2]) {
+LOWBIT_AVX512 double total_of(const __m512d (&sums)[2]) {
   double lanes[kLanes];
   std::memcpy(lanes, sums, sizeof sums);
   return sum_of(lanes);
@@ -78,8 +79,7 @@ RowSquares squares_by_fours(const float* original, const float* solved, std::int
 
 // Written out, since compilers turn eight numbers from float32 into float64 badly; masked, since GCC 12 believes that
 // the plain conversion reads what nobody wrote.
-[[gnu::target("avx512f")]] RowSquares squares_by_eights(const float* original, const float* solved,
-                                                        std::int64_t columns) {
+LOWBIT_AVX512 RowSquares squares_by_eights(const float* original, const float* solved, std::int64_t columns) {
   __m512d squares[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
   __m512d changes[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
   constexpr __mmask8 kAll = 0xFF;
